@@ -1,0 +1,107 @@
+"""Kaldi-style data directories: what preparation writes and training reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from v2skit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a data directory.
+
+    Args:
+        id: utterance id.
+        speaker: who speaks.
+        frames: length in video frames; audio and video both have exactly this length.
+        audio: mono sound at the clock's sample rate, ``frames * samples_per_frame`` samples, or None.
+        video: mouth crops, ``frames`` frames, or None.
+        text: words, or None.
+    """
+
+    id: str
+    speaker: str
+    frames: int
+    audio: Path | None = None
+    video: Path | None = None
+    text: str | None = None
+
+
+TABLES = ("wav.scp", "video.scp", "text", "utt2spk", "utt2num_frames")
+SETTINGS = "settings.json"
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Read ``key value`` lines. Raises UserError for a line without a value or a key that comes twice."""
+    table: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        key, _, value = line.strip().partition(" ")
+        if not value or key in table:
+            problem = f"'{key}' comes twice" if key in table else "no value"
+            raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
+        table[key] = value.strip()
+    return table
+
+
+def write_manifest(directory: Path, utterances: list[Utterance], settings: dict) -> None:
+    """Write a data directory: its tables, sorted by id, and ``settings.json``. Paths under it are stored relative."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[str]] = {name: [] for name in TABLES}
+    for u in sorted(utterances, key=lambda u: u.id):
+        values = (_stored(directory, u.audio), _stored(directory, u.video), u.text, u.speaker, str(u.frames))
+        for name, value in zip(TABLES, values, strict=True):
+            if value is not None:
+                rows[name].append(f"{u.id} {value}\n")
+    for name, lines in rows.items():
+        if lines:
+            (directory / name).write_text("".join(lines), encoding="utf-8")
+        else:
+            (directory / name).unlink(missing_ok=True)
+    (directory / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def read_manifest(directory: Path) -> list[Utterance]:
+    """Read a data directory. Raises UserError where it is missing, incomplete or inconsistent."""
+    if not (directory / "utt2num_frames").is_file():
+        raise UserError(f"{directory} is not a prepared data directory (no utt2num_frames); stage 1 makes it")
+    tables = {n: read_table(directory / n) if (directory / n).exists() else {} for n in TABLES}
+    frames = tables["utt2num_frames"]
+    for name, table in tables.items():
+        stray = sorted(table.keys() - frames.keys())
+        if stray:
+            raise UserError(f"{directory / name}: '{stray[0]}' is not in utt2num_frames ({len(stray)} such lines)")
+    missing = sorted(frames.keys() - tables["utt2spk"].keys())
+    if missing:
+        raise UserError(f"{directory / 'utt2spk'}: no speaker for '{missing[0]}' ({len(missing)} such utterances)")
+    return [
+        Utterance(
+            id=key,
+            speaker=tables["utt2spk"][key],
+            frames=int(count),
+            audio=_resolved(directory, tables["wav.scp"].get(key)),
+            video=_resolved(directory, tables["video.scp"].get(key)),
+            text=tables["text"].get(key),
+        )
+        for key, count in frames.items()
+    ]
+
+
+def read_settings(directory: Path) -> dict:
+    """What the directory was prepared with. Raises UserError where that is not known."""
+    try:
+        return json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{directory / SETTINGS} can't be read ({error}); stage 1 makes it") from error
+
+
+def _stored(directory: Path, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path.resolve())
+
+
+def _resolved(directory: Path, stored: str | None) -> Path | None:
+    return None if stored is None else directory / stored

@@ -1,0 +1,19 @@
+"""Errors that a user can mend; the command line prints them as one sentence, without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Iterable
+
+
+class UserError(Exception):
+    """Something in the input, the config or the machine is wrong, and the message names the remedy."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the nearest known name, else the list of the known names."""
+    known = sorted(map(str, known))
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
