@@ -1,0 +1,95 @@
+"""Sound files and the ONE mel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torch.nn.functional as F
+import torchaudio
+from torch import Tensor, nn
+
+from v2skit.clock import Clock, Mel
+from v2skit.errors import UserError
+
+
+class MelSpectrogram(nn.Module):
+    """Waveform (B,N) -> log mel (B,F,M) with F = N / hop, as :class:`v2skit.clock.Mel` defines it.
+
+    Raises:
+        UserError: hop does not divide the video frame, or ``f_max`` is beyond half the sample rate.
+    """
+
+    def __init__(self, clock: Clock, mel: Mel) -> None:
+        super().__init__()
+        mel.per_frame(clock)
+        self.mel = mel
+        norm = "slaney" if mel.scale == "slaney" else None
+        filters = torchaudio.functional.melscale_fbanks(
+            mel.n_fft // 2 + 1, mel.f_min, mel.f_max, mel.n_mels, clock.sample_rate, norm, mel.scale
+        )
+        self.register_buffer("filters", filters, persistent=False)  # (n_fft/2+1, M)
+        self.register_buffer("window", torch.hann_window(mel.window), persistent=False)
+
+    def stft(self, waveform: Tensor) -> Tensor:
+        """(B,N) -> complex (B, n_fft/2+1, F)."""
+        pad = (self.mel.n_fft - self.mel.hop) // 2
+        return torch.stft(
+            F.pad(waveform, (pad, pad)),
+            self.mel.n_fft,
+            self.mel.hop,
+            self.mel.window,
+            self.window,
+            center=False,
+            return_complex=True,
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        with torch.autocast(waveform.device.type, enabled=False):
+            magnitude = self.stft(waveform.float()).abs().transpose(1, 2)  # (B, K, F) -> (B, F, K)
+            mel = (magnitude @ self.filters).clamp(min=self.mel.floor)
+        return mel.log() if self.mel.log == "natural" else mel.log10()
+
+    def magnitude(self, mel: Tensor) -> Tensor:
+        """Log mel (B,F,M) -> mel magnitudes (B,F,M)."""
+        return mel.exp() if self.mel.log == "natural" else 10.0**mel
+
+
+def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+    """Read a prepared mono sound file, or a part of it.
+
+    Args:
+        path: any file that soundfile reads.
+        sample_rate: what it must have, Hz.
+        start: first sample.
+        samples: how many; what is missing at the end is zero. None: all.
+
+    Returns:
+        float32 (N,).
+
+    Raises:
+        UserError: the file can't be read, or is not mono at ``sample_rate``.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.samplerate != sample_rate or file.channels != 1:
+                raise UserError(
+                    f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
+                    "prepare the data again (stage 1)"
+                )
+            file.seek(min(start, file.frames))
+            sound = file.read(-1 if samples is None else samples, dtype="float32")
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UserError(f"sound file {path} can't be read: {error}") from error
+    return sound if samples is None else np.pad(sound, (0, samples - len(sound)))
+
+
+def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
+    """Write mono 16-bit PCM, by extension (.wav, .flac), beside and renamed; samples beyond [-1, 1] are clipped."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    kind = path.suffix[1:].upper()
+    soundfile.write(beside, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16", format=kind)
+    beside.replace(path)

@@ -1,0 +1,147 @@
+"""Utterances of data directories -> training batches; every random choice is a function of (seed, epoch, utterance)."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from v2skit.clock import Clock
+from v2skit.data.audio import read_audio
+from v2skit.data.augment import augment, centre_crop, normalise
+from v2skit.data.manifest import Utterance, read_manifest
+from v2skit.data.sampler import Key
+from v2skit.data.video import read_crops
+from v2skit.errors import UserError
+from v2skit.model import Batch
+from v2skit.settings import Augmentation
+
+SpeakerReader = Callable[[str, str], np.ndarray]
+"""(utterance id, speaker) -> what the speaker component's forward takes, for one clip."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None."""
+
+    id: str
+    frames: int
+    speaker: np.ndarray
+    waveform: np.ndarray
+    video: np.ndarray | None
+    position: tuple[int, int]
+
+
+class SpeechDataset(Dataset):
+    """Clips of audio-only or audio-visual data directories.
+
+    Args:
+        directories: data directories, joined.
+        readers: for each directory, the speaker component's reader.
+        clock: lengths.
+        with_video: read the mouth crops too.
+        augmentation: of the crops; its ``crop`` is the side the frontend sees.
+        training: random segments and augmentation; otherwise whole clips, centre crop.
+        segment_frames: longest segment in training, None: whole clips.
+        seed: of all random choices.
+        cache_mb: memory for decoded clips, in each process that reads.
+
+    Raises:
+        UserError: a directory is not prepared, empty, or lacks the audio or video that is needed.
+    """
+
+    def __init__(
+        self,
+        directories: list[Path],
+        readers: list[SpeakerReader],
+        clock: Clock,
+        with_video: bool,
+        augmentation: Augmentation,
+        training: bool,
+        segment_frames: int | None = None,
+        seed: int = 1,
+        cache_mb: int = 0,
+    ) -> None:
+        self.clock, self.with_video, self.augmentation, self.training = clock, with_video, augmentation, training
+        self.segment_frames = segment_frames if training else None
+        self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
+        self._cache: dict[Path, np.ndarray] = {}
+        self.utterances: list[Utterance] = []
+        self._readers: list[SpeakerReader] = []
+        for directory, reader in zip(directories, readers, strict=True):
+            found = read_manifest(directory)
+            if not found:
+                raise UserError(f"{directory} has no utterances; see its report.md, and prepare again (stage 1)")
+            for name, needed in (("audio", True), ("video", with_video)):
+                lacking = [u.id for u in found if needed and getattr(u, name) is None]
+                if lacking:
+                    raise UserError(
+                        f"{directory}: {len(lacking)} utterances have no {name} (e.g. {lacking[0]}); training needs it"
+                    )
+            self.utterances += found
+            self._readers += [reader] * len(found)
+        self.lengths = np.array([min(u.frames, self.segment_frames or u.frames) for u in self.utterances])
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, key: Key) -> Clip:
+        u = self.utterances[key.index]
+        random = np.random.default_rng([self.seed, key.epoch, zlib.crc32(u.id.encode())])
+        frames = int(self.lengths[key.index])
+        start = int(random.integers(0, u.frames - frames + 1))
+        per_frame = self.clock.samples_per_frame
+        video = None
+        if self.with_video:
+            crops = self._cached(u.video, lambda: read_crops(u.video), u.frames)[start : start + frames]
+            if self.training:
+                video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
+            else:
+                video = normalise(centre_crop(crops, self.augmentation.crop))
+        waveform = self._cached(u.audio, lambda: self._sound(u), u.frames * per_frame)
+        waveform = waveform[start * per_frame : (start + frames) * per_frame]
+        speaker = self._readers[key.index](u.id, u.speaker)
+        return Clip(u.id, frames, speaker, waveform, video, key.position)
+
+    def _sound(self, u: Utterance) -> np.ndarray:
+        samples = u.frames * self.clock.samples_per_frame
+        return read_audio(u.audio, self.clock.sample_rate, 0, samples)
+
+    def _cached(self, path: Path, read: Callable[[], np.ndarray], length: int) -> np.ndarray:
+        """Decoded once as long as the memory allows. Raises UserError where the file is not as long as the manifest
+        says."""
+        if path in self._cache:
+            return self._cache[path]
+        value = read()
+        if len(value) != length:
+            raise UserError(f"{path} has length {len(value)}, its data directory says {length}; prepare it again")
+        if value.nbytes <= self.cache_bytes:
+            self.cache_bytes -= value.nbytes
+            self._cache[path] = value
+        return value
+
+
+def collate(clips: list[Clip]) -> Batch:
+    """Pad clips to the longest with zeros; the mask says what is padding."""
+    frames = torch.tensor([c.frames for c in clips])
+    mask = torch.arange(int(frames.max()))[None] < frames[:, None]
+    return Batch(
+        ids=[c.id for c in clips],
+        mask=mask,
+        speaker=torch.from_numpy(np.stack([c.speaker for c in clips])),
+        waveform=_padded([c.waveform for c in clips]),
+        video=None if clips[0].video is None else _padded([c.video for c in clips]),
+        position=clips[0].position,
+    )
+
+
+def _padded(arrays: list[np.ndarray]) -> torch.Tensor:
+    out = torch.zeros(len(arrays), max(map(len, arrays)), *arrays[0].shape[1:])
+    for row, array in zip(out, arrays):
+        row[: len(array)] = torch.from_numpy(array)
+    return out

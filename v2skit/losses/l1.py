@@ -1,0 +1,14 @@
+"""Mean absolute error of the log mel."""
+
+from torch import Tensor, nn
+
+from v2skit.model import Batch, Output
+
+
+class L1(nn.Module):
+    """Mean absolute difference of the log mels, over the valid frames."""
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """mel (B,F,M) -> ``{"l1": scalar}``."""
+        mask = batch.mel_mask()
+        return {"l1": (output.mel.float() - batch.mel)[mask].abs().mean()}

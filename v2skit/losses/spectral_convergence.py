@@ -1,0 +1,15 @@
+"""Spectral convergence of the log mel."""
+
+from torch import Tensor, nn
+
+from v2skit.model import Batch, Output
+
+
+class SpectralConvergence(nn.Module):
+    """||P - G||_F / ||G||_F of the log mels, over the valid frames (SVTS, Mira et al. 2022; G is the target)."""
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """mel (B,F,M) -> ``{"spectral_convergence": scalar}``."""
+        mask = batch.mel_mask()
+        target = batch.mel[mask]
+        return {"spectral_convergence": (output.mel.float()[mask] - target).norm() / target.norm().clamp(min=1e-8)}

@@ -1,0 +1,84 @@
+"""frontend -> (speaker) -> encoder -> decoder: one model for audio-to-audio (A2A) and video-to-audio (V2A)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a model sees. For V2A there is no sound in it, so no target can reach inference.
+
+    Args:
+        signal: what the frontend takes: video (B,T,1,H,W), mel (B,F,M) or waveform (B,N).
+        mask: (B,T), True where a video frame is valid.
+        speaker: what the speaker component's reader gives, (B,...).
+    """
+
+    signal: Tensor
+    mask: Tensor
+    speaker: Tensor
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a decoder gives: mel (B,F,M) or waveform (B,N); the other is None."""
+
+    mel: Tensor | None = None
+    waveform: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A training batch: inputs and targets.
+
+    Args:
+        ids: utterance ids.
+        mask: (B,T).
+        speaker: (B,...).
+        waveform: target (B,N), N = T * samples_per_frame, zero beyond the mask.
+        mel: target (B,F,M), computed on the device by the training loop.
+        video: normalised mouth crops (B,T,1,H,W), or None for audio-only data.
+        position: (epoch, batch) in the data's order, where training goes on after it.
+    """
+
+    ids: list[str]
+    mask: Tensor
+    speaker: Tensor
+    waveform: Tensor
+    mel: Tensor | None = None
+    video: Tensor | None = None
+    position: tuple[int, int] = (0, 0)
+
+    def inputs(self, takes: str) -> Inputs:
+        """The model's inputs; ``takes`` is the frontend's: ``video``, ``mel`` or ``waveform``."""
+        return Inputs(getattr(self, takes), self.mask, self.speaker)
+
+    def mel_mask(self) -> Tensor:
+        """(B,F), True where a mel frame is valid."""
+        return self.mask.repeat_interleave(self.mel.shape[1] // self.mask.shape[1], dim=1)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+
+class Model(nn.Module):
+    """Built parts in a row. ``gives`` is the decoder's: ``mel`` or ``waveform``."""
+
+    def __init__(self, frontend: nn.Module, speaker: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
+        self.takes: str = frontend.takes
+        self.gives: str = decoder.gives
+
+    def forward(self, inputs: Inputs) -> Output:
+        x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
+        speaker = self.speaker(inputs.speaker).to(x.dtype)  # (B, S)
+        x = torch.cat([x, speaker[:, None].expand(-1, x.shape[1], -1)], dim=-1)  # (B, T, D + S)
+        x = self.encoder(x, inputs.mask)  # (B, T, E)
+        return Output(**{self.gives: self.decoder(x, inputs.mask)})

@@ -1,0 +1,193 @@
+"""The sections of a config: every key, its type and its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from v2skit.clock import Clock, Mel
+from v2skit.data.crop import Crop
+from v2skit.errors import UserError
+
+
+@dataclass(frozen=True)
+class Component:
+    """A config's choice of a component: its ``type:`` and the other keys, which are its arguments."""
+
+    type: str
+    args: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Term(Component):
+    """A loss and its ``weight:`` in the total."""
+
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data directories, by name below the recipe's ``data`` folder.
+
+    Args:
+        pretrain: audio for pre-training.
+        pretrain_valid: audio for its validation.
+        train: audio-visual, for fine-tuning.
+        valid: audio-visual, for its validation.
+        test: what is synthesised and scored.
+    """
+
+    pretrain: list[str] = field(default_factory=lambda: ["audio"])
+    pretrain_valid: str = "valid"
+    train: str = "train"
+    valid: str = "valid"
+    test: str = "test"
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Preparation. ``jobs`` 0: one process a core. ``max_failed_share``: more excluded files are an error."""
+
+    jobs: int = 0
+    max_failed_share: float = 0.05
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Of the mouth crops in training (SVTS, Mira et al. 2022).
+
+    Args:
+        crop: side of the square cut from the stored crop, pixels: at random in training, central otherwise.
+        flip: probability of a mirrored clip.
+        erase: probability of an erased rectangle, at one place through the clip.
+        erase_area: its share of the picture, from and to.
+        erase_ratio: its aspect ratio, from and to.
+        time_mask_seconds: longest run of frames replaced by the clip's mean; one such run a second.
+    """
+
+    crop: int = 88
+    flip: float = 0.5
+    erase: float = 0.5
+    erase_area: list[float] = field(default_factory=lambda: [0.02, 0.33])
+    erase_ratio: list[float] = field(default_factory=lambda: [0.3, 3.3])
+    time_mask_seconds: float = 0.4
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The parts of the model; A2A and V2A differ in the frontend alone."""
+
+    visual_frontend: Annotated[Component, "visual_frontend"]
+    audio_frontend: Annotated[Component, "audio_frontend"]
+    speaker: Annotated[Component, "speaker"]
+    encoder: Annotated[Component, "encoder"]
+    decoder: Annotated[Component, "decoder"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training run.
+
+    Args:
+        steps: optimiser steps.
+        batch_frames: budget of a batch, video frames with padding; clips of like length share a batch.
+        segment_frames: longer clips are cut to a random segment of this many video frames; null: whole clips.
+        learning_rate: at the end of the warm-up.
+        warmup_share: share of the steps with a rising learning rate; a cosine to zero follows.
+        betas: of AdamW.
+        weight_decay: of AdamW, on matrices and kernels only.
+        clip_norm: of the gradient.
+        accumulate: batches an optimiser step.
+        ema_decay: of the averaged weights that are validated and synthesise; 0: none.
+        precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 on a GPU that has it.
+        workers: data-loading processes.
+        cache_mb: memory for decoded clips in each of them, MB.
+        log_every: steps.
+        checkpoint_every: steps.
+        validate_every: steps; a validation is followed by a checkpoint.
+    """
+
+    steps: int = 1000
+    batch_frames: int = 800
+    segment_frames: int | None = 50
+    learning_rate: float = 1e-3
+    warmup_share: float = 0.1
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    ema_decay: float = 0.99
+    precision: str = "auto"
+    workers: int = 1
+    cache_mb: int = 1000
+    log_every: int = 20
+    checkpoint_every: int = 200
+    validate_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_frames", "accumulate", "log_every", "checkpoint_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.segment_frames is not None and not 0 < self.segment_frames <= self.batch_frames:
+            raise UserError(f"segment_frames {self.segment_frames} must lie in 1..batch_frames ({self.batch_frames})")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise UserError(f"precision '{self.precision}' is none of auto, float32, bfloat16")
+        if len(self.betas) != 2:
+            raise UserError(f"betas takes two numbers, not {self.betas}")
+
+
+@dataclass(frozen=True)
+class PartTransfer:
+    """What happens to a part that moves from A2A to V2A.
+
+    Args:
+        frozen_steps: first V2A steps in which its weights do not move (its batch statistics do).
+        learning_rate_factor: on its learning rate after that.
+    """
+
+    frozen_steps: int = 0
+    learning_rate_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores of the test set. ``bootstrap``: resamples behind the 95 % intervals."""
+
+    metrics: dict[str, Annotated[Component, "metric"]]
+    asr: Annotated[Component, "asr"] | None = None
+    bootstrap: int = 10000
+    jobs: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole experiment. ``scratch``: also fine-tune without transfer, for the comparison."""
+
+    corpus: Annotated[Component, "corpus"]
+    networks: Networks
+    losses: dict[str, Annotated[Term, "loss"]]
+    vocoder: Annotated[Component, "vocoder"]
+    scoring: Scoring
+    transfer: dict[str, PartTransfer]
+    audio_corpus: Annotated[Component, "corpus"] | None = None
+    tracker: Annotated[Component, "tracker"] = Component("none", {})
+    seed: int = 1
+    clock: Clock = Clock()
+    mel: Mel = Mel()
+    crop: Crop = Crop()
+    data: Data = Data()
+    prepare: Prepare = Prepare()
+    augmentation: Augmentation = Augmentation()
+    pretrain: Training = Training()
+    finetune: Training = Training()
+    scratch: bool = True
+
+    def __post_init__(self) -> None:
+        self.mel.per_frame(self.clock)
+        if not self.losses:
+            raise UserError("losses: at least one loss is needed")
+        unknown = self.transfer.keys() - {"speaker", "encoder", "decoder"}
+        if unknown:
+            raise UserError(f"transfer: no part '{min(unknown)}'; parts that can move: speaker, encoder, decoder")
+        if self.augmentation.crop > self.crop.size:
+            raise UserError(f"augmentation.crop {self.augmentation.crop} is larger than crop.size {self.crop.size}")

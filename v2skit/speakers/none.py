@@ -1,0 +1,30 @@
+"""No speaker information."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+from torch import Tensor, nn
+
+
+def _nothing(utterance: str, speaker: str) -> np.ndarray:
+    return np.zeros(0, np.float32)
+
+
+class NoSpeaker(nn.Module):
+    """The model is not told who speaks."""
+
+    out_dim = 0
+
+    def prepare(self, directory: Path) -> None:
+        """Nothing to prepare."""
+
+    def reader(self, directory: Path) -> Callable[[str, str], np.ndarray]:
+        """(utterance id, speaker) -> an empty vector."""
+        return _nothing
+
+    def forward(self, speaker: Tensor) -> Tensor:
+        """(B,0) -> (B,0)."""
+        return speaker

@@ -1,0 +1,41 @@
+"""A learned embedding for each speaker of the training data."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def _row(rows: dict[str, int], utterance: str, speaker: str) -> np.ndarray:
+    return np.array(rows.get(speaker, 0), np.int64)
+
+
+class SpeakerTable(nn.Module):
+    """A learned vector for each speaker in training; all others share the mean of these.
+
+    Args:
+        dim: of the vectors.
+    """
+
+    def __init__(self, speakers: list[str], dim: int = 32) -> None:
+        super().__init__()
+        self.out_dim = dim
+        self.rows = {name: row for row, name in enumerate(speakers, 1)}
+        self.table = nn.Embedding(len(speakers), dim)
+
+    def prepare(self, directory: Path) -> None:
+        """Nothing to prepare: the names are in the data directory."""
+
+    def reader(self, directory: Path) -> Callable[[str, str], np.ndarray]:
+        """(utterance id, speaker) -> row, 0 for a speaker who is not in the table."""
+        return partial(_row, self.rows)
+
+    def forward(self, speaker: Tensor) -> Tensor:
+        """(B,) rows -> (B,S)."""
+        mean = self.table.weight.mean(0, keepdim=True)
+        return torch.cat([mean, self.table.weight])[speaker]

@@ -1,0 +1,105 @@
+"""AdamW with warm-up and cosine, per-part factors, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.model import Model
+from v2skit.settings import PartTransfer, Training
+
+
+def schedule(step: int, settings: Training) -> float:
+    """Factor on the learning rate: linear warm-up over ``warmup_share`` of the steps, then a cosine to zero."""
+    warmup = max(1, round(settings.warmup_share * settings.steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, settings.steps - warmup)))
+
+
+class Optimiser:
+    """AdamW over the parts of a model.
+
+    Args:
+        model: its children are the parts.
+        settings: of the run.
+        parts: frozen steps and learning-rate factors of transferred parts.
+    """
+
+    def __init__(self, model: Model, settings: Training, parts: dict[str, PartTransfer]) -> None:
+        self.settings, self.model = settings, model
+        self.parts = {name: parts.get(name, PartTransfer()) for name, _ in model.named_children()}
+        groups = []
+        for name, part in model.named_children():
+            for decays in (True, False):
+                # Biases and norms are vectors; decay would only pull them from where the data puts them.
+                parameters = [p for p in part.parameters() if (p.ndim > 1) == decays]
+                if parameters:
+                    decay = settings.weight_decay if decays else 0.0
+                    groups.append({"params": parameters, "weight_decay": decay, "part": name})
+        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas))
+
+    def start(self, step: int) -> None:
+        """Set learning rates and frozen parts for a step, and clear the gradients."""
+        rate = self.settings.learning_rate * schedule(step, self.settings)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate * self.parts[group["part"]].learning_rate_factor
+        for name, part in self.model.named_children():
+            part.requires_grad_(step >= self.parts[name].frozen_steps)
+        self.adamw.zero_grad(set_to_none=True)
+
+    def finish(self) -> float:
+        """Clip and step. Returns the gradient's norm before clipping."""
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.adamw.step()
+        return float(norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """AdamW's state."""
+        return self.adamw.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """AdamW's state."""
+        self.adamw.load_state_dict(state)
+
+
+class Average:
+    """Exponential moving average of weights and batch statistics; young averages move faster."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards the model's weights after ``step`` steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+def precision_of(settings: Training, device: torch.device) -> torch.dtype | None:
+    """The autocast type, None for full precision.
+
+    Raises:
+        UserError: bfloat16 was asked for on a device without it.
+    """
+    from v2skit.errors import UserError
+
+    cuda = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if settings.precision == "bfloat16":
+        if not cuda and not (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()):
+            raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
+        return torch.bfloat16
+    return torch.bfloat16 if settings.precision == "auto" and cuda else None
+
+
+def to_device(state: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """A state dict on a device."""
+    return {k: v.to(device) for k, v in state.items()}
