@@ -1,0 +1,81 @@
+"""The contract checks find what they are for."""
+
+import pytest
+import torch
+from torch import nn
+
+from v2skit.errors import UserError
+from v2skit.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
+from v2skit.testing import check_decoder, check_encoder
+from v2skit.clock import Clock, Mel
+
+DIM = 6
+
+
+class Good(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out_dim = DIM
+        self.conv = MaskedConv1d(DIM, DIM, 3, padding=1)
+        self.norm = nn.BatchNorm1d(DIM)
+
+    def forward(self, x, mask):
+        check_features(x, mask, DIM, "good")
+        return on_valid(self.norm, self.conv(x, mask), mask)
+
+
+class LeavesPadding(Good):
+    def forward(self, x, mask):
+        return super().forward(x, mask) + 1
+
+
+class MixesPadding(Good):
+    def forward(self, x, mask):
+        check_features(x, mask, DIM, "mixes")
+        return on_valid(self.norm, self.conv(x, torch.ones_like(mask)), mask)
+
+
+class CountsPadding(Good):
+    def forward(self, x, mask):
+        check_features(x, mask, DIM, "counts")
+        return zero_padding(self.norm(self.conv(x, mask).transpose(1, 2)).transpose(1, 2), mask)
+
+
+class TakesAnyLength(Good):
+    def forward(self, x, mask):
+        return on_valid(self.norm, self.conv(x[:, : mask.shape[1]], mask[:, : x.shape[1]]), mask[:, : x.shape[1]])
+
+
+class UnusedWeight(Good):
+    def __init__(self):
+        super().__init__()
+        self.spare = nn.Linear(1, 1)
+
+
+def test_a_good_encoder_passes():
+    check_encoder(Good(), DIM)
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [
+        (LeavesPadding, "not zero where the mask is False"),
+        (MixesPadding, "a clip in a padded batch differs from it alone"),
+        (CountsPadding, "train mode: more padding changes the output"),
+        (TakesAnyLength, "no UserError for an input of 4 entries with a mask of"),
+        (UnusedWeight, "no gradient reaches spare.weight, spare.bias"),
+    ],
+)
+def test_a_bad_encoder_is_found(bad, message):
+    with pytest.raises(AssertionError, match=message):
+        check_encoder(bad(), DIM)
+
+
+def test_a_decoder_must_say_what_it_gives():
+    with pytest.raises(AssertionError, match="says gives = 'mel' or 'waveform'"):
+        check_decoder(Good(), DIM, Clock(), Mel())
+
+
+def test_the_error_of_a_good_encoder_is_a_user_error():
+    with pytest.raises(UserError, match="set in_dim"):
+        Good()(torch.zeros(1, 3, DIM + 1), torch.ones(1, 3, dtype=torch.bool))

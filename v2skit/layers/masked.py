@@ -1,0 +1,74 @@
+"""Padding never reaches a statistic, a neighbouring frame or the output.
+
+A mask is (B, T) bool, True where a frame is valid; the valid frames of a clip come first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.errors import UserError
+
+
+def take_valid(x: Tensor, mask: Tensor) -> Tensor:
+    """The valid frames of all clips, one after the other: (B, T, ...), (B, T) -> (N, ...)."""
+    if mask.all():
+        return x.flatten(0, 1)
+    return x.flatten(0, 1).index_select(0, mask.flatten().nonzero().squeeze(1))
+
+
+def put_valid(frames: Tensor, mask: Tensor) -> Tensor:
+    """Undo :func:`take_valid`, with zeros for padding: (N, ...), (B, T) -> (B, T, ...)."""
+    if mask.all():
+        return frames.unflatten(0, mask.shape)
+    padded = frames.new_zeros(mask.numel(), *frames.shape[1:])
+    return padded.index_copy(0, mask.flatten().nonzero().squeeze(1), frames).unflatten(0, mask.shape)
+
+
+def on_valid(module: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
+    """Apply a module to the valid frames only, so that batch statistics are theirs alone.
+
+    Args:
+        module: (N, C) -> (N, D), such as ``nn.BatchNorm1d``.
+        x: (B, T, C).
+        mask: (B, T).
+
+    Returns:
+        (B, T, D), zero where the mask is False.
+    """
+    return put_valid(module(take_valid(x, mask)), mask)
+
+
+def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
+    """Zeros where the mask is False, whatever was there, NaN included: (B, T, C), (B, T) -> (B, T, C)."""
+    return x.masked_fill(~mask.unsqueeze(-1), 0)
+
+
+def check_frames(length: int, mask: Tensor, per_frame: int, what: str) -> None:
+    """Raises UserError unless ``length`` is ``per_frame`` times the number of video frames of the mask (B, T)."""
+    if length != mask.shape[1] * per_frame:
+        raise UserError(
+            f"{what}: length {length} for {mask.shape[1]} video frames, but it must be {mask.shape[1] * per_frame} "
+            f"({per_frame} a frame); prepare the data with the clock and mel settings of this config"
+        )
+
+
+def check_features(x: Tensor, mask: Tensor, dim: int, what: str) -> None:
+    """Raises UserError unless ``x`` is (B, T, dim) for a mask (B, T)."""
+    if x.shape != (*mask.shape, dim):
+        raise UserError(
+            f"{what}: input of shape {tuple(x.shape)}, but it was built for {(*mask.shape, dim)} (clips, video frames, "
+            "features); set in_dim to the out_dim of the part before it"
+        )
+
+
+class MaskedConv1d(nn.Conv1d):
+    """Convolution over time that sees zeros beyond the mask, exactly as it does beyond the end of a clip.
+
+    Takes the arguments of ``nn.Conv1d``; maps (B, T, C), (B, T) -> (B, T', C').
+    """
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = zero_padding(x, mask).transpose(1, 2)  # (B, T, C) -> (B, C, T)
+        return super().forward(x).transpose(1, 2)  # (B, C', T') -> (B, T', C')

@@ -1,0 +1,155 @@
+"""Contract checks for networks, to be called with a built module from a plug-in's own tests.
+
+Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask is
+False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and a
+clear error for an input of the wrong length.
+
+    def test_my_encoder():
+        check_encoder(MyEncoder(in_dim=24), in_dim=24)
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Callable
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.clock import Clock, Mel
+from v2skit.errors import UserError
+
+LENGTHS = (7, 4, 2)
+TOLERANCE = 1e-5
+
+
+def check_visual_frontend(module: nn.Module) -> None:
+    """Raises AssertionError where a visual frontend, (B, T, 1, H, W) -> (B, T, D), breaks its contract."""
+    assert getattr(module, "takes", None) == "video", "a visual frontend says takes = 'video'"
+    size = module.crop
+    _check(module, lambda clips, frames: torch.randn(clips, frames, 1, size, size), 1, (1, module.out_dim))
+
+
+def check_audio_frontend(module: nn.Module, clock: Clock, mel: Mel) -> None:
+    """Raises AssertionError where an audio frontend, (B, F, M) or (B, N) -> (B, T, D), breaks its contract."""
+    takes = getattr(module, "takes", None)
+    assert takes in ("mel", "waveform"), f"an audio frontend says takes = 'mel' or 'waveform', not {takes!r}"
+    if takes == "mel":
+        step = mel.per_frame(clock)
+        _check(module, lambda b, t: 2 * torch.randn(b, t * step, mel.n_mels) - 5, step, (1, module.out_dim))
+    else:
+        step = clock.samples_per_frame
+        _check(module, lambda b, t: 0.1 * torch.randn(b, t * step), step, (1, module.out_dim))
+
+
+def check_encoder(module: nn.Module, in_dim: int) -> None:
+    """Raises AssertionError where an encoder, (B, T, in_dim) -> (B, T, E), breaks its contract."""
+    _check(module, lambda clips, frames: torch.randn(clips, frames, in_dim), 1, (1, module.out_dim))
+
+
+def check_decoder(module: nn.Module, in_dim: int, clock: Clock, mel: Mel) -> None:
+    """Raises AssertionError where a decoder, (B, T, in_dim) -> (B, F, M) or (B, N), breaks its contract."""
+    gives = getattr(module, "gives", None)
+    assert gives in ("mel", "waveform"), f"a decoder says gives = 'mel' or 'waveform', not {gives!r}"
+    out = (mel.per_frame(clock), mel.n_mels) if gives == "mel" else (clock.samples_per_frame,)
+    _check(module, lambda clips, frames: torch.randn(clips, frames, in_dim), 1, out)
+
+
+def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...]) -> None:
+    """All checks.
+
+    Args:
+        make: (clips, frames) -> an input batch whose dim 1 has ``step`` entries a video frame.
+        step: see ``make``.
+        out: entries of the output's dim 1 a video frame, then the output's further dims.
+    """
+    module = without_dropout(module)
+    torch.manual_seed(0)
+    clips = [make(1, frames) for frames in LENGTHS]
+    _warm_up(module, clips, step)
+    module.eval()
+    batch, mask = padded(clips, max(LENGTHS) + 1, step)
+    with torch.no_grad():
+        output = module(batch, mask)
+        again = module(batch, mask)
+        alone = [module(clip, torch.ones(1, frames, dtype=torch.bool)) for clip, frames in zip(clips, LENGTHS)]
+    shape = (len(clips), mask.shape[1] * out[0], *out[1:])
+    assert output.shape == shape, f"output has shape {tuple(output.shape)}, not {shape}"
+    assert torch.equal(output, again), "eval mode: the same input gave two different outputs"
+    out_mask = mask.repeat_interleave(out[0], dim=1)
+    assert output.isfinite().all(), "output holds NaN or infinity"
+    assert (output[~out_mask] == 0).all(), "output is not zero where the mask is False"
+    for row, (frames, want) in enumerate(zip(LENGTHS, alone)):
+        _close(output[row, : frames * out[0]], want[0], "eval mode: a clip in a padded batch differs from it alone")
+    assert output[0].std() > 0, "output does not depend on the input"
+    _check_training(module, clips, step, out[0])
+    _check_wrong_length(module, make, step)
+
+
+def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step: int) -> None:
+    frames = max(LENGTHS)
+    results = []
+    for length in (frames, frames + 5):
+        trained = copy.deepcopy(module).train()
+        batch, mask = padded(clips, length, step)
+        batch.requires_grad_()
+        output = trained(batch, mask)
+        output.square().sum().backward()
+        unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
+        assert not unused, f"no gradient reaches {', '.join(unused)}"
+        leak = batch.grad[~mask.repeat_interleave(step, dim=1)].abs().sum()
+        assert leak == 0, "gradients reach the padding of the input"
+        assert batch.grad.isfinite().all(), "the input's gradient holds NaN or infinity"
+        results.append((output[:, : frames * out_step], dict(trained.named_buffers())))
+    (output, buffers), (longer_output, longer_buffers) = results
+    _close(longer_output, output, "train mode: more padding changes the output", 10 * TOLERANCE)
+    for name, value in buffers.items():
+        _close(longer_buffers[name], value, f"train mode: padding enters the running statistic {name}")
+
+
+def _check_wrong_length(module: nn.Module, make: Callable[[int, int], Tensor], step: int) -> None:
+    batch = make(1, 4)
+    for frames in (3, 5):
+        try:
+            module(batch, torch.ones(1, frames, dtype=torch.bool))
+        except UserError:
+            continue
+        raise AssertionError(f"no UserError for an input of {4 * step} entries with a mask of {frames} frames")
+
+
+def without_dropout(module: nn.Module) -> nn.Module:
+    """A copy of the module in which every dropout layer, and every float attribute ``dropout``, is 0."""
+    module = copy.deepcopy(module)
+    for part in module.modules():
+        if isinstance(part, nn.modules.dropout._DropoutNd):
+            part.p = 0.0
+        elif isinstance(getattr(part, "dropout", None), float):
+            part.dropout = 0.0
+    return module
+
+
+def padded(clips: list[Tensor], frames: int, step: int, fill: float = 100.0) -> tuple[Tensor, Tensor]:
+    """One batch of clips (1, L, ...), whose padding holds ``fill`` so that a leak shows.
+
+    Returns:
+        the batch (B, frames * step, ...) and its mask (B, frames).
+    """
+    batch = torch.full((len(clips), frames * step, *clips[0].shape[2:]), fill)
+    mask = torch.zeros(len(clips), frames, dtype=torch.bool)
+    for row, clip in enumerate(clips):
+        batch[row, : clip.shape[1]] = clip[0]
+        mask[row, : clip.shape[1] // step] = True
+    return batch, mask
+
+
+def _warm_up(module: nn.Module, clips: list[Tensor], step: int) -> None:
+    """Move running statistics away from their start, where a normalisation left out would go unseen."""
+    module.train()
+    with torch.no_grad():
+        module(*padded(clips, max(LENGTHS), step))
+
+
+def _close(got: Tensor, want: Tensor, message: str, tolerance: float = TOLERANCE) -> None:
+    difference = (got - want).abs().max().item()
+    limit = tolerance * max(1.0, want.abs().max().item())
+    assert difference <= limit, f"{message}: by {difference:.1e}, allowed {limit:.1e}"
