@@ -91,7 +91,8 @@ class Registry:
 def arguments(kind: str, component: type) -> dict[str, inspect.Parameter]:
     """The arguments that a config may set: those of the constructor less what the toolkit gives for this kind."""
     parameters = inspect.signature(component).parameters
-    return {n: p for n, p in parameters.items() if n not in KINDS[kind].given}
+    named = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    return {n: p for n, p in named.items() if n not in KINDS[kind].given}
 
 
 def construct(kind: str, component: type, args: dict[str, Any], **given: Any) -> Any:

@@ -30,6 +30,16 @@ class Utterance:
     text: str | None = None
 
 
+@dataclass(frozen=True)
+class SilentClip:
+    """What synthesis may know of an utterance: it has no field for sound or words."""
+
+    id: str
+    speaker: str
+    frames: int
+    video: Path
+
+
 TABLES = ("wav.scp", "video.scp", "text", "utt2spk", "utt2num_frames")
 SETTINGS = "settings.json"
 
@@ -87,6 +97,20 @@ def read_manifest(directory: Path) -> list[Utterance]:
         )
         for key, count in frames.items()
     ]
+
+
+def read_silent(directory: Path) -> list[SilentClip]:
+    """The videos of a data directory, for synthesis; reads only ``video.scp``, ``utt2spk`` and ``utt2num_frames``.
+
+    Raises:
+        UserError: one of these is missing.
+    """
+    for name in ("video.scp", "utt2spk", "utt2num_frames"):
+        if not (directory / name).is_file():
+            raise UserError(f"{directory} is not a prepared audio-visual data directory (no {name}); stage 1 makes it")
+    speakers, frames = read_table(directory / "utt2spk"), read_table(directory / "utt2num_frames")
+    videos = read_table(directory / "video.scp")
+    return [SilentClip(key, speakers[key], int(frames[key]), directory / path) for key, path in videos.items()]
 
 
 def read_settings(directory: Path) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -147,6 +148,11 @@ def read_meta(folder: Path) -> Meta:
 def config_of(meta: Meta) -> Config:
     """The checked config of a checkpoint. Raises UserError where this installation does not know a part of it."""
     return check_config(meta.config, source="the checkpoint's config")
+
+
+def digest(folder: Path) -> str:
+    """A short hash of a checkpoint's weights."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
 
 
 def folder_of(run: Path, step: int) -> Path:

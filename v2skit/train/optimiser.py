@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from v2skit.errors import UserError
 from v2skit.model import Model
 from v2skit.settings import PartTransfer, Training
 
@@ -90,16 +91,9 @@ def precision_of(settings: Training, device: torch.device) -> torch.dtype | None
     Raises:
         UserError: bfloat16 was asked for on a device without it.
     """
-    from v2skit.errors import UserError
-
     cuda = device.type == "cuda" and torch.cuda.is_bf16_supported()
     if settings.precision == "bfloat16":
         if not cuda and not (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()):
             raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
         return torch.bfloat16
     return torch.bfloat16 if settings.precision == "auto" and cuda else None
-
-
-def to_device(state: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """A state dict on a device."""
-    return {k: v.to(device) for k, v in state.items()}

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The stages of every recipe. A recipe's run.sh notes where it was called from, changes to its folder and
+# sources this file; the variables below are the options.
+set -euo pipefail
+
+stage=0         # first stage to run
+stop_stage=6    # last stage to run
+config=conf/mel.yaml
+exp=            # default: exp/<config name>
+corpus_dir=     # where the corpus is, for recipes that do not make or fetch it
+device=auto     # auto, cpu or cuda
+force=false     # do finished stages again
+set=()          # --set key.path=value, any number of times
+
+usage() {
+    cat <<END
+usage: run.sh [options]
+  --stage N        first stage (default $stage)      0 obtain      1 prepare        2 audio pre-training
+  --stop_stage N   last stage (default $stop_stage)       3 transfer    4 V2S fine-tuning
+                                            5 synthesis   6 scoring
+  --config FILE    default $config
+  --exp DIR        default exp/<config name>: pretrain/ transfer/ finetune/ scratch/ synth/ results
+  --corpus_dir DIR the corpus as published, for recipes that do not make it
+  --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; may be given again
+  --device NAME    auto, cpu or cuda
+  --force          do finished stages again
+  --help           this text
+A finished stage is not done again, an interrupted one goes on where it was.
+END
+}
+
+die() {
+    echo "run.sh: $*" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --help | -h) usage; exit 0 ;;
+        --force) force=true; shift; continue ;;
+        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set) ;;
+        *) die "unknown option $1; --help lists the options" ;;
+    esac
+    [ $# -ge 2 ] || die "$1 needs a value"
+    case $1 in
+        --set) set+=("$2") ;;
+        *) printf -v "${1#--}" %s "$2" ;;
+    esac
+    shift 2
+done
+for number in "$stage" "$stop_stage"; do
+    [[ $number =~ ^[0-6]$ ]] || die "there is no stage '$number'; stages are 0 to 6"
+done
+[ -f "$config" ] || die "no config $config; there are: $(ls conf)"
+if [ -n "$corpus_dir" ]; then
+    case $corpus_dir in /*) ;; *) corpus_dir=${called_from:-$PWD}/$corpus_dir ;; esac
+    set+=("corpus.corpus_dir=$corpus_dir")
+fi
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+"$root/tools/install.sh"
+python=${V2SKIT_PYTHON:-$root/tools/venv/bin/python}
+export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # this checkout's v2skit, whichever one the interpreter has
+
+arguments=(--config "$config" --exp "${exp:-exp/$(basename "$config" .yaml)}" --device "$device")
+for value in "${set[@]}"; do arguments+=(--set "$value"); done
+if $force; then arguments+=(--force); fi
+
+names=(obtain prepare pretrain transfer finetune synth score)
+for ((number = stage; number <= stop_stage; number++)); do
+    echo "=== stage $number: ${names[number]}"
+    "$python" -m v2skit.cli "${names[number]}" "${arguments[@]}"
+done

@@ -1,0 +1,9 @@
+"""What this plug-in brings; the classes are imported when a config asks for them."""
+
+import v2skit
+
+
+@v2skit.hookimpl
+def register_components(register):
+    register("decoder", "mel_upsampling", "v2skit_upsampling.decoder:MelUpsampling")
+    register("loss", "delta", "v2skit_upsampling.loss:Delta")

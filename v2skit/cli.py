@@ -1,0 +1,148 @@
+"""The command line: parses, then calls one function per command."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from v2skit import __version__, plugins
+from v2skit.errors import UserError
+from v2skit.registry import KINDS, arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit status: 0, 1 for an error of the user's, 130 after Ctrl-C."""
+    options = _parser().parse_args(argv)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"v2skit: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        print(f"\nv2skit: {str(interrupt) or 'interrupted'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("v2skit", description=__doc__.partition(":")[0], allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"v2skit {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("components", help="list every component with its arguments and defaults")
+    command.add_argument("kind", nargs="?", help=f"one of: {', '.join(KINDS)}")
+    command.set_defaults(run=list_components)
+
+    command = commands.add_parser("plugins", help="list the plug-ins, their versions and what each brings")
+    command.set_defaults(run=list_plugins)
+
+    stages = {
+        "obtain": "stage 0: generate the corpus, or check that it is there",
+        "prepare": "stage 1: prepare data directories",
+        "pretrain": "stage 2: train the audio-to-audio model",
+        "transfer": "stage 3: initialise the video-to-audio model from it, with a ledger",
+        "finetune": "stage 4: train the video-to-audio model, and one from scratch beside it",
+        "synth": "stage 5: speak the test set; with --model, --data_dir and --out any data directory",
+        "score": "stage 6: score it",
+    }
+    for name, text in stages.items():
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+        command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
+        command.add_argument("--exp", type=Path, help="default: exp/<config name>")
+        command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder; default: .")
+        command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+        command.add_argument("--force", action="store_true", help="do the stage again though it is finished")
+        command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+        command.set_defaults(run=run_stage, stage=name)
+        if name == "synth":
+            command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder")
+            command.add_argument("--data_dir", type=Path, help="a prepared data directory")
+            command.add_argument("--out", type=Path, help="folder for the sound files")
+    return parser
+
+
+def list_components(options: argparse.Namespace) -> None:
+    """``v2skit components [kind]``."""
+    registry = plugins.registry()
+    if options.kind is not None and options.kind not in KINDS:
+        registry.entry(options.kind, "")
+    for kind in [options.kind] if options.kind else KINDS:
+        print(f"{kind}: {KINDS[kind].purpose}")
+        for entry in registry.entries(kind):
+            origin = "" if entry.origin == "v2skit" else f"  [{entry.origin}]"
+            try:
+                component = entry.load()
+            except UserError as error:
+                print(f"  {entry.name}{origin}\n      {error}")
+                continue
+            print(f"  {entry.name}{origin}\n      {(inspect.getdoc(component) or '').partition(chr(10))[0]}")
+            for name, parameter in arguments(kind, component).items():
+                required = parameter.default is inspect.Parameter.empty
+                print(f"      {name}: {'(required)' if required else repr(parameter.default)}")
+    _name_broken(registry.broken)
+
+
+def list_plugins(options: argparse.Namespace) -> None:
+    """``v2skit plugins``."""
+    registry, found = plugins.load()
+    for plugin in found:
+        print(f"{plugin.name} {plugin.version}")
+        if plugin.error:
+            print(f"  broken: {plugin.error}")
+        for entry in registry.entries():
+            if entry.origin == plugin.name:
+                print(f"  {entry.kind} {entry.name}")
+
+
+def run_stage(options: argparse.Namespace) -> None:
+    """``v2skit obtain``, ``prepare``, ... ``score``."""
+    from v2skit import stages
+    from v2skit.config import load_config
+
+    _name_broken(plugins.registry().broken)
+    device = _device(options.device)
+    direct = [getattr(options, name, None) for name in ("model", "data_dir", "out")]
+    if any(direct):
+        if not all(direct):
+            raise UserError("synth: --model, --data_dir and --out go together")
+        return _synth_directory(*direct, device)
+    config = load_config(options.config, options.set)
+    exp = options.exp or options.work_dir / "exp" / options.config.stem
+    stages.STAGES[options.stage](stages.Recipe(config, options.work_dir, exp, options.force, device))
+
+
+def _synth_directory(model: Path, data_dir: Path, out: Path, device) -> None:
+    from v2skit.data.manifest import read_silent
+    from v2skit.synth import Synthesiser, synthesise
+    from v2skit.train import checkpoint
+
+    folder = model if (model / checkpoint.META).exists() else checkpoint.best(model)
+    if folder is None:
+        raise UserError(f"{model} is neither a checkpoint nor a run with checkpoints; stage 4 makes them")
+    synthesise(Synthesiser.load(folder, device), read_silent(data_dir), data_dir, out)
+    print(f"speech: {out}/")
+
+
+def _device(name: str):
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name} can't be used here: {str(error).splitlines()[0]}") from error
+
+
+def _name_broken(broken: dict[str, str]) -> None:
+    for name, why in broken.items():
+        print(f"v2skit: plug-in '{name}' is broken and left out: {why}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

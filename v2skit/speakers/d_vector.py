@@ -1,0 +1,103 @@
+"""GE2E d-vectors (Wan et al. 2018) through resemblyzer, always from other clips of the speaker."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+from torch import Tensor, nn
+
+from v2skit.data.audio import read_audio
+from v2skit.data.manifest import Utterance, read_manifest, read_settings
+from v2skit.errors import UserError
+
+DIM = 256
+TABLE, SOURCES = "d_vector", "d_vector_sources"
+
+
+class DVector(nn.Module):
+    """A 256-d d-vector of other clips of the speaker, computed at preparation by resemblyzer.
+
+    Args:
+        clips: of a speaker that are averaged, without the clip itself. A speaker with no other clip gets zeros.
+    """
+
+    out_dim = DIM
+
+    def __init__(self, clips: int = 10) -> None:
+        super().__init__()
+        self.clips = clips
+
+    def prepare(self, directory: Path) -> None:
+        """Write ``d_vector.ark/.scp``, and ``d_vector_sources``: which clips each one was made from.
+
+        Raises:
+            UserError: resemblyzer is not installed.
+        """
+        utterances = read_manifest(directory)
+        sources = other_clips(utterances, self.clips)
+        content = "".join(f"{key} {' '.join(names) or '-'}\n" for key, names in sorted(sources.items()))
+        record = directory / SOURCES
+        if (directory / f"{TABLE}.scp").exists() and record.exists() and record.read_text(encoding="utf-8") == content:
+            return
+        rate = read_settings(directory)["clock"]["sample_rate"]
+        by_id = {u.id: u for u in utterances}
+        vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
+        with kaldiio.WriteHelper(f"ark,scp:{directory / TABLE}.ark,{directory / TABLE}.scp") as writer:
+            for key, names in sorted(sources.items()):
+                mean = np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM)
+                writer(key, (mean / max(np.linalg.norm(mean), 1e-8)).astype(np.float32))
+        record.write_text(content, encoding="utf-8")
+
+    def reader(self, directory: Path) -> _Reader:
+        """(utterance id, speaker) -> float32 (256,). Raises UserError where the directory has no d-vectors."""
+        if not (directory / f"{TABLE}.scp").exists():
+            raise UserError(f"{directory} has no d-vectors; stage 1 computes them")
+        return _Reader(directory)
+
+    def forward(self, speaker: Tensor) -> Tensor:
+        """(B,256) -> (B,256)."""
+        return speaker
+
+
+def other_clips(utterances: list[Utterance], clips: int) -> dict[str, list[str]]:
+    """For each utterance the ids of up to ``clips`` clips of its speaker with sound, itself never among them.
+
+    They are the first by a hash of their names, so that a speaker's clips share nearly the same ones.
+    """
+    speakers: dict[str, list[str]] = {}
+    for u in utterances:
+        if u.audio:
+            speakers.setdefault(u.speaker, []).append(u.id)
+    for names in speakers.values():
+        names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {u.id: [n for n in speakers.get(u.speaker, [])[: clips + 1] if n != u.id][:clips] for u in utterances}
+
+
+class _Reader:
+    """Reads d-vectors; opened on first use, so that each worker process opens its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    @cached_property
+    def _table(self) -> dict[str, np.ndarray]:
+        return kaldiio.load_scp(str(self.directory / f"{TABLE}.scp"))
+
+    def __call__(self, utterance: str, speaker: str) -> np.ndarray:
+        return np.asarray(self._table[utterance], np.float32)
+
+
+def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
+    try:
+        from resemblyzer import VoiceEncoder, preprocess_wav
+    except ImportError as error:
+        raise UserError(
+            "speaker 'd_vector' needs resemblyzer: pip install 'v2skit[d_vector]' && pip install --no-deps resemblyzer "
+            f"({error})"
+        ) from error
+    encoder = VoiceEncoder("cpu", verbose=False)
+    return {u.id: encoder.embed_utterance(preprocess_wav(read_audio(u.audio, rate), rate)) for u in utterances}

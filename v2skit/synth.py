@@ -1,0 +1,111 @@
+"""Checkpoint + mouth crops -> waveform. Nothing here takes, opens or knows of a target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from v2skit.build import build_model, build_vocoder
+from v2skit.clock import check_same_features, feature_settings
+from v2skit.data.audio import MelSpectrogram, read_audio, write_audio
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.manifest import SilentClip, Utterance
+from v2skit.data.video import read_crops
+from v2skit.errors import UserError
+from v2skit.model import Inputs
+from v2skit.settings import Config
+from v2skit.train import checkpoint
+
+
+@dataclass
+class Synthesiser:
+    """A V2A model and a vocoder, ready to speak. Build one with :meth:`load`.
+
+    Args:
+        config: the model's.
+        model: V2A, in evaluation mode.
+        vocoder: mel -> waveform; not used where the decoder gives waveforms.
+        device: where the model is.
+    """
+
+    config: Config
+    model: nn.Module
+    vocoder: nn.Module
+    device: torch.device
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device, vocoder_config: Config | None = None) -> Synthesiser:
+        """From a checkpoint folder, with the vocoder of its own config or of another.
+
+        Raises:
+            UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
+        """
+        saved = checkpoint.load(folder)
+        if saved.meta.task != "v2a":
+            raise UserError(f"{folder} holds an audio-to-audio model; synthesis needs a fine-tuned one (stage 4)")
+        config = checkpoint.config_of(saved.meta)
+        theirs = vocoder_config or config
+        check_same_features(
+            saved.meta.features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {folder}", "the vocoder"
+        )
+        model = build_model(config, "v2a", saved.meta.speakers)
+        model.load_state_dict(saved.averaged or saved.weights)
+        return cls(config, model.eval().to(device), build_vocoder(theirs), device)
+
+    @torch.no_grad()
+    def speak(self, crops: np.ndarray, speaker: np.ndarray) -> np.ndarray:
+        """Synthesise one clip.
+
+        Args:
+            crops: stored mouth crops, uint8 (T,H,W).
+            speaker: what the speaker component's reader gives.
+
+        Returns:
+            float32 (T * samples_per_frame,).
+        """
+        video = normalise(centre_crop(crops, self.config.augmentation.crop))
+        inputs = Inputs(
+            signal=torch.from_numpy(video)[None].to(self.device),
+            mask=torch.ones(1, len(crops), dtype=torch.bool, device=self.device),
+            speaker=torch.from_numpy(speaker)[None].to(self.device),
+        )
+        output = self.model(inputs)
+        waveform = output.waveform if self.model.gives == "waveform" else self.vocoder(output.mel.float().cpu())
+        return waveform[0].cpu().numpy()
+
+
+def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:
+    """Speak every clip of a data directory into ``out/<id>.wav``; what is there already is kept.
+
+    Args:
+        synthesiser: a loaded model.
+        clips: of the directory, silent.
+        directory: where the speaker component finds what it prepared.
+        out: folder for the sound files.
+    """
+    reader = synthesiser.model.speaker.reader(directory)
+    for clip, path in _missing(clips, out):
+        waveform = synthesiser.speak(read_crops(clip.video), reader(clip.id, clip.speaker))
+        write_audio(path, waveform, synthesiser.config.clock.sample_rate)
+
+
+@torch.no_grad()
+def copy_synthesis(config: Config, utterances: list[Utterance], out: Path) -> None:
+    """The vocoder on the true mel, into ``out/<id>.wav``: the upper bound of a mel system, never its input."""
+    vocoder, spectrogram = build_vocoder(config), MelSpectrogram(config.clock, config.mel)
+    for utterance, path in _missing([u for u in utterances if u.audio], out):
+        samples = utterance.frames * config.clock.samples_per_frame
+        sound = read_audio(utterance.audio, config.clock.sample_rate, 0, samples)
+        waveform = vocoder(spectrogram(torch.from_numpy(sound)[None]))[0]
+        write_audio(path, waveform.numpy(), config.clock.sample_rate)
+
+
+def _missing(clips: Iterable, out: Path) -> Iterator[tuple]:
+    todo = [(clip, out / f"{clip.id}.wav") for clip in clips if not (out / f"{clip.id}.wav").exists()]
+    yield from tqdm(todo, desc=out.name, unit="clip", dynamic_ncols=True)

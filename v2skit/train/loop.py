@@ -1,0 +1,205 @@
+"""The one training loop, for A2A and V2A alike. It knows losses, not models."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Iterator
+
+import torch
+from torch.utils.data import DataLoader
+
+from v2skit.build import Losses
+from v2skit.data.audio import MelSpectrogram
+from v2skit.data.dataset import SpeechDataset, collate
+from v2skit.data.sampler import EndlessBatches, Key, batches_of_epoch
+from v2skit.errors import UserError
+from v2skit.model import Batch, Model
+from v2skit.settings import Config, PartTransfer, Training
+from v2skit.train import checkpoint
+from v2skit.train.log import RunLog
+from v2skit.train.optimiser import Average, Optimiser, precision_of
+from v2skit.train.sample import Sampler
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or a termination signal; everything up to the step it names is saved."""
+
+
+class Trainer:
+    """Trains one model; goes on from the newest checkpoint in its folder, exactly.
+
+    Args:
+        run: folder of the run: checkpoints, ``log.jsonl``, ``tensorboard/``, ``samples/``.
+        task: ``a2a`` or ``v2a``.
+        config: of the experiment; stored in every checkpoint.
+        settings: of this run.
+        model: with its initial weights.
+        train_set: in training mode.
+        valid_set: not in training mode.
+        speakers: names behind a speaker table.
+        parts: frozen steps and learning-rate factors of transferred parts.
+        device: where to train.
+
+    Raises:
+        UserError: the data do not fit the batches, or precision or checkpoints do not fit this machine.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        task: str,
+        config: Config,
+        settings: Training,
+        model: Model,
+        train_set: SpeechDataset,
+        valid_set: SpeechDataset,
+        speakers: list[str],
+        parts: dict[str, PartTransfer],
+        device: torch.device,
+    ) -> None:
+        self.run, self.task, self.config, self.settings = run, task, config, settings
+        self.speakers, self.device = speakers, device
+        self.model = model.to(device)
+        self.losses = Losses(config).to(device)
+        self.spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
+        self.precision = precision_of(settings, device)
+        self.optimiser = Optimiser(model, settings, parts)
+        self.step, self.position = 0, (0, 0)
+        state = self._resume()
+        self.average = Average(model, settings.ema_decay)
+        if state is not None:
+            self.average.state.update(state)
+        self.averaged = copy.deepcopy(model).eval()
+        self.train_set = train_set
+        lengths = valid_set.lengths
+        batches = batches_of_epoch(lengths, max(settings.batch_frames, int(lengths.max())), 0, 0)
+        self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batch] for batch in batches])
+        self.sampler = Sampler(run / "samples", config)
+        self._stop = False
+
+    def train(self) -> None:
+        """Train to the end. Raises Interrupted after a signal, when what was done is saved."""
+        old = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        log = RunLog(self.run, self.run.name, self.step, self.settings.steps)
+        try:
+            self._steps(log)
+        finally:
+            log.close()
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    def _steps(self, log: RunLog) -> None:
+        settings = self.settings
+        order = EndlessBatches(self.train_set.lengths, settings.batch_frames, self.config.seed, self.position)
+        batches = iter(self._loader(self.train_set, order))
+        while self.step < settings.steps:
+            values, waited = self._one_step(batches)
+            log.step(waited)
+            last = self.step == settings.steps
+            if self.step % settings.log_every == 0 or last:
+                log.write(self.step, "train", {k: float(v) for k, v in values.items()})
+            valid = None
+            if self.step % settings.validate_every == 0 or last:
+                start = time.perf_counter()
+                valid = self._validate()
+                log.write(self.step, "valid", valid)
+                log.say(f"step {self.step}: " + ", ".join(f"valid {k} {v:.4f}" for k, v in valid.items()))
+                log.pause(time.perf_counter() - start)
+            if valid or self.step % settings.checkpoint_every == 0 or self._stop:
+                self._save(valid)
+            if self._stop and not last:
+                raise Interrupted(f"interrupted after step {self.step}; the same command goes on from there")
+
+    def _one_step(self, batches: Iterator[Batch]) -> tuple[dict, float]:
+        """An optimiser step. Returns the values to log and the seconds spent waiting for data."""
+        # Dropout is a function of (seed, step), so that resuming needs no state of the random generators.
+        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        self.model.train()
+        self.optimiser.start(self.step)
+        waited = 0.0
+        for _ in range(self.settings.accumulate):
+            start = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - start
+            total, values = self._losses(self.model, self._ready(batch))
+            (total / self.settings.accumulate).backward()
+            self.position = batch.position
+        if not torch.isfinite(total):
+            raise UserError(f"the loss is {float(total)} at step {self.step}; lower learning_rate or clip_norm")
+        rate = self.optimiser.adamw.param_groups[0]["lr"]
+        norm = self.optimiser.finish()
+        self.step += 1
+        self.average.update(self.model, self.step)
+        return {"total": total.detach(), **values, "gradient_norm": norm, "learning_rate": rate}, waited
+
+    def _ready(self, batch: Batch) -> Batch:
+        """The batch on the device, with its mel."""
+        batch = batch.to(self.device)
+        return replace(batch, mel=self.spectrogram(batch.waveform))
+
+    def _losses(self, model: Model, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
+            output = model(batch.inputs(model.takes))
+        return self.losses(output, batch)
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Losses of the averaged weights on whole validation clips, weighted by their valid frames; one clip is
+        synthesised."""
+        self.averaged.load_state_dict(self.average.state)
+        sums: dict[str, float] = {}
+        frames = 0
+        for number, batch in enumerate(map(self._ready, self.validation)):
+            total, values = self._losses(self.averaged, batch)
+            count = int(batch.mask.sum())
+            frames += count
+            for name, value in {"total": total, **values}.items():
+                sums[name] = sums.get(name, 0.0) + float(value) * count
+            if number == 0:
+                self.sampler.write(self.averaged, batch, self.step)
+        return {name: value / frames for name, value in sums.items()}
+
+    def _save(self, valid: dict[str, float] | None) -> None:
+        meta = checkpoint.new_meta(
+            self.config, self.task, self.speakers, step=self.step, position=self.position, valid=valid
+        )
+        saved = checkpoint.Checkpoint(meta, self.model.state_dict(), self.average.state, self.optimiser.state_dict())
+        checkpoint.save(saved, checkpoint.folder_of(self.run, self.step))
+        checkpoint.prune(self.run)
+
+    def _resume(self) -> dict | None:
+        """Load the newest checkpoint, if there is one. Returns the averaged weights."""
+        newest = checkpoint.latest(self.run)
+        if newest is None:
+            return None
+        saved = checkpoint.load(newest, optimiser=True)
+        self.model.load_state_dict(saved.weights)
+        self.optimiser.load_state_dict(saved.optimiser)
+        self.step, self.position = saved.meta.step, saved.meta.position
+        return {k: v.to(self.device) for k, v in saved.averaged.items()}
+
+    def _loader(self, data: SpeechDataset, batches) -> DataLoader:
+        workers = self.settings.workers
+        return DataLoader(
+            data,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=workers,
+            worker_init_fn=_start_worker,
+            persistent_workers=workers > 0,
+            pin_memory=self.device.type == "cuda",
+            prefetch_factor=4 if workers else None,
+        )
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._stop = True
+
+
+def _start_worker(number: int) -> None:
+    """Workers leave Ctrl-C to the loop, and its cores to the network."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,34 @@
+"""A clip of the validation set, synthesised at each validation: a sound and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from v2skit.build import build_vocoder
+from v2skit.data.audio import MelSpectrogram, write_audio
+from v2skit.evaluate.pictures import mel_picture
+from v2skit.model import Batch, Inputs, Model
+from v2skit.settings import Config
+
+
+class Sampler:
+    """Writes ``step-N.wav`` and ``step-N.png`` (target above, prediction below) of a batch's first clip."""
+
+    def __init__(self, folder: Path, config: Config) -> None:
+        self.folder, self.clock = folder, config.clock
+        self.vocoder = build_vocoder(config)
+        self.spectrogram = MelSpectrogram(config.clock, config.mel)
+
+    def write(self, model: Model, batch: Batch, step: int) -> None:
+        """Synthesise the first clip of a batch."""
+        inputs = batch.inputs(model.takes)
+        frames = int(batch.mask[0].sum())
+        output = model(Inputs(inputs.signal[:1], inputs.mask[:1], inputs.speaker[:1]))
+        waveform = output.waveform if model.gives == "waveform" else self.vocoder(output.mel.cpu())
+        waveform = waveform[0, : frames * self.clock.samples_per_frame].cpu()
+        target = batch.waveform[0, : len(waveform)].cpu()
+        write_audio(self.folder / f"step-{step:08d}.wav", waveform.numpy(), self.clock.sample_rate)
+        mels = {n: self.spectrogram(w[None])[0].T.numpy() for n, w in (("target", target), ("predicted", waveform))}
+        mel_picture(self.folder / f"step-{step:08d}.png", mels)
