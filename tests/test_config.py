@@ -39,7 +39,7 @@ def test_every_shipped_config_builds(path):
         ("losses.l1.weight=heavy", "losses.l1.weight: expected a number"),
         ("losses.extra={type: l1}", "losses.extra: loss 'l1' has no weight"),
         ("finetune.segment_frames=100000", "segment_frames 100000 must lie in"),
-        ("transfer.frontend={}", "no part 'frontend'"),
+        ("transfer.frontend={}", "transfer.frontend: no such part"),
         ("augmentation.crop=200", "larger than crop.size"),
         ("finetune=3", "finetune: expected keys and values"),
         ("data.pretrain=audio", "data.pretrain: expected a list"),

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 def v2skit(*arguments: str, site: Path | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess:
     """Run the command line in a process of its own, with one more folder of installed packages."""
-    path = os.pathsep.join(str(p) for p in (ROOT, site) if p)
+    path = os.pathsep.join(str(p) for p in (ROOT, site, os.environ.get("PYTHONPATH")) if p)
     return subprocess.run(
         [sys.executable, "-m", "v2skit.cli", *arguments],
         env={**os.environ, "PYTHONPATH": path}, cwd=cwd, capture_output=True, text=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import types
 import typing
 from pathlib import Path
@@ -165,7 +166,11 @@ class _Checker:
         try:
             return want(**checked)
         except UserError as error:
-            raise self.error(path, f"{dot}{error}" if path not in str(error) else str(error)) from error
+            # Such a message begins with the key at fault, within the section or from the top.
+            key = re.split(r"[^\w.]", str(error), maxsplit=1)[0]
+            found = [k for k in (f"{dot}{key}", key) if k in self.origins]
+            prefix = dot if dot and not key.startswith(path) else ""
+            raise self.error(found[0] if found else path, f"{prefix}{error}") from error
 
     def component(self, value: Any, want: type[Component], kind: str, path: str) -> Component:
         """A ``type:`` and its arguments, against the signature of the component's constructor."""

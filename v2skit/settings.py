@@ -188,6 +188,6 @@ class Config:
             raise UserError("losses: at least one loss is needed")
         unknown = self.transfer.keys() - {"speaker", "encoder", "decoder"}
         if unknown:
-            raise UserError(f"transfer: no part '{min(unknown)}'; parts that can move: speaker, encoder, decoder")
+            raise UserError(f"transfer.{min(unknown)}: no such part; parts that can move: speaker, encoder, decoder")
         if self.augmentation.crop > self.crop.size:
             raise UserError(f"augmentation.crop {self.augmentation.crop} is larger than crop.size {self.crop.size}")

@@ -1,0 +1,113 @@
+"""The stages on prepared data: order, what is done already, other configs, and no target at inference."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from v2skit.cli import main
+from v2skit.data.manifest import read_manifest, read_silent
+
+
+def stage(name: str, folder: Path, config: Path, *more: str) -> int:
+    return main([name, "--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more])
+
+
+@pytest.fixture
+def trained(recipe_folder, tiny) -> Path:
+    for name in ("pretrain", "transfer", "finetune"):
+        assert stage(name, recipe_folder, tiny) == 0
+    return recipe_folder
+
+
+def test_each_stage_names_the_one_that_is_missing(recipe_folder, tiny, capsys):
+    for name, needed in (("transfer", "stage 2"), ("finetune", "stage 3"), ("synth", "stage 4"), ("score", "stage 5")):
+        assert stage(name, recipe_folder, tiny) == 1
+        assert needed in capsys.readouterr().err
+    shutil.rmtree(recipe_folder / "data/audio")
+    assert stage("pretrain", recipe_folder, tiny) == 1
+    assert "not a prepared data directory (no utt2num_frames); stage 1 makes it" in capsys.readouterr().err
+
+
+def test_synthesis_cannot_see_the_target(trained, tiny):
+    assert stage("synth", trained, tiny) == 0
+    out = trained / "exp/tiny/synth"
+    first = {p.name: p.read_bytes() for p in (out / "pretrained").glob("*.wav")}
+    utterances = read_manifest(trained / "data/test")
+    assert len(first) == len(utterances) == 3
+    for u in utterances:
+        info = soundfile.info(out / "pretrained" / f"{u.id}.wav")
+        assert (info.frames, info.samplerate) == (u.frames * 960, 24000)
+    # The sound, the words and every trace of them go; what is spoken stays the same.
+    shutil.rmtree(trained / "data/test/audio")
+    for name in ("wav.scp", "text"):
+        (trained / "data/test" / name).unlink()
+    arguments = ["--model", str(trained / "exp/tiny/finetune"), "--data_dir", str(trained / "data/test")]
+    assert main(["synth", *arguments, "--out", str(trained / "again"), "--device", "cpu"]) == 0
+    assert {p.name: p.read_bytes() for p in (trained / "again").glob("*.wav")} == first
+    assert not {"audio", "text", "waveform", "mel"} & set(vars(read_silent(trained / "data/test")[0]))
+
+
+def test_finished_stages_are_not_done_twice(trained, tiny, capsys):
+    log = trained / "exp/tiny/finetune/log.jsonl"
+    before = log.stat().st_mtime_ns
+    capsys.readouterr()
+    assert stage("finetune", trained, tiny) == 0
+    assert "finetune is done" in capsys.readouterr().out
+    assert log.stat().st_mtime_ns == before
+    assert stage("finetune", trained, tiny, "--force", "--set", "scratch=false") == 0
+    assert log.stat().st_mtime_ns != before
+
+
+def test_exp_made_with_another_config_is_refused(trained, tiny, capsys):
+    assert stage("finetune", trained, tiny, "--set", "finetune.learning_rate=0.5") == 1
+    message = capsys.readouterr().err
+    assert "was made with another config (finetune.learning_rate: 0.001 there, 0.5 now)" in message
+    assert "another --exp, or --force" in message
+    assert stage("finetune", trained, tiny, "--set", "finetune.workers=1") == 0
+
+
+def test_scratch_has_the_same_steps_and_no_transfer(trained):
+    config = (trained / "exp/tiny/scratch/config.yaml").read_text()
+    assert "init: null" in config
+    logs = [(trained / f"exp/tiny/{r}/log.jsonl").read_text().splitlines() for r in ("finetune", "scratch")]
+    steps = [[json.loads(line)["step"] for line in log] for log in logs]
+    assert steps[0] == steps[1]
+
+
+def test_other_mel_settings_are_refused(trained, tiny, capsys):
+    assert stage("synth", trained, tiny, "--set", "mel.f_max=8000") == 1
+    message = capsys.readouterr().err
+    assert "do not share their mel settings (f_max: 12000.0 in checkpoint" in message
+    assert stage("transfer", trained, tiny, "--set", "mel.f_max=8000", "--exp", str(trained / "other")) == 1
+
+
+def test_a2a_model_is_not_for_synthesis(trained, capsys):
+    arguments = ["--model", str(trained / "exp/tiny/pretrain"), "--data_dir", str(trained / "data/test")]
+    assert main(["synth", *arguments, "--out", "x"]) == 1
+    assert "audio-to-audio model" in capsys.readouterr().err
+
+
+def test_clip_without_sound_in_training_is_named(recipe_folder, tiny, capsys):
+    table = recipe_folder / "data/train/wav.scp"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[1:]))
+    for name in ("pretrain", "transfer"):
+        assert stage(name, recipe_folder, tiny) == 0
+    assert stage("finetune", recipe_folder, tiny) == 1
+    assert f"1 utterances have no audio (e.g. {lines[0].split()[0]})" in capsys.readouterr().err
+
+
+def test_prepared_with_another_clock_is_refused(recipe_folder, tiny, capsys):
+    sets = ["--set", "clock.fps=20", "--set", "mel.hop=300"]
+    assert stage("pretrain", recipe_folder, tiny, *sets) == 1
+    assert "clock.fps: 25 there, 20 now" in capsys.readouterr().err
+
+
+def test_unknown_device(recipe_folder, tiny, capsys):
+    assert stage("pretrain", recipe_folder, tiny, "--device", "abacus") == 1
+    assert "--device abacus can't be used here" in capsys.readouterr().err
+    assert not torch.cuda.is_initialized()

@@ -1,0 +1,65 @@
+"""A killed or interrupted run goes on exactly: the same losses, bit for bit, as the uninterrupted one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from v2skit.train import checkpoint
+
+ROOT = Path(__file__).parents[2]
+SETS = ["steps=12", "checkpoint_every=3", "validate_every=6", "accumulate=2", "workers=1"]
+
+
+def start(folder: Path, config: Path, stage: str, exp: str) -> subprocess.Popen:
+    sets = [x for value in SETS for x in ("--set", f"{stage}.{value}")]
+    command = [sys.executable, "-m", "v2skit.cli", stage, "--config", str(config), "--work_dir", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*command, "--exp", str(folder / exp), *sets], env=environment, text=True, **pipes)
+
+
+def losses(run: Path) -> list[tuple]:
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [(r["step"], r["kind"], r["total"], r["l1"], r.get("gradient_norm")) for r in rows]
+
+
+def wait_for(process: subprocess.Popen, run: Path, text: str) -> None:
+    log = run / "log.jsonl"
+    while not (log.exists() and text in log.read_text()):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
+def test_resume_is_exact(recipe_folder, tiny, number):
+    whole = start(recipe_folder, tiny, "pretrain", "whole")
+    run = recipe_folder / "cut" / "pretrain"
+    cut = start(recipe_folder, tiny, "pretrain", "cut")
+    wait_for(cut, run, '"step": 5')
+    cut.send_signal(number)
+    _, message = cut.communicate(timeout=60)
+    if number == signal.SIGINT:
+        assert cut.returncode == 130 and "the same command goes on from there" in message
+    else:
+        assert cut.returncode == -signal.SIGKILL
+    stopped = checkpoint.read_meta(checkpoint.latest(run)).step
+    assert 3 <= stopped < 12
+    again = start(recipe_folder, tiny, "pretrain", "cut")
+    for process in (whole, again):
+        _, message = process.communicate(timeout=120)
+        assert process.returncode == 0, message
+    expected = losses(recipe_folder / "whole" / "pretrain")
+    assert [row[0] for row in expected if row[1] == "train"] == list(range(1, 13))
+    assert losses(run) == expected
+    ours, theirs = (checkpoint.load(checkpoint.latest(recipe_folder / e / "pretrain")) for e in ("cut", "whole"))
+    for name, value in ours.weights.items():
+        assert torch.equal(value, theirs.weights[name]), name
+    for name, value in ours.averaged.items():
+        assert torch.equal(value, theirs.averaged[name]), name
