@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from v2skit.clock import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
 from v2skit.testing import check_decoder, check_encoder
-from v2skit.clock import Clock, Mel
 
 DIM = 6
 

@@ -1,8 +1,8 @@
 """Contract checks for networks, to be called with a built module from a plug-in's own tests.
 
-Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask is
-False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and a
-clear error for an input of the wrong length.
+Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask
+is False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and
+a clear error for an input of the wrong length.
 
     def test_my_encoder():
         check_encoder(MyEncoder(in_dim=24), in_dim=24)

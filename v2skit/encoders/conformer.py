@@ -106,9 +106,7 @@ class Conformer(nn.Module):
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(
-            Block(dim, heads, ff_dim, conv_kernel, dropout) for _ in range(shape["blocks"])
-        )
+        self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout) for _ in range(shape["blocks"]))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Features with temporal context.

@@ -65,7 +65,7 @@ class MelConv(nn.Module):
         """
         check_frames(mel.shape[1], mask, self.mels_per_frame, "mel_conv: mel")
         if mel.shape[2] != self.n_mels:
-            raise UserError(f"mel_conv: mel of {mel.shape[2]} bins, built for {self.n_mels}; use the mel of the config")
+            raise UserError(f"mel_conv: mel of {mel.shape[2]} bins, built for {self.n_mels}; use the config's mel")
         mel_mask = mask.repeat_interleave(self.mels_per_frame, dim=1)
         x = (mel - self.mean) / self.std
         for conv, norm in zip(self.convs, self.norms):

@@ -90,7 +90,7 @@ class ResNet3d(nn.Module):
 
 
 class ResNet3dSmall(ResNet3d):
-    """ResNet3d with few channels and one block a stage, for CPUs: a frame costs under 1 ms of training on one core.
+    """ResNet3d with few channels and one block a stage, for CPUs: a frame costs about 1 ms of training on one core.
 
     Args:
         channels: of the stages; the stem has as many as the first, the features as many as the last.

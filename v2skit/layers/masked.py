@@ -58,8 +58,8 @@ def check_features(x: Tensor, mask: Tensor, dim: int, what: str) -> None:
     """Raises UserError unless ``x`` is (B, T, dim) for a mask (B, T)."""
     if x.shape != (*mask.shape, dim):
         raise UserError(
-            f"{what}: input of shape {tuple(x.shape)}, but it was built for {(*mask.shape, dim)} (clips, video frames, "
-            "features); set in_dim to the out_dim of the part before it"
+            f"{what}: input of shape {tuple(x.shape)}, but it was built for {(*mask.shape, dim)} (clips, "
+            "video frames, features); set in_dim to the out_dim of the part before it"
         )
 
 

@@ -1,0 +1,16 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_prints_a_ratio_for_training_and_inference():
+    command = [sys.executable, ROOT / "tools" / "benchmark_model.py", "--clips=1", "--frames=4", "--repeats=1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith(("training step", "inference"))]
+    assert len(rows) == 4
+    assert all(float(number) > 0 for row in rows for number in row.split()[-3:])
