@@ -1,0 +1,98 @@
+"""Clips: aligned segments, augmentation that is a function of (seed, epoch, utterance), and padding with a mask."""
+
+import numpy as np
+import pytest
+
+from tests.conftest import make_data
+from v2skit.clock import Clock
+from v2skit.data.augment import augment, centre_crop, normalise
+from v2skit.data.dataset import SpeechDataset, collate
+from v2skit.data.sampler import Key
+from v2skit.errors import UserError
+from v2skit.settings import Augmentation
+from v2skit.speakers.none import NoSpeaker
+
+
+def dataset(folder, **options) -> SpeechDataset:
+    given = {"with_video": True, "augmentation": Augmentation(), "training": True, "segment_frames": 8, **options}
+    return SpeechDataset([folder], [NoSpeaker().reader(folder)], Clock(), **given)
+
+
+def key(epoch: int, index: int) -> Key:
+    return Key(epoch, index, (epoch, 0))
+
+
+def test_clip_is_a_function_of_seed_epoch_and_utterance(tmp_path):
+    make_data(tmp_path)
+    data, again, other = dataset(tmp_path), dataset(tmp_path, cache_mb=50), dataset(tmp_path, seed=2)
+    one = data[key(3, 1)]
+    for _ in range(2):
+        same = again[key(3, 1)]
+        assert np.array_equal(one.video, same.video) and np.array_equal(one.waveform, same.waveform)
+    assert not np.array_equal(one.video, data[key(4, 1)].video)
+    assert not np.array_equal(one.video, other[key(3, 1)].video)
+
+
+def test_segments_of_sound_and_picture_are_aligned(tmp_path):
+    make_data(tmp_path)
+    plain = Augmentation(flip=0.0, erase=0.0, time_mask_seconds=0.0)
+    data = dataset(tmp_path, augmentation=plain, segment_frames=5)
+    for epoch in range(5):
+        clip = data[key(epoch, 0)]
+        assert clip.video.shape == (5, 1, 88, 88) and clip.waveform.shape == (5 * 960,)
+        bright = (clip.video > 1.0).sum((1, 2, 3)) ** 0.5
+        loud = np.abs(clip.waveform.reshape(5, 960)).max(1)
+        assert np.corrcoef(bright, loud)[0, 1] > 0.95
+
+
+def test_padding_is_zero_and_masked(tmp_path):
+    make_data(tmp_path)
+    data = dataset(tmp_path, training=False)
+    batch = collate([data[key(0, i)] for i in range(3)])
+    lengths = [data.utterances[i].frames for i in range(3)]
+    assert batch.mask.sum(1).tolist() == lengths and len(set(lengths)) > 1
+    for row, length in enumerate(lengths):
+        assert not batch.video[row, length:].any() and not batch.waveform[row, length * 960 :].any()
+        assert batch.video[row, :length].any()
+    assert batch.video.shape[1] * 960 == batch.waveform.shape[1]
+
+
+def test_a_clip_shorter_than_the_segment_is_taken_whole(tmp_path):
+    make_data(tmp_path, count=2)
+    data = dataset(tmp_path, segment_frames=500)
+    assert [data[key(0, i)].frames for i in range(2)] == [u.frames for u in data.utterances]
+
+
+def test_damaged_data_are_named(tmp_path):
+    utterances = make_data(tmp_path)
+    utterances[0].audio.write_bytes(b"no sound")
+    with pytest.raises(UserError, match=f"{utterances[0].audio.name} can't be read"):
+        dataset(tmp_path)[key(0, 0)]
+    table = tmp_path / "utt2num_frames"
+    table.write_text(table.read_text().replace(f" {utterances[1].frames}", " 99"))
+    with pytest.raises(UserError, match=r"has length \d+, its data directory says 99; prepare it again"):
+        dataset(tmp_path)[key(0, 1)]
+
+
+def test_augmentation_does_what_it_says():
+    crops = np.random.default_rng(0).integers(0, 255, (50, 96, 96)).astype(np.uint8)
+    before = crops.copy()
+    nothing = Augmentation(flip=0.0, erase=0.0, time_mask_seconds=0.0)
+    out = augment(crops, nothing, 25, np.random.default_rng(1))
+    assert out.shape == (50, 88, 88) and any(
+        np.array_equal(out, crops[:, t : t + 88, v : v + 88]) for t in range(9) for v in range(9)
+    )
+    assert np.array_equal(crops, before)
+    flipped = augment(crops, Augmentation(flip=1.0, erase=0.0, time_mask_seconds=0.0), 25, np.random.default_rng(1))
+    assert np.array_equal(flipped, out[:, :, ::-1])
+    erased = augment(crops, Augmentation(flip=0.0, erase=1.0, time_mask_seconds=0.0), 25, np.random.default_rng(1))
+    share = (erased == 107).all(0).mean()
+    assert 0.015 < share < 0.35
+    masked = augment(crops, Augmentation(flip=0.0, erase=0.0, time_mask_seconds=0.4), 25, np.random.default_rng(1))
+    still = [frame.std() == 0 for frame in masked]
+    assert 0 < sum(still) <= 20
+
+
+def test_normalisation():
+    crops = np.full((2, 96, 96), 107, np.uint8)
+    assert abs(normalise(centre_crop(crops, 88))).max() < 0.02 and normalise(crops).shape == (2, 1, 96, 96)
