@@ -1,0 +1,66 @@
+"""Plain audio for pre-training: every sound file under some folders."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from v2skit.corpora import Source
+from v2skit.errors import UserError
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
+
+
+class AudioFolder:
+    """Every sound file under some folders, audio only; the speaker is the folder or the beginning of the name.
+
+    Args:
+        directories: folders, searched with their sub-folders; relative ones from the recipe's folder.
+        speaker: ``folder``: the folder that holds the file; ``prefix``: its name up to the first ``-`` or ``_``.
+        valid_share: share of the files, by a hash of the name, that go to ``audio_valid`` instead of ``audio``.
+
+    Raises:
+        UserError: ``speaker`` or ``valid_share`` is none of these.
+    """
+
+    def __init__(
+        self, work_dir: Path, directories: list[str], speaker: str = "prefix", valid_share: float = 0.02
+    ) -> None:
+        if speaker not in ("folder", "prefix"):
+            raise UserError(f"speaker '{speaker}' is neither 'folder' nor 'prefix'")
+        if not 0 <= valid_share < 1:
+            raise UserError(f"valid_share {valid_share} must lie in 0..1")
+        self.directories = [Path(work_dir) / d for d in directories]
+        self.speaker, self.valid_share = speaker, valid_share
+
+    def obtain(self) -> str:
+        """Look for the files. Raises UserError where a folder is missing or has none."""
+        return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
+
+    def splits(self) -> dict[str, list[Source]]:
+        """``audio``, and ``audio_valid`` where ``valid_share`` is not 0."""
+        found: dict[str, list[Source]] = {"audio": [], "audio_valid": []} if self.valid_share else {"audio": []}
+        for number, path in self._files():
+            stem = re.sub(r"\s+", "_", path.stem)
+            speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
+            # The folder's number and a hash of the way there keep names apart that occur twice.
+            way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
+            held_out = int(way[:8], 16) / 16**8 < self.valid_share
+            split = "audio_valid" if held_out else "audio"
+            found[split].append(Source(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path))
+        return found
+
+    def grammar(self) -> None:
+        """Open vocabulary."""
+
+    def _files(self) -> list[tuple[int, Path]]:
+        files = []
+        for number, directory in enumerate(self.directories):
+            if not directory.is_dir():
+                raise UserError(f"audio folder {directory} is missing; see audio_corpus.directories")
+            here = sorted(p for p in directory.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not here:
+                raise UserError(f"no sound files ({' '.join(SUFFIXES)}) under {directory}")
+            files += [(number, path) for path in here]
+        return files

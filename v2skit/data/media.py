@@ -1,0 +1,178 @@
+"""Video and sound of any container, in presentation time. Damage of up to DAMAGE_LIMIT of a stream is passed over;
+more of it, or a file that was cut off, is an error."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Iterable, Iterator, TypeVar
+
+import av
+import numpy as np
+from av.stream import Disposition
+
+from v2skit.errors import UserError
+
+DAMAGE_LIMIT = 0.05
+"""Share of a stream's packets that may fail to decode, and of its stated length that may be missing."""
+
+UNSTATED_LENGTH = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
+"""Formats without a length in their header: what FFmpeg tells is its estimate."""
+
+Picture = TypeVar("Picture")
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds. ``fps``: frames a second, None without a video; ``start``: time of its first frame, seconds."""
+
+    fps: float | None
+    start: float
+    has_audio: bool
+
+
+def probe(path: Path) -> MediaInfo:
+    """What a file holds, from its header. Raises UserError where it is no media file."""
+    with _opened(path) as container:
+        video = _video_stream(container)
+        if video is None:
+            return MediaInfo(None, 0.0, bool(container.streams.audio))
+        start = float((video.start_time or 0) * video.time_base)
+        return MediaInfo(float(_rate(video)), start, bool(container.streams.audio))
+
+
+def read_video(path: Path, fps: int) -> Iterator[np.ndarray]:
+    """Frames on the clock, upright, RGB uint8 (H,W,3), one by one.
+
+    Frame t is the one whose time is nearest to ``first + t / fps``; there are ``round(seconds * fps)`` of them.
+
+    Raises:
+        UserError: no media file, no video in it, no frames, damaged or cut off.
+    """
+    with _opened(path) as container:
+        stream = _video_stream(container)
+        if stream is None:
+            raise UserError(f"{path} has no video stream; give a file with a picture")
+        stream.codec_context.thread_count = 1
+        shown = 0
+        for frame in on_clock(_timed(_decoded(container, stream, path), stream), fps):
+            picture = frame.to_ndarray(format="rgb24")
+            shown += 1
+            yield np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture
+        if not shown:
+            raise UserError(f"{path} has a video stream without frames; fetch or record it again")
+
+
+def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.ndarray:
+    """Sound of a video or audio file: float32 (N,), the mean of its channels, at ``sample_rate``.
+
+    Args:
+        path: any container.
+        sample_rate: Hz.
+        start: time that becomes sample 0, seconds: sound before it is cut off, and silence fills the time from it to
+            the first sound. None: the first sound.
+
+    Raises:
+        UserError: no media file, no sound in it, damaged or cut off.
+    """
+    with _opened(path) as container:
+        if not container.streams.audio:
+            raise UserError(f"{path} has no audio stream; give a file with sound")
+        stream = container.streams.audio[0]
+        resampler, first, pieces = av.AudioResampler(format="fltp", rate=sample_rate), None, []
+        try:
+            for frame in _decoded(container, stream, path):
+                first = frame.time if first is None else first
+                pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(frame)]
+            pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(None)] if pieces else []
+        except ValueError as error:
+            raise UserError(f"{path} changes its sound format midway ({error}); convert it to WAV or FLAC") from error
+    if not pieces:
+        raise UserError(f"{path} has an audio stream without sound; fetch or record it again")
+    waveform = np.concatenate(pieces).astype(np.float32, copy=False)
+    skipped = 0 if start is None or first is None else round((start - first) * sample_rate)
+    return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
+
+
+def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> Iterator[Picture]:
+    """``(time, duration, picture)``, in seconds, of any frame rate -> the picture nearest to each ``t / fps``.
+
+    The first picture is at t = 0; the number of pictures is the whole duration times ``fps``, rounded.
+    """
+    ticks, first, held = 0, None, []
+    for time, duration, picture in frames:
+        first = time if first is None else first
+        while ticks and Fraction(ticks, fps) < (before + time) / 2 - first or not ticks and time > first:
+            # One picture is held back: whether the video is long enough for it shows with its last frame.
+            yield from held
+            held, ticks = [current], ticks + 1
+        before, end, current = time, time + duration, picture
+    length = 0 if first is None else round((end - first) * fps)
+    while ticks < length:
+        yield from held
+        held, ticks = [current], ticks + 1
+    if ticks <= length:
+        yield from held
+
+
+def _timed(frames: Iterable[av.VideoFrame], stream: av.VideoStream):
+    """Times and durations in seconds; frames without a time, or with one that does not grow, follow on directly."""
+    duration = Fraction(0)
+    time = None
+    for frame in frames:
+        follows = Fraction(0) if time is None else time + duration
+        stated = None if frame.pts is None else frame.pts * stream.time_base
+        time = follows if stated is None or (time is not None and stated <= time) else stated
+        duration = frame.duration * stream.time_base if frame.duration else 1 / _rate(stream)
+        yield time, duration, frame
+
+
+def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iterator:
+    packets, damaged, seconds, cut_off = 0, 0, 0.0, False
+    try:
+        for packet in container.demux(stream):
+            packets += packet.size > 0
+            cut_off = packet.is_corrupt or (cut_off and not packet.size)
+            try:
+                frames = packet.decode()
+            except av.InvalidDataError:
+                damaged += 1
+                continue
+            for frame in frames:
+                damaged += frame.is_corrupt
+                cut_off = cut_off or frame.is_corrupt
+                seconds += frame.samples / frame.sample_rate if stream.type == "audio" else 1 / _rate(stream)
+                yield frame
+    except av.FFmpegError as error:
+        raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
+    stated = 0 if container.format.name in UNSTATED_LENGTH else float((stream.duration or 0) * stream.time_base)
+    if cut_off or seconds < stated * (1 - DAMAGE_LIMIT) - 0.1:
+        wanted = f" of {stated:.2f} s" if stated else ""
+        raise UserError(f"{path} is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again")
+    if damaged > packets * DAMAGE_LIMIT:
+        raise UserError(f"{path} is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again")
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first video stream that is not the cover picture of a sound file."""
+    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+
+
+def _rate(stream: av.VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist or is no file; check the path")
+    if not path.stat().st_size:
+        raise UserError(f"{path} is empty; fetch or record it again")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{path} is no media file, or is damaged ({error.strerror}); fetch it again") from error
+    with container:
+        yield container

@@ -1,0 +1,268 @@
+"""A corpus -> data directories: sound and mouth crops on the clock, and a report of what was left out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import shutil
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Collection, Iterator
+
+import av
+import numpy as np
+from tqdm import tqdm
+
+from v2skit.build import build
+from v2skit.clock import Clock
+from v2skit.config import to_tree
+from v2skit.corpora import Corpus, Source
+from v2skit.data.audio import write_audio
+from v2skit.data.crop import Crop, cut_mouth
+from v2skit.data.manifest import Utterance, write_manifest
+from v2skit.data.media import probe, read_audio, read_video
+from v2skit.data.video import write_crops
+from v2skit.errors import UserError
+from v2skit.settings import Component
+from v2skit.trackers import Tracker
+
+SILENCE_DBFS = -60.0
+"""Root mean square below which a clip counts as silent."""
+
+MAX_DIFFERENCE_SECONDS = 0.5
+"""Sound and picture of a clip whose lengths differ by more do not belong together."""
+
+RECORD = "prepared.jsonl"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source. ``reason``: why it was excluded, None where it was not; ``notes``: what was changed."""
+
+    id: str
+    frames: int = 0
+    has_audio: bool = False
+    reason: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Task:
+    """How one source is prepared: from the corpus into ``folder``."""
+
+    source: Source
+    folder: Path
+    clock: Clock
+    crop: Crop
+    audio_needed: bool
+
+
+def audio_path(folder: Path, name: str) -> Path:
+    """The prepared sound of an utterance."""
+    return folder / "audio" / f"{name}.flac"
+
+
+def video_path(folder: Path, name: str) -> Path:
+    """The prepared mouth crops of an utterance."""
+    return folder / "video" / f"{name}.mp4"
+
+
+def prepare(
+    corpus: Corpus,
+    tracker: Component,
+    clock: Clock,
+    crop: Crop,
+    output: Path,
+    jobs: int = 0,
+    max_failed_share: float = 0.05,
+    video_only_ok: Collection[str] = (),
+    force: bool = False,
+) -> None:
+    """Prepare every split of a corpus into ``output/<split>``; goes on where an interrupted run was.
+
+    Args:
+        corpus: obtained.
+        tracker: which one finds the mouth; each process builds its own.
+        clock: rates of sound and picture.
+        crop: of the mouth.
+        output: the recipe's data folder.
+        jobs: processes, 0: one a core.
+        max_failed_share: of a split's utterances that may be excluded.
+        video_only_ok: splits whose clips need no sound, since they are for synthesis.
+        force: start anew.
+
+    Raises:
+        UserError: the tracker can't be used, or more utterances were excluded than ``max_failed_share``.
+    """
+    settings = {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": to_tree(tracker)}
+    build("tracker", tracker)  # what it lacks shows before the work starts
+    splits = corpus.splits()
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    tasks: list[tuple[str, Task]] = []
+    for name, sources in splits.items():
+        outcomes[name] = _start(output / name, settings, force)
+        for source in sources:
+            if source.id not in outcomes[name]:
+                tasks.append((name, Task(source, output / name, clock, crop, name not in video_only_ok)))
+    for name, outcome in _run(tasks, tracker, jobs or os.cpu_count() or 1):
+        outcomes[name][outcome.id] = outcome
+        with (output / name / RECORD).open("a", encoding="utf-8") as record:
+            record.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
+    for name, sources in splits.items():
+        _finish(output / name, sources, outcomes[name], settings, max_failed_share)
+
+
+def _start(folder: Path, settings: dict, force: bool) -> dict[str, Outcome]:
+    """What is prepared already, with the same settings."""
+    record, made_with = folder / RECORD, folder / "prepared_with.json"
+    if force or not made_with.exists() or json.loads(made_with.read_text(encoding="utf-8")) != settings:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        made_with.write_text(json.dumps(settings), encoding="utf-8")
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    whole = (Outcome(**json.loads(line)) for line in lines if line.endswith("}"))  # a kill may cut the last one short
+    return {outcome.id: outcome for outcome in whole}
+
+
+def _run(tasks: list[tuple[str, Task]], tracker: Component, jobs: int) -> Iterator[tuple[str, Outcome]]:
+    """Prepare in several processes, with progress."""
+    if not tasks:
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    with ProcessPoolExecutor(min(jobs, len(tasks)), spawn, _start_worker, (tracker,)) as pool:
+        names = {pool.submit(_prepare_one, task): name for name, task in tasks}
+        try:
+            done = as_completed(names)
+            for future in tqdm(done, "preparing", len(names), unit="clip", mininterval=1.0, dynamic_ncols=True):
+                yield names[future], future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+_tracker: Tracker
+
+
+def _start_worker(tracker: Component) -> None:
+    global _tracker
+    _tracker = build("tracker", tracker)
+
+
+def _prepare_one(task: Task) -> Outcome:
+    """Prepare one source. Whatever its files are like, the answer is an outcome."""
+    notes: list[str] = []
+    try:
+        if task.source.video is None:
+            return _audio_only(task, notes)
+        return _audio_visual(task, notes)
+    except (UserError, av.FFmpegError, OSError, ValueError) as error:
+        return Outcome(task.source.id, reason=str(error), notes=notes)
+
+
+def _audio_only(task: Task, notes: list[str]) -> Outcome:
+    sound = read_audio(task.source.audio, task.clock.sample_rate)
+    frames = len(sound) // task.clock.samples_per_frame
+    if not frames:
+        raise UserError(f"{task.source.audio} is shorter than a video frame")
+    _check_loud(sound, task.source.audio)
+    sound = _unclipped(sound[: frames * task.clock.samples_per_frame], notes)
+    write_audio(audio_path(task.folder, task.source.id), sound, task.clock.sample_rate)
+    return Outcome(task.source.id, frames, True, notes=notes)
+
+
+def _audio_visual(task: Task, notes: list[str]) -> Outcome:
+    source, clock = task.source, task.clock
+    info = probe(source.video)
+    crops = cut_mouth(read_video(source.video, clock.fps), _tracker, task.crop, clock.fps)
+    if abs(info.fps - clock.fps) > 0.01:
+        notes.append(f"{info.fps:.2f} frames/s, resampled to {clock.fps}")
+    if crops.lost.any():
+        notes.append(f"face lost in {crops.lost.mean():.0%} of the frames, its place interpolated")
+    frames, has_audio = len(crops.frames), True
+    try:
+        sound = _sound(source, info.start, frames, clock, notes)
+        write_audio(audio_path(task.folder, task.source.id), sound, clock.sample_rate)
+    except UserError as error:
+        if task.audio_needed:
+            raise
+        has_audio = False
+        notes.append(f"without sound, for synthesis only: {error}")
+    write_crops(video_path(task.folder, task.source.id), crops.frames, clock.fps)
+    return Outcome(source.id, frames, has_audio, notes=notes)
+
+
+def _sound(source: Source, start: float, frames: int, clock: Clock, notes: list[str]) -> np.ndarray:
+    """The sound of a clip, from the first video frame on and exactly as long as the video."""
+    if source.audio is None:
+        raise UserError(f"{source.video} has no sound")
+    together = source.audio == source.video
+    sound = read_audio(source.audio, clock.sample_rate, start if together else None)
+    _check_loud(sound, source.audio)
+    samples = frames * clock.samples_per_frame
+    difference = (len(sound) - samples) / clock.sample_rate
+    if abs(difference) > MAX_DIFFERENCE_SECONDS:
+        than = "longer" if difference > 0 else "shorter"
+        raise UserError(f"the sound is {abs(difference):.2f} s {than} than the video")
+    return _unclipped(np.pad(sound[:samples], (0, max(0, samples - len(sound)))), notes)
+
+
+def _check_loud(sound: np.ndarray, path: Path) -> None:
+    level = 10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-20) if len(sound) else -200.0
+    if level < SILENCE_DBFS:
+        raise UserError(f"{path} is silent ({level:.0f} dBFS)")
+
+
+def _unclipped(sound: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Resampling may carry a loud clip beyond full scale."""
+    peak = float(np.abs(sound).max())
+    if peak <= 1:
+        return sound
+    notes.append(f"peak {peak:.2f}, scaled down to full scale")
+    return sound / peak
+
+
+def _finish(
+    folder: Path, sources: list[Source], outcomes: dict[str, Outcome], settings: dict, max_failed_share: float
+) -> None:
+    """Write the data directory and its report."""
+    by_id = {s.id: s for s in sources}
+    found = [o for o in outcomes.values() if o.id in by_id]
+    excluded = [o for o in found if o.reason]
+    kept = [o for o in found if not o.reason]
+    rows = [
+        {"id": o.id, "file": str(by_id[o.id].video or by_id[o.id].audio), "reason": o.reason, "notes": o.notes}
+        for o in sorted(found, key=lambda o: o.id)
+        if o.reason or o.notes
+    ]
+    counts = {"sources": len(sources), "prepared": len(kept), "excluded": len(excluded)}
+    report = json.dumps({"counts": counts, "files": rows}, indent=1)
+    (folder / "report.json").write_text(report + "\n", encoding="utf-8")
+    lines = [f"# {folder.name}: {len(kept)} of {len(sources)} prepared, {len(excluded)} excluded", ""]
+    lines += [f"- excluded: {row['file']}: {row['reason']}" for row in rows if row["reason"]]
+    notes = Counter(note for row in rows if not row["reason"] for note in row["notes"])
+    lines += [f"- {count} x {note}" for note, count in notes.most_common()]
+    (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"{folder}: {len(kept)} utterances, {len(excluded)} excluded; {folder}/report.md")
+    if len(excluded) > max_failed_share * len(sources):
+        (folder / "utt2num_frames").unlink(missing_ok=True)
+        raise UserError(
+            f"{len(excluded)} of {len(sources)} utterances of {folder} can't be used, more than "
+            f"prepare.max_failed_share ({max_failed_share:.0%}) allows; {folder}/report.md says why, "
+            f"e.g. {excluded[0].id}: {excluded[0].reason}"
+        )
+    utterances = [
+        Utterance(
+            id=o.id,
+            speaker=by_id[o.id].speaker,
+            frames=o.frames,
+            audio=audio_path(folder, o.id) if o.has_audio else None,
+            video=video_path(folder, o.id) if by_id[o.id].video else None,
+            text=by_id[o.id].text,
+        )
+        for o in kept
+    ]
+    write_manifest(folder, utterances, settings)
