@@ -99,7 +99,7 @@ class Training:
         clip_norm: of the gradient.
         accumulate: batches an optimiser step.
         ema_decay: of the averaged weights that are validated and synthesise; 0: none.
-        precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 on a GPU that has it.
+        precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 where the device has it.
         workers: data-loading processes.
         cache_mb: memory for decoded clips in each of them, MB.
         log_every: steps.

@@ -91,9 +91,10 @@ def precision_of(settings: Training, device: torch.device) -> torch.dtype | None
     Raises:
         UserError: bfloat16 was asked for on a device without it.
     """
-    cuda = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if settings.precision == "bfloat16":
-        if not cuda and not (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()):
-            raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
-        return torch.bfloat16
-    return torch.bfloat16 if settings.precision == "auto" and cuda else None
+    if device.type == "cuda":
+        able = torch.cuda.is_bf16_supported()
+    else:  # without such instructions a CPU emulates bfloat16, many times slower than float32
+        able = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if settings.precision == "bfloat16" and not able:
+        raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
+    return torch.bfloat16 if settings.precision != "float32" and able else None
