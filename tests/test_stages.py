@@ -10,6 +10,7 @@ import torch
 
 from v2skit.cli import main
 from v2skit.data.manifest import read_manifest, read_silent
+from v2skit.train.runs import alone
 
 
 def stage(name: str, folder: Path, config: Path, *more: str) -> int:
@@ -111,3 +112,10 @@ def test_unknown_device(recipe_folder, tiny, capsys):
     assert stage("pretrain", recipe_folder, tiny, "--device", "abacus") == 1
     assert "--device abacus can't be used here" in capsys.readouterr().err
     assert not torch.cuda.is_initialized()
+
+
+def test_two_processes_do_not_share_a_run(recipe_folder, tiny, capsys):
+    with alone(recipe_folder / "exp/tiny/pretrain"):
+        assert stage("pretrain", recipe_folder, tiny) == 1
+    assert "another process is training" in capsys.readouterr().err
+    assert stage("pretrain", recipe_folder, tiny) == 0

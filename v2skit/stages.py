@@ -7,19 +7,21 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable
 
 import torch
-import yaml
 
 from v2skit.build import build, build_model
 from v2skit.clock import check_same_features, feature_settings
-from v2skit.config import flatten, to_tree
+from v2skit.config import to_tree
+from v2skit.data.audio import read_audio
 from v2skit.data.dataset import SpeechDataset
-from v2skit.data.manifest import read_manifest, read_settings, read_silent
+from v2skit.data.manifest import Utterance, read_manifest, read_settings, read_silent
 from v2skit.errors import UserError
+from v2skit.evaluate.pictures import spectrogram_picture
 from v2skit.settings import Config, PartTransfer, Training
 from v2skit.train import checkpoint
+from v2skit.train.runs import alone, is_finished, trained
 
 ROWS = {"scratch": "scratch", "pretrained": "finetune"}
 """Row of the results -> folder of the V2A run behind it."""
@@ -96,17 +98,17 @@ def transfer(recipe: Recipe) -> None:
     from v2skit.train.transfer import transfer as move
 
     config, out = recipe.config, recipe.exp / "transfer"
-    source = _trained(recipe.exp / "pretrain", config.pretrain, "stage 2")
-    trained = checkpoint.load(source)
-    record = {"source": str(source), "step": trained.meta.step, "digest": checkpoint.digest(source)}
-    if _finished(recipe, out, "transfer", (out / "ledger.json").exists(), record):
+    source = trained(recipe.exp / "pretrain", config.pretrain, "stage 2")
+    saved = checkpoint.load(source)
+    record = {"source": str(source), "step": saved.meta.step, "digest": checkpoint.digest(source)}
+    if is_finished(recipe.config, recipe.force, out, "transfer", (out / "ledger.json").exists(), record):
         print(f"transfer is done: {out}/ledger.md (--force does it again)")
         return _next("4 (V2S fine-tuning)")
     ours = feature_settings(config.clock, config.mel)
-    check_same_features(ours, trained.meta.features, "this config", f"checkpoint {source}")
-    model = build_model(config, "v2a", trained.meta.speakers)
-    ledger = move(trained.averaged or trained.weights, model, sorted(config.transfer))
-    meta = checkpoint.new_meta(config, "v2a", trained.meta.speakers)
+    check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
+    model = build_model(config, "v2a", saved.meta.speakers)
+    ledger = move(saved.averaged or saved.weights, model, sorted(config.transfer))
+    meta = checkpoint.new_meta(config, "v2a", saved.meta.speakers)
     checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), out / "init")
     ledger.write(out)
     moved = ", ".join(f"{part} {share:.1%}" for part, share in ledger.shares.items())
@@ -134,7 +136,7 @@ def synth(recipe: Recipe) -> None:
     for row, run in ROWS.items():
         if row == "scratch" and not config.scratch:
             continue
-        source = _trained(recipe.exp / run, config.finetune, "stage 4")
+        source = trained(recipe.exp / run, config.finetune, "stage 4")
         out = _fresh(recipe, row, {"checkpoint": str(source), "digest": checkpoint.digest(source)})
         synthesise(Synthesiser.load(source, recipe.device, config), read_silent(directory), directory, out)
     out = _fresh(recipe, "copy_synthesis", {})
@@ -164,8 +166,9 @@ def score(recipe: Recipe) -> None:
         hypotheses = None if row == "ground_truth" else folder
         rows[row] = score_files(utterances, hypotheses, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
     write_results(rows, recipe.exp, bootstrap=config.scoring.bootstrap, seed=config.seed)
+    _picture(recipe, next((u for u in utterances if u.audio), None), rows)
     print((recipe.exp / "results.md").read_text(encoding="utf-8"))
-    print(f"results: {recipe.exp}/results.json and results.md")
+    print(f"results: {recipe.exp}/results.json, results.md and spectrograms.png")
 
 
 STAGES = {
@@ -179,15 +182,33 @@ STAGES = {
 }
 
 
+def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> None:
+    """``spectrograms.png``: one test clip, as every row of the results has it."""
+    if utterance is None:
+        return
+    rate = recipe.config.clock.sample_rate
+    files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
+    files["ground_truth"] = utterance.audio
+    sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if path.exists()}
+    spectrogram_picture(recipe.exp / "spectrograms.png", sounds, rate)
+
+
 def _train(
     recipe: Recipe, task: str, name: str, settings: Training, train: list[str], valid: str, init: Path | None = None
+) -> None:
+    with alone(recipe.exp / name):
+        _train_alone(recipe, task, name, settings, train, valid, init)
+
+
+def _train_alone(
+    recipe: Recipe, task: str, name: str, settings: Training, train: list[str], valid: str, init: Path | None
 ) -> None:
     from v2skit.train.loop import Trainer
 
     config, run = recipe.config, recipe.exp / name
     newest = checkpoint.latest(run)
     done = newest is not None and checkpoint.read_meta(newest).step >= settings.steps
-    if _finished(recipe, run, name, done, {"init": checkpoint.digest(init) if init else None}):
+    if is_finished(recipe.config, recipe.force, run, name, done, {"init": checkpoint.digest(init) if init else None}):
         print(f"{name} is done: {newest} (--force does it again)")
         return
     directories, valid_directory = [recipe.data(d) for d in train], recipe.data(valid)
@@ -222,58 +243,6 @@ def _train(
     train_set, valid_set = dataset(directories, True), dataset([valid_directory], False)
     Trainer(run, task, config, settings, model, train_set, valid_set, speakers, parts, recipe.device).train()
     print(f"{name}: best checkpoint {checkpoint.best(run)}; log.jsonl, samples/ and tensorboard/ beside it")
-
-
-def _trained(run: Path, settings: Training, stage: str) -> Path:
-    """The best checkpoint of a run. Raises UserError where there is none; says so where the run is not finished."""
-    newest = checkpoint.latest(run)
-    if newest is None:
-        raise UserError(f"{run} has no checkpoint; {stage} makes it")
-    step = checkpoint.read_meta(newest).step
-    if step < settings.steps:
-        print(f"note: {run} is at step {step} of {settings.steps}; {stage} goes on with it")
-    return checkpoint.best(run)
-
-
-# What a stage's output depends on, by prefix of the dotted key; other keys may change without making it anew.
-_MODEL = ("seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder")
-_V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation")
-_DEPENDS = {
-    "pretrain": (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain"),
-    "transfer": (*_MODEL, "networks.visual_frontend", "transfer"),
-    "finetune": (*_V2A, "transfer"),
-    "scratch": _V2A,
-}
-_MACHINE = (".workers", ".cache_mb", ".log_every", ".checkpoint_every")
-
-
-def _finished(recipe: Recipe, run: Path, name: str, done: bool, made_from: dict) -> bool:
-    """Whether a run is done. Starts its folder, or starts it anew with --force.
-
-    Args:
-        made_from: what else the run depends on, beside the config.
-
-    Raises:
-        UserError: the folder was made with another config or from something else.
-    """
-    if recipe.force:
-        shutil.rmtree(run, ignore_errors=True)
-        done = False
-    now = {**to_tree(recipe.config), "made_from": made_from}
-    path = run / "config.yaml"
-    if path.exists():
-        made, ours = flatten(yaml.safe_load(path.read_text(encoding="utf-8"))), flatten(now)
-        prefixes = (*_DEPENDS[name], "made_from")
-        keys = sorted(k for k in {*made, *ours} if k.startswith(prefixes) and not k.endswith(_MACHINE))
-        differs = [f"{k}: {made.get(k)} there, {ours.get(k)} now" for k in keys if made.get(k) != ours.get(k)]
-        if differs:
-            raise UserError(
-                f"{run} was made with another config ({'; '.join(differs)}); "
-                "give another --exp, or --force to do this stage anew"
-            )
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")
-    return done
 
 
 def _check_prepared(recipe: Recipe, directory: Path, with_video: bool) -> None:

@@ -82,7 +82,11 @@ class Trainer:
         self._stop = False
 
     def train(self) -> None:
-        """Train to the end. Raises Interrupted after a signal, when what was done is saved."""
+        """Train to the end.
+
+        Raises:
+            Interrupted: after a signal, when what was done is saved.
+        """
         old = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         log = RunLog(self.run, self.run.name, self.step, self.settings.steps)
         try:
@@ -200,6 +204,7 @@ class Trainer:
 
 
 def _start_worker(number: int) -> None:
-    """Workers leave Ctrl-C to the loop, and its cores to the network."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Workers leave signals to the loop, which saves and ends them, and its cores to the network."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
