@@ -190,7 +190,7 @@ def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -
     files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
     files["ground_truth"] = utterance.audio
     sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if path.exists()}
-    spectrogram_picture(recipe.exp / "spectrograms.png", sounds, rate)
+    spectrogram_picture(recipe.exp / "spectrograms.png", sounds, recipe.config.clock, recipe.config.mel)
 
 
 def _train(
