@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a full disk, a folder that can't be written
+        print(f"v2skit: error: {error}; what was finished is kept, the same command goes on", file=sys.stderr)
+        return 1
     return 0
 
 

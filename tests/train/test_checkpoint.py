@@ -1,6 +1,7 @@
 """Checkpoints are whole or not there, hold no pickles, and say what is wrong with them."""
 
-import errno
+import dataclasses
+import resource
 
 import pytest
 import torch
@@ -37,18 +38,21 @@ def test_truncated_checkpoint(saved, name):
     assert str(saved[1]) in str(error.value)
 
 
-def test_full_disk_keeps_the_previous_checkpoint(saved, monkeypatch):
+@pytest.mark.parametrize("part", ["weights", "optimiser"])
+def test_full_disk_keeps_the_previous_checkpoint(saved, part):
     made, folder = saved
-
-    def full(*args):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(UserError, match="No space left on device; free some disk space"):
-        checkpoint.save(made, checkpoint.folder_of(folder.parent, 6))
+    big = {"x": torch.zeros(100_000)}
+    replaced = dataclasses.replace(made, **{part: big if part == "weights" else {"state": big}})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # stands for the disk's last bytes
+    try:
+        with pytest.raises(UserError, match="can't be written: .*; free some disk space"):
+            checkpoint.save(replaced, checkpoint.folder_of(folder.parent, 6))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert checkpoint.latest(folder.parent) == folder
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
-    assert checkpoint.load(folder).meta.step == 3
+    assert checkpoint.load(folder, optimiser=True).meta.step == 3
 
 
 def test_keeps_the_newest_and_the_best(saved, tiny):
