@@ -21,12 +21,14 @@ class AudioFolder:
         valid_share: share of the files, by a hash of the name, that go to ``audio_valid`` instead of ``audio``.
 
     Raises:
-        UserError: ``speaker`` or ``valid_share`` is none of these.
+        UserError: no folder is given, or ``speaker`` or ``valid_share`` is none of these.
     """
 
     def __init__(
         self, work_dir: Path, directories: list[str], speaker: str = "prefix", valid_share: float = 0.02
     ) -> None:
+        if not directories:
+            raise UserError("audio_corpus.directories names no folder; give at least one")
         if speaker not in ("folder", "prefix"):
             raise UserError(f"speaker '{speaker}' is neither 'folder' nor 'prefix'")
         if not 0 <= valid_share < 1:
@@ -59,7 +61,8 @@ class AudioFolder:
         for number, directory in enumerate(self.directories):
             if not directory.is_dir():
                 raise UserError(f"audio folder {directory} is missing; see audio_corpus.directories")
-            here = sorted(p for p in directory.rglob("*") if p.suffix.lower() in SUFFIXES)
+            files_here = (p for p in directory.rglob("*") if p.is_file() and not p.name.startswith("."))
+            here = sorted(p for p in files_here if p.suffix.lower() in SUFFIXES)
             if not here:
                 raise UserError(f"no sound files ({' '.join(SUFFIXES)}) under {directory}")
             files += [(number, path) for path in here]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from v2skit.corpora import Source
@@ -24,7 +25,7 @@ UNSEEN33 = {
 
 SENTENCES = 1000
 SUFFIXES = (".mpg", ".mp4", ".avi", ".mov")
-PATTERNS = ("s{n}/*", "s{n}/video/*", "s{n}/video/mpg_6000/*", "s{n}/*/s{n}/*", "video/s{n}/*")
+PATTERNS = ("s{n}/*", "s{n}/s{n}/*", "s{n}/video/*", "s{n}/video/mpg_6000/*", "s{n}/*/s{n}/*", "video/s{n}/*")
 """Where the archives that were given out put a talker's clips."""
 
 
@@ -51,6 +52,9 @@ class Grid:
         counts = {n: len(found) for n, found in clips.items()}
         short = ", ".join(f"s{n} {count}" for n, count in counts.items() if count < SENTENCES)
         note = f"; talkers with fewer than {SENTENCES}: {short}" if short else ""
+        unnamed = [path for found in clips.values() for path in found if _text(path.stem) is None]
+        if unnamed:
+            note += f"; without a text, their names being no sentence's code: {len(unnamed)}, e.g. {unnamed[0]}"
         return f"GRID {self.split} at {self.directory}: {sum(counts.values())} clips of {len(counts)} talkers{note}"
 
     def splits(self) -> dict[str, list[Source]]:
@@ -59,7 +63,8 @@ class Grid:
         for talker, clips in self._clips().items():
             for path in clips:
                 part = self._part(talker, path.stem)
-                source = Source(f"s{talker}-{path.stem}", f"s{talker}", path, path, _text(path.stem))
+                name = re.sub(r"\s+", "_", f"s{talker}-{path.stem}")
+                source = Source(name, f"s{talker}", path, path, _text(path.stem))
                 found[f"{self.split}/{part}"].append(source)
         return found
 
@@ -95,9 +100,10 @@ class Grid:
 
     def _of_talker(self, talker: int) -> list[Path]:
         for pattern in PATTERNS:
-            found = [p for p in self.directory.glob(pattern.format(n=talker)) if p.suffix.lower() in SUFFIXES]
-            if found:
-                return sorted(found)
+            found = self.directory.glob(pattern.format(n=talker))
+            clips = [p for p in found if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
+            if clips:
+                return sorted(clips)
         return []
 
 

@@ -3,6 +3,7 @@ more of it, or a file that was cut off, is an error."""
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,9 @@ DAMAGE_LIMIT = 0.05
 UNSTATED_LENGTH = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
 """Formats without a length in their header: what FFmpeg tells is its estimate."""
 
+LOOK_AHEAD = 8
+"""Frames within which a wrong time shows: times must grow, so one that is later than one that follows is wrong."""
+
 Picture = TypeVar("Picture")
 
 
@@ -34,12 +38,14 @@ class MediaInfo:
 
 
 def probe(path: Path) -> MediaInfo:
-    """What a file holds, from its header. Raises UserError where it is no media file."""
+    """What a file holds, from its header and its first frame. Raises UserError where it is no media file."""
     with _opened(path) as container:
         video = _video_stream(container)
         if video is None:
             return MediaInfo(None, 0.0, bool(container.streams.audio))
-        start = float((video.start_time or 0) * video.time_base)
+        # The header's start is that of the first packet, which is no picture where a recording was cut into.
+        first = next(_decoded(container, video, path), None)
+        start = 0.0 if first is None or first.time is None else first.time
         return MediaInfo(float(_rate(video)), start, bool(container.streams.audio))
 
 
@@ -117,16 +123,29 @@ def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> 
         yield from held
 
 
-def _timed(frames: Iterable[av.VideoFrame], stream: av.VideoStream):
-    """Times and durations in seconds; frames without a time, or with one that does not grow, follow on directly."""
-    duration = Fraction(0)
-    time = None
-    for frame in frames:
+def _timed(
+    frames: Iterable[av.VideoFrame], stream: av.VideoStream
+) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+    """Times and durations in seconds; frames without a time, or with a wrong one, follow on directly."""
+    time, duration = None, Fraction(0)
+    for frame, later in _with_following(frames, LOOK_AHEAD):
+        right = frame.pts is not None and all(frame.pts < f.pts for f in later if f.pts is not None)
+        stated = frame.pts * stream.time_base if right else None
         follows = Fraction(0) if time is None else time + duration
-        stated = None if frame.pts is None else frame.pts * stream.time_base
         time = follows if stated is None or (time is not None and stated <= time) else stated
         duration = frame.duration * stream.time_base if frame.duration else 1 / _rate(stream)
         yield time, duration, frame
+
+
+def _with_following(frames: Iterable[Picture], count: int) -> Iterator[tuple[Picture, deque[Picture]]]:
+    """Each frame, and up to ``count`` that follow it."""
+    waiting: deque[Picture] = deque()
+    for frame in frames:
+        waiting.append(frame)
+        if len(waiting) > count:
+            yield waiting.popleft(), waiting
+    while waiting:
+        yield waiting.popleft(), waiting
 
 
 def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iterator:

@@ -7,8 +7,10 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Collection, Iterator
@@ -82,7 +84,9 @@ def prepare(
     video_only_ok: Collection[str] = (),
     force: bool = False,
 ) -> None:
-    """Prepare every split of a corpus into ``output/<split>``; goes on where an interrupted run was.
+    """Prepare every split of a corpus into ``output/<split>``.
+
+    It goes on where an interrupted run was, and tries what was excluded again; with other settings it starts anew.
 
     Args:
         corpus: obtained.
@@ -96,7 +100,8 @@ def prepare(
         force: start anew.
 
     Raises:
-        UserError: the tracker can't be used, or more utterances were excluded than ``max_failed_share``.
+        UserError: the tracker can't be used, a split's folder holds something else, a process was killed, or more
+            utterances were excluded than ``max_failed_share``.
     """
     settings = {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": to_tree(tracker)}
     build("tracker", tracker)  # what it lacks shows before the work starts
@@ -110,22 +115,30 @@ def prepare(
                 tasks.append((name, Task(source, output / name, clock, crop, name not in video_only_ok)))
     for name, outcome in _run(tasks, tracker, jobs or os.cpu_count() or 1):
         outcomes[name][outcome.id] = outcome
-        with (output / name / RECORD).open("a", encoding="utf-8") as record:
-            record.write(json.dumps(dataclasses.asdict(outcome)) + "\n")
+        _record(output / name, "a", outcome)
     for name, sources in splits.items():
         _finish(output / name, sources, outcomes[name], settings, max_failed_share)
 
 
 def _start(folder: Path, settings: dict, force: bool) -> dict[str, Outcome]:
-    """What is prepared already, with the same settings."""
+    """What is prepared already, with the same settings; the record then holds nothing else."""
     record, made_with = folder / RECORD, folder / "prepared_with.json"
+    if not force and not made_with.exists() and folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds files that preparation did not write; move them away (--force deletes them)")
     if force or not made_with.exists() or json.loads(made_with.read_text(encoding="utf-8")) != settings:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         made_with.write_text(json.dumps(settings), encoding="utf-8")
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
     whole = (Outcome(**json.loads(line)) for line in lines if line.endswith("}"))  # a kill may cut the last one short
-    return {outcome.id: outcome for outcome in whole}
+    prepared = {outcome.id: outcome for outcome in whole if not outcome.reason}
+    _record(folder, "w", *prepared.values())
+    return prepared
+
+
+def _record(folder: Path, mode: str, *outcomes: Outcome) -> None:
+    with (folder / RECORD).open(mode, encoding="utf-8") as record:
+        record.writelines(json.dumps(dataclasses.asdict(outcome)) + "\n" for outcome in outcomes)
 
 
 def _run(tasks: list[tuple[str, Task]], tracker: Component, jobs: int) -> Iterator[tuple[str, Outcome]]:
@@ -139,6 +152,11 @@ def _run(tasks: list[tuple[str, Task]], tracker: Component, jobs: int) -> Iterat
             done = as_completed(names)
             for future in tqdm(done, "preparing", len(names), unit="clip", mininterval=1.0, dynamic_ncols=True):
                 yield names[future], future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process of the preparation was killed, for lack of memory perhaps: run stage 1 again, it goes on "
+                "where it was; prepare.jobs=1 takes the least memory"
+            ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -149,6 +167,7 @@ _tracker: Tracker
 
 def _start_worker(tracker: Component) -> None:
     global _tracker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent process lets the clip be finished
     _tracker = build("tracker", tracker)
 
 
@@ -221,7 +240,7 @@ def _unclipped(sound: np.ndarray, notes: list[str]) -> np.ndarray:
     peak = float(np.abs(sound).max())
     if peak <= 1:
         return sound
-    notes.append(f"peak {peak:.2f}, scaled down to full scale")
+    notes.append("louder than full scale once resampled, scaled down")
     return sound / peak
 
 

@@ -19,6 +19,8 @@ try:
 except ImportError as error:
     raise UserError(f"{error}; tracker 'mediapipe' needs: pip install 'v2skit[mediapipe]'") from error
 
+warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)  # MediaPipe's own use of protobuf
+
 RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)
 """Corners, as numbers of mesh points. The corners of the mouth move less in speech than the lips between them."""
 
@@ -35,22 +37,23 @@ class MediaPipe:
             raise UserError(f"min_confidence {min_confidence} must lie in 0..1")
         with _quiet():
             self._mesh = FaceMesh(min_detection_confidence=min_confidence, min_tracking_confidence=min_confidence)
+            self._mesh.process(np.zeros((64, 64, 3), np.uint8))
         self._fresh = True
 
     def start(self) -> None:
         """Forget the last video's face."""
-        with _quiet():
-            self._mesh.reset()
         self._fresh = True
 
     def update(self, frame: np.ndarray) -> Mouth | None:
         """RGB uint8 (H,W,3) -> the mouth, or None where no face is found."""
+        frame = np.ascontiguousarray(frame)
         if self._fresh:
             self._fresh = False
             with _quiet():
-                found = self._mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
+                self._mesh.reset()
+                found = self._mesh.process(frame).multi_face_landmarks
         else:
-            found = self._mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
+            found = self._mesh.process(frame).multi_face_landmarks
         if not found:
             return None
         height, width = frame.shape[:2]
@@ -67,13 +70,12 @@ class MediaPipe:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """MediaPipe logs from C++ whenever its graph starts; no setting of its own stops that."""
+    """MediaPipe's C++ part logs whenever its graph starts, until the first frame is through; no setting stops that."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
