@@ -1,0 +1,111 @@
+"""Steady crops of an unsteady tracker's places."""
+
+import math
+
+import numpy as np
+import pytest
+
+from v2skit.data.crop import Crop, cut_mouth
+from v2skit.errors import UserError
+from v2skit.trackers import Mouth
+from v2skit.trackers.none import NoTracker
+
+
+class Scripted:
+    """A tracker that gives prepared answers."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def start(self):
+        self.left = iter(self.answers)
+
+    def update(self, frame):
+        return next(self.left)
+
+
+def face(x: float, y: float, eyes: float, roll: float = 0.0, size: tuple[int, int] = (400, 300)) -> np.ndarray:
+    """A frame with a bright, wide bar as the mouth; its length is half the distance between the eyes."""
+    rows, columns = np.mgrid[: size[1], : size[0]] + 0.5
+    along = (columns - x) * math.cos(roll) + (rows - y) * math.sin(roll)
+    across = (rows - y) * math.cos(roll) - (columns - x) * math.sin(roll)
+    bar = (np.abs(along) < eyes / 4) & (np.abs(across) < eyes / 16)
+    return np.repeat(np.where(bar, 220, 40).astype(np.uint8)[..., None], 3, 2)
+
+
+def bar_of(crop: np.ndarray) -> tuple[float, float, float, float]:
+    """Centre x, y, length and height of the bar in a crop, pixels."""
+    weight = (crop.astype(float) - 40) / 180
+    rows, columns = np.mgrid[: crop.shape[0], : crop.shape[1]] + 0.5
+    x, y = (weight * columns).sum() / weight.sum(), (weight * rows).sum() / weight.sum()
+    spread = [math.sqrt(12 * (weight * (v - m) ** 2).sum() / weight.sum()) for v, m in ((columns, x), (rows, y))]
+    return x, y, *spread
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.3, -0.5])
+@pytest.mark.parametrize("eyes", [40.0, 64.0, 150.0, 400.0])
+def test_place_size_and_roll_of_the_face_do_not_show_in_the_crop(eyes, roll):
+    size = (round(eyes * 5), round(eyes * 4))
+    x, y = 0.45 * size[0] + 0.3, 0.55 * size[1]
+    frames = [face(x, y, eyes, roll, size)] * 3
+    crops = cut_mouth(frames, Scripted([Mouth(x, y, eyes, roll)] * 3), Crop(), 25)
+    assert crops.frames.shape == (3, 96, 96) and crops.frames.dtype == np.uint8 and not crops.lost.any()
+    across, down, length, height = bar_of(crops.frames[1])
+    assert abs(across - 48) < 0.7 and abs(down - 48) < 0.7
+    assert length == pytest.approx(96 / 1.5 / 2, rel=0.06) and height == pytest.approx(96 / 1.5 / 8, rel=0.25)
+
+
+def test_jitter_of_the_tracker_is_smoothed_and_scale_is_constant():
+    random = np.random.default_rng(1)
+    still, count = face(200, 150, 64), 50
+    answers = [Mouth(200 + a, 150 + b, 64 * c) for a, b, c in random.normal((0, 0, 1), (1.5, 1.5, 0.05), (count, 3))]
+    wild = cut_mouth([still] * count, Scripted(answers), Crop(smoothing_seconds=0), 25).frames
+    steady = cut_mouth([still] * count, Scripted(answers), Crop(), 25).frames
+    moves = [np.std([bar_of(c)[0] for c in frames]) for frames in (wild, steady)]
+    assert moves[1] < 0.6 * moves[0]
+    assert np.std([bar_of(c)[2] for c in steady]) < 0.15
+
+
+def test_a_moving_head_is_followed_through_lost_frames():
+    places = [100 + 4 * t for t in range(40)]
+    answers = [None if t in (0, 15, 16, 17, 39) else Mouth(x, 150, 64) for t, x in enumerate(places)]
+    crops = cut_mouth([face(x, 150, 64) for x in places], Scripted(answers), Crop(), 25)
+    assert len(crops.frames) == 40 and crops.lost.sum() == 5 and crops.lost[15]
+    assert all(abs(bar_of(c)[0] - 48) < 1 for c in crops.frames[6:-6])
+
+
+def test_a_mouth_at_the_border_of_the_frame_and_a_face_out_of_it():
+    answers = [Mouth(2, 299, 64), Mouth(-30, 320, 64), Mouth(5, 290, 64)]
+    crops = cut_mouth([face(2, 299, 64)] * 3, Scripted(answers), Crop(), 25)
+    assert crops.frames.shape == (3, 96, 96)
+
+
+def test_crops_stay_as_they_are_without_a_tracker():
+    frames = np.random.default_rng(1).integers(0, 256, (4, 96, 96), np.uint8)
+    crops = cut_mouth([np.repeat(f[..., None], 3, 2) for f in frames], NoTracker(), Crop(), 25)
+    assert (crops.frames == frames).all()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (300, 200), (96, 128)])
+def test_other_sizes_are_resized(size):
+    frames = [np.full((*size, 3), 90, np.uint8)] * 2
+    crops = cut_mouth(frames, NoTracker(), Crop(size=64), 25)
+    assert crops.frames.shape == (2, 64, 64) and (crops.frames == 90).all()
+
+
+def test_a_lost_face_is_an_error():
+    frame = face(200, 150, 64)
+    with pytest.raises(UserError, match="no face in 30% of the frames"):
+        cut_mouth([frame] * 10, Scripted([None] * 3 + [Mouth(200, 150, 64)] * 7), Crop(), 25)
+    with pytest.raises(UserError, match="no face in 100%"):
+        cut_mouth([frame] * 2, Scripted([None] * 2), Crop(max_lost_share=1), 25)
+    with pytest.raises(UserError, match="no frames"):
+        cut_mouth([], NoTracker(), Crop(), 25)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("size", 95), ("eye_distances", 0), ("smoothing_seconds", -1), ("max_lost_share", 2)]
+)
+def test_impossible_settings_are_refused(name, value):
+    with pytest.raises(UserError, match=f"crop.*{name}"):
+        Crop(**{name: value})
