@@ -49,6 +49,12 @@ def test_a_share_is_held_out_and_stays_so(tmp_path):
     assert splits == AudioFolder(tmp_path, ["."], valid_share=0.1).splits()
 
 
+def test_few_files_still_have_one_held_out(folder):
+    splits = AudioFolder(folder, ["a", "b"], valid_share=1e-6).splits()
+    assert [len(found) for found in splits.values()] == [3, 1]
+    assert list(AudioFolder(folder, ["a", "b"], valid_share=0).splits()) == ["audio"]
+
+
 def test_missing_and_empty_folders_are_named(folder):
     (folder / "empty").mkdir()
     for name in ("nowhere", "empty"):

@@ -68,10 +68,10 @@ def test_a_relative_folder_is_the_recipes(tmp_path):
 def test_missing_talkers_and_folders_say_what_to_do(tmp_path):
     make_grid(tmp_path / "grid", (1, 2))
     (tmp_path / "file").touch()
-    wrong = [("grid", "seen4", "s4, s29"), ("nowhere", "s1", "nowhere"), ("", "s1", "no corpus"), ("file", "s1", "file")]
-    for folder, split, message in wrong:
+    faults = [("grid", "s4, s29"), ("nowhere", "not a folder"), ("", "no corpus"), ("file", "not a folder")]
+    for folder, message in faults:
         with pytest.raises(UserError, match=f"{message}.*3625687.*--corpus_dir"):
-            Grid(tmp_path, folder, split).obtain()
+            Grid(tmp_path, folder, "seen4").obtain()
     with pytest.raises(UserError, match="seen5"):
         Grid(tmp_path, "grid", "seen5")
 

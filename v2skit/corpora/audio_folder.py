@@ -41,17 +41,22 @@ class AudioFolder:
         return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
 
     def splits(self) -> dict[str, list[Source]]:
-        """``audio``, and ``audio_valid`` where ``valid_share`` is not 0."""
-        found: dict[str, list[Source]] = {"audio": [], "audio_valid": []} if self.valid_share else {"audio": []}
+        """``audio``, and ``audio_valid``, with at least one file, where ``valid_share`` is not 0."""
+        found: list[tuple[str, Source]] = []
         for number, path in self._files():
             stem = re.sub(r"\s+", "_", path.stem)
             speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
             # The folder's number and a hash of the way there keep names apart that occur twice.
             way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
-            held_out = int(way[:8], 16) / 16**8 < self.valid_share
-            split = "audio_valid" if held_out else "audio"
-            found[split].append(Source(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path))
-        return found
+            found.append((way, Source(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
+        if not self.valid_share:
+            return {"audio": [source for _, source in found]}
+        first = min(way for way, _ in found)
+        held_out = [way == first or int(way[:8], 16) / 16**8 < self.valid_share for way, _ in found]
+        return {
+            name: [source for (_, source), held in zip(found, held_out, strict=True) if held == is_valid]
+            for name, is_valid in (("audio", False), ("audio_valid", True))
+        }
 
     def grammar(self) -> None:
         """Open vocabulary."""
