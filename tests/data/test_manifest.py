@@ -41,6 +41,11 @@ def test_inconsistent_directories_are_errors(tmp_path, name, line, message):
         read_manifest(tmp_path)
 
 
+def test_an_empty_directory_is_prepared_all_the_same(tmp_path):
+    write_manifest(tmp_path, [], {})
+    assert read_manifest(tmp_path) == []
+
+
 def test_missing_directory(tmp_path):
     with pytest.raises(UserError, match="stage 1 makes it"):
         read_manifest(tmp_path / "none")

@@ -66,7 +66,7 @@ def write_manifest(directory: Path, utterances: list[Utterance], settings: dict)
             if value is not None:
                 rows[name].append(f"{u.id} {value}\n")
     for name, lines in rows.items():
-        if lines:
+        if lines or name in ("utt2spk", "utt2num_frames"):  # these say that the directory is prepared, if empty
             (directory / name).write_text("".join(lines), encoding="utf-8")
         else:
             (directory / name).unlink(missing_ok=True)
