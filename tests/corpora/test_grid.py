@@ -90,3 +90,9 @@ def test_real_grid_words_are_those_of_its_alignments():
         lines = (folder / "align" / f"{source.video.stem}.align").read_text().split("\n")
         words = [line.split()[2] for line in lines if line.strip()]
         assert [w for w in words if w not in ("sil", "sp")] == source.text.lower().split()
+
+
+def test_more_clips_than_the_corpus_has_are_an_error(tmp_path):
+    make_grid(tmp_path, names=NAMES[:1001])
+    with pytest.raises(UserError, match="has 1001 clips of s1, GRID has 1000 a talker"):
+        Grid(tmp_path, str(tmp_path)).obtain()

@@ -96,6 +96,12 @@ class Grid:
                 f"{self.directory} has no clips ({missing[0]}/*.mpg) of {', '.join(missing)}, "
                 f"which split '{self.split}' needs; {where}"
             )
+        for number, found in clips.items():
+            if len(found) > SENTENCES:
+                raise UserError(
+                    f"{found[0].parent} has {len(found)} clips of s{number}, GRID has {SENTENCES} a talker; "
+                    "leave one copy of each there"
+                )
         return clips
 
     def _of_talker(self, talker: int) -> list[Path]:
