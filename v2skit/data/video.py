@@ -1,7 +1,7 @@
 """Mouth crops on disk: gray H.264 of constant quality with short groups of pictures, in MP4.
 
-At 96x96 that takes about 13 KB per second of video, against 42 for JPEG frames of the same error, and one core decodes
-thousands of frames a second (``tools/benchmark_prepare.py``). Constant quality, unlike x264's rate control, writes the
+At 96x96 that takes about 14 KB per second of video, against 32 for JPEG frames of the same error, and one core reads
+ten thousand frames a second (``tools/benchmark_prepare.py``). Constant quality, unlike x264's rate control, writes the
 same bytes each time.
 """
 
