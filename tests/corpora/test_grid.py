@@ -82,6 +82,17 @@ def test_a_name_that_is_no_sentence_has_no_text(tmp_path):
     assert source.text is None and source.id == "s1-take1"
 
 
+def test_stray_files_do_no_harm(tmp_path):
+    folder = make_grid(tmp_path / "grid", names=NAMES) / "s1"
+    for name in ("Thumbs.db", "._bbaf2n.mpg", "notes.txt", "my first take.mpg"):
+        (folder / name).touch()
+    (folder / "more.mpg").mkdir()
+    corpus = Grid(tmp_path, "grid")
+    said, sources = corpus.obtain(), [s for part in corpus.splits().values() for s in part]
+    assert len(sources) == 1001 and all(" " not in s.id for s in sources)
+    assert "1001 clips of 1 talkers; without a text, their names being no sentence's code: 1, e.g." in said
+
+
 def test_real_grid_words_are_those_of_its_alignments():
     folder = real_data("grid")
     sources = [s for part in Grid(folder.parent, "grid").splits().values() for s in part]
@@ -93,6 +104,6 @@ def test_real_grid_words_are_those_of_its_alignments():
 
 
 def test_more_clips_than_the_corpus_has_are_an_error(tmp_path):
-    make_grid(tmp_path, names=[*NAMES, "zzzzzz"])
+    make_grid(tmp_path, names=[*NAMES, "bbaa1a"])
     with pytest.raises(UserError, match="has 1001 clips of s1, GRID has 1000 a talker"):
         Grid(tmp_path, str(tmp_path)).obtain()

@@ -139,6 +139,16 @@ def test_bad_sound_files_say_what_is_wrong(tmp_path):
         read_audio(tmp_path / "half.flac", 24000)
 
 
+@pytest.mark.parametrize("container", ["mkv", "mov"])
+def test_half_a_file_is_cut_off_though_a_shorter_stream_is_not(tmp_path, container):
+    for video, sound in ((2.4, 1.0), (1.0, 2.4), (2.4, None)):
+        path = make_video(tmp_path / f"whole.{container}", every(25, video), audio_seconds=sound)
+        assert len(list(read_video(path, 25))) == round(25 * video)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(UserError, match="cut off|damaged"):
+            list(read_video(path, 25))
+
+
 def test_a_tiny_picture_is_read(tmp_path):
     frames = list(read_video(make_video(tmp_path / "clip.mp4", every(25, 0.2), size=(16, 16)), 25))
     assert len(frames) == 5 and frames[0].shape == (16, 16, 3)

@@ -97,9 +97,10 @@ class Grid:
                 f"which split '{self.split}' needs; {where}"
             )
         for number, found in clips.items():
-            if len(found) > SENTENCES:
+            sentences = [path for path in found if _text(path.stem)]
+            if len(sentences) > SENTENCES:
                 raise UserError(
-                    f"{found[0].parent} has {len(found)} clips of s{number}, GRID has {SENTENCES} a talker; "
+                    f"{found[0].parent} has {len(sentences)} clips of s{number}, GRID has {SENTENCES} a talker; "
                     "leave one copy of each there"
                 )
         return clips

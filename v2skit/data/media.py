@@ -30,7 +30,7 @@ Picture = TypeVar("Picture")
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file holds. ``fps``: frames a second, None without a video; ``start``: time of its first frame, seconds."""
+    """What a file holds. ``fps``: frames a second, None without a video; ``start``: of its first frame, seconds."""
 
     fps: float | None
     start: float
@@ -149,9 +149,13 @@ def _with_following(frames: Iterable[Picture], count: int) -> Iterator[tuple[Pic
 
 
 def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iterator:
-    packets, damaged, seconds, cut_off = 0, 0, 0.0, False
+    packets, damaged, seconds, reached, cut_off = 0, 0, 0.0, 0.0, False
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux():
+            if packet.dts is not None:
+                reached = max(reached, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream.index != stream.index:
+                continue
             packets += packet.size > 0
             cut_off = packet.is_corrupt or (cut_off and not packet.size)
             try:
@@ -166,12 +170,22 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
                 yield frame
     except av.FFmpegError as error:
         raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
-    stated = 0 if container.format.name in UNSTATED_LENGTH else float((stream.duration or 0) * stream.time_base)
-    if cut_off or seconds < stated * (1 - DAMAGE_LIMIT) - 0.1:
+    is_stated = container.format.name not in UNSTATED_LENGTH
+    stated = float((stream.duration or 0) * stream.time_base) if is_stated else 0.0
+    # Matroska states only the length of the whole; any stream may be the one that lasts so long.
+    whole = (container.duration or 0) / av.time_base if is_stated else 0.0
+    reached -= (container.start_time or 0) / av.time_base
+    if cut_off or seconds < _least(stated) or reached < _least(whole):
+        stated = stated or whole
         wanted = f" of {stated:.2f} s" if stated else ""
         raise UserError(f"{path} is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again")
     if damaged > packets * DAMAGE_LIMIT:
         raise UserError(f"{path} is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again")
+
+
+def _least(stated_seconds: float) -> float:
+    """How much of a stated length must be there."""
+    return stated_seconds * (1 - DAMAGE_LIMIT) - 0.1
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream | None:

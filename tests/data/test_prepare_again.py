@@ -1,0 +1,187 @@
+"""Preparation that was interrupted, repeated or changed; and trackers that lose the face. All in this process."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media_files import every, make_video
+from v2skit import plugins
+from v2skit.clock import Clock
+from v2skit.corpora import Source
+from v2skit.data import prepare as preparation
+from v2skit.data.audio import read_audio
+from v2skit.data.crop import Crop
+from v2skit.data.manifest import read_manifest
+from v2skit.data.video import read_crops
+from v2skit.errors import UserError
+from v2skit.registry import Entry
+from v2skit.settings import Component
+from v2skit.trackers import Mouth
+
+
+class Loses:
+    """A tracker that finds the mouth, but for some frames from the tenth on.
+
+    Args:
+        frames: how many.
+    """
+
+    videos = 0
+
+    def __init__(self, frames: int = 0) -> None:
+        self.frames = frames
+
+    def start(self) -> None:
+        Loses.videos, self.shown = Loses.videos + 1, 0
+
+    def update(self, frame: np.ndarray) -> Mouth | None:
+        self.shown += 1
+        return None if 10 <= self.shown < 10 + self.frames else Mouth(32 + self.shown / 10, 24, 16)
+
+
+class Here:
+    """A pool of this process alone."""
+
+    def __init__(self, jobs, context, start, arguments) -> None:
+        start(*arguments)
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def submit(self, call, *arguments) -> Future:
+        future: Future = Future()
+        future.set_result(call(*arguments))
+        return future
+
+    def shutdown(self, cancel_futures: bool) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    entry = Entry("tracker", "loses", f"{__name__}:Loses", "a test")
+    monkeypatch.setitem(plugins.registry()._entries, ("tracker", "loses"), entry)
+    monkeypatch.setattr(preparation, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(preparation.signal, "signal", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> list[Source]:
+    folder = tmp_path_factory.mktemp("raw")
+    paths = [make_video(folder / f"clip{n}.mp4", every(25, 1.0), audio_seconds=1.0) for n in range(4)]
+    return [Source(path.stem, "s1", path, path) for path in paths]
+
+
+def run(folder: Path, sources: list[Source], lost: int = 0, crop: Crop = Crop(), **settings) -> int:
+    """Prepare into ``folder/train``. Returns how many videos were tracked for that."""
+
+    class Corpus:
+        def splits(self) -> dict[str, list[Source]]:
+            return {"train": sources}
+
+    before = Loses.videos
+    tracker = Component("loses", {"frames": lost})
+    preparation.prepare(Corpus(), tracker, Clock(), crop, folder, jobs=1, **settings)
+    return Loses.videos - before
+
+
+def test_only_what_is_left_is_done(tmp_path, clips, capsys):
+    assert run(tmp_path, clips[:3]) == 3
+    assert run(tmp_path, clips[:3]) == 0
+    assert run(tmp_path, clips) == 1
+    assert [u.id for u in read_manifest(tmp_path / "train")] == ["clip0", "clip1", "clip2", "clip3"]
+    assert "4 utterances, 0 excluded" in capsys.readouterr().out
+
+
+def test_a_record_that_a_kill_cut_short_loses_one_clip(tmp_path, clips):
+    run(tmp_path, clips)
+    record = tmp_path / "train/prepared.jsonl"
+    record.write_text(record.read_text()[:-20])
+    assert run(tmp_path, clips) == 1
+    assert len(read_manifest(tmp_path / "train")) == 4
+    assert run(tmp_path, clips) == 0
+
+
+def test_other_settings_and_force_start_anew(tmp_path, clips):
+    run(tmp_path, clips)
+    stray = tmp_path / "train/video/old.mp4"
+    stray.touch()
+    assert run(tmp_path, clips, crop=Crop(size=64)) == 4
+    assert read_crops(tmp_path / "train/video/clip0.mp4").shape == (25, 64, 64) and not stray.exists()
+    assert json.loads((tmp_path / "train/settings.json").read_text())["crop"]["size"] == 64
+    assert run(tmp_path, clips, lost=1, crop=Crop(size=64)) == 4
+    assert run(tmp_path, clips, lost=1, crop=Crop(size=64), force=True) == 4
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, clips):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="preparation did not write; move them away"):
+        run(tmp_path, clips)
+    assert (tmp_path / "train/thesis.tex").exists()
+    assert run(tmp_path, clips, force=True) == 4
+
+
+def test_the_same_video_gives_the_same_bytes(tmp_path, clips):
+    for name in ("one", "two"):
+        run(tmp_path / name, clips[:1])
+    for file in ("video/clip0.mp4", "audio/clip0.flac", "report.json", "utt2num_frames"):
+        assert (tmp_path / "one/train" / file).read_bytes() == (tmp_path / "two/train" / file).read_bytes()
+
+
+def test_a_short_loss_of_the_face_is_bridged_and_noted(tmp_path, clips):
+    run(tmp_path, clips, lost=4)
+    assert all(u.frames == 25 and len(read_crops(u.video)) == 25 for u in read_manifest(tmp_path / "train"))
+    assert "- 4 x face lost in 16% of the frames" in (tmp_path / "train/report.md").read_text()
+
+
+def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, clips):
+    run(tmp_path, clips)
+    with pytest.raises(UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%"):
+        run(tmp_path, clips, lost=99)
+    with pytest.raises(UserError, match="not a prepared data directory"):
+        read_manifest(tmp_path / "train")
+    report = json.loads((tmp_path / "train/report.json").read_text())
+    assert report["counts"] == {"sources": 4, "prepared": 0, "excluded": 4}
+    assert all("no face in 64%" in row["reason"] and row["file"].endswith(".mp4") for row in report["files"])
+    run(tmp_path, clips, lost=99, max_failed_share=1.0)
+    assert read_manifest(tmp_path / "train") == []
+
+
+def test_late_sound_is_late_in_what_is_prepared(tmp_path):
+    path = make_video(tmp_path / "late.mkv", every(25, 1.0), audio_seconds=0.6, audio_start=0.4)
+    run(tmp_path, [Source("late", "s1", path, path)])
+    sound = np.abs(read_audio(tmp_path / "train/audio/late.flac", 24000))
+    assert len(sound) == 24000 and sound[:8900].max() < 0.01 and sound[9900:10500].max() > 0.2
+
+
+def test_large_pictures_and_files_cut_short(tmp_path):
+    large = make_video(tmp_path / "large.mp4", every(25, 0.2), size=(1920, 1080), audio_seconds=0.2)
+    whole = make_video(tmp_path / "whole.mkv", every(25, 2.4), audio_seconds=2.4).read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(large.read_bytes()[:-200])
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2 + 50])
+    paths = [large, tmp_path / "cut.mp4", tmp_path / "cut.mkv"]
+    run(tmp_path, [Source(p.name, "s1", p, p) for p in paths], max_failed_share=1.0)
+    assert [u.id for u in read_manifest(tmp_path / "train")] == ["large.mp4"]
+    report = (tmp_path / "train/report.md").read_text()
+    assert "1 of 3 prepared, 2 excluded" in report and report.count("fetch") == 2
+
+
+def test_a_killed_process_is_an_error_that_says_how_to_go_on(tmp_path, clips, monkeypatch):
+    def killed(self, call, *arguments) -> Future:
+        future: Future = Future()
+        future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
+        return future
+
+    monkeypatch.setattr(Here, "submit", killed)
+    with pytest.raises(UserError, match="was killed.*run stage 1 again.*prepare.jobs=1"):
+        run(tmp_path, clips)
