@@ -69,8 +69,11 @@ class PocketSphinx:
         return type(self), (self.grammar,)
 
     def __call__(self, waveform: np.ndarray, rate: int) -> list[str]:
-        """See :class:`Asr`."""
-        sound = np.pad(resample(waveform.astype(np.float64), rate, self.rate), round(self._silence_seconds * self.rate))
+        """See :class:`Asr`. UserError for samples that are not finite."""
+        if not np.isfinite(waveform).all():
+            raise UserError("samples that are not finite")
+        sound = resample(waveform.astype(np.float64), rate, self.rate)
+        sound = np.pad(sound, round(self._silence_seconds * self.rate))
         peak = np.abs(sound).max()
         if not peak:
             return []

@@ -21,6 +21,9 @@ from v2skit.data.audio import MelSpectrogram
 from v2skit.errors import UserError
 from v2skit.evaluate.optional import optional
 
+_STOI_SECONDS = 0.4  # its 30 frames of 25.6 ms, half overlapping
+_TOO_LITTLE_SPEECH = f"less than {_STOI_SECONDS} s of speech in the reference"
+
 
 class MetricError(UserError):
     """One file can't be scored by one metric; scoring counts it, with the reason."""
@@ -68,14 +71,16 @@ class Stoi:
         """See :class:`Metric`. MetricError also where less than 0.4 s of the reference is speech."""
         reference, hypothesis = _checked(reference, hypothesis)
         (name,) = self.higher_is_better
+        if len(reference) < _STOI_SECONDS * rate:
+            raise MetricError(_TOO_LITTLE_SPEECH)
         if not hypothesis.any():
             return {name: 0.0}
         with warnings.catch_warnings():
-            warnings.simplefilter("error", RuntimeWarning)
+            warnings.filterwarnings("error", "Not enough STFT frames", RuntimeWarning)
             try:
                 return {name: float(self._stoi(reference, hypothesis, rate, extended=self.extended))}
             except RuntimeWarning as warning:
-                raise MetricError("less than 0.4 s of speech in the reference") from warning
+                raise MetricError(_TOO_LITTLE_SPEECH) from warning
 
 
 class Estoi(Stoi):
@@ -134,6 +139,9 @@ class Mcd:
     Args:
         order: last mel cepstrum.
         range_db: dynamic range of the reference that counts as speech, dB.
+
+    Raises:
+        UserError: ``order`` or ``range_db`` is out of range.
     """
 
     higher_is_better = {"mcd": False}
@@ -141,6 +149,10 @@ class Mcd:
     def __init__(self, order: int = 13, range_db: float = 40.0) -> None:
         self.order, self.range_db = order, range_db
         self.clock, self.mel = Clock(), Mel()
+        if not 0 < order < self.mel.n_mels or range_db <= 0:
+            raise UserError(
+                f"mcd: order {order} must be 1 to {self.mel.n_mels - 1}, and range_db {range_db:g} more than 0"
+            )
         self._spectrogram = MelSpectrogram(self.clock, self.mel)
         self.protocol = (
             f"MCD v1: dB, mel cepstra 1-{order} of the 80-bin log mel (24 kHz, 50 ms Hann, 10 ms hop, 0-12 kHz), "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from v2skit.evaluate.bootstrap import LEVEL, interval
 from v2skit.evaluate.score import WER, FileScores, SystemScores
 from v2skit.evaluate.wer import chance_wer
 
-LABELS = {"scratch": "from scratch", "pretrained": "pre-trained", "finetune": "pre-trained"}
+LABELS = {"scratch": "from scratch", "pretrained": "pre-trained"}
 _PERCENT = 100.0
 
 
@@ -95,11 +95,11 @@ def summarise(
 def to_markdown(results: dict[str, Any]) -> str:
     """``results.json`` as a page: the table, paired differences, failures, protocols."""
     directions = results["higher_is_better"]
-    write = {name: _writer(results["rows"], name) for name in directions}
+    decimals = {name: _decimals(results["rows"], name) for name in directions}
     titles = [f"{_title(name)} {'↑' if up else '↓'}" for name, up in directions.items()]
     lines = ["# Results", "", _line("system", *titles), _line(*["---"] * (1 + len(titles)))]
     for row, entries in results["rows"].items():
-        lines.append(_line(_label(row), *(_cell(entries[name], write[name]) for name in directions)))
+        lines.append(_line(_label(row), *(_cell(entries[name], decimals[name]) for name in directions)))
     resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
     files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
     lines += ["", f"In brackets: {level} % intervals, {resamples} bootstrap resamples of the files. Files: {files}."]
@@ -107,7 +107,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines.append(f"WER by chance (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired, file by file.", ""]
-        lines += [f"* {_title(n)}: {_difference(e, write[n], directions[n])}" for n, e in entries.items()]
+        lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
     lines += ["", "## Files that could not be scored", ""]
     failures = [
         f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
@@ -137,24 +137,24 @@ def _title(name: str) -> str:
     return "WER %" if name == WER else name.upper().replace("_", "-")
 
 
-def _writer(rows: dict[str, Any], name: str) -> Callable[[float], str]:
+def _decimals(rows: dict[str, Any], name: str) -> int:
     """Three figures or so, the same decimals down a column."""
     largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
-    decimals = 1 if largest >= 10 else 2 if largest > 1.01 else 3
-    return lambda value: f"{value:.{decimals}f}"
+    return 1 if largest >= 10 else 2 if largest > 1.01 else 3
 
 
-def _cell(entry: dict[str, Any], write: Callable[[float], str]) -> str:
+def _cell(entry: dict[str, Any], decimals: int) -> str:
     failed = f" ({entry['failed']} failed)" if entry["failed"] else ""
     if not entry["n"]:
         return f"-{failed}"
-    return f"{write(entry['mean'])} [{write(entry['low'])}, {write(entry['high'])}]{failed}"
+    mean, low, high = (f"{entry[key]:.{decimals}f}" for key in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]{failed}"
 
 
-def _difference(entry: dict[str, Any], write: Callable[[float], str], higher_is_better: bool) -> str:
+def _difference(entry: dict[str, Any], decimals: int, higher_is_better: bool) -> str:
     if not entry["n"]:
         return "no file has both"
-    mean, low, high = (("+" if v >= 0 else "") + write(v) for v in (entry["mean"], entry["low"], entry["high"]))
+    mean, low, high = (f"{entry[key]:+.{decimals}f}" for key in ("mean", "low", "high"))
     clear = entry["low"] > 0 or entry["high"] < 0
     verdict = ("better" if (entry["mean"] > 0) == higher_is_better else "worse") if clear else "no clear difference"
     return f"{mean} [{low}, {high}], {entry['n']} files: {verdict}"

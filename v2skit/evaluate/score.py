@@ -119,7 +119,7 @@ class _Scorer:
     sample_rate: int
 
     def __call__(self, utterance: Utterance) -> FileScores:
-        scores = FileScores(utterance.id)
+        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split())
         names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
         try:
             hypothesis = self._read(utterance)
@@ -134,7 +134,7 @@ class _Scorer:
             for name, metric in self.metrics.items():
                 self._measure(name, metric, reference, hypothesis, scores)
         if self.asr:
-            self._recognise(utterance.text, hypothesis, scores)
+            self._recognise(hypothesis, scores)
         return scores
 
     def _reference(self, utterance: Utterance) -> np.ndarray:
@@ -154,8 +154,7 @@ class _Scorer:
         try:
             values = metric(reference, hypothesis, self.sample_rate)
         except Exception as error:  # whatever one file does to a metric is counted and must not cost the others
-            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            scores.failures.update(dict.fromkeys(metric.higher_is_better, reason))
+            scores.failures.update(dict.fromkeys(metric.higher_is_better, _reason(error)))
             return
         if values.keys() != metric.higher_is_better.keys():
             raise UserError(
@@ -168,18 +167,21 @@ class _Scorer:
             else:
                 scores.failures[key] = f"not finite: {value}"
 
-    def _recognise(self, text: str | None, hypothesis: np.ndarray, scores: FileScores) -> None:
-        if not text:
+    def _recognise(self, hypothesis: np.ndarray, scores: FileScores) -> None:
+        if not scores.reference:
             scores.failures[WER] = "no transcript"
             return
-        scores.reference = text.upper().split()
         try:
             scores.hypothesis = self.asr(hypothesis, self.sample_rate)
         except Exception as error:  # as for a metric
-            scores.failures[WER] = f"{type(error).__name__}: {error}"
+            scores.failures[WER] = _reason(error)
             return
         scores.edits = count_edits(scores.reference, scores.hypothesis)
         scores.values[WER] = round(scores.edits.errors / scores.edits.words, 6)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
 
 
 def _columns(metrics: dict[str, Metric], asr: Asr | None) -> tuple[dict[str, str], dict[str, bool]]:
