@@ -10,10 +10,11 @@ from scipy.signal import resample_poly
 
 from v2skit.corpora import mini
 from v2skit.corpora.grid_grammar import WORDS, jsgf, sample_codes, sentence_from_code
-from v2skit.corpora.mini import Mini
+from v2skit.corpora.mini import QUANTISER, Mini
 from v2skit.corpora.mini_mouth import draw, random_face
 from v2skit.corpora.mini_speech import SAMPLE_RATE, VOICES, speak
 from v2skit.corpora.mini_visemes import PARAMETERS, articulate, gesture_starts, visemes
+from v2skit.data.video import write_crops
 from v2skit.errors import UserError
 
 SENTENCES = ("PLACE BLUE BY P FIVE NOW", "BIN RED WITH B NINE PLEASE", "SET WHITE AT M FIVE NOW")
@@ -75,7 +76,7 @@ def test_an_interruption_leaves_no_corpus(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     corpus = Mini(tmp_path, utterances=3, audio_utterances=1, jobs=1)
-    monkeypatch.setattr(mini, "write_video", interrupted)
+    monkeypatch.setattr(mini, "write_crops", interrupted)
     with pytest.raises(KeyboardInterrupt):
         corpus.obtain()
     assert not corpus.folder.exists()
@@ -114,7 +115,7 @@ def test_the_level_is_the_same_for_all_and_nothing_clips(corpus):
 
 def test_the_video_is_nearly_lossless_and_full_range(tmp_path):
     drawn = still(opening=1.0, teeth=0.8).astype(np.uint8)
-    mini.write_video(tmp_path / "a.mp4", drawn)
+    write_crops(tmp_path / "a.mp4", drawn, 25, QUANTISER)
     assert np.abs(pictures(tmp_path / "a.mp4") - drawn.astype(float)).mean() < 2.0
     assert np.abs(pictures(tmp_path / "a.mp4", "rgb24")[..., 0] - drawn.astype(float)).mean() < 2.0
 
@@ -135,7 +136,7 @@ def test_phonemes_of_one_viseme_move_the_same_way(group):
 def test_lips_close_for_bilabials_and_open_for_open_vowels():
     closed, opened = [], []
     for seed, sentence in enumerate(SENTENCES):
-        speech = speak(sentence, VOICES[seed], 145, 50)
+        speech = speak(sentence, VOICES[seed], 145)
         frames = int(speech.waveform.size / 960) + 5
         opening = articulate(speech.phonemes, frames, 25, np.random.default_rng(seed))["opening"]
         for start, (_, phoneme) in zip(gesture_starts(speech.phonemes), speech.phonemes, strict=True):
@@ -181,34 +182,34 @@ def test_a_face_changes_from_take_to_take_but_stays_the_speakers():
 
 
 def test_voices_are_different():
-    spoken = [speak("BIN BLUE AT F TWO NOW", voice, 130, 50).waveform for voice in VOICES]
+    spoken = [speak("BIN BLUE AT F TWO NOW", voice, 130).waveform for voice in VOICES]
     for i, one in enumerate(spoken):
         assert all(not np.array_equal(one, other) for other in spoken[:i])
 
 
 def test_speech_depends_on_neither_the_time_nor_what_was_said_before():
-    first = [speak("BIN BLUE AT F TWO NOW", voice, 130, 50) for voice in VOICES]
+    first = [speak("BIN BLUE AT F TWO NOW", voice, 130) for voice in VOICES]
     time.sleep(1.1)  # espeak-ng looks at whole seconds
     for voice, before in reversed(list(zip(VOICES, first, strict=True))):
-        again = speak("BIN BLUE AT F TWO NOW", voice, 130, 50)
+        again = speak("BIN BLUE AT F TWO NOW", voice, 130)
         assert np.array_equal(before.waveform, again.waveform), voice
         assert before.phonemes == again.phonemes
 
 
 def test_the_letter_a_is_not_the_article():
-    phonemes = [phoneme for _, phoneme in speak("BIN BLUE BY A TWO NOW", VOICES[0], 130, 50).phonemes]
+    phonemes = [phoneme for _, phoneme in speak("BIN BLUE BY A TWO NOW", VOICES[0], 130).phonemes]
     assert "".join(phonemes).replace("ˈ", "").startswith("bɪnbluːbaɪeɪ")
 
 
 def test_an_unknown_voice_is_an_error():
     with pytest.raises(UserError, match="no voice 'en-us.nobody'"):
-        speak("BIN BLUE", "en-us.nobody", 130, 50)
+        speak("BIN BLUE", "en-us.nobody", 130)
 
 
 def test_every_grid_phoneme_has_a_viseme():
     for voice in VOICES:
         for slot in WORDS:
-            for _, phoneme in speak(" ".join(slot.values()), voice, 300, 50).phonemes:
+            for _, phoneme in speak(" ".join(slot.values()), voice, 300).phonemes:
                 assert visemes(phoneme)
 
 

@@ -16,7 +16,7 @@ try:
 except ImportError as error:
     raise UserError("the mini corpus needs espeak-ng; pip install 'v2skit[mini]'") from error
 
-VOICES = ("en-us+m6", "en-us+f5", "en-us+m1", "en-us+f1", "en-us+adam", "en-us+f3", "en-us+m5", "en-us+f2")
+VOICES = ("en-us+m6", "en-us+f1", "en-us+adam", "en-us+f5", "en-us+m5", "en-us+f3", "en-us+m1", "en-us+f2")
 """Male and female in turn. American, because then Z rhymes with the Z of pocketsphinx's dictionary."""
 
 SAMPLE_RATE = 24000
@@ -26,7 +26,7 @@ SPELLING = {"A": "eigh"}
 
 # From espeak-ng's speak_lib.h.
 _SYNCHRONOUS, _PHONEME_EVENTS, _PHONEMES_IN_IPA = 2, 1, 2
-_PARAMETER_RATE, _PARAMETER_PITCH = 1, 3
+_PARAMETER_RATE = 1
 _EVENT_LIST_END, _EVENT_PHONEME = 0, 7
 _CHARACTERS, _UTF8 = 1, 1
 
@@ -66,7 +66,7 @@ class Speech:
     phonemes: list[tuple[float, str]]
 
 
-def speak(sentence: str, voice: str, words_per_minute: int, pitch: int) -> Speech:
+def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
     """Speak one sentence; the same arguments always give the same samples.
 
     espeak-ng carries state (phases, flutter, noise) from one sentence to the next, and no call resets it; so that a
@@ -76,20 +76,19 @@ def speak(sentence: str, voice: str, words_per_minute: int, pitch: int) -> Speec
         sentence: words in upper case.
         voice: an espeak-ng voice, with its variant after a ``+``.
         words_per_minute: speaking rate, 80 to 450.
-        pitch: 0 to 99; 50 is the voice's own.
 
     Raises:
         UserError: espeak-ng does not start or does not know the voice.
     """
     library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
     try:
-        return _speak(library, sentence, voice, words_per_minute, pitch)
+        return _speak(library, sentence, voice, words_per_minute)
     finally:
         library.espeak_Terminate()
         _ctypes.dlclose(library._handle)
 
 
-def _speak(library: ctypes.CDLL, sentence: str, voice: str, words_per_minute: int, pitch: int) -> Speech:
+def _speak(library: ctypes.CDLL, sentence: str, voice: str, words_per_minute: int) -> Speech:
     pieces: list[np.ndarray] = []
     phonemes: list[tuple[float, str]] = []
 
@@ -112,7 +111,6 @@ def _speak(library: ctypes.CDLL, sentence: str, voice: str, words_per_minute: in
     if library.espeak_SetVoiceByName(voice.encode()):
         raise UserError(f"espeak-ng has no voice '{voice}'; known to work: {', '.join(VOICES)}")
     library.espeak_SetParameter(_PARAMETER_RATE, words_per_minute, 0)
-    library.espeak_SetParameter(_PARAMETER_PITCH, pitch, 0)
     text = " ".join(SPELLING.get(word, word.lower()) for word in sentence.split()).encode()
     library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, _CHARACTERS, 0, _UTF8, None, None)
     if not pieces:

@@ -1,4 +1,4 @@
-"""Utterances of data directories -> training batches; every random choice is a function of (seed, epoch, utterance)."""
+"""Utterances of data directories -> batches; every random choice is a function of (seed, epoch, utterance)."""
 
 from __future__ import annotations
 
