@@ -29,7 +29,7 @@ TINY = {
             "type": "conformer", "size": None, "blocks": 1, "dim": 16, "heads": 2, "ff_dim": 16, "conv_kernel": 3,
         },
     },
-    "vocoder": {"type": "griffin_lim", "iterations": 2},
+    "vocoder": {"type": "griffin_lim", "iterations": 2, "fit_iterations": 2},
     "pretrain": {"steps": 4, "batch_frames": 60, "segment_frames": 12, "log_every": 1, "workers": 0},
     "finetune": {"steps": 4, "batch_frames": 60, "segment_frames": 12, "log_every": 1, "workers": 0},
     "scoring": {"bootstrap": 200, "jobs": 1},

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 ROWS = ("ground_truth", "copy_synthesis", "scratch", "pretrained")
 
 CUT_DOWN = [
-    "corpus.utterances=12", "corpus.audio_utterances=8", "vocoder.iterations=4", "scoring.bootstrap=200",
+    "corpus.utterances=12", "corpus.audio_utterances=8", "vocoder.iterations=4", "vocoder.fit_iterations=4", "scoring.bootstrap=200",
     *(f"{stage}.{value}" for stage in ("pretrain", "finetune") for value in ("steps=3", "batch_frames=100", "workers=0")),
 ]  # fmt: skip
 

@@ -19,7 +19,7 @@ class GriffinLim(nn.Module):
     """
 
     def __init__(
-        self, clock: Clock, mel: Mel, iterations: int = 64, momentum: float = 0.99, fit_iterations: int = 30
+        self, clock: Clock, mel: Mel, iterations: int = 64, momentum: float = 0.99, fit_iterations: int = 100
     ) -> None:
         super().__init__()
         self.spectrogram = MelSpectrogram(clock, mel)
