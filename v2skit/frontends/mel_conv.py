@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.errors import UserError
-from v2skit.layers.masked import MaskedConv1d, check_frames, on_valid, zero_padding
+from v2skit.layers.masked import MaskedConv1d, check_frames, on_valid
 
 
 class MelConv(nn.Module):
@@ -20,9 +19,6 @@ class MelConv(nn.Module):
         channels: of the convolutions at mel rate.
         out_dim: features a video frame.
         kernel: of the convolutions at mel rate, mel frames, odd.
-        bottleneck: values a video frame that the features are squeezed through, null for none. Lips tell little: a
-            decoder that was pre-trained on little has less to unlearn.
-        noise: standard deviation of what is added to the bottleneck's values, of unit variance, in training.
         mean: subtracted from the log mel.
         std: the log mel is divided by it.
     """
@@ -36,8 +32,6 @@ class MelConv(nn.Module):
         channels: tuple[int, ...] = (192, 192),
         out_dim: int = 256,
         kernel: int = 5,
-        bottleneck: int | None = None,
-        noise: float = 0.0,
         mean: float = -5.0,
         std: float = 2.5,
     ) -> None:
@@ -55,11 +49,6 @@ class MelConv(nn.Module):
         step = self.mels_per_frame
         self.down = MaskedConv1d(widths[-1], out_dim, 3 * step, stride=step, padding=step, bias=False)
         self.down_norm = nn.BatchNorm1d(out_dim)
-        self.noise, self.squeeze = noise, None
-        if bottleneck is not None:
-            self.squeeze = nn.Linear(out_dim, bottleneck, bias=False)
-            self.squeeze_norm = nn.BatchNorm1d(bottleneck, affine=False)
-            self.widen = nn.Linear(bottleneck, out_dim)
 
     def forward(self, mel: Tensor, mask: Tensor) -> Tensor:
         """Features of every video frame.
@@ -81,12 +70,4 @@ class MelConv(nn.Module):
         x = (mel - self.mean) / self.std
         for conv, norm in zip(self.convs, self.norms):
             x = F.silu(on_valid(norm, conv(x, mel_mask), mel_mask))
-        x = F.silu(on_valid(self.down_norm, self.down(x, mel_mask), mask))
-        return x if self.squeeze is None else self._squeezed(x, mask)
-
-    def _squeezed(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, out_dim) -> (B, T, out_dim), through the bottleneck."""
-        x = on_valid(self.squeeze_norm, self.squeeze(x), mask)
-        if self.training and self.noise:
-            x = x + self.noise * torch.randn_like(x)
-        return zero_padding(F.silu(self.widen(x)), mask)
+        return F.silu(on_valid(self.down_norm, self.down(x, mel_mask), mask))
