@@ -58,6 +58,17 @@ def to_tree(value: Any) -> Any:
     return value
 
 
+def origins_of(value: Any) -> set[str]:
+    """The plug-ins whose components are somewhere in the settings."""
+    if isinstance(value, Component):
+        return {value.origin}
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, f.name) for f in dataclasses.fields(value)]
+    elif isinstance(value, dict):
+        value = list(value.values())
+    return {origin for v in value for origin in origins_of(v)} if isinstance(value, (list, tuple)) else set()
+
+
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     """``{"a": {"b": 1}}`` -> ``{"a.b": 1}``."""
     if not isinstance(tree, dict) or not tree:
@@ -184,7 +195,8 @@ class _Checker:
                 raise self.error(path, f"{path}: loss '{name}' has no weight")
             extra["weight"] = self.scalar(args.pop("weight"), float, f"{path}.weight")
         try:
-            cls = plugins.registry().entry(kind, name).load()
+            entry = plugins.registry().entry(kind, name)
+            cls = entry.load()
         except UserError as error:
             raise self.error(f"{path}.type", f"{path}: {error}") from error
         allowed = arguments(kind, cls)
@@ -200,4 +212,4 @@ class _Checker:
                 raise self.error(path, f"{kind} '{name}': argument '{key}' is missing")
         defaults = {k: p.default for k, p in allowed.items()}
         checked = {k: self.value(v, hints.get(k, Any), f"{path}.{k}") for k, v in args.items()}
-        return want(type=name, args={**defaults, **checked}, **extra)
+        return want(type=name, args={**defaults, **checked}, origin=entry.origin, **extra)

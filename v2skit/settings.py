@@ -12,10 +12,12 @@ from v2skit.errors import UserError
 
 @dataclass(frozen=True)
 class Component:
-    """A config's choice of a component: its ``type:`` and the other keys, which are its arguments."""
+    """A config's choice of a component: its ``type:`` and the other keys, which are its arguments. ``origin`` is the
+    plug-in that brought it."""
 
     type: str
     args: dict[str, Any]
+    origin: str = "v2skit"
 
 
 @dataclass(frozen=True)

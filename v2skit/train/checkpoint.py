@@ -18,7 +18,7 @@ from torch import Tensor
 
 from v2skit import plugins
 from v2skit.clock import feature_hash, feature_settings
-from v2skit.config import check_config, flatten, to_tree
+from v2skit.config import check_config, origins_of, to_tree
 from v2skit.errors import UserError
 from v2skit.settings import Config
 
@@ -53,19 +53,15 @@ class Meta:
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:
     """The description of a checkpoint of this config."""
-    registry, installed = plugins.load()
-    versions = {p.name: p.version for p in installed}
-    tree = to_tree(config)
-    types = {v for k, v in flatten(tree).items() if k.rpartition(".")[2] == "type"}
-    used = {e.origin for e in registry.entries() if e.name in types}
+    versions = {p.name: p.version for p in plugins.load()[1]}
     features = feature_settings(config.clock, config.mel)
     return Meta(
         task=task,
-        config=tree,
+        config=to_tree(config),
         features=features,
         feature_hash=feature_hash(features),
         speakers=speakers,
-        plugins={name: versions[name] for name in sorted(used)},
+        plugins={name: versions[name] for name in sorted(origins_of(config))},
         **{"step": 0, **more},
     )
 
