@@ -18,8 +18,8 @@ usage: run.sh [options]
   --stage N        first stage (default $stage)      0 obtain      1 prepare        2 audio pre-training
   --stop_stage N   last stage (default $stop_stage)       3 transfer    4 V2S fine-tuning
                                             5 synthesis   6 scoring
-  --config FILE    default $config
-  --exp DIR        default exp/<config name>: pretrain/ transfer/ finetune/ scratch/ synth/ results
+  --config FILE    below the recipe's folder, default $config
+  --exp DIR        below it as well, default exp/<config name>: pretrain/ transfer/ finetune/ scratch/ synth/ results
   --corpus_dir DIR the corpus as published, for recipes that do not make it
   --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; may be given again
   --device NAME    auto, cpu or cuda
@@ -51,10 +51,11 @@ done
 for number in "$stage" "$stop_stage"; do
     [[ $number =~ ^[0-6]$ ]] || die "there is no stage '$number'; stages are 0 to 6"
 done
+[ "$stage" -le "$stop_stage" ] || die "--stage $stage comes after --stop_stage $stop_stage"
 [ -f "$config" ] || die "no config $config; there are: $(ls conf)"
 if [ -n "$corpus_dir" ]; then
     case $corpus_dir in /*) ;; *) corpus_dir=${called_from:-$PWD}/$corpus_dir ;; esac
-    set+=("corpus.corpus_dir=$corpus_dir")
+    set+=("corpus.corpus_dir='${corpus_dir//\'/\'\'}'")  # quoted, as YAML wants it
 fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -44,6 +44,12 @@ def test_every_shipped_config_builds(path):
         ("finetune=3", "finetune: expected keys and values"),
         ("data.pretrain=audio", "data.pretrain: expected a list"),
         ("finetune.steps", "expected key.path=value"),
+        ("finetune.workers=-1", "finetune.workers must lie in 0..1000, not -1"),
+        ("pretrain.learning_rate=nan", "pretrain.learning_rate must lie in"),
+        ("pretrain.betas=[0.9, 1.5]", "pretrain.betas takes two numbers from 0 to below 1"),
+        ("augmentation.erase_area=[0.1]", "augmentation.erase_area takes two rising numbers"),
+        ("scoring.bootstrap=0", "scoring.bootstrap must lie in"),
+        ("losses.l1.weight=nan", "losses.l1.weight: nan is no weight"),
     ],
 )
 def test_mistakes_are_named(tiny, override, message):

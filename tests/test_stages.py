@@ -9,7 +9,11 @@ import soundfile
 import torch
 
 from v2skit.cli import main
+from v2skit.config import load_config
 from v2skit.data.manifest import read_manifest, read_silent
+from v2skit.errors import UserError
+from v2skit.synth import Synthesiser
+from v2skit.train import checkpoint
 from v2skit.train.runs import alone
 
 
@@ -80,10 +84,12 @@ def test_scratch_has_the_same_steps_and_no_transfer(trained):
 
 
 def test_other_mel_settings_are_refused(trained, tiny, capsys):
-    assert stage("synth", trained, tiny, "--set", "mel.f_max=8000") == 1
-    message = capsys.readouterr().err
-    assert "do not share their mel settings (f_max: 12000.0 in checkpoint" in message
-    assert stage("transfer", trained, tiny, "--set", "mel.f_max=8000", "--exp", str(trained / "other")) == 1
+    for name in ("transfer", "synth"):
+        assert stage(name, trained, tiny, "--set", "mel.f_max=8000") == 1
+        assert "mel.f_max: 12000.0 there, 8000.0 now" in capsys.readouterr().err
+    best = checkpoint.best(trained / "exp/tiny/finetune")
+    with pytest.raises(UserError, match=r"do not share their mel settings \(f_max: 12000.0 in checkpoint .*, 8000.0 in"):
+        Synthesiser.load(best, torch.device("cpu"), load_config(tiny, ["mel.f_max=8000"]))
 
 
 def test_a2a_model_is_not_for_synthesis(trained, capsys):
@@ -117,5 +123,44 @@ def test_unknown_device(recipe_folder, tiny, capsys):
 def test_two_processes_do_not_share_a_run(recipe_folder, tiny, capsys):
     with alone(recipe_folder / "exp/tiny/pretrain"):
         assert stage("pretrain", recipe_folder, tiny) == 1
-    assert "another process is training" in capsys.readouterr().err
+    assert "another process is at work in" in capsys.readouterr().err
     assert stage("pretrain", recipe_folder, tiny) == 0
+
+
+def test_an_error_before_the_start_claims_and_deletes_nothing(trained, tiny, capsys):
+    before = sorted((trained / "exp/tiny/finetune").iterdir())
+    small = ["--set", "finetune.segment_frames=null", "--set", "finetune.batch_frames=5"]
+    assert stage("finetune", trained, tiny, "--force", *small) == 1
+    assert "raise batch_frames" in capsys.readouterr().err
+    assert sorted((trained / "exp/tiny/finetune").iterdir()) == before
+    new = ["--exp", str(trained / "new")]
+    assert stage("pretrain", trained, tiny, *new, "--set", "pretrain.segment_frames=null", "--set", "pretrain.batch_frames=5")
+    assert stage("pretrain", trained, tiny, *new) == 0
+
+
+def test_other_data_are_not_taken_for_the_same(trained, tiny, capsys):
+    settings = trained / "data/train/settings.json"
+    settings.write_text(settings.read_text().replace("{", '{"digest": "other",', 1))
+    assert stage("finetune", trained, tiny) == 1
+    assert "made_from.data.train: None there, other now" in capsys.readouterr().err
+
+
+def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):
+    run, out = trained / "exp/tiny", trained / "out"
+    options = ["--data_dir", str(trained / "data/test"), "--out", str(out), "--device", "cpu"]
+    spoken = []
+    for name in ("finetune", "scratch"):
+        assert main(["synth", "--model", str(run / name), *options]) == 0
+        spoken.append({p.name: p.read_bytes() for p in out.glob("*.wav")})
+    assert spoken[0].keys() == spoken[1].keys() and all(spoken[0][n] != spoken[1][n] for n in spoken[0])
+    (trained / "full").mkdir()
+    (trained / "full/mine.txt").touch()
+    assert main(["synth", "--model", str(run / "scratch"), *options[:2], "--out", str(trained / "full")]) == 1
+    assert "holds other files" in capsys.readouterr().err
+
+
+def test_damaged_data_in_a_worker_is_a_sentence(recipe_folder, tiny, capsys):
+    next((recipe_folder / "data/audio/audio").iterdir()).write_bytes(b"no sound")
+    assert stage("pretrain", recipe_folder, tiny, "--set", "pretrain.workers=1") == 1
+    message = capsys.readouterr().err
+    assert "can't be read" in message and "Traceback" not in message

@@ -6,7 +6,7 @@ tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$tools")
 venv=$tools/venv
 needs='torch torchaudio av kaldiio matplotlib pluggy yaml safetensors scipy soundfile tensorboard tqdm pystoi pesq
-    pocketsphinx espeakng_loader pytest sentencepiece'
+    pocketsphinx espeakng_loader pytest sentencepiece numpy librosa webrtcvad resemblyzer'
 
 install_into() {  # interpreter
     local pip=("$1" -m pip --disable-pip-version-check install --quiet)
@@ -21,6 +21,7 @@ if [ -n "${V2SKIT_PYTHON:-}" ]; then
     "$V2SKIT_PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         { echo "install.sh: V2SKIT_PYTHON=$V2SKIT_PYTHON is not Python 3.10 or newer" >&2; exit 1; }
     find='import sys, importlib.util as u; sys.exit(any(u.find_spec(n) is None for n in sys.argv[1:]))'
+    if "$V2SKIT_PYTHON" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then needs="$needs mediapipe"; fi
     # shellcheck disable=SC2086  # a list of words
     if ! "$V2SKIT_PYTHON" -c "$find" $needs; then
         echo "installing what $V2SKIT_PYTHON lacks"

@@ -27,11 +27,7 @@ def build(kind: str, choice: Component, **given: Any) -> Any:
 
 
 def build_model(config: Config, task: str, speakers: list[str]) -> Model:
-    """A2A or V2A (``task`` is a key of TASKS), with weights drawn from ``config.seed``.
-
-    Raises:
-        UserError: the visual frontend expects another crop than ``augmentation.crop``.
-    """
+    """A2A or V2A (``task`` is a key of TASKS), with weights drawn from ``config.seed``. Raises UserError."""
     torch.manual_seed(config.seed)
     networks, given = config.networks, {"clock": config.clock, "mel": config.mel}
     speaker = build("speaker", networks.speaker, speakers=speakers)

@@ -113,20 +113,22 @@ def run_stage(options: argparse.Namespace) -> None:
     if any(direct):
         if not all(direct):
             raise UserError("synth: --model, --data_dir and --out go together")
-        return _synth_directory(*direct, device)
+        return _synth_directory(*direct, device, options.force)
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     stages.STAGES[options.stage](stages.Recipe(config, options.work_dir, exp, options.force, device))
 
 
-def _synth_directory(model: Path, data_dir: Path, out: Path, device) -> None:
+def _synth_directory(model: Path, data_dir: Path, out: Path, device, force: bool) -> None:
     from v2skit.data.manifest import read_silent
-    from v2skit.synth import Synthesiser, synthesise
+    from v2skit.synth import Synthesiser, speech_folder, synthesise
     from v2skit.train import checkpoint
 
     folder = model if (model / checkpoint.META).exists() else checkpoint.best(model)
     if folder is None:
         raise UserError(f"{model} is neither a checkpoint nor a run with checkpoints; stage 4 makes them")
+    source = {"checkpoint": str(folder.resolve()), "digest": checkpoint.digest(folder), "data": str(data_dir.resolve())}
+    speech_folder(out, source, force)
     synthesise(Synthesiser.load(folder, device), read_silent(data_dir), data_dir, out)
     print(f"speech: {out}/")
 

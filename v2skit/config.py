@@ -94,6 +94,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict, Origins]:
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values")
     base = tree.pop("base", None)
+    if base is not None and not isinstance(base, str):
+        raise UserError(f"{path}: base: expected the path of a config, not {base!r}")
     merged, origins = _read(path.parent / base, (*seen, path.resolve())) if base else ({}, {})
     _merge(merged, tree, str(path), origins)
     return merged, origins

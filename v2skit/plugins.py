@@ -37,11 +37,13 @@ def load() -> tuple[Registry, list[Plugin]]:
         version = entry.dist.version if entry.dist else "?"
         try:
             manager.register(entry.load(), entry.name)
-        except Exception as error:  # a plug-in may fail in any way at import; it is named, and the rest works
+            _register(manager, registry, entry.name)
+        except UserError:
+            raise
+        except Exception as error:  # a plug-in may fail in any way; it is named, and the rest works
             registry.broken[entry.name] = f"{type(error).__name__}: {error}"
             plugins.append(Plugin(entry.name, version, registry.broken[entry.name]))
             continue
-        _register(manager, registry, entry.name)
         plugins.append(Plugin(entry.name, version))
     return registry, plugins
 

@@ -47,8 +47,9 @@ class Entry:
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) can't be loaded: {error}") from error
+        except Exception as error:  # its module may fail in any way
+            why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) can't be loaded: {why}") from error
 
 
 class Registry:

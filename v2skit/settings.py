@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from v2skit.clock import Clock, Mel
 from v2skit.data.crop import Crop
 from v2skit.errors import UserError
+
+
+def _check(settings: Any, **limits: tuple[float, float]) -> None:
+    """Raises UserError where a number is outside its limits, or is none."""
+    for name, (low, high) in limits.items():
+        value = getattr(settings, name)
+        if value is not None and not low <= value <= high:
+            raise UserError(f"{name} must lie in {low:g}..{high:g}, not {value}")
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,9 @@ class Prepare:
     jobs: int = 0
     max_failed_share: float = 0.05
 
+    def __post_init__(self) -> None:
+        _check(self, jobs=(0, 10_000), max_failed_share=(0, 1))
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -73,6 +85,13 @@ class Augmentation:
     erase_area: list[float] = field(default_factory=lambda: [0.02, 0.33])
     erase_ratio: list[float] = field(default_factory=lambda: [0.3, 3.3])
     time_mask_seconds: float = 0.4
+
+    def __post_init__(self) -> None:
+        _check(self, crop=(8, 10_000), flip=(0, 1), erase=(0, 1), time_mask_seconds=(0, 1))
+        for name, low, high in (("erase_area", 0, 1), ("erase_ratio", 0, 100)):
+            limits = getattr(self, name)
+            if len(limits) != 2 or not low < limits[0] <= limits[1] <= high:
+                raise UserError(f"{name} takes two rising numbers above {low}, up to {high}, not {limits}")
 
 
 @dataclass(frozen=True)
@@ -127,15 +146,16 @@ class Training:
     validate_every: int = 200
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_frames", "accumulate", "log_every", "checkpoint_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
+        counts = ("steps", "batch_frames", "accumulate", "log_every", "checkpoint_every", "validate_every")
+        _check(self, **dict.fromkeys(counts, (1, 1e12)))
+        _check(self, learning_rate=(0, 1e3), warmup_share=(0, 1), weight_decay=(0, 1e3), clip_norm=(1e-12, 1e12))
+        _check(self, ema_decay=(0, 1), workers=(0, 1000), cache_mb=(0, 1e9))
         if self.segment_frames is not None and not 0 < self.segment_frames <= self.batch_frames:
             raise UserError(f"segment_frames {self.segment_frames} must lie in 1..batch_frames ({self.batch_frames})")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UserError(f"precision '{self.precision}' is none of auto, float32, bfloat16")
-        if len(self.betas) != 2:
-            raise UserError(f"betas takes two numbers, not {self.betas}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise UserError(f"betas takes two numbers from 0 to below 1, not {self.betas}")
 
 
 @dataclass(frozen=True)
@@ -150,6 +170,9 @@ class PartTransfer:
     frozen_steps: int = 0
     learning_rate_factor: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check(self, frozen_steps=(0, 1e12), learning_rate_factor=(0, 1e6))
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -159,6 +182,9 @@ class Scoring:
     asr: Annotated[Component, "asr"] | None = None
     bootstrap: int = 10000
     jobs: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self, bootstrap=(1, 1e7), jobs=(0, 10_000))
 
 
 @dataclass(frozen=True)
@@ -185,7 +211,11 @@ class Config:
     scratch: bool = True
 
     def __post_init__(self) -> None:
+        _check(self, seed=(0, 2**31))
         self.mel.per_frame(self.clock)
+        for name, term in self.losses.items():
+            if not math.isfinite(term.weight):
+                raise UserError(f"losses.{name}.weight: {term.weight} is no weight")
         if not self.losses:
             raise UserError("losses: at least one loss is needed")
         unknown = self.transfer.keys() - {"speaker", "encoder", "decoder"}

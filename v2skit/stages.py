@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterable
@@ -17,11 +16,14 @@ from v2skit.config import to_tree
 from v2skit.data.audio import read_audio
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.manifest import Utterance, read_manifest, read_settings, read_silent
+from v2skit.data.sampler import EndlessBatches
 from v2skit.errors import UserError
 from v2skit.evaluate.pictures import spectrogram_picture
+from v2skit.files import write_text
 from v2skit.settings import Config, PartTransfer, Training
+from v2skit.synth import check_prepared, speech_folder
 from v2skit.train import checkpoint
-from v2skit.train.runs import alone, is_finished, trained
+from v2skit.train.runs import alone, check_made_with, start, trained
 
 ROWS = {"scratch": "scratch", "pretrained": "finetune"}
 """Row of the results -> folder of the V2A run behind it."""
@@ -49,6 +51,12 @@ class Recipe:
         """A data directory by its name in the config."""
         return self.work_dir / "data" / name
 
+    def build_scorers(self) -> tuple[dict[str, Any], Any]:
+        """The metrics, by name, and the recogniser or None."""
+        metrics = {name: build("metric", choice) for name, choice in self.config.scoring.metrics.items()}
+        grammar = self.build_corpora()[0].grammar()
+        return metrics, build("asr", self.config.scoring.asr, grammar=grammar) if self.config.scoring.asr else None
+
     def build_corpora(self) -> list[Any]:
         """The corpus, and the audio-only one where there is one."""
         choices = [self.config.corpus, self.config.audio_corpus]
@@ -57,8 +65,10 @@ class Recipe:
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: the corpus is generated, or looked for."""
-    for corpus in recipe.build_corpora():
-        print(corpus.obtain())
+    recipe.build_scorers()  # what they lack shows now, not after all the training
+    with alone(recipe.work_dir / "data"):
+        for corpus in recipe.build_corpora():
+            print(corpus.obtain())
     _next("1 (preparation)")
 
 
@@ -68,20 +78,27 @@ def prepare(recipe: Recipe) -> None:
 
     config = recipe.config
     speaker = build("speaker", config.networks.speaker, speakers=[])
-    for corpus in recipe.build_corpora():
-        corpus.obtain()
-        prepare_corpus(
-            corpus,
-            tracker=config.tracker,
-            clock=config.clock,
-            crop=config.crop,
-            output=recipe.work_dir / "data",
-            jobs=config.prepare.jobs,
-            max_failed_share=config.prepare.max_failed_share,
-            video_only_ok={config.data.test},
-            force=recipe.force,
-        )
-        for name in corpus.splits():
+    with alone(recipe.work_dir / "data"):
+        corpora = recipe.build_corpora()
+        for corpus in corpora:
+            corpus.obtain()
+        names = Counter(name for corpus in corpora for name in corpus.splits())
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise UserError(f"corpus and audio_corpus both have a data directory '{twice[0]}'; rename it in one of them")
+        for corpus in corpora:
+            prepare_corpus(
+                corpus,
+                tracker=config.tracker,
+                clock=config.clock,
+                crop=config.crop,
+                output=recipe.work_dir / "data",
+                jobs=config.prepare.jobs,
+                max_failed_share=config.prepare.max_failed_share,
+                video_only_ok={config.data.test},
+                force=recipe.force,
+            )
+        for name in names:
             speaker.prepare(recipe.data(name))
     _next("2 (audio pre-training)")
 
@@ -98,10 +115,11 @@ def transfer(recipe: Recipe) -> None:
     from v2skit.train.transfer import transfer as move
 
     config, out = recipe.config, recipe.exp / "transfer"
-    source = trained(recipe.exp / "pretrain", config.pretrain, "stage 2")
+    source = trained(config, recipe.exp / "pretrain", config.pretrain, "stage 2")
     saved = checkpoint.load(source)
-    record = {"source": str(source), "step": saved.meta.step, "digest": checkpoint.digest(source)}
-    if is_finished(recipe.config, recipe.force, out, "transfer", (out / "ledger.json").exists(), record):
+    made_from = {"step": saved.meta.step, "digest": checkpoint.digest(source)}
+    if (out / "ledger.json").exists() and not recipe.force:
+        check_made_with(config, out, "transfer", made_from)
         print(f"transfer is done: {out}/ledger.md (--force does it again)")
         return _next("4 (V2S fine-tuning)")
     ours = feature_settings(config.clock, config.mel)
@@ -109,6 +127,7 @@ def transfer(recipe: Recipe) -> None:
     model = build_model(config, "v2a", saved.meta.speakers)
     ledger = move(saved.averaged or saved.weights, model, sorted(config.transfer))
     meta = checkpoint.new_meta(config, "v2a", saved.meta.speakers)
+    start(config, out, made_from, force=True)
     checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), out / "init")
     ledger.write(out)
     moved = ", ".join(f"{part} {share:.1%}" for part, share in ledger.shares.items())
@@ -136,8 +155,8 @@ def synth(recipe: Recipe) -> None:
     for row, run in ROWS.items():
         if row == "scratch" and not config.scratch:
             continue
-        source = trained(recipe.exp / run, config.finetune, "stage 4")
-        out = _fresh(recipe, row, {"checkpoint": str(source), "digest": checkpoint.digest(source)})
+        source = trained(config, recipe.exp / run, config.finetune, "stage 4")
+        out = _fresh(recipe, row, {"checkpoint": source.name, "digest": checkpoint.digest(source)})
         synthesise(Synthesiser.load(source, recipe.device, config), read_silent(directory), directory, out)
     out = _fresh(recipe, "copy_synthesis", {})
     copy_synthesis(config, read_manifest(directory), out)
@@ -150,23 +169,21 @@ def score(recipe: Recipe) -> None:
     from v2skit.evaluate.report import write_results
     from v2skit.evaluate.score import score as score_files
 
-    config, utterances = recipe.config, read_manifest(recipe.data(recipe.config.data.test))
-    metrics = {name: build("metric", choice) for name, choice in config.scoring.metrics.items()}
-    grammar = build("corpus", config.corpus, work_dir=recipe.work_dir).grammar()
-    asr = build("asr", config.scoring.asr, grammar=grammar) if config.scoring.asr else None
-    rows = {}
-    for row in ("ground_truth", "copy_synthesis", *ROWS):
-        folder = recipe.exp / "synth" / row
-        if row == "ground_truth":
-            folder.mkdir(parents=True, exist_ok=True)
-        elif row == "scratch" and not config.scratch:
-            continue
-        elif not any(folder.glob("*.wav")):
-            raise UserError(f"{folder} has no speech to score; stage 5 makes it")
-        hypotheses = None if row == "ground_truth" else folder
-        rows[row] = score_files(utterances, hypotheses, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
-    write_results(rows, recipe.exp, bootstrap=config.scoring.bootstrap, seed=config.seed)
-    _picture(recipe, next((u for u in utterances if u.audio), None), rows)
+    config, directory = recipe.config, recipe.data(recipe.config.data.test)
+    utterances = read_manifest(directory)
+    folders = {row: recipe.exp / "synth" / row for row in ("copy_synthesis", *ROWS) if row != "scratch" or config.scratch}
+    sources = {row: _speech_source(recipe, row, folder) for row, folder in folders.items()}
+    made_from = {"speech": sources, "scoring": to_tree(config.scoring), "seed": config.seed, "data": _digest(directory)}
+    record = recipe.exp / "scored.json"
+    if recipe.force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != made_from:
+        metrics, asr = recipe.build_scorers()
+        rows = {
+            row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
+            for row, folder in {"ground_truth": None, **folders}.items()
+        }
+        write_results(rows, recipe.exp, bootstrap=config.scoring.bootstrap, seed=config.seed)
+        _picture(recipe, next((u for u in utterances if u.audio), None), rows)
+        write_text(record, json.dumps(made_from))
     print((recipe.exp / "results.md").read_text(encoding="utf-8"))
     print(f"results: {recipe.exp}/results.json, results.md and spectrograms.png")
 
@@ -206,16 +223,19 @@ def _train_alone(
     from v2skit.train.loop import Trainer
 
     config, run = recipe.config, recipe.exp / name
-    newest = checkpoint.latest(run)
-    done = newest is not None and checkpoint.read_meta(newest).step >= settings.steps
-    if is_finished(recipe.config, recipe.force, run, name, done, {"init": checkpoint.digest(init) if init else None}):
-        print(f"{name} is done: {newest} (--force does it again)")
-        return
     directories, valid_directory = [recipe.data(d) for d in train], recipe.data(valid)
     for directory in (*directories, valid_directory):
-        _check_prepared(recipe, directory, task == "v2a")
-    if init is not None:
-        speakers = checkpoint.read_meta(init).speakers
+        check_prepared(config, directory, task == "v2a")
+    digests = {d.name: _digest(d) for d in (*directories, valid_directory)}
+    made_from = {"init": checkpoint.digest(init) if init else None, "data": digests}
+    newest = None if recipe.force else checkpoint.latest(run)
+    if newest is not None:
+        check_made_with(config, run, name, made_from)
+        if checkpoint.read_meta(newest).step >= settings.steps:
+            print(f"{name} is done: {newest} (--force does it again)")
+            return
+    if newest is not None or init is not None:
+        speakers = checkpoint.read_meta(newest or init).speakers
     else:
         every = [*map(recipe.data, config.data.pretrain), recipe.data(config.data.train)]
         speakers = sorted({u.speaker for d in every if d.exists() for u in read_manifest(d)})
@@ -241,19 +261,29 @@ def _train_alone(
     count = sum(p.numel() for p in model.parameters())
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps, into {run}/")
     train_set, valid_set = dataset(directories, True), dataset([valid_directory], False)
+    EndlessBatches(train_set.lengths, settings.batch_frames, config.seed)  # may refuse, before anything is deleted
+    start(config, run, made_from, recipe.force)
     Trainer(run, task, config, settings, model, train_set, valid_set, speakers, parts, recipe.device).train()
     print(f"{name}: best checkpoint {checkpoint.best(run)}; log.jsonl, samples/ and tensorboard/ beside it")
 
 
-def _check_prepared(recipe: Recipe, directory: Path, with_video: bool) -> None:
-    """Raises UserError where a data directory was prepared with another clock or crop than the config's."""
-    read_manifest(directory)
-    made = read_settings(directory)
-    for name in ("clock", "crop") if with_video else ("clock",):
-        now = dataclasses.asdict(getattr(recipe.config, name))
-        differs = [f"{name}.{k}: {made[name].get(k)} there, {v} now" for k, v in now.items() if made[name].get(k) != v]
-        if differs:
-            raise UserError(f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force")
+def _digest(directory: Path) -> str | None:
+    """Changes with the content of a prepared data directory."""
+    return read_settings(directory).get("digest")
+
+
+def _speech_source(recipe: Recipe, row: str, folder: Path) -> dict:
+    """What a row's speech was made from. Raises UserError where it is not whole, or not of the current model."""
+    record = folder / "source.json"
+    clips = read_silent(recipe.data(recipe.config.data.test))
+    if not record.exists() or (row in ROWS and any(not (folder / f"{c.id}.wav").exists() for c in clips)):
+        raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it")
+    source = json.loads(record.read_text(encoding="utf-8"))
+    if row in ROWS:
+        best = trained(recipe.config, recipe.exp / ROWS[row], recipe.config.finetune, "stage 4")
+        if source["digest"] != checkpoint.digest(best):
+            raise UserError(f"{folder} was spoken by another checkpoint than {best}; run stage 5 again")
+    return source
 
 
 def _fresh(recipe: Recipe, row: str, source: dict) -> Path:
@@ -261,12 +291,8 @@ def _fresh(recipe: Recipe, row: str, source: dict) -> Path:
     out = recipe.exp / "synth" / row
     tree = to_tree(recipe.config)
     source = {**source, "vocoder": tree["vocoder"], "clock": tree["clock"], "mel": tree["mel"]}
-    source["data"] = recipe.config.data.test
-    record = out / "source.json"
-    if recipe.force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != source:
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        record.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
+    source["data"] = _digest(recipe.data(recipe.config.data.test))
+    speech_folder(out, source, recipe.force)
     return out
 
 

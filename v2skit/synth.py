@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, Iterator
@@ -15,9 +18,10 @@ from v2skit.build import build_model, build_vocoder
 from v2skit.clock import check_same_features, feature_settings
 from v2skit.data.audio import MelSpectrogram, read_audio, write_audio
 from v2skit.data.augment import centre_crop, normalise
-from v2skit.data.manifest import SilentClip, Utterance
+from v2skit.data.manifest import SilentClip, Utterance, read_settings
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
+from v2skit.files import write_text
 from v2skit.model import Inputs
 from v2skit.settings import Config
 from v2skit.train import checkpoint
@@ -80,6 +84,30 @@ class Synthesiser:
         return waveform[0].cpu().numpy()
 
 
+def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
+    """Raises UserError where a data directory was prepared with another clock or crop than the config's."""
+    made = read_settings(directory)
+    for name in ("clock", "crop") if with_video else ("clock",):
+        now, there = dataclasses.asdict(getattr(config, name)), made.get(name) or {}
+        differs = [f"{name}.{k}: {there.get(k)} there, {v} now" for k, v in now.items() if there.get(k) != v]
+        if differs:
+            raise UserError(f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force")
+
+
+def speech_folder(out: Path, source: dict, force: bool) -> None:
+    """Make ``out`` ready for speech made from ``source``: what was made from something else is deleted first.
+
+    Raises:
+        UserError: the folder holds files that synthesis did not write.
+    """
+    record = out / "source.json"
+    if out.is_dir() and any(out.iterdir()) and not record.exists():
+        raise UserError(f"{out} holds other files; give an empty folder")
+    if force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != source:
+        shutil.rmtree(out, ignore_errors=True)
+        write_text(record, json.dumps(source, indent=1) + "\n")
+
+
 def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:
     """Speak every clip of a data directory into ``out/<id>.wav``; what is there already is kept.
 
@@ -88,10 +116,17 @@ def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Pat
         clips: of the directory, silent.
         directory: where the speaker component finds what it prepared.
         out: folder for the sound files.
+
+    Raises:
+        UserError: the directory was prepared with another clock or crop than the model's, or a clip is damaged.
     """
+    check_prepared(synthesiser.config, directory, with_video=True)
     reader = synthesiser.model.speaker.reader(directory)
     for clip, path in _missing(clips, out):
-        waveform = synthesiser.speak(read_crops(clip.video), reader(clip.id, clip.speaker))
+        crops = read_crops(clip.video)
+        if len(crops) != clip.frames:
+            raise UserError(f"{clip.video} has {len(crops)} frames, its data directory says {clip.frames}; prepare it again")
+        waveform = synthesiser.speak(crops, reader(clip.id, clip.speaker))
         write_audio(path, waveform, synthesiser.config.clock.sample_rate)
 
 

@@ -70,7 +70,7 @@ def test_damaged_data_are_named(tmp_path):
         dataset(tmp_path)[key(0, 0)]
     table = tmp_path / "utt2num_frames"
     table.write_text(table.read_text().replace(f" {utterances[1].frames}", " 99"))
-    with pytest.raises(UserError, match=r"has length \d+, its data directory says 99; prepare it again"):
+    with pytest.raises(UserError, match=r"is not as long as its data directory says \(99\); prepare it again"):
         dataset(tmp_path)[key(0, 1)]
 
 

@@ -9,9 +9,8 @@ from v2skit.errors import UserError
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.delitem(sys.modules, "v2skit.trackers.mediapipe", raising=False)
     for name in [m for m in sys.modules if m == "mediapipe" or m.startswith("mediapipe.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(UserError, match=r"pip install 'v2skit\[mediapipe\]'"):
-        plugins.registry().entry("tracker", "mediapipe").load()
+        plugins.registry().entry("tracker", "mediapipe").load()()

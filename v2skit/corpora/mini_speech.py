@@ -11,11 +11,6 @@ from scipy.signal import resample_poly
 
 from v2skit.errors import UserError
 
-try:
-    import espeakng_loader
-except ImportError as error:
-    raise UserError("the mini corpus needs espeak-ng; pip install 'v2skit[mini]'") from error
-
 VOICES = ("en-us+m6", "en-us+f1", "en-us+adam", "en-us+f5", "en-us+m5", "en-us+f3", "en-us+m1", "en-us+f2")
 """Male and female in turn. American, because then Z rhymes with the Z of pocketsphinx's dictionary."""
 
@@ -80,15 +75,19 @@ def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
     Raises:
         UserError: espeak-ng does not start or does not know the voice.
     """
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise UserError("the mini corpus needs espeak-ng; pip install 'v2skit[mini]'") from error
     library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
     try:
-        return _speak(library, sentence, voice, words_per_minute)
+        return _speak(library, str(espeakng_loader.get_data_path()), sentence, voice, words_per_minute)
     finally:
         library.espeak_Terminate()
         _ctypes.dlclose(library._handle)
 
 
-def _speak(library: ctypes.CDLL, sentence: str, voice: str, words_per_minute: int) -> Speech:
+def _speak(library: ctypes.CDLL, data: str, sentence: str, voice: str, words_per_minute: int) -> Speech:
     pieces: list[np.ndarray] = []
     phonemes: list[tuple[float, str]] = []
 
@@ -102,9 +101,8 @@ def _speak(library: ctypes.CDLL, sentence: str, voice: str, words_per_minute: in
             index += 1
         return 0
 
-    data = str(espeakng_loader.get_data_path()).encode()
-    if library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS | _PHONEMES_IN_IPA) != ESPEAK_RATE:
-        raise UserError(f"espeak-ng can't start with the data at {data.decode()}; reinstall espeakng-loader")
+    if library.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), _PHONEME_EVENTS | _PHONEMES_IN_IPA) != ESPEAK_RATE:
+        raise UserError(f"espeak-ng can't start with the data at {data}; reinstall espeakng-loader")
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # the breath of some voices is seeded with the time of day
     callback = _Callback(collect)
     library.espeak_SetSynthCallback(callback)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.errors import UserError
+from v2skit.files import beside
 
 
 class MelSpectrogram(nn.Module):
@@ -87,9 +88,11 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
-    """Write mono 16-bit PCM, by extension (.wav, .flac), beside and renamed; samples beyond [-1, 1] are clipped."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
+    """Write mono 16-bit PCM, by extension (.wav, .flac); samples beyond [-1, 1] are clipped. Raises OSError where
+    that fails, for want of disk space for instance."""
     kind = path.suffix[1:].upper()
-    soundfile.write(beside, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16", format=kind)
-    beside.replace(path)
+    try:
+        with beside(path) as part:
+            soundfile.write(part, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16", format=kind)
+    except soundfile.LibsndfileError as error:
+        raise OSError(f"{path} can't be written: {error}") from error

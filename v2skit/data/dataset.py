@@ -98,32 +98,33 @@ class SpeechDataset(Dataset):
         per_frame = self.clock.samples_per_frame
         video = None
         if self.with_video:
-            crops = self._cached(u.video, lambda: read_crops(u.video), u.frames)[start : start + frames]
+            crops = self._part(u.video, lambda s, n: read_crops(u.video, s, n), u.frames, start, frames)
             if self.training:
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))
-        waveform = self._cached(u.audio, lambda: self._sound(u), u.frames * per_frame)
-        waveform = waveform[start * per_frame : (start + frames) * per_frame]
+        rate = self.clock.sample_rate
+        lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
+        waveform = self._part(u.audio, lambda s, n: read_audio(u.audio, rate, s, n), *lengths)
         speaker = self._readers[key.index](u.id, u.speaker)
         return Clip(u.id, frames, speaker, waveform, video, key.position)
 
-    def _sound(self, u: Utterance) -> np.ndarray:
-        samples = u.frames * self.clock.samples_per_frame
-        return read_audio(u.audio, self.clock.sample_rate, 0, samples)
+    def _part(
+        self, path: Path, read: Callable[[int, int | None], np.ndarray], length: int, start: int, count: int
+    ) -> np.ndarray:
+        """``count`` entries of a file from ``start`` on; whole files are kept as long as the memory allows.
 
-    def _cached(self, path: Path, read: Callable[[], np.ndarray], length: int) -> np.ndarray:
-        """Decoded once as long as the memory allows. Raises UserError where the file is not as long as the manifest
-        says."""
-        if path in self._cache:
-            return self._cache[path]
-        value = read()
-        if len(value) != length:
-            raise UserError(f"{path} has length {len(value)}, its data directory says {length}; prepare it again")
-        if value.nbytes <= self.cache_bytes:
-            self.cache_bytes -= value.nbytes
-            self._cache[path] = value
-        return value
+        Raises:
+            UserError: the file is not as long as the manifest says.
+        """
+        if path not in self._cache and self.cache_bytes > 0:
+            self._cache[path] = read(0, None)
+            self.cache_bytes -= self._cache[path].nbytes
+        part = self._cache[path][start : start + count] if path in self._cache else read(start, count)
+        found = len(self._cache[path]) if path in self._cache else length
+        if found != length or len(part) != count:
+            raise UserError(f"{path} is not as long as its data directory says ({length}); prepare it again")
+        return part
 
 
 def collate(clips: list[Clip]) -> Batch:

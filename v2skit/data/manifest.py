@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterable
 
 from v2skit.errors import UserError
+from v2skit.files import write_text
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def read_table(path: Path) -> dict[str, str]:
     """Read ``key value`` lines. Raises UserError for a line without a value or a key that comes twice."""
     table: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        key, _, value = line.strip().partition(" ")
+        key, value = [*line.split(None, 1), "", ""][:2]
         if not value or key in table:
             problem = f"'{key}' comes twice" if key in table else "no value"
             raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
@@ -63,29 +65,26 @@ def write_manifest(directory: Path, utterances: list[Utterance], settings: dict)
     for u in sorted(utterances, key=lambda u: u.id):
         values = (_stored(directory, u.audio), _stored(directory, u.video), u.text, u.speaker, str(u.frames))
         for name, value in zip(TABLES, values, strict=True):
-            if value is not None:
+            if value:
                 rows[name].append(f"{u.id} {value}\n")
     for name, lines in rows.items():
         if lines or name in ("utt2spk", "utt2num_frames"):  # these say that the directory is prepared, if empty
-            (directory / name).write_text("".join(lines), encoding="utf-8")
+            write_text(directory / name, "".join(lines))
         else:
             (directory / name).unlink(missing_ok=True)
-    (directory / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    write_text(directory / SETTINGS, json.dumps(settings, indent=1) + "\n")
 
 
 def read_manifest(directory: Path) -> list[Utterance]:
     """Read a data directory. Raises UserError where it is missing, incomplete or inconsistent."""
-    if not (directory / "utt2num_frames").is_file():
-        raise UserError(f"{directory} is not a prepared data directory (no utt2num_frames); stage 1 makes it")
+    _check_there(directory, "utt2num_frames")
     tables = {n: read_table(directory / n) if (directory / n).exists() else {} for n in TABLES}
     frames = tables["utt2num_frames"]
     for name, table in tables.items():
         stray = sorted(table.keys() - frames.keys())
         if stray:
             raise UserError(f"{directory / name}: '{stray[0]}' is not in utt2num_frames ({len(stray)} such lines)")
-    missing = sorted(frames.keys() - tables["utt2spk"].keys())
-    if missing:
-        raise UserError(f"{directory / 'utt2spk'}: no speaker for '{missing[0]}' ({len(missing)} such utterances)")
+    _check_whole(directory, frames, tables["utt2spk"], frames)
     return [
         Utterance(
             id=key,
@@ -105,16 +104,33 @@ def read_silent(directory: Path) -> list[SilentClip]:
     Raises:
         UserError: one of these is missing.
     """
-    for name in ("video.scp", "utt2spk", "utt2num_frames"):
-        if not (directory / name).is_file():
-            raise UserError(f"{directory} is not a prepared audio-visual data directory (no {name}); stage 1 makes it")
+    _check_there(directory, "utt2num_frames", "utt2spk", "video.scp")
     speakers, frames = read_table(directory / "utt2spk"), read_table(directory / "utt2num_frames")
     videos = read_table(directory / "video.scp")
+    _check_whole(directory, frames, speakers, videos)
     return [SilentClip(key, speakers[key], int(frames[key]), directory / path) for key, path in videos.items()]
+
+
+def _check_there(directory: Path, *names: str) -> None:
+    for name in names:
+        if not (directory / name).is_file():
+            raise UserError(f"{directory} is not a prepared data directory (no {name}); stage 1 makes it")
+
+
+def _check_whole(directory: Path, frames: dict[str, str], speakers: dict[str, str], ids: Iterable[str]) -> None:
+    """Raises UserError where an utterance has no speaker or no length."""
+    for name, table in (("utt2num_frames", frames), ("utt2spk", speakers)):
+        missing = sorted(set(ids) - table.keys())
+        if missing:
+            raise UserError(f"{directory / name}: nothing for '{missing[0]}' ({len(missing)} such utterances)")
+    wrong = [key for key, count in frames.items() if not count.isdecimal() or int(count) < 1]
+    if wrong:
+        raise UserError(f"{directory / 'utt2num_frames'}: '{frames[wrong[0]]}' of '{wrong[0]}' is no number of frames")
 
 
 def read_settings(directory: Path) -> dict:
     """What the directory was prepared with. Raises UserError where that is not known."""
+    _check_there(directory, "utt2num_frames")
     try:
         return json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import multiprocessing
 import os
@@ -15,13 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Collection, Iterator
 
-import av
 import numpy as np
 from tqdm import tqdm
 
 from v2skit.build import build
 from v2skit.clock import Clock
-from v2skit.config import to_tree
+from v2skit.config import flatten, to_tree
 from v2skit.corpora import Corpus, Source
 from v2skit.data.audio import write_audio
 from v2skit.data.crop import Crop, cut_mouth
@@ -29,6 +29,7 @@ from v2skit.data.manifest import Utterance, write_manifest
 from v2skit.data.media import probe, read_audio, read_video
 from v2skit.data.video import write_crops
 from v2skit.errors import UserError
+from v2skit.files import write_text
 from v2skit.settings import Component
 from v2skit.trackers import Tracker
 
@@ -39,17 +40,20 @@ MAX_DIFFERENCE_SECONDS = 0.5
 """Sound and picture of a clip whose lengths differ by more do not belong together."""
 
 RECORD = "prepared.jsonl"
+FULL_DISK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source. ``reason``: why it was excluded, None where it was not; ``notes``: what was changed."""
+    """What became of a source, whose files had this ``fingerprint``. ``reason``: why it was excluded, None where it was
+    not; ``notes``: what was changed."""
 
     id: str
     frames: int = 0
     has_audio: bool = False
     reason: str | None = None
     notes: list[str] = field(default_factory=list)
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def prepare(
 ) -> None:
     """Prepare every split of a corpus into ``output/<split>``.
 
-    It goes on where an interrupted run was, and tries what was excluded again; with other settings it starts anew.
+    It goes on where an interrupted run was, and prepares again what was excluded or whose files have changed.
 
     Args:
         corpus: obtained.
@@ -100,45 +104,72 @@ def prepare(
         force: start anew.
 
     Raises:
-        UserError: the tracker can't be used, a split's folder holds something else, a process was killed, or more
-            utterances were excluded than ``max_failed_share``.
+        UserError: the tracker can't be used, ids are not fit, a split's folder holds something else or was prepared
+            with other settings, a process was killed, or more was excluded than ``max_failed_share``.
     """
     settings = {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": to_tree(tracker)}
     build("tracker", tracker)  # what it lacks shows before the work starts
     splits = corpus.splits()
+    for name, sources in splits.items():
+        _check_ids(name, sources)
     outcomes: dict[str, dict[str, Outcome]] = {}
     tasks: list[tuple[str, Task]] = []
     for name, sources in splits.items():
         outcomes[name] = _start(output / name, settings, force)
         for source in sources:
-            if source.id not in outcomes[name]:
+            known = outcomes[name].get(source.id)
+            if known is None or known.fingerprint != _fingerprint(source):
                 tasks.append((name, Task(source, output / name, clock, crop, name not in video_only_ok)))
     for name, outcome in _run(tasks, tracker, jobs or os.cpu_count() or 1):
         outcomes[name][outcome.id] = outcome
-        _record(output / name, "a", outcome)
+        with (output / name / RECORD).open("a", encoding="utf-8") as record:
+            record.write(_line(outcome))
     for name, sources in splits.items():
         _finish(output / name, sources, outcomes[name], settings, max_failed_share)
 
 
 def _start(folder: Path, settings: dict, force: bool) -> dict[str, Outcome]:
-    """What is prepared already, with the same settings; the record then holds nothing else."""
+    """What is prepared already; the record then holds nothing else."""
     record, made_with = folder / RECORD, folder / "prepared_with.json"
     if not force and not made_with.exists() and folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} holds files that preparation did not write; move them away (--force deletes them)")
-    if force or not made_with.exists() or json.loads(made_with.read_text(encoding="utf-8")) != settings:
+    if not force and made_with.exists():
+        made, now = flatten(json.loads(made_with.read_text(encoding="utf-8"))), flatten(settings)
+        differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in {**made, **now} if made.get(k) != now.get(k)]
+        if differs:
+            raise UserError(
+                f"{folder} was prepared with other settings ({'; '.join(differs)}); every experiment of this recipe "
+                "shares it: --force prepares it anew"
+            )
+    if force or not made_with.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        made_with.write_text(json.dumps(settings), encoding="utf-8")
+        write_text(made_with, json.dumps(settings))
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
     whole = (Outcome(**json.loads(line)) for line in lines if line.endswith("}"))  # a kill may cut the last one short
     prepared = {outcome.id: outcome for outcome in whole if not outcome.reason}
-    _record(folder, "w", *prepared.values())
+    write_text(record, "".join(map(_line, prepared.values())))
     return prepared
 
 
-def _record(folder: Path, mode: str, *outcomes: Outcome) -> None:
-    with (folder / RECORD).open(mode, encoding="utf-8") as record:
-        record.writelines(json.dumps(dataclasses.asdict(outcome)) + "\n" for outcome in outcomes)
+def _line(outcome: Outcome) -> str:
+    return json.dumps(dataclasses.asdict(outcome)) + "\n"
+
+
+def _check_ids(split: str, sources: list[Source]) -> None:
+    """Raises UserError for ids that can't be keys of a table or names of files."""
+    counts = Counter(source.id for source in sources)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise UserError(f"split '{split}': {len(twice)} ids come twice (e.g. '{twice[0]}'); the corpus must give others")
+    unfit = [name for name in counts if not name or "/" in name or name.split() != [name]]
+    if unfit:
+        raise UserError(f"split '{split}': ids must have no white space and no '/', '{unfit[0]}' has; rename its file")
+
+
+def _fingerprint(source: Source) -> str:
+    """Changes with the files of a source."""
+    paths = [p for p in (source.video, source.audio) if p is not None and p.exists()]
+    return " ".join(f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths)
 
 
 def _run(tasks: list[tuple[str, Task]], tracker: Component, jobs: int) -> Iterator[tuple[str, Outcome]]:
@@ -172,14 +203,18 @@ def _start_worker(tracker: Component) -> None:
 
 
 def _prepare_one(task: Task) -> Outcome:
-    """Prepare one source. Whatever its files are like, the answer is an outcome."""
+    """Prepare one source. Whatever its files are like, the answer is an outcome; only a full disk is an error."""
     notes: list[str] = []
+    make = _audio_only if task.source.video is None else _audio_visual
     try:
-        if task.source.video is None:
-            return _audio_only(task, notes)
-        return _audio_visual(task, notes)
-    except (UserError, av.FFmpegError, OSError, ValueError) as error:
-        return Outcome(task.source.id, reason=str(error), notes=notes)
+        outcome = make(task, notes)
+    except UserError as error:
+        outcome = Outcome(task.source.id, reason=str(error), notes=notes)
+    except Exception as error:
+        if isinstance(error, MemoryError) or shutil.disk_usage(task.folder).free < FULL_DISK_BYTES:
+            raise UserError(f"{task.source.id} can't be prepared: {error}; see to disk and memory, then go on") from error
+        outcome = Outcome(task.source.id, reason=f"{type(error).__name__}: {error}", notes=notes)
+    return dataclasses.replace(outcome, fingerprint=_fingerprint(task.source))
 
 
 def _audio_only(task: Task, notes: list[str]) -> Outcome:
@@ -259,12 +294,12 @@ def _finish(
     ]
     counts = {"sources": len(sources), "prepared": len(kept), "excluded": len(excluded)}
     report = json.dumps({"counts": counts, "files": rows}, indent=1)
-    (folder / "report.json").write_text(report + "\n", encoding="utf-8")
+    write_text(folder / "report.json", report + "\n")
     lines = [f"# {folder.name}: {len(kept)} of {len(sources)} prepared, {len(excluded)} excluded", ""]
     lines += [f"- excluded: {row['file']}: {row['reason']}" for row in rows if row["reason"]]
     notes = Counter(note for row in rows if not row["reason"] for note in row["notes"])
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
-    (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(folder / "report.md", "\n".join(lines) + "\n")
     print(f"{folder}: {len(kept)} utterances, {len(excluded)} excluded; {folder}/report.md")
     if len(excluded) > max_failed_share * len(sources):
         (folder / "utt2num_frames").unlink(missing_ok=True)
@@ -284,4 +319,5 @@ def _finish(
         )
         for o in kept
     ]
-    write_manifest(folder, utterances, settings)
+    content = sorted((o.id, o.frames, o.fingerprint) for o in kept)
+    write_manifest(folder, utterances, {**settings, "digest": hashlib.sha256(repr(content).encode()).hexdigest()[:12]})

@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from v2skit.errors import UserError
+from v2skit.files import beside
 
 QUANTISER = 16
 GROUP = 12
@@ -29,10 +30,8 @@ def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANT
         fps: frames a second.
         quantiser: of H.264, 0 (lossless) to 51.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
     options = {"qp": str(quantiser), "g": str(GROUP), "bf": "0", "preset": "veryfast", "tune": "fastdecode"}
-    with av.open(str(beside), "w", format="mp4") as container:
+    with beside(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options={**options, "threads": "1"})
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = "gray"
@@ -42,7 +41,6 @@ def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANT
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    beside.replace(path)
 
 
 def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndarray:

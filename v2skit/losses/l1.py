@@ -8,6 +8,8 @@ from v2skit.model import Batch, Output
 class L1(nn.Module):
     """Mean absolute difference of the log mels, over the valid frames."""
 
+    needs = "mel"
+
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """mel (B,F,M) -> ``{"l1": scalar}``."""
         mask = batch.mel_mask()

@@ -8,6 +8,8 @@ from v2skit.model import Batch, Output
 class SpectralConvergence(nn.Module):
     """||P - G||_F / ||G||_F of the log mels, over the valid frames (SVTS, Mira et al. 2022; G is the target)."""
 
+    needs = "mel"
+
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """mel (B,F,M) -> ``{"spectral_convergence": scalar}``."""
         mask = batch.mel_mask()

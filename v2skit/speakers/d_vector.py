@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from v2skit.data.audio import read_audio
-from v2skit.data.manifest import Utterance, read_manifest, read_settings
+from v2skit.data.manifest import Utterance, read_manifest, read_settings, read_table
 from v2skit.errors import UserError
 
 DIM = 256
@@ -84,11 +84,16 @@ class _Reader:
         self.directory = directory
 
     @cached_property
-    def _table(self) -> dict[str, np.ndarray]:
-        return kaldiio.load_scp(str(self.directory / f"{TABLE}.scp"))
+    def _table(self) -> dict[str, str]:
+        rows = read_table(self.directory / f"{TABLE}.scp")
+        # The paths in it are those of the preparation; the archive lies beside it, wherever both are now.
+        ark = self.directory / f"{TABLE}.ark"
+        return {key: f"{ark}:{value.rpartition(':')[2]}" for key, value in rows.items()}
 
     def __call__(self, utterance: str, speaker: str) -> np.ndarray:
-        return np.asarray(self._table[utterance], np.float32)
+        if utterance not in self._table:
+            raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
+        return np.asarray(kaldiio.load_mat(self._table[utterance]), np.float32)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:

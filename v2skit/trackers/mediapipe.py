@@ -14,11 +14,6 @@ import numpy as np
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth
 
-try:
-    from mediapipe.python.solutions.face_mesh import FaceMesh
-except ImportError as error:
-    raise UserError(f"{error}; tracker 'mediapipe' needs: pip install 'v2skit[mediapipe]'") from error
-
 warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)  # MediaPipe's own use of protobuf
 
 RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)
@@ -30,11 +25,19 @@ class MediaPipe:
 
     Args:
         min_confidence: a face is one from this score on, 0..1, when it is looked for and when it is followed.
+
+    Raises:
+        UserError: mediapipe is not installed.
     """
 
     def __init__(self, min_confidence: float = 0.5) -> None:
         if not 0 < min_confidence <= 1:
             raise UserError(f"min_confidence {min_confidence} must lie in 0..1")
+        try:
+            from mediapipe.python.solutions.face_mesh import FaceMesh
+        except ImportError as error:
+            remedy = "pip install 'v2skit[mediapipe]' && pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)"
+            raise UserError(f"{error}; tracker 'mediapipe' needs: {remedy}") from error
         with _quiet():
             self._mesh = FaceMesh(min_detection_confidence=min_confidence, min_tracking_confidence=min_confidence)
             self._mesh.process(np.zeros((64, 64, 3), np.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import shutil
@@ -170,7 +171,8 @@ def latest(run: Path) -> Path | None:
 def best(run: Path) -> Path | None:
     """The checkpoint with the lowest validated total; the newest where none was validated."""
     validated = [(m.valid["total"], p) for p in all_checkpoints(run) if (m := read_meta(p)).valid]
-    return min(validated)[1] if validated else latest(run)
+    finite = [(total, p) for total, p in validated if math.isfinite(total)]
+    return min(finite)[1] if finite else latest(run)
 
 
 def prune(run: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from v2skit.files import write_text
+
 
 class RunLog:
     """Log of a run. What an interrupted run logged after ``step`` is taken back: it will be done, and logged, again.
@@ -23,7 +25,7 @@ class RunLog:
     def __init__(self, run: Path, name: str, step: int, steps: int) -> None:
         path = run / "log.jsonl"
         kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8")
+        write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
         self._bar = tqdm(total=steps, initial=step, desc=name, unit="step", mininterval=1.0, dynamic_ncols=True)

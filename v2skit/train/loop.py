@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import signal
 import time
 from dataclasses import replace
@@ -65,6 +66,9 @@ class Trainer:
         self.speakers, self.device = speakers, device
         self.model = model.to(device)
         self.losses = Losses(config).to(device)
+        unfit = [n for n, term in self.losses.terms.items() if getattr(term, "needs", model.gives) != model.gives]
+        if unfit:
+            raise UserError(f"loss '{unfit[0]}' needs a decoder that gives mel; this one gives {model.gives}")
         self.spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
@@ -127,18 +131,29 @@ class Trainer:
         waited = 0.0
         for _ in range(self.settings.accumulate):
             start = time.perf_counter()
-            batch = next(batches)
+            batch = self._next(batches)
             waited += time.perf_counter() - start
             total, values = self._losses(self.model, self._ready(batch))
+            if not torch.isfinite(total):
+                raise UserError(f"the loss is {float(total)} at step {self.step}; lower learning_rate or clip_norm")
             (total / self.settings.accumulate).backward()
             self.position = batch.position
-        if not torch.isfinite(total):
-            raise UserError(f"the loss is {float(total)} at step {self.step}; lower learning_rate or clip_norm")
         rate = self.optimiser.adamw.param_groups[0]["lr"]
         norm = self.optimiser.finish()
         self.step += 1
         self.average.update(self.model, self.step)
         return {"total": total.detach(), **values, "gradient_norm": norm, "learning_rate": rate}, waited
+
+    def _next(self, batches: Iterator[Batch]) -> Batch:
+        """The next batch. Raises UserError for what is wrong with the data, whichever process found it."""
+        try:
+            return next(batches)
+        except UserError as error:  # a worker's comes wrapped in its traceback
+            raise UserError(re.split(r"UserError: ", str(error))[-1].strip()) from None
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(f"{error}; for want of memory perhaps: lower workers or cache_mb, then go on") from error
 
     def _ready(self, batch: Batch) -> Batch:
         """The batch on the device, with its mel."""
@@ -157,7 +172,9 @@ class Trainer:
         self.averaged.load_state_dict(self.average.state)
         sums: dict[str, float] = {}
         frames = 0
-        for number, batch in enumerate(map(self._ready, self.validation)):
+        validation = iter(self.validation)
+        for number in range(len(self.validation)):
+            batch = self._ready(self._next(validation))
             total, values = self._losses(self.averaged, batch)
             count = int(batch.mask.sum())
             frames += count

@@ -33,11 +33,12 @@ class Optimiser:
     def __init__(self, model: Model, settings: Training, parts: dict[str, PartTransfer]) -> None:
         self.settings, self.model = settings, model
         self.parts = {name: parts.get(name, PartTransfer()) for name, _ in model.named_children()}
+        self.trainable = {n: [p for p in part.parameters() if p.requires_grad] for n, part in model.named_children()}
         groups = []
-        for name, part in model.named_children():
+        for name in self.trainable:
             for decays in (True, False):
                 # Biases and norms are vectors; decay would only pull them from where the data puts them.
-                parameters = [p for p in part.parameters() if (p.ndim > 1) == decays]
+                parameters = [p for p in self.trainable[name] if (p.ndim > 1) == decays]
                 if parameters:
                     decay = settings.weight_decay if decays else 0.0
                     groups.append({"params": parameters, "weight_decay": decay, "part": name})
@@ -48,8 +49,9 @@ class Optimiser:
         rate = self.settings.learning_rate * schedule(step, self.settings)
         for group in self.adamw.param_groups:
             group["lr"] = rate * self.parts[group["part"]].learning_rate_factor
-        for name, part in self.model.named_children():
-            part.requires_grad_(step >= self.parts[name].frozen_steps)
+        for name, parameters in self.trainable.items():
+            for parameter in parameters:
+                parameter.requires_grad_(step >= self.parts[name].frozen_steps)
         self.adamw.zero_grad(set_to_none=True)
 
     def finish(self) -> float:

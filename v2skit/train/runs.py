@@ -12,24 +12,27 @@ import yaml
 
 from v2skit.config import flatten, to_tree
 from v2skit.errors import UserError
+from v2skit.files import write_text
 from v2skit.settings import Config, Training
 from v2skit.train import checkpoint
 
 
 @contextmanager
 def alone(run: Path) -> Iterator[None]:
-    """Hold a run for this process. Raises UserError where another process has it."""
+    """Hold a folder for this process. Raises UserError where another process has it."""
     run.parent.mkdir(parents=True, exist_ok=True)
     with (run.parent / f".{run.name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(f"another process is training {run}; wait for it, or give another --exp") from error
+            raise UserError(f"another process is at work in {run}; wait until it is done") from error
         yield
 
 
-def trained(run: Path, settings: Training, stage: str) -> Path:
-    """The best checkpoint of a run. Raises UserError where there is none; says so where the run is not finished."""
+def trained(config: Config, run: Path, settings: Training, stage: str) -> Path:
+    """The best checkpoint of a run; says so where the run is not finished. Raises UserError where there is none, or it
+    was made with another config."""
+    check_made_with(config, run, run.name)
     newest = checkpoint.latest(run)
     if newest is None:
         raise UserError(f"{run} has no checkpoint; {stage} makes it")
@@ -48,38 +51,40 @@ _DEPENDS = {
     "finetune": (*_V2A, "transfer"),
     "scratch": _V2A,
 }
-_MACHINE = (".workers", ".cache_mb", ".log_every", ".checkpoint_every")
+_MACHINE = {f"{s}.{k}" for s in ("pretrain", "finetune") for k in ("workers", "cache_mb", "log_every", "checkpoint_every")}
+CONFIG = "config.yaml"
 
 
-def is_finished(config: Config, force: bool, run: Path, name: str, done: bool, made_from: dict) -> bool:
-    """Whether a run is done. Starts its folder, or starts it anew with --force.
+def check_made_with(config: Config, run: Path, name: str, made_from: dict | None = None) -> None:
+    """Compare a run's folder with what would be made now.
 
     Args:
         config: of the experiment.
-        force: start anew.
         run: the folder.
         name: ``pretrain``, ``transfer``, ``finetune`` or ``scratch``.
-        done: what is in the folder is complete.
-        made_from: what else the run depends on, beside the config.
+        made_from: what else the run depends on, beside the config; None: that is not compared.
 
     Raises:
         UserError: the folder was made with another config or from something else.
     """
+    path = run / CONFIG
+    if not path.exists():
+        return
+    made = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+    now = flatten({**to_tree(config), "made_from": made_from})
+    prefixes = _DEPENDS[name] if made_from is None else (*_DEPENDS[name], "made_from")
+    keys = sorted(k for k in {*made, *now} if k.startswith(prefixes) and k not in _MACHINE)
+    differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in keys if made.get(k) != now.get(k)]
+    if differs:
+        raise UserError(
+            f"{run} was made with another config ({'; '.join(differs)}); "
+            "give another --exp, or --force to do that stage anew"
+        )
+
+
+def start(config: Config, run: Path, made_from: dict, force: bool) -> None:
+    """Claim a run's folder, once nothing speaks against starting; ``force`` empties it."""
     if force:
         shutil.rmtree(run, ignore_errors=True)
-        done = False
-    now = {**to_tree(config), "made_from": made_from}
-    path = run / "config.yaml"
-    if path.exists():
-        made, ours = flatten(yaml.safe_load(path.read_text(encoding="utf-8"))), flatten(now)
-        prefixes = (*_DEPENDS[name], "made_from")
-        keys = sorted(k for k in {*made, *ours} if k.startswith(prefixes) and not k.endswith(_MACHINE))
-        differs = [f"{k}: {made.get(k)} there, {ours.get(k)} now" for k in keys if made.get(k) != ours.get(k)]
-        if differs:
-            raise UserError(
-                f"{run} was made with another config ({'; '.join(differs)}); "
-                "give another --exp, or --force to do this stage anew"
-            )
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(now, sort_keys=False), encoding="utf-8")
-    return done
+    tree = {**to_tree(config), "made_from": made_from}
+    write_text(run / CONFIG, yaml.safe_dump(tree, sort_keys=False))

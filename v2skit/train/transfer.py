@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from v2skit.errors import UserError
+from v2skit.files import write_text
 from v2skit.model import Model
 
 COPIED, SHAPE_DIFFERS, NEW, LEFT_OUT = "copied", "shape differs", "new", "left out"
@@ -34,8 +35,6 @@ class Ledger:
 
     def write(self, folder: Path) -> None:
         """``ledger.json`` for programs and ``ledger.md`` for people."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "ledger.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
         lines = ["| part | copied | " + " | ".join((SHAPE_DIFFERS, NEW, LEFT_OUT)) + " |", "|---|---|---|---|---|"]
         for part in sorted({e.part for e in self.entries}):
             share = f"{self.shares[part]:.1%}" if part in self.shares else "-"
@@ -43,7 +42,8 @@ class Ledger:
             lines.append(f"| {part} | {share} of its values | " + " | ".join(f"{n} tensors" for n in counts) + " |")
         lines += ["", "| tensor | what happened | V2A shape | A2A shape |", "|---|---|---|---|"]
         lines += [f"| {e.tensor} | {e.status} | {_shape(e.shape)} | {_shape(e.source_shape)} |" for e in self.entries]
-        (folder / "ledger.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(folder / "ledger.md", "\n".join(lines) + "\n")
+        write_text(folder / "ledger.json", json.dumps(asdict(self), indent=1) + "\n")
 
 
 def transfer(source: dict[str, Tensor], target: Model, parts: list[str]) -> Ledger:
