@@ -71,7 +71,7 @@ def test_damaged_data_are_named(tmp_path):
     table = tmp_path / "utt2num_frames"
     table.write_text(table.read_text().replace(f" {utterances[1].frames}", " 99"))
     with pytest.raises(UserError, match=r"is not as long as its data directory says \(99\); prepare it again"):
-        dataset(tmp_path)[key(0, 1)]
+        dataset(tmp_path, training=False)[key(0, 1)]
 
 
 def test_augmentation_does_what_it_says():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -17,7 +19,7 @@ from v2skit.corpora import Source
 from v2skit.data import prepare as preparation
 from v2skit.data.audio import read_audio
 from v2skit.data.crop import Crop
-from v2skit.data.manifest import read_manifest
+from v2skit.data.manifest import read_manifest, read_settings
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 from v2skit.registry import Entry
@@ -111,15 +113,32 @@ def test_a_record_that_a_kill_cut_short_loses_one_clip(tmp_path, clips):
     assert run(tmp_path, clips) == 0
 
 
-def test_other_settings_and_force_start_anew(tmp_path, clips):
+def test_other_settings_need_force_and_start_anew(tmp_path, clips):
     run(tmp_path, clips)
     stray = tmp_path / "train/video/old.mp4"
     stray.touch()
-    assert run(tmp_path, clips, crop=Crop(size=64)) == 4
+    for other in ({"crop": Crop(size=64)}, {"lost": 1}):
+        with pytest.raises(UserError, match=r"prepared with other settings \((crop.size: 96|tracker.frames: 0) there"):
+            run(tmp_path, clips, **other)
+    assert stray.exists() and len(read_manifest(tmp_path / "train")) == 4
+    assert run(tmp_path, clips, crop=Crop(size=64), force=True) == 4
     assert read_crops(tmp_path / "train/video/clip0.mp4").shape == (25, 64, 64) and not stray.exists()
     assert json.loads((tmp_path / "train/settings.json").read_text())["crop"]["size"] == 64
-    assert run(tmp_path, clips, lost=1, crop=Crop(size=64)) == 4
-    assert run(tmp_path, clips, lost=1, crop=Crop(size=64), force=True) == 4
+    assert run(tmp_path, clips, crop=Crop(size=64)) == 0
+
+
+def test_files_that_changed_are_prepared_again(tmp_path, clips):
+    run(tmp_path, clips)
+    before = read_settings(tmp_path / "train")["digest"]
+    os.utime(clips[1].video, ns=(0, 0))
+    assert run(tmp_path, clips) == 1
+    assert read_settings(tmp_path / "train")["digest"] != before
+
+
+@pytest.mark.parametrize(("names", "message"), [(["a", "a"], "come twice"), (["a b", "c"], "no white space")])
+def test_ids_that_cannot_be_keys_are_refused(tmp_path, clips, names, message):
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, [dataclasses.replace(clip, id=name) for clip, name in zip(clips, names)])
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, clips):
@@ -145,7 +164,6 @@ def test_a_short_loss_of_the_face_is_bridged_and_noted(tmp_path, clips):
 
 
 def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, clips):
-    run(tmp_path, clips)
     with pytest.raises(UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%"):
         run(tmp_path, clips, lost=99)
     with pytest.raises(UserError, match="not a prepared data directory"):
