@@ -43,6 +43,7 @@ setup(
         "tensorboard<2.19",  # later ones and mediapipe's face mesh disagree on protobuf
         "tqdm",
     ],
-    extras_require={**EXTRAS, "test": ["pytest", *sum(EXTRAS.values(), [])]},
+    # pesq has no wheel and needs a C compiler; tools/install.sh installs it apart, so that its lack costs no more.
+    extras_require={**EXTRAS, "test": ["pytest", *(p for extra in EXTRAS.values() for p in extra if p != "pesq")]},
     entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
 )

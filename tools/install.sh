@@ -13,6 +13,9 @@ install_into() {  # interpreter
     "${pip[@]}" 'setuptools<81' wheel
     "${pip[@]}" --editable "${root}[test]"
     "${pip[@]}" --no-deps resemblyzer
+    "${pip[@]}" pesq ||
+        echo "install.sh: pesq can't be built: install a C compiler (Debian: gcc python3-dev) and run this again, or" \
+            "score without it: --set scoring.metrics.pesq_wb=null --set scoring.metrics.pesq_nb=null" >&2
     "${pip[@]}" --no-deps 'mediapipe==0.10.14' ||
         echo "install.sh: no mediapipe for this Python; 'tracker: mediapipe' will not be there (take Python 3.10 to 3.12)" >&2
 }

@@ -128,8 +128,9 @@ def _synth_directory(model: Path, data_dir: Path, out: Path, device, force: bool
     if folder is None:
         raise UserError(f"{model} is neither a checkpoint nor a run with checkpoints; stage 4 makes them")
     source = {"checkpoint": str(folder.resolve()), "digest": checkpoint.digest(folder), "data": str(data_dir.resolve())}
+    synthesiser, clips = Synthesiser.load(folder, device), read_silent(data_dir)
     speech_folder(out, source, force)
-    synthesise(Synthesiser.load(folder, device), read_silent(data_dir), data_dir, out)
+    synthesise(synthesiser, clips, data_dir, out)
     print(f"speech: {out}/")
 
 
