@@ -17,8 +17,8 @@ def test_mel_of_the_result_is_the_mel():
     mel = spectrogram(sound)
     again = GriffinLim(Clock(), Mel())(mel)
     assert again.shape == sound.shape
-    loud = mel > -4
-    assert (spectrogram(again) - mel)[loud].abs().median() < 0.1
+    loud = mel > 0
+    assert (spectrogram(again) - mel)[loud].abs().mean() < 0.12
     silence = GriffinLim(Clock(), Mel())(torch.full((1, 8, 80), -9.2))
     assert silence.shape == (1, 8 * 240) and silence.abs().max() < 1e-2
 
