@@ -5,58 +5,119 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from v2skit import plugins
 from v2skit.errors import UserError
-from v2skit.model import Model
+from v2skit.layers.dual_norm import with_dual_norm
+from v2skit.model import Batch, Model, Output, Vocoder
 from v2skit.registry import construct
 from v2skit.settings import Component, Config
 
-TASKS = {"a2a": "audio_frontend", "v2a": "visual_frontend"}
-"""A2A is pre-training, V2A is video-to-speech; they differ in the frontend alone."""
+FRONTENDS = {"a2a": "audio_frontend", "v2a": "visual_frontend"}
+"""A2A is pre-training, V2A is video-to-speech; they differ in the frontend alone. A third task is ``vocoder``."""
 
 
 def build(kind: str, choice: Component, **given: Any) -> Any:
     """The component that a config chose. Raises UserError, naming it, where its arguments do not go together."""
     component = plugins.registry().entry(kind, choice.type).load()
     try:
-        return construct(kind, component, choice.args, **given)
+        args = {name: _built(value, given) for name, value in choice.args.items()}
+        return construct(kind, component, args, **given)
     except UserError as error:
         raise UserError(f"{kind} '{choice.type}': {error}") from error
 
 
+def _built(value: Any, given: dict[str, Any]) -> Any:
+    """Components among a component's arguments, or in a dict among them, are built first."""
+    if isinstance(value, Component):
+        return build(value.kind, value, **given)
+    return {k: _built(v, given) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 def build_model(config: Config, task: str, speakers: list[str]) -> Model:
-    """A2A or V2A (``task`` is a key of TASKS), with weights drawn from ``config.seed``. Raises UserError."""
+    """A2A or V2A (``task`` is a key of FRONTENDS), with weights drawn from ``config.seed``. Raises UserError."""
     torch.manual_seed(config.seed)
     networks, given = config.networks, {"clock": config.clock, "mel": config.mel}
     speaker = build("speaker", networks.speaker, speakers=speakers)
-    frontend = build(TASKS[task], getattr(networks, TASKS[task]), **given)
+    frontend = build(FRONTENDS[task], getattr(networks, FRONTENDS[task]), **given)
     encoder = build("encoder", networks.encoder, in_dim=frontend.out_dim + speaker.out_dim)
-    decoder = build("decoder", networks.decoder, in_dim=encoder.out_dim, **given)
+    decoder = build("decoder", networks.decoder, in_dim=encoder.out_dim, step=config.clock.samples_per_frame, **given)
+    if networks.bn == "dual":
+        encoder, decoder = with_dual_norm(encoder), with_dual_norm(decoder)
     return Model(frontend, speaker, encoder, decoder)
 
 
+def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder:
+    """The config's vocoder with weights drawn from ``config.seed``, to be trained.
+
+    Raises:
+        UserError: it has no weights.
+    """
+    torch.manual_seed(config.seed)
+    generator = _vocoder(config)
+    if not list(generator.parameters()):
+        raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; choose one of istft, hifigan, wavegan")
+    speaker = predictor.speaker if predictor else build("speaker", Component("none", {}), speakers=[])
+    return Vocoder(generator, config.mel.n_mels, speaker, predictor)
+
+
 def build_vocoder(config: Config) -> nn.Module:
-    """The vocoder, in evaluation mode."""
-    return build("vocoder", config.vocoder, clock=config.clock, mel=config.mel).eval()
+    """The vocoder, in evaluation mode. Raises UserError where it has weights that come from no training."""
+    vocoder = _vocoder(config)
+    if list(vocoder.parameters()) and not hasattr(vocoder, "digest"):
+        raise UserError(
+            f"vocoder '{config.vocoder.type}' must be trained first (conf/vocoder_{config.vocoder.type}.yaml does); then "
+            f"choose it with vocoder: {{type: trained, run: exp/vocoder_{config.vocoder.type}/pretrain}}"
+        )
+    return vocoder.eval()
+
+
+def _vocoder(config: Config) -> nn.Module:
+    mel = config.mel
+    return build("vocoder", config.vocoder, in_dim=mel.n_mels, step=mel.hop, clock=config.clock, mel=mel)
 
 
 class Losses(nn.Module):
-    """The weighted terms of a config; the trainer knows only their sum and their values."""
+    """The weighted terms of a config; the trainer knows only their sum and their values.
+
+    ``learn_steps``: batches that the terms' own networks learn from for each one that the model learns from.
+    """
 
     def __init__(self, config: Config) -> None:
         super().__init__()
+        torch.manual_seed(config.seed)
         self.terms = nn.ModuleDict(
             {n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()}
         )
         self.weights = {name: term.weight for name, term in config.losses.items()}
+        self.learners = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
+        self.learn_steps = max((getattr(term, "learn_steps", 1) for term in self.learners.values()), default=1)
 
-    def forward(self, output: Any, batch: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """(output, batch) -> (weighted total, every value a term gave, by name)."""
+    def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        """(output, batch) -> (weighted total, every value a term gave, by name); ``validate``: of terms that do."""
         total, values = torch.zeros((), device=batch.mask.device), {}
         for name, term in self.terms.items():
-            for key, value in term(output, batch).items():
-                label = name if key == name else f"{name}/{key}"
-                total, values[label] = total + self.weights[name] * value, value.detach()
+            if not validate or getattr(term, "validates", True):
+                for key, value in term(output, batch).items():
+                    total = total + self.weights[name] * value
+                    values[_label(name, key)] = value.detach()
         return total, values
+
+    def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Let the terms' own networks learn from a batch. Returns what they tell of it."""
+        found = {n: term.learn(output, batch) for n, term in self.learners.items()}
+        return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs of the terms that learn."""
+        return {name: term.state_dict() for name, term in self.learners.items()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Undo :meth:`state`."""
+        for name, term in self.learners.items():
+            term.load_state_dict(state[name])
+
+
+def _label(name: str, key: str) -> str:
+    return name if key == name else f"{name}/{key}"

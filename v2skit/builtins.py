@@ -2,6 +2,12 @@
 
 from v2skit import hookimpl
 
+# One class serves as a decoder (features -> waveform) and as a vocoder (mel -> waveform).
+GENERATORS = {
+    "wavegan": "v2skit.generators.wavegan:WaveGan",
+    "hifigan": "v2skit.generators.hifigan:HifiGan",
+    "istft": "v2skit.generators.istft:Istft",
+}
 COMPONENTS = {
     "visual_frontend": {
         "resnet3d": "v2skit.frontends.resnet3d:ResNet3d",
@@ -20,11 +26,31 @@ COMPONENTS = {
         "conformer": "v2skit.encoders.conformer:Conformer",
         "bigru": "v2skit.encoders.bigru:BiGru",
     },
-    "decoder": {"mel_linear": "v2skit.decoders.mel_linear:MelLinear"},
-    "vocoder": {"griffin_lim": "v2skit.vocoders.griffin_lim:GriffinLim"},
+    "decoder": {"mel_linear": "v2skit.decoders.mel_linear:MelLinear", **GENERATORS},
+    "vocoder": {
+        "griffin_lim": "v2skit.vocoders.griffin_lim:GriffinLim",
+        "trained": "v2skit.vocoders.trained:Trained",
+        **GENERATORS,
+    },
     "loss": {
         "l1": "v2skit.losses.l1:L1",
         "spectral_convergence": "v2skit.losses.spectral_convergence:SpectralConvergence",
+        "multi_resolution_stft": "v2skit.losses.multi_resolution_stft:MultiResolutionStft",
+        "log_mel": "v2skit.losses.log_mel:LogMel",
+        "power": "v2skit.losses.power:Power",
+        "mfcc": "v2skit.losses.mfcc:Mfcc",
+        "perceptual": "v2skit.losses.perceptual:Perceptual",
+        "adversarial": "v2skit.losses.adversarial:Adversarial",
+    },
+    "critic": {
+        "waveform": "v2skit.critics.waveform:WaveformCritic",
+        "power": "v2skit.critics.power:PowerCritic",
+        "multi_period": "v2skit.critics.multi_period:MultiPeriodCritic",
+        "multi_resolution": "v2skit.critics.multi_resolution:MultiResolutionCritic",
+    },
+    "extractor": {
+        "audio_frontend": "v2skit.extractors.audio_frontend:AudioFrontend",
+        "torchaudio": "v2skit.extractors.torchaudio:TorchaudioBundle",
     },
     "metric": {
         "stoi": "v2skit.evaluate.metrics:Stoi",

@@ -47,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     stages = {
         "obtain": "stage 0: generate the corpus, or check that it is there",
         "prepare": "stage 1: prepare data directories",
-        "pretrain": "stage 2: train the audio-to-audio model",
+        "pretrain": "stage 2: train the audio-to-audio model, or the vocoder (trains: vocoder)",
         "transfer": "stage 3: initialise the video-to-audio model from it, with a ledger",
-        "finetune": "stage 4: train the video-to-audio model, and one from scratch beside it",
+        "finetune": "stage 4: train the video-to-audio model, and one from scratch beside it; or the vocoder, on its mels",
         "synth": "stage 5: speak the test set; with --model, --data_dir and --out any data directory",
         "score": "stage 6: score it",
     }
@@ -116,7 +116,7 @@ def run_stage(options: argparse.Namespace) -> None:
         return _synth_directory(*direct, device, options.force)
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
-    stages.STAGES[options.stage](stages.Recipe(config, options.work_dir, exp, options.force, device))
+    stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device))
 
 
 def _synth_directory(model: Path, data_dir: Path, out: Path, device, force: bool) -> None:
@@ -124,9 +124,7 @@ def _synth_directory(model: Path, data_dir: Path, out: Path, device, force: bool
     from v2skit.synth import Synthesiser, speech_folder, synthesise
     from v2skit.train import checkpoint
 
-    folder = model if (model / checkpoint.META).exists() else checkpoint.best(model)
-    if folder is None:
-        raise UserError(f"{model} is neither a checkpoint nor a run with checkpoints; stage 4 makes them")
+    folder = checkpoint.folder_in(model, "stage 4 makes them")
     source = {"checkpoint": str(folder.resolve()), "digest": checkpoint.digest(folder), "data": str(data_dir.resolve())}
     synthesiser, clips = Synthesiser.load(folder, device), read_silent(data_dir)
     speech_folder(out, source, force)

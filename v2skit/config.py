@@ -1,4 +1,4 @@
-"""YAML + ``base:`` + ``--set key.path=value`` -> checked settings."""
+"""YAML + ``base:`` (one or several, later ones win) + ``--set key.path=value`` -> checked settings."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def to_tree(value: Any) -> Any:
 def origins_of(value: Any) -> set[str]:
     """The plug-ins whose components are somewhere in the settings."""
     if isinstance(value, Component):
-        return {value.origin}
+        return {value.origin} | origins_of(value.args)
     if dataclasses.is_dataclass(value):
         value = [getattr(value, f.name) for f in dataclasses.fields(value)]
     elif isinstance(value, dict):
@@ -93,10 +93,16 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict, Origins]:
         raise UserError(f"config {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values")
-    base = tree.pop("base", None)
-    if base is not None and not isinstance(base, str):
-        raise UserError(f"{path}: base: expected the path of a config, not {base!r}")
-    merged, origins = _read(path.parent / base, (*seen, path.resolve())) if base else ({}, {})
+    bases = tree.pop("base", [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise UserError(f"{path}: base: expected the path of a config or a list of such, not {bases!r}")
+    merged: dict = {}
+    origins: Origins = {}
+    for base in bases:
+        under, their_origins = _read(path.parent / base, (*seen, path.resolve()))
+        _merge(merged, under, base, {})
+        origins |= their_origins
     _merge(merged, tree, str(path), origins)
     return merged, origins
 
@@ -202,7 +208,7 @@ class _Checker:
         except UserError as error:
             raise self.error(f"{path}.type", f"{path}: {error}") from error
         allowed = arguments(kind, cls)
-        hints = typing.get_type_hints(cls.__init__)
+        hints = typing.get_type_hints(cls.__init__, include_extras=True)
         for key in args:
             if key in KINDS[kind].given:
                 raise self.error(f"{path}.{key}", f"{kind} '{name}': '{key}' is set by the toolkit, not by the config")
@@ -214,4 +220,4 @@ class _Checker:
                 raise self.error(path, f"{kind} '{name}': argument '{key}' is missing")
         defaults = {k: p.default for k, p in allowed.items()}
         checked = {k: self.value(v, hints.get(k, Any), f"{path}.{k}") for k, v in args.items()}
-        return want(type=name, args={**defaults, **checked}, origin=entry.origin, **extra)
+        return want(type=name, args={**defaults, **checked}, origin=entry.origin, kind=kind, **extra)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from v2skit.layers.dual_norm import set_modality
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -57,6 +59,10 @@ class Batch:
         """The model's inputs; ``takes`` is the frontend's: ``video``, ``mel`` or ``waveform``."""
         return Inputs(getattr(self, takes), self.mask, self.speaker)
 
+    def sample_mask(self) -> Tensor:
+        """(B,N), True where a sample is valid."""
+        return self.mask.repeat_interleave(self.waveform.shape[1] // self.mask.shape[1], dim=1)
+
     def mel_mask(self) -> Tensor:
         """(B,F), True where a mel frame is valid."""
         return self.mask.repeat_interleave(self.mel.shape[1] // self.mask.shape[1], dim=1)
@@ -68,13 +74,16 @@ class Batch:
 
 
 class Model(nn.Module):
-    """Built parts in a row. ``gives`` is the decoder's: ``mel`` or ``waveform``."""
+    """Built parts in a row. ``gives`` is the decoder's: ``mel`` or ``waveform``. Dual batch normalisation behind the
+    frontend uses the statistics of what the frontend takes."""
 
     def __init__(self, frontend: nn.Module, speaker: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
         self.takes: str = frontend.takes
         self.gives: str = decoder.gives
+        for part in (encoder, decoder):
+            set_modality(part, "video" if self.takes == "video" else "audio")
 
     def forward(self, inputs: Inputs) -> Output:
         x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
@@ -82,3 +91,41 @@ class Model(nn.Module):
         x = torch.cat([x, speaker[:, None].expand(-1, x.shape[1], -1)], dim=-1)  # (B, T, D + S)
         x = self.encoder(x, inputs.mask)  # (B, T, E)
         return Output(**{self.gives: self.decoder(x, inputs.mask)})
+
+
+class Vocoder(nn.Module):
+    """A generator as a vocoder, and as a model that can be trained: mel, normalised bin by bin -> waveform.
+
+    Args:
+        generator: (B,F,M), mask (B,F) -> (B, F * hop).
+        n_mels: M.
+        speaker: the predictor's, or one that takes nothing.
+        predictor: a finished V2A model; its mels are then what the vocoder is trained on, and its inputs are taken.
+            It is no part of this module's weights.
+    """
+
+    gives = "waveform"
+
+    def __init__(self, generator: nn.Module, n_mels: int, speaker: nn.Module, predictor: Model | None = None) -> None:
+        super().__init__()
+        self.generator = generator
+        self.register_buffer("mean", torch.zeros(n_mels))
+        self.register_buffer("std", torch.ones(n_mels))
+        self.takes: str = predictor.takes if predictor else "mel"
+        self._outside = (speaker, predictor)  # a tuple hides modules from state_dict, train and optimisers
+
+    @property
+    def speaker(self) -> nn.Module:
+        return self._outside[0]
+
+    def speak(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log mel (B,F,M) -> waveform (B, F * hop), zero where the mask (B,F) is False."""
+        return self.generator((mel - self.mean) / self.std, mask)
+
+    def forward(self, inputs: Inputs) -> Output:
+        mel, predictor = inputs.signal, self._outside[1]
+        if predictor is not None:
+            with torch.no_grad():
+                mel = predictor(inputs).mel
+        mask = inputs.mask.repeat_interleave(mel.shape[1] // inputs.mask.shape[1], dim=1)
+        return Output(waveform=self.speak(mel, mask))

@@ -21,12 +21,13 @@ def _check(settings: Any, **limits: tuple[float, float]) -> None:
 
 @dataclass(frozen=True)
 class Component:
-    """A config's choice of a component: its ``type:`` and the other keys, which are its arguments. ``origin`` is the
-    plug-in that brought it."""
+    """A config's choice of a component: its ``type:`` and the other keys, which are its arguments; among these may be
+    components again. ``kind`` is a key of the registry's KINDS, ``origin`` the plug-in that brought it."""
 
     type: str
     args: dict[str, Any]
     origin: str = "v2skit"
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,10 @@ class Term(Component):
 
 @dataclass(frozen=True)
 class Data:
-    """Data directories, by name below the recipe's ``data`` folder.
+    """Data directories, by name.
 
     Args:
+        folder: they are in it, below the recipe's; another clock or crop needs another one.
         pretrain: audio for pre-training.
         pretrain_valid: audio for its validation.
         train: audio-visual, for fine-tuning.
@@ -48,6 +50,7 @@ class Data:
         test: what is synthesised and scored.
     """
 
+    folder: str = "data"
     pretrain: list[str] = field(default_factory=lambda: ["audio"])
     pretrain_valid: str = "valid"
     train: str = "train"
@@ -96,13 +99,19 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Networks:
-    """The parts of the model; A2A and V2A differ in the frontend alone."""
+    """The parts of the model; A2A and V2A differ in the frontend alone. ``bn``: in all behind the frontend, batch
+    normalisation has running statistics for audio and for video (``dual``) or the same for both (``shared``)."""
 
     visual_frontend: Annotated[Component, "visual_frontend"]
     audio_frontend: Annotated[Component, "audio_frontend"]
     speaker: Annotated[Component, "speaker"]
     encoder: Annotated[Component, "encoder"]
     decoder: Annotated[Component, "decoder"]
+    bn: str = "dual"
+
+    def __post_init__(self) -> None:
+        if self.bn not in ("dual", "shared"):
+            raise UserError(f"bn '{self.bn}' is neither dual nor shared")
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,14 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole experiment. ``scratch``: also fine-tune without transfer, for the comparison."""
+    """A whole experiment.
+
+    Args:
+        trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder on mels of plain audio.
+        scratch: also fine-tune without transfer, for the comparison.
+        predictor: folder of a finished V2A run, for ``trains: vocoder``: the vocoder is then fine-tuned on the mels
+            that this model predicts.
+    """
 
     corpus: Annotated[Component, "corpus"]
     networks: Networks
@@ -198,7 +214,7 @@ class Config:
     scoring: Scoring
     transfer: dict[str, PartTransfer]
     audio_corpus: Annotated[Component, "corpus"] | None = None
-    tracker: Annotated[Component, "tracker"] = Component("none", {})
+    tracker: Annotated[Component, "tracker"] = Component("none", {}, kind="tracker")
     seed: int = 1
     clock: Clock = Clock()
     mel: Mel = Mel()
@@ -208,10 +224,14 @@ class Config:
     augmentation: Augmentation = Augmentation()
     pretrain: Training = Training()
     finetune: Training = Training()
+    trains: str = "v2s"
     scratch: bool = True
+    predictor: str | None = None
 
     def __post_init__(self) -> None:
         _check(self, seed=(0, 2**31))
+        if self.trains not in ("v2s", "vocoder"):
+            raise UserError(f"trains: '{self.trains}' is neither v2s nor vocoder")
         self.mel.per_frame(self.clock)
         for name, term in self.losses.items():
             if not math.isfinite(term.weight):

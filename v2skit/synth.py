@@ -22,7 +22,7 @@ from v2skit.data.manifest import SilentClip, Utterance, read_settings
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 from v2skit.files import write_text
-from v2skit.model import Inputs
+from v2skit.model import Inputs, Model
 from v2skit.settings import Config
 from v2skit.train import checkpoint
 
@@ -34,13 +34,13 @@ class Synthesiser:
     Args:
         config: the model's.
         model: V2A, in evaluation mode.
-        vocoder: mel -> waveform; not used where the decoder gives waveforms.
+        vocoder: mel -> waveform; None where the decoder gives waveforms.
         device: where the model is.
     """
 
     config: Config
     model: nn.Module
-    vocoder: nn.Module
+    vocoder: nn.Module | None
     device: torch.device
 
     @classmethod
@@ -50,17 +50,15 @@ class Synthesiser:
         Raises:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
-        saved = checkpoint.load(folder)
-        if saved.meta.task != "v2a":
-            raise UserError(f"{folder} holds an audio-to-audio model; synthesis needs a fine-tuned one (stage 4)")
-        config = checkpoint.config_of(saved.meta)
-        theirs = vocoder_config or config
-        check_same_features(
-            saved.meta.features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {folder}", "the vocoder"
-        )
-        model = build_model(config, "v2a", saved.meta.speakers)
-        model.load_state_dict(saved.averaged or saved.weights)
-        return cls(config, model.eval().to(device), build_vocoder(theirs), device)
+        config, model, features = load_model(folder, "v2a")
+        vocoder = None
+        if model.gives == "mel":
+            theirs = vocoder_config or config
+            check_same_features(
+                features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {folder}", "the vocoder"
+            )
+            vocoder = build_vocoder(theirs).to(device)
+        return cls(config, model.to(device), vocoder, device)
 
     @torch.no_grad()
     def speak(self, crops: np.ndarray, speaker: np.ndarray) -> np.ndarray:
@@ -80,8 +78,27 @@ class Synthesiser:
             speaker=torch.from_numpy(speaker)[None].to(self.device),
         )
         output = self.model(inputs)
-        waveform = output.waveform if self.model.gives == "waveform" else self.vocoder(output.mel.float().cpu())
-        return waveform[0].cpu().numpy()
+        waveform = self.vocoder(output.mel.float()) if self.vocoder else output.waveform
+        return waveform[0].float().cpu().numpy()
+
+
+TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}
+
+
+def load_model(folder: Path, task: str) -> tuple[Config, Model, dict]:
+    """A checkpoint's config, its model with the averaged weights, in evaluation mode, and its feature settings.
+
+    Raises:
+        UserError: the checkpoint can't be read, or is of another task than ``a2a`` or ``v2a``, whichever is wanted.
+    """
+    saved = checkpoint.load(folder)
+    if saved.meta.task != task:
+        made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
+        raise UserError(f"{folder} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
+    config = checkpoint.config_of(saved.meta)
+    model = build_model(config, task, saved.meta.speakers)
+    model.load_state_dict(saved.averaged or saved.weights)
+    return config, model.eval(), saved.meta.features
 
 
 def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
@@ -131,14 +148,34 @@ def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Pat
 
 
 @torch.no_grad()
-def copy_synthesis(config: Config, utterances: list[Utterance], out: Path) -> None:
+def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utterance], out: Path) -> None:
     """The vocoder on the true mel, into ``out/<id>.wav``: the upper bound of a mel system, never its input."""
-    vocoder, spectrogram = build_vocoder(config), MelSpectrogram(config.clock, config.mel)
+    spectrogram = MelSpectrogram(config.clock, config.mel)
+    device = next((b.device for b in vocoder.buffers()), torch.device("cpu"))
     for utterance, path in _missing([u for u in utterances if u.audio], out):
-        samples = utterance.frames * config.clock.samples_per_frame
-        sound = read_audio(utterance.audio, config.clock.sample_rate, 0, samples)
-        waveform = vocoder(spectrogram(torch.from_numpy(sound)[None]))[0]
-        write_audio(path, waveform.numpy(), config.clock.sample_rate)
+        waveform = vocoder(spectrogram(_true_sound(utterance, config)).to(device))[0]
+        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+
+
+@torch.no_grad()
+def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance], directory: Path, out: Path) -> None:
+    """An A2A model that gives waveforms on the true sound, into ``out/<id>.wav``: the upper bound of its decoder."""
+    config, model, _ = load_model(folder, "a2a")
+    model, reader = model.to(device), model.speaker.reader(directory)
+    spectrogram = MelSpectrogram(config.clock, config.mel)
+    for utterance, path in _missing([u for u in utterances if u.audio], out):
+        sound = _true_sound(utterance, config)
+        signal = spectrogram(sound) if model.takes == "mel" else sound
+        mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
+        speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
+        waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]
+        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+
+
+def _true_sound(utterance: Utterance, config: Config) -> torch.Tensor:
+    """(1, N), N = frames * samples_per_frame."""
+    samples = utterance.frames * config.clock.samples_per_frame
+    return torch.from_numpy(read_audio(utterance.audio, config.clock.sample_rate, 0, samples))[None]
 
 
 def _missing(clips: Iterable, out: Path) -> Iterator[tuple]:

@@ -29,8 +29,3 @@ def test_it_is_deterministic_and_more_iterations_are_better():
     spectrogram = MelSpectrogram(Clock(), Mel())
     errors = [(spectrogram(GriffinLim(Clock(), Mel(), n)(mel)) - mel).abs().mean() for n in (0, 32)]
     assert errors[1] < 0.8 * errors[0]
-
-
-def test_inverse_stft_inverts_the_stft():
-    vocoder, sound = GriffinLim(Clock(), Mel()), chirp(10)
-    assert torch.allclose(vocoder._inverse_stft(vocoder.spectrogram.stft(sound)), sound, atol=1e-5)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.files import beside
+from v2skit.layers.stft import Stft
 
 
 class MelSpectrogram(nn.Module):
@@ -32,24 +32,11 @@ class MelSpectrogram(nn.Module):
             mel.n_fft // 2 + 1, mel.f_min, mel.f_max, mel.n_mels, clock.sample_rate, norm, mel.scale
         )
         self.register_buffer("filters", filters, persistent=False)  # (n_fft/2+1, M)
-        self.register_buffer("window", torch.hann_window(mel.window), persistent=False)
-
-    def stft(self, waveform: Tensor) -> Tensor:
-        """(B,N) -> complex (B, n_fft/2+1, F)."""
-        pad = (self.mel.n_fft - self.mel.hop) // 2
-        return torch.stft(
-            F.pad(waveform, (pad, pad)),
-            self.mel.n_fft,
-            self.mel.hop,
-            self.mel.window,
-            self.window,
-            center=False,
-            return_complex=True,
-        )
+        self.stft = Stft(mel.n_fft, mel.hop, mel.window)
 
     def forward(self, waveform: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):
-            magnitude = self.stft(waveform.float()).abs().transpose(1, 2)  # (B, K, F) -> (B, F, K)
+            magnitude = self.stft(waveform).abs().transpose(1, 2)  # (B, K, F) -> (B, F, K)
             mel = (magnitude @ self.filters).clamp(min=self.mel.floor)
         return mel.log() if self.mel.log == "natural" else mel.log10()
 

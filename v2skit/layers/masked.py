@@ -40,6 +40,18 @@ def on_valid(module: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
     return put_valid(module(take_valid(x, mask)), mask)
 
 
+def norm_channels_first(norm: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Normalise (B, C, L) over its valid positions, mask (B, L); None: all are valid. Zero where the mask is False."""
+    if mask is None:
+        return norm(x)
+    return on_valid(norm, x.transpose(1, 2), mask).transpose(1, 2)
+
+
+def zero_channels_first(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Zeros in (B, C, L) where the mask (B, L) is False; None: all are valid."""
+    return x if mask is None else x.masked_fill(~mask[:, None], 0)
+
+
 def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
     """Zeros where the mask is False, whatever was there, NaN included: (B, T, C), (B, T) -> (B, T, C)."""
     return x.masked_fill(~mask.unsqueeze(-1), 0)

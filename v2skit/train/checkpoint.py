@@ -31,7 +31,7 @@ class Meta:
     """What describes a checkpoint.
 
     Args:
-        task: ``a2a`` or ``v2a``.
+        task: ``a2a``, ``v2a`` or ``vocoder``.
         step: optimiser steps done.
         position: (epoch, batch) at which the data goes on.
         config: resolved, as a plain tree.
@@ -173,6 +173,14 @@ def best(run: Path) -> Path | None:
     validated = [(m.valid["total"], p) for p in all_checkpoints(run) if (m := read_meta(p)).valid]
     finite = [(total, p) for total, p in validated if math.isfinite(total)]
     return min(finite)[1] if finite else latest(run)
+
+
+def folder_in(path: Path, remedy: str) -> Path:
+    """A checkpoint folder itself, or the best one of a run. Raises UserError, with the remedy, where there is none."""
+    folder = path if (path / META).is_file() else best(path)
+    if folder is None:
+        raise UserError(f"{path} is neither a checkpoint nor a run with checkpoints; {remedy}")
+    return folder
 
 
 def prune(run: Path) -> None:

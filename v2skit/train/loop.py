@@ -1,4 +1,4 @@
-"""The one training loop, for A2A and V2A alike. It knows losses, not models."""
+"""The one training loop, for A2A, V2A and vocoders alike. It knows losses, not models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from v2skit.data.audio import MelSpectrogram
 from v2skit.data.dataset import SpeechDataset, collate
 from v2skit.data.sampler import EndlessBatches, Key, batches_of_epoch
 from v2skit.errors import UserError
-from v2skit.model import Batch, Model
+from v2skit.model import Batch, Model, Output, Vocoder
 from v2skit.settings import Config, PartTransfer, Training
 from v2skit.train import checkpoint
 from v2skit.train.log import RunLog
@@ -35,7 +35,7 @@ class Trainer:
 
     Args:
         run: folder of the run: checkpoints, ``log.jsonl``, ``tensorboard/``, ``samples/``.
-        task: ``a2a`` or ``v2a``.
+        task: ``a2a``, ``v2a`` or ``vocoder``.
         config: of the experiment; stored in every checkpoint.
         settings: of this run.
         model: with its initial weights.
@@ -55,7 +55,7 @@ class Trainer:
         task: str,
         config: Config,
         settings: Training,
-        model: Model,
+        model: Model | Vocoder,
         train_set: SpeechDataset,
         valid_set: SpeechDataset,
         speakers: list[str],
@@ -66,9 +66,12 @@ class Trainer:
         self.speakers, self.device = speakers, device
         self.model = model.to(device)
         self.losses = Losses(config).to(device)
-        unfit = [n for n, term in self.losses.terms.items() if getattr(term, "needs", model.gives) != model.gives]
-        if unfit:
-            raise UserError(f"loss '{unfit[0]}' needs a decoder that gives mel; this one gives {model.gives}")
+        for name, term in self.losses.terms.items():
+            if getattr(term, "needs", model.gives) != model.gives:
+                raise UserError(
+                    f"loss '{name}' needs a decoder that gives {term.needs}, this one gives {model.gives}; "
+                    f"leave it out with losses.{name}: null"
+                )
         self.spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
@@ -82,7 +85,7 @@ class Trainer:
         lengths = valid_set.lengths
         batches = batches_of_epoch(lengths, max(settings.batch_frames, int(lengths.max())), 0, 0)
         self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batch] for batch in batches])
-        self.sampler = Sampler(run / "samples", config)
+        self.sampler = Sampler(run / "samples", config, model.gives)
         self._stop = False
 
     def train(self) -> None:
@@ -128,21 +131,28 @@ class Trainer:
         torch.manual_seed(self.config.seed * 1_000_003 + self.step)
         self.model.train()
         self.optimiser.start(self.step)
-        waited = 0.0
-        for _ in range(self.settings.accumulate):
+        waited, learnt = 0.0, {}
+        turns = self.losses.learn_steps
+        for turn in range(turns * self.settings.accumulate):
             start = time.perf_counter()
             batch = self._next(batches)
             waited += time.perf_counter() - start
-            total, values = self._losses(self.model, self._ready(batch))
+            batch, last = self._ready(batch), (turn + 1) % turns == 0
+            with torch.set_grad_enabled(last):
+                output = self._output(self.model, batch)
+            learnt = self.losses.learn(output, batch)
+            self.position = batch.position
+            if not last:
+                continue
+            total, values = self.losses(output, batch)
             if not torch.isfinite(total):
                 raise UserError(f"the loss is {float(total)} at step {self.step}; lower learning_rate or clip_norm")
             (total / self.settings.accumulate).backward()
-            self.position = batch.position
         rate = self.optimiser.adamw.param_groups[0]["lr"]
         norm = self.optimiser.finish()
         self.step += 1
         self.average.update(self.model, self.step)
-        return {"total": total.detach(), **values, "gradient_norm": norm, "learning_rate": rate}, waited
+        return {"total": total.detach(), **values, **learnt, "gradient_norm": norm, "learning_rate": rate}, waited
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
         """The next batch. Raises UserError for what is wrong with the data, whichever process found it."""
@@ -160,10 +170,9 @@ class Trainer:
         batch = batch.to(self.device)
         return replace(batch, mel=self.spectrogram(batch.waveform))
 
-    def _losses(self, model: Model, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def _output(self, model: Model | Vocoder, batch: Batch) -> Output:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
-            output = model(batch.inputs(model.takes))
-        return self.losses(output, batch)
+            return model(batch.inputs(model.takes))
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -175,7 +184,7 @@ class Trainer:
         validation = iter(self.validation)
         for number in range(len(self.validation)):
             batch = self._ready(self._next(validation))
-            total, values = self._losses(self.averaged, batch)
+            total, values = self.losses(self._output(self.averaged, batch), batch, validate=True)
             count = int(batch.mask.sum())
             frames += count
             for name, value in {"total": total, **values}.items():
@@ -188,7 +197,8 @@ class Trainer:
         meta = checkpoint.new_meta(
             self.config, self.task, self.speakers, step=self.step, position=self.position, valid=valid
         )
-        saved = checkpoint.Checkpoint(meta, self.model.state_dict(), self.average.state, self.optimiser.state_dict())
+        state = {"model": self.optimiser.state_dict(), "losses": self.losses.state()}
+        saved = checkpoint.Checkpoint(meta, self.model.state_dict(), self.average.state, state)
         checkpoint.save(saved, checkpoint.folder_of(self.run, self.step))
         checkpoint.prune(self.run)
 
@@ -199,7 +209,8 @@ class Trainer:
             return None
         saved = checkpoint.load(newest, optimiser=True)
         self.model.load_state_dict(saved.weights)
-        self.optimiser.load_state_dict(saved.optimiser)
+        self.optimiser.load_state_dict(saved.optimiser["model"])
+        self.losses.load_state(saved.optimiser["losses"])
         self.step, self.position = saved.meta.step, saved.meta.position
         return {k: v.to(self.device) for k, v in saved.averaged.items()}
 

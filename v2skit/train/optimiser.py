@@ -37,8 +37,9 @@ class Optimiser:
         groups = []
         for name in self.trainable:
             for decays in (True, False):
-                # Biases and norms are vectors; decay would only pull them from where the data puts them.
-                parameters = [p for p in self.trainable[name] if (p.ndim > 1) == decays]
+                # Biases and norms are vectors, gains of weight norm (C,1,1); decay would pull them from where the data
+                # puts them.
+                parameters = [p for p in self.trainable[name] if (p.numel() > p.shape[0]) == decays]
                 if parameters:
                     decay = settings.weight_decay if decays else 0.0
                     groups.append({"params": parameters, "weight_decay": decay, "part": name})

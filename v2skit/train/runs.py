@@ -29,10 +29,10 @@ def alone(run: Path) -> Iterator[None]:
         yield
 
 
-def trained(config: Config, run: Path, settings: Training, stage: str) -> Path:
+def trained(config: Config, run: Path, settings: Training, stage: str, depends: str) -> Path:
     """The best checkpoint of a run; says so where the run is not finished. Raises UserError where there is none, or it
-    was made with another config."""
-    check_made_with(config, run, run.name)
+    was made with another config (``depends`` as the name in :func:`check_made_with`)."""
+    check_made_with(config, run, depends)
     newest = checkpoint.latest(run)
     if newest is None:
         raise UserError(f"{run} has no checkpoint; {stage} makes it")
@@ -43,13 +43,16 @@ def trained(config: Config, run: Path, settings: Training, stage: str) -> Path:
 
 
 # What a stage's output depends on, by prefix of the dotted key; other keys may change without making it anew.
-_MODEL = ("seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder")
+_MODEL = ("seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder", "networks.bn")
+_VOCODER = ("seed", "clock", "mel", "vocoder", "losses", "data.train", "data.valid")
 _V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation")
 _DEPENDS = {
     "pretrain": (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain"),
     "transfer": (*_MODEL, "networks.visual_frontend", "transfer"),
     "finetune": (*_V2A, "transfer"),
     "scratch": _V2A,
+    "vocoder": (*_VOCODER, "pretrain", "data.pretrain"),
+    "vocoder_finetune": (*_VOCODER, "finetune", "predictor"),
 }
 _MACHINE = {f"{s}.{k}" for s in ("pretrain", "finetune") for k in ("workers", "cache_mb", "log_every", "checkpoint_every")}
 CONFIG = "config.yaml"
@@ -61,7 +64,7 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
     Args:
         config: of the experiment.
         run: the folder.
-        name: ``pretrain``, ``transfer``, ``finetune`` or ``scratch``.
+        name: ``pretrain``, ``transfer``, ``finetune``, ``scratch``, ``vocoder`` or ``vocoder_finetune``.
         made_from: what else the run depends on, beside the config; None: that is not compared.
 
     Raises:

@@ -16,9 +16,9 @@ from v2skit.settings import Config
 class Sampler:
     """Writes ``step-N.wav`` and ``step-N.png`` (target above, prediction below) of a batch's first clip."""
 
-    def __init__(self, folder: Path, config: Config) -> None:
+    def __init__(self, folder: Path, config: Config, gives: str) -> None:
         self.folder, self.clock = folder, config.clock
-        self.vocoder = build_vocoder(config)
+        self.vocoder = build_vocoder(config) if gives == "mel" else None
         self.spectrogram = MelSpectrogram(config.clock, config.mel)
 
     def write(self, model: Model, batch: Batch, step: int) -> None:
@@ -26,8 +26,8 @@ class Sampler:
         inputs = batch.inputs(model.takes)
         frames = int(batch.mask[0].sum())
         output = model(Inputs(inputs.signal[:1], inputs.mask[:1], inputs.speaker[:1]))
-        waveform = output.waveform if model.gives == "waveform" else self.vocoder(output.mel.cpu())
-        waveform = waveform[0, : frames * self.clock.samples_per_frame].cpu()
+        waveform = self.vocoder(output.mel.cpu()) if self.vocoder else output.waveform
+        waveform = waveform[0, : frames * self.clock.samples_per_frame].float().cpu()
         target = batch.waveform[0, : len(waveform)].cpu()
         write_audio(self.folder / f"step-{step:08d}.wav", waveform.numpy(), self.clock.sample_rate)
         mels = {n: self.spectrogram(w[None])[0].T.numpy() for n, w in (("target", target), ("predicted", waveform))}

@@ -23,7 +23,7 @@ class GriffinLim(nn.Module):
     ) -> None:
         super().__init__()
         self.spectrogram = MelSpectrogram(clock, mel)
-        self.mel, self.iterations, self.momentum, self.fit_iterations = mel, iterations, momentum, fit_iterations
+        self.iterations, self.momentum, self.fit_iterations = iterations, momentum, fit_iterations
         # Fewer bins than the mel has are never hit by any filter: no magnitude can be told for those.
         self.register_buffer("inverse", torch.linalg.pinv(self.spectrogram.filters), persistent=False)  # (M, K)
 
@@ -36,11 +36,11 @@ class GriffinLim(nn.Module):
         estimate = torch.polar(torch.ones_like(magnitude), phase.expand_as(magnitude))
         previous = torch.zeros_like(estimate)
         for _ in range(self.iterations):
-            consistent = self.spectrogram.stft(self._inverse_stft(magnitude * estimate))
+            consistent = self.spectrogram.stft(self.spectrogram.stft.inverse(magnitude * estimate))
             estimate = consistent + self.momentum * (consistent - previous)
             estimate = estimate / estimate.abs().clamp(min=1e-12)
             previous = consistent
-        return self._inverse_stft(magnitude * estimate)
+        return self.spectrogram.stft.inverse(magnitude * estimate)
 
     def _linear(self, mel: Tensor) -> Tensor:
         """Mel magnitudes (B,F,M) -> non-negative linear magnitudes (B,F,K)."""
@@ -50,18 +50,3 @@ class GriffinLim(nn.Module):
         for _ in range(self.fit_iterations):
             magnitude = magnitude * target / ((magnitude @ filters) @ filters.T).clamp(min=1e-10)
         return magnitude
-
-    def _inverse_stft(self, spectrum: Tensor) -> Tensor:
-        """Complex (B,K,F) -> (B, F * hop): windowed overlap-add over the squared window's sum."""
-        n_fft, hop, length = self.mel.n_fft, self.mel.hop, self.mel.hop * spectrum.shape[-1]
-        window = nn.functional.pad(
-            self.spectrogram.window, ((n_fft - self.mel.window) // 2, (n_fft - self.mel.window + 1) // 2)
-        )
-        frames = torch.fft.irfft(spectrum, n_fft, dim=1) * window[:, None]  # (B, n_fft, F)
-        envelope = window.square()[None, :, None].expand(1, -1, spectrum.shape[-1])
-        size, pad = length + n_fft - hop, (n_fft - hop) // 2
-
-        def overlap_add(x: Tensor) -> Tensor:
-            return nn.functional.fold(x, (1, size), (1, n_fft), stride=(1, hop))[:, 0, 0, pad : pad + length]
-
-        return overlap_add(frames) / overlap_add(envelope).clamp(min=1e-8)

@@ -1,0 +1,55 @@
+"""Batch normalisation with running statistics of its own for each modality (Kefalas et al. 2024)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MODALITIES = ("audio", "video")
+
+
+class DualBatchNorm(nn.Module):
+    """Batch normalisation over (N, C), (N, C, L) or (N, C, H, W): one affine map, running statistics by modality.
+
+    Audio and video features reach a transferred part with different statistics. Weights are shared, so that what is
+    learnt moves; means and variances are not, so that neither modality is normalised with the other's.
+
+    Args:
+        channels: C.
+        eps: added to the variance.
+        momentum: of the running statistics.
+        affine: with weight and bias.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
+        super().__init__()
+        self.eps, self.momentum, self.modality = eps, momentum, "audio"
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        for modality in MODALITIES:
+            self.register_buffer(f"{modality}_mean", torch.zeros(channels))
+            self.register_buffer(f"{modality}_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = (getattr(self, f"{self.modality}_{name}") for name in ("mean", "var"))
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
+
+
+def with_dual_norm(module: nn.Module) -> nn.Module:
+    """Replace every batch normalisation in a module, itself included, by a dual one with the same affine map."""
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+        dual = DualBatchNorm(module.num_features, module.eps, module.momentum, module.affine)
+        if module.affine:
+            dual.weight, dual.bias = module.weight, module.bias
+        return dual
+    for name, child in module.named_children():
+        setattr(module, name, with_dual_norm(child))
+    return module
+
+
+def set_modality(module: nn.Module, modality: str) -> None:
+    """Let every dual normalisation in a module use the statistics of ``audio`` or ``video``."""
+    for part in module.modules():
+        if isinstance(part, DualBatchNorm):
+            part.modality = modality

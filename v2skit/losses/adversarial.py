@@ -1,0 +1,159 @@
+"""Adversarial loss: critics that learn to tell true from generated waveforms, and what they tell the generator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from v2skit.errors import UserError
+from v2skit.model import Batch, Output
+from v2skit.settings import Component
+from v2skit.train.distributed import average_gradients
+
+# objective -> (what the critic minimises, given scores of true and generated sound; what the generator minimises)
+OBJECTIVES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "hinge": (lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), lambda fake: -fake.mean()),
+    "least_squares": (
+        lambda real, fake: (1 - real).square().mean() + fake.square().mean(),
+        lambda fake: (1 - fake).square().mean(),
+    ),
+    "wasserstein": (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
+}
+
+
+class Adversarial(nn.Module):
+    """Owns its critics and their optimiser (AdamW without decay).
+
+    With ``objective: wasserstein``, ``gradient_penalty: 10`` and ``learn_steps: 6`` it is the WGAN-GP of the
+    raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares`` or ``hinge`` and
+    ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all scores
+    of all critics.
+
+    Args:
+        critics: by name.
+        objective: ``hinge``, ``least_squares`` or ``wasserstein``.
+        feature_matching: weight, within this loss, of the L1 between the critics' hidden layers for both sounds.
+        gradient_penalty: weight of (||gradient|| - 1)^2 between true and generated sound.
+        learn_steps: batches the critics learn from for each one that the generator learns from.
+        start_after: batches before which there is neither critic nor loss, while other losses shape the sound.
+        window_frames: video frames the critics see of each clip, at random; null: all.
+        learning_rate: of the critics.
+        betas: of the critics' optimiser.
+
+    Raises:
+        UserError: no critics, or an unknown objective.
+    """
+
+    needs = "waveform"
+    validates = False
+
+    def __init__(
+        self,
+        critics: dict[str, Annotated[Component, "critic"]],
+        objective: str = "least_squares",
+        feature_matching: float = 0.0,
+        gradient_penalty: float = 0.0,
+        learn_steps: int = 1,
+        start_after: int = 0,
+        window_frames: int | None = None,
+        learning_rate: float = 2e-4,
+        betas: tuple[float, ...] = (0.8, 0.99),
+    ) -> None:
+        super().__init__()
+        if objective not in OBJECTIVES:
+            raise UserError(f"objective '{objective}' is none of {', '.join(OBJECTIVES)}")
+        if not critics or learn_steps < 1 or (window_frames is not None and window_frames < 1):
+            raise UserError("give at least one critic, and positive learn_steps and window_frames")
+        self.critics = nn.ModuleDict(critics)
+        self.of_critic, self.of_generator = OBJECTIVES[objective]
+        self.feature_matching, self.gradient_penalty = feature_matching, gradient_penalty
+        self.learn_steps, self.start_after, self.window_frames = learn_steps, start_after, window_frames
+        self.optimiser = torch.optim.AdamW(self.parameters(), learning_rate, tuple(betas), weight_decay=0.0)
+        self.learnt = 0
+
+    def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """One step of the critics; ``output`` has no graph behind it. Returns their loss, penalty and mean scores."""
+        self.learnt += 1
+        if self.learnt <= self.start_after:
+            return {}
+        self.requires_grad_(True)
+        self.optimiser.zero_grad(set_to_none=True)
+        real, fake = self._windows(batch, batch.waveform, output.waveform.detach().float())
+        terms, penalties = [], []
+        for critic in self.critics.values():
+            both = [score for score, _ in critic(torch.cat([real, fake]))]
+            terms += [score.float().chunk(2) for score in both]
+            if self.gradient_penalty:
+                penalties.append(penalty(critic, real, fake))
+        loss = torch.stack([self.of_critic(*pair) for pair in terms]).mean()
+        values = {"critic": loss, "real": mean([r for r, _ in terms]), "fake": mean([f for _, f in terms])}
+        if penalties:
+            values["penalty"] = torch.stack(penalties).mean()
+            loss = loss + self.gradient_penalty * values["penalty"]
+        loss.backward()
+        average_gradients(self.parameters())
+        self.optimiser.step()
+        return values
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """``{"adversarial": scalar}``, and ``"feature_matching"`` where it has a weight; nothing before the start."""
+        if self.learnt <= self.start_after:
+            return {}
+        self.requires_grad_(False)  # gradients pass through the critics, none are collected in them
+        real, fake = self._windows(batch, batch.waveform, output.waveform.float())
+        terms, distances = [], []
+        for critic in self.critics.values():
+            judged = critic(fake)
+            terms += [self.of_generator(score.float()) for score, _ in judged]
+            if self.feature_matching:
+                with torch.no_grad():
+                    wanted = critic(real)
+                pairs = [pair for (_, a), (_, b) in zip(judged, wanted, strict=True) for pair in zip(a, b, strict=True)]
+                distances += [(a.float() - b.float()).abs().mean() for a, b in pairs]
+        values = {"adversarial": torch.stack(terms).mean()}
+        if distances:
+            values["feature_matching"] = self.feature_matching * torch.stack(distances).mean()
+        return values
+
+    def _windows(self, batch: Batch, *waveforms: Tensor) -> list[Tensor]:
+        """The same random window, at a frame border, of each clip in each waveform: (B,N) -> (B, W)."""
+        frames, per_frame = batch.mask.shape[1], batch.waveform.shape[1] // batch.mask.shape[1]
+        width = min(self.window_frames or frames, frames)
+        room = (batch.mask.sum(1).cpu() - width).clamp(min=0) + 1
+        starts = (torch.rand(len(room)) * room).long() * per_frame
+        spans = [slice(int(start), int(start) + width * per_frame) for start in starts]
+        return [torch.stack([row[span] for row, span in zip(w, spans, strict=True)]) for w in waveforms]
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What the critics' weights do not hold: their optimiser and how often they have learnt."""
+        return {"optimiser": self.optimiser.state_dict(), "learnt": self.learnt}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Undo :meth:`get_extra_state`."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.learnt = state["learnt"]
+
+
+def penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Mean over clips of (||gradient of the clip's score|| - 1)^2, midway (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+        critic: waveform -> [(score, features)]; a clip's score is the sum over the critic's parts of their means.
+        real: (B,N).
+        fake: (B,N).
+    """
+    share = torch.rand(len(real), 1, device=real.device)
+    between = (share * real + (1 - share) * fake).requires_grad_()
+    score = torch.stack([score.flatten(1).mean(1) if score.ndim > 1 else score for score, _ in critic(between)]).sum(0)
+    (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
+    # The square root has no slope at zero; a critic that does not care yet must not give NaN.
+    norm = (gradient.square().sum(1) + 1e-12).sqrt()
+    return (norm - 1).square().mean()
+
+
+def mean(scores: list[Tensor]) -> Tensor:
+    """The mean over all scores of each part, then over parts."""
+    return torch.stack([score.detach().mean() for score in scores]).mean()

@@ -1,0 +1,28 @@
+"""Mean absolute error of the log mel of a waveform."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from v2skit.clock import Clock, Mel
+from v2skit.data.audio import MelSpectrogram
+from v2skit.model import Batch, Output
+
+
+class LogMel(nn.Module):
+    """Mean absolute difference of the toolkit's log mels, over the valid frames (as in HiFi-GAN, Kong et al. 2020).
+
+    Args:
+        clock: given by the toolkit.
+        mel: given by the toolkit.
+    """
+
+    needs = "waveform"
+
+    def __init__(self, clock: Clock, mel: Mel) -> None:
+        super().__init__()
+        self.spectrogram = MelSpectrogram(clock, mel)
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """waveform (B,N) -> ``{"log_mel": scalar}``."""
+        return {"log_mel": (self.spectrogram(output.waveform) - batch.mel)[batch.mel_mask()].abs().mean()}

@@ -1,0 +1,43 @@
+"""Mean absolute error of mel-frequency cepstral coefficients."""
+
+from __future__ import annotations
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from v2skit.clock import Clock, Mel
+from v2skit.data.audio import MelSpectrogram
+from v2skit.errors import UserError
+from v2skit.model import Batch, Output
+
+
+class Mfcc(nn.Module):
+    """Mean absolute difference of the MFCCs (V2S-WGAN, Mira et al. 2022; weight 0.4 there), over the valid frames.
+
+    The MFCCs are the first coefficients of the orthonormal DCT-II of the toolkit's log mel.
+
+    Args:
+        clock: given by the toolkit.
+        mel: given by the toolkit.
+        n_mfcc: coefficients, with the zeroth, the frame's level.
+
+    Raises:
+        UserError: there are fewer mel bins than coefficients.
+    """
+
+    needs = "waveform"
+
+    def __init__(self, clock: Clock, mel: Mel, n_mfcc: int = 25) -> None:
+        super().__init__()
+        if not 0 < n_mfcc <= mel.n_mels:
+            raise UserError(f"n_mfcc {n_mfcc} must lie in 1..mel.n_mels ({mel.n_mels})")
+        self.spectrogram = MelSpectrogram(clock, mel)
+        dct = torchaudio.functional.create_dct(n_mfcc, mel.n_mels, "ortho")
+        self.register_buffer("dct", dct, persistent=False)  # (M, n_mfcc)
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """waveform (B,N) -> ``{"mfcc": scalar}``."""
+        difference = (self.spectrogram(output.waveform) - batch.mel)[batch.mel_mask()]  # (V, M), V valid frames
+        with torch.autocast(difference.device.type, enabled=False):
+            return {"mfcc": (difference @ self.dct).abs().mean()}

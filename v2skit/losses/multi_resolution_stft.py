@@ -1,0 +1,46 @@
+"""Multi-resolution STFT loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.errors import UserError
+from v2skit.layers.stft import Stft
+from v2skit.losses.power import valid_power
+from v2skit.model import Batch, Output
+
+FLOOR = 1e-7
+"""Added to the squared magnitudes: their root then has a finite slope at silence."""
+
+
+class MultiResolutionStft(nn.Module):
+    """Spectral convergence and mean absolute log-magnitude difference (Parallel WaveGAN, Yamamoto et al. 2020),
+    averaged over resolutions. Each has a Hann window of n_fft samples and steps by a quarter of it.
+
+    Args:
+        n_ffts: FFT lengths, samples.
+
+    Raises:
+        UserError: there is none, or a quarter of one is odd where it is even (multiples of 8 always fit).
+    """
+
+    needs = "waveform"
+
+    def __init__(self, n_ffts: tuple[int, ...] = (512, 1024, 2048)) -> None:
+        super().__init__()
+        if not n_ffts or min(n_ffts) < 4:
+            raise UserError(f"n_ffts takes at least one FFT length of 4 or more samples, not {n_ffts}")
+        self.stfts = nn.ModuleList(Stft(n, n // 4) for n in n_ffts)
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """waveform (B,N) -> ``{"spectral_convergence": scalar, "log_magnitude": scalar}``."""
+        convergence, log_magnitude = [], []
+        for stft in self.stfts:
+            predicted, target = ((power + FLOOR).sqrt() for power in valid_power(stft, output, batch))  # (V, K)
+            convergence.append((predicted - target).norm() / target.norm())
+            log_magnitude.append((predicted.log() - target.log()).abs().mean())
+        return {
+            "spectral_convergence": torch.stack(convergence).mean(),
+            "log_magnitude": torch.stack(log_magnitude).mean(),
+        }

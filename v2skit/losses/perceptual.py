@@ -1,0 +1,61 @@
+"""The perceptual loss: mean absolute error of the features of a frozen network."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Callable
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.model import Batch, Output
+from v2skit.settings import Component
+
+
+class Perceptual(nn.Module):
+    """Absolute difference of an extractor's features, relative to the target's, averaged over its layers (after
+    V2S-WGAN, Mira et al. 2022).
+
+    Of each layer, sum |f(output) - f(target)| / sum |f(target)| over the batch: 0 for a perfect output, about 1 for
+    one without any likeness. So a weight means the same whatever the extractor's scale; V2S-WGAN's 140 is for the plain
+    difference of PASE features and does not carry over.
+
+    Args:
+        extractor: in a config its ``type:`` and arguments, here the built extractor. It is frozen, stays in evaluation
+            mode, and is no part of the state_dict or the parameters.
+    """
+
+    needs = "waveform"
+
+    def __init__(self, extractor: Annotated[Component, "extractor"]) -> None:
+        super().__init__()
+        # Not a submodule: train(), state_dict() and parameters() are not to reach it. In a tuple it is none.
+        self._frozen = (extractor.eval().requires_grad_(False),)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **options: Any) -> Perceptual:
+        self._frozen[0]._apply(fn, *args, **options)  # moves with the loss to another device
+        return super()._apply(fn, *args, **options)
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """waveform (B,N) -> ``{"perceptual": scalar}``."""
+        extractor, sums = self._frozen[0], []
+        with torch.autocast(batch.waveform.device.type, enabled=False):
+            for rows, samples in _by_length(batch):
+                predicted = extractor(output.waveform[rows, :samples].float())
+                with torch.no_grad():
+                    target = extractor(batch.waveform[rows, :samples].float())
+                sums.append(
+                    torch.stack([torch.stack([(p - t).abs().sum(), t.abs().sum()]) for p, t in zip(predicted, target)])
+                )
+        difference, size = torch.stack(sums).sum(0).unbind(1)  # (layers,), (layers,)
+        return {"perceptual": (difference / size.clamp(min=1e-8)).mean()}
+
+
+def _by_length(batch: Batch) -> list[tuple[Tensor, int]]:
+    """The rows of the clips of each length, and that length in samples.
+
+    An extractor may normalise over time or attend to all of it, and knows no mask: it is to see whole clips, and
+    nothing else. Training segments mostly share one length.
+    """
+    frames = batch.mask.sum(1)
+    step = batch.waveform.shape[1] // batch.mask.shape[1]
+    return [((frames == n).nonzero().squeeze(1), n * step) for n in frames.unique().tolist()]

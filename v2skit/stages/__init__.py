@@ -1,0 +1,19 @@
+"""The stages of a recipe: each reads what the ones before it wrote, and says where its output is."""
+
+from __future__ import annotations
+
+from v2skit.stages import data, speech, vocoder
+from v2skit.stages.recipe import Recipe
+from v2skit.stages.score import score
+
+EXPERIMENTS = {"v2s": speech, "vocoder": vocoder}
+"""What an experiment trains (``trains:`` in its config) -> the module with its stages."""
+NAMES = ("obtain", "prepare", "pretrain", "transfer", "finetune", "synth", "score")
+
+
+def run(name: str, recipe: Recipe) -> None:
+    """Do one stage. Raises UserError."""
+    experiment = EXPERIMENTS[recipe.config.trains]
+    if name == "score":
+        return score(recipe, experiment.rows(recipe), experiment.find, experiment.PAIRS)
+    getattr(data if name in ("obtain", "prepare") else experiment, name)(recipe)

@@ -1,0 +1,78 @@
+"""Stage 6: scores of ground truth and of every row that was spoken."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Callable, Iterable
+
+from v2skit.config import to_tree
+from v2skit.data.audio import read_audio
+from v2skit.data.manifest import Utterance, read_manifest, read_silent
+from v2skit.errors import UserError
+from v2skit.evaluate.pictures import spectrogram_picture
+from v2skit.files import write_text
+from v2skit.stages.recipe import Recipe, digest
+from v2skit.train import checkpoint
+
+
+def score(
+    recipe: Recipe,
+    rows: dict[str, str | None],
+    find: Callable[[Recipe, str], Path],
+    pairs: tuple[tuple[str, str], ...],
+) -> None:
+    """Score every row, and the paired differences between some.
+
+    Args:
+        recipe: whose test set it is.
+        rows: name -> the run that must have spoken it, or None.
+        find: the checkpoint of a run.
+        pairs: of rows whose difference is reported.
+
+    Raises:
+        UserError: speech is missing, or was spoken by another checkpoint.
+    """
+    from v2skit.evaluate.report import write_results
+    from v2skit.evaluate.score import score as score_files
+
+    config, directory = recipe.config, recipe.test
+    utterances = read_manifest(directory)
+    folders = {row: recipe.exp / "synth" / row for row in rows}
+    sources = {row: _speech_source(recipe, folders[row], run and partial(find, recipe, run)) for row, run in rows.items()}
+    made_from = {"speech": sources, "scoring": to_tree(config.scoring), "seed": config.seed, "data": digest(directory)}
+    record = recipe.exp / "scored.json"
+    if recipe.force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != made_from:
+        metrics, asr = recipe.build_scorers()
+        scores = {
+            row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
+            for row, folder in {"ground_truth": None, **folders}.items()
+        }
+        write_results(scores, recipe.exp, pairs, bootstrap=config.scoring.bootstrap, seed=config.seed)
+        _picture(recipe, next((u for u in utterances if u.audio), None), scores)
+        write_text(record, json.dumps(made_from))
+    print((recipe.exp / "results.md").read_text(encoding="utf-8"))
+    print(f"results: {recipe.exp}/results.json, results.md and spectrograms.png")
+
+
+def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> None:
+    """``spectrograms.png``: one test clip, as every row of the results has it."""
+    if utterance is None:
+        return
+    rate = recipe.config.clock.sample_rate
+    files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
+    files["ground_truth"] = utterance.audio
+    sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if path.exists()}
+    spectrogram_picture(recipe.exp / "spectrograms.png", sounds, recipe.config.clock, recipe.config.mel)
+
+
+def _speech_source(recipe: Recipe, folder: Path, find: Callable[[], Path] | None) -> dict:
+    """What a row's speech was made from. Raises UserError where it is not whole, or not of the current model."""
+    record = folder / "source.json"
+    if not record.exists() or (find and any(not (folder / f"{c.id}.wav").exists() for c in read_silent(recipe.test))):
+        raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it")
+    source = json.loads(record.read_text(encoding="utf-8"))
+    if find and source["digest"] != checkpoint.digest(find()):
+        raise UserError(f"{folder} was spoken by another checkpoint than {find()}; run stage 5 again")
+    return source

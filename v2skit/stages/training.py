@@ -1,0 +1,81 @@
+"""A training run of a stage: claimed, started or gone on with, finished once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+from v2skit.data.sampler import EndlessBatches
+from v2skit.model import Model, Vocoder
+from v2skit.settings import PartTransfer, Training
+from v2skit.stages.recipe import Recipe
+from v2skit.train import checkpoint
+from v2skit.train.runs import alone, check_made_with, start
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is to be.
+
+    Args:
+        name: of its folder below the experiment's.
+        depends: key of the settings it depends on, see :func:`v2skit.train.runs.check_made_with`.
+        task: ``a2a``, ``v2a`` or ``vocoder``.
+        settings: of the training.
+        train: data directories.
+        valid: data directory.
+        with_video: whether these must have video.
+        made_from: what else it depends on.
+        parts: frozen steps and learning-rate factors of transferred parts.
+    """
+
+    name: str
+    depends: str
+    task: str
+    settings: Training
+    train: list[Path]
+    valid: Path
+    with_video: bool
+    made_from: dict = field(default_factory=dict)
+    parts: dict[str, PartTransfer] = field(default_factory=dict)
+
+
+def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Model | Vocoder, list[str]]]) -> None:
+    """Train to the end, unless that is done.
+
+    Args:
+        recipe: whose experiment it is.
+        run: what is to be trained.
+        build: (speakers of the checkpoint to go on from, or None) -> (the model with its first weights, its speakers).
+
+    Raises:
+        UserError: the folder was made with other settings or data, or the data do not fit.
+    """
+    with alone(recipe.exp / run.name):
+        _train_alone(recipe, run, build)
+
+
+def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
+    from v2skit.train.loop import Trainer
+
+    folder, name, settings = recipe.exp / run.name, run.name, run.settings
+    made_from = {**run.made_from, "data": recipe.digests([*run.train, run.valid], run.with_video)}
+    newest = None if recipe.force else checkpoint.latest(folder)
+    if newest is not None:
+        check_made_with(recipe.config, folder, run.depends, made_from)
+        if checkpoint.read_meta(newest).step >= settings.steps:
+            print(f"{name} is done: {newest} (--force does it again)")
+            return
+    model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None)
+    count = sum(p.numel() for p in model.parameters())
+    print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps, into {folder}/")
+    train_set = recipe.dataset(run.train, model, settings, training=True)
+    valid_set = recipe.dataset([run.valid], model, settings, training=False)
+    EndlessBatches(train_set.lengths, settings.batch_frames, recipe.config.seed)  # may refuse, before anything goes
+    start(recipe.config, folder, made_from, recipe.force)
+    trainer = Trainer(
+        folder, run.task, recipe.config, settings, model, train_set, valid_set, speakers, run.parts, recipe.device
+    )
+    trainer.train()
+    print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ beside it")

@@ -1,0 +1,43 @@
+"""A vocoder that ``trains: vocoder`` made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from v2skit.clock import Clock, Mel, check_same_features, feature_settings
+from v2skit.errors import UserError
+
+
+class Trained(nn.Module):
+    """The vocoder of a finished run.
+
+    Args:
+        clock: given by the toolkit.
+        mel: given by the toolkit; must be what the vocoder was trained on.
+        run: folder of the run, or of one checkpoint; from where the command is given, a recipe's folder.
+
+    Raises:
+        UserError: there is no vocoder in it, or its mel settings differ; the fields that do are named.
+    """
+
+    def __init__(self, clock: Clock, mel: Mel, run: str) -> None:
+        # Imported here: these build components, of which this is one.
+        from v2skit.build import build_new_vocoder
+        from v2skit.train import checkpoint
+
+        super().__init__()
+        folder = checkpoint.folder_in(Path(run), "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml)")
+        saved = checkpoint.load(folder)
+        if saved.meta.task != "vocoder":
+            raise UserError(f"{folder} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
+        check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {folder}")
+        self.vocoder = build_new_vocoder(checkpoint.config_of(saved.meta))
+        self.vocoder.load_state_dict(saved.averaged or saved.weights)
+        self.vocoder.requires_grad_(False)
+        self.digest = checkpoint.digest(folder)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Log mel (B,F,M) -> waveform (B, F * hop)."""
+        return self.vocoder.speak(mel)
