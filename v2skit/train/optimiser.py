@@ -39,7 +39,7 @@ class Optimiser:
             for decays in (True, False):
                 # Biases and norms are vectors, gains of weight norm (C,1,1); decay would pull them from where the data
                 # puts them.
-                parameters = [p for p in self.trainable[name] if (p.numel() > p.shape[0]) == decays]
+                parameters = [p for p in self.trainable[name] if (p.ndim > 0 and p.numel() > p.shape[0]) == decays]
                 if parameters:
                     decay = settings.weight_decay if decays else 0.0
                     groups.append({"params": parameters, "weight_decay": decay, "part": name})

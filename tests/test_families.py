@@ -1,0 +1,142 @@
+"""The raw family and the vocoders through their stages, with tiny networks."""
+
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+import yaml
+
+from v2skit.build import build_vocoder
+from v2skit.cli import main
+from v2skit.config import load_config
+from v2skit.data.manifest import read_manifest
+from v2skit.errors import UserError
+from v2skit.train import checkpoint
+
+from .conftest import ROOT, TINY
+
+WAVEFORM = str(ROOT / "egs/conf/waveform.yaml")
+ISTFT = {"type": "istft", "dim": 8, "blocks": 1}
+CRITICS = {
+    "waveform": {"type": "waveform", "channels": 2, "layers": 3},
+    "power": {"type": "power", "channels": [2, 2], "blocks": 1},
+}
+WASSERSTEIN = {"type": "adversarial", "weight": 1.0, "objective": "wasserstein", "gradient_penalty": 10.0, "critics": CRITICS}
+
+
+def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = ()) -> int:
+    more = [x for value in ("scoring.asr=null", *sets) for x in ("--set", value)]
+    options = ["--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more]
+    return max(main([name, *options]) for name in names)
+
+
+def write(path: Path, tiny: Path, bases: list[str], **sections) -> Path:
+    path.write_text(yaml.safe_dump({"base": [str(tiny), *bases], **sections}))
+    return path
+
+
+@pytest.fixture
+def mel_run(recipe_folder, tiny) -> Path:
+    """A finished V2A run of the mel family."""
+    assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
+    return recipe_folder / "exp/tiny/finetune"
+
+
+@pytest.mark.parametrize("decoder", [{"type": "wavegan", "channels": 16}, ISTFT, {"type": "hifigan", "channels": 16}])
+def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path, decoder):
+    networks = {"decoder": decoder, "audio_frontend": {"type": "resnet1d", "channels": [4, 8], "blocks": 1}}
+    if decoder["type"] == "wavegan":
+        networks["encoder"] = {"type": "bigru", "dim": 4}
+    losses = {"adversarial": {**WASSERSTEIN, "learn_steps": 2}, "mfcc": {"type": "mfcc", "weight": 0.4}}
+    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks=networks, losses=losses)
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
+    exp = recipe_folder / "exp/raw"
+    results = json.loads((exp / "results.json").read_text())
+    assert list(results["rows"]) == ["ground_truth", "audio_to_audio", "scratch", "pretrained"]
+    assert "pretrained - scratch" in results["differences"]
+    for row in ("audio_to_audio", "scratch", "pretrained"):
+        for u in read_manifest(recipe_folder / "data/test"):
+            assert soundfile.info(exp / "synth" / row / f"{u.id}.wav").frames == u.frames * 960
+    ledger = json.loads((exp / "transfer/ledger.json").read_text())
+    assert ledger["shares"]["decoder"] == ledger["shares"]["encoder"] == 1.0
+    copied = {e["tensor"] for e in ledger["entries"] if e["status"] == "copied"}
+    a2a = checkpoint.load(checkpoint.best(exp / "pretrain"))
+    init = checkpoint.load(exp / "transfer/init")
+    moved = {n for n in init.weights if n.startswith(("encoder.", "decoder."))}
+    assert moved and moved == copied
+    assert all(torch.equal(init.weights[n], a2a.averaged[n]) for n in moved)
+    if decoder["type"] == "wavegan":
+        assert any("video_mean" in n for n in copied)  # dual batch statistics move with the rest
+    rows = [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]
+    told = {"adversarial", "adversarial/critic", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
+    assert all(told <= row.keys() for row in rows if row["kind"] == "train")
+    assert not any(told & row.keys() for row in rows if row["kind"] == "valid")
+
+
+def vocoder_config(tmp_path: Path, tiny: Path, **more) -> Path:
+    return write(tmp_path / "vocoder.yaml", tiny, [str(ROOT / "egs/conf/vocoder.yaml")], vocoder=ISTFT, **more)
+
+
+def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    config = vocoder_config(tmp_path, tiny, predictor="exp/tiny/finetune")
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
+    exp = recipe_folder / "exp/vocoder"
+    rows = ["ground_truth", "griffin_lim", "copy_synthesis", "predicted_griffin_lim", "predicted", "predicted_finetuned"]
+    results = json.loads((exp / "results.json").read_text())
+    assert list(results["rows"]) == rows
+    assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"}
+    fresh, tuned = (checkpoint.load(checkpoint.best(exp / name)) for name in ("pretrain", "finetune"))
+    assert set(fresh.weights) == set(tuned.weights) and not any("frontend" in name for name in tuned.weights)
+    assert torch.equal(fresh.weights["mean"], tuned.weights["mean"]) and fresh.weights["mean"].abs().min() > 0
+    # The same V2A model speaks through it, from where the recipe is.
+    vocoder = f"vocoder={{type: trained, run: {exp / 'finetune'}}}"
+    assert stages(recipe_folder, tiny, "synth", "score", sets=("scratch=false", vocoder)) == 0
+    source = json.loads((recipe_folder / "exp/tiny/synth/pretrained/source.json").read_text())
+    assert source["vocoder"]["type"] == "trained" and source["vocoder"]["digest"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
+    for u in read_manifest(recipe_folder / "data/test"):
+        ours = recipe_folder / "exp/tiny/synth/pretrained" / f"{u.id}.wav"
+        assert ours.read_bytes() == (exp / "synth/predicted_finetuned" / f"{u.id}.wav").read_bytes()
+
+
+def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_path, capsys):
+    config = vocoder_config(tmp_path, tiny)
+    assert stages(recipe_folder, config, "pretrain", "finetune", "synth", "score") == 0
+    assert "no predictor" in capsys.readouterr().out
+    results = json.loads((recipe_folder / "exp/vocoder/results.json").read_text())
+    assert list(results["rows"]) == ["ground_truth", "griffin_lim", "copy_synthesis"]
+    run = recipe_folder / "exp/vocoder/pretrain"
+    other = load_config(tiny, [f"vocoder={{type: trained, run: {run}}}", "mel.f_max=8000", "mel.n_mels=40"])
+    with pytest.raises(UserError, match=r"f_max: 8000.0 in the model, 12000.0 in vocoder .*; n_mels: 40 in the model, 80"):
+        build_vocoder(other)
+
+
+def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    with pytest.raises(UserError, match="vocoder 'istft' must be trained first"):
+        build_vocoder(load_config(tiny, ["vocoder={type: istft}"]))
+    with pytest.raises(UserError, match="holds no vocoder"):
+        build_vocoder(load_config(tiny, [f"vocoder={{type: trained, run: {mel_run}}}"]))
+    with pytest.raises(UserError, match="vocoder recipe's stage 2 makes it"):
+        build_vocoder(load_config(tiny, ["vocoder={type: trained, run: nowhere}"]))
+    config = vocoder_config(tmp_path, tiny)
+    assert stages(recipe_folder, config, "pretrain", sets=("vocoder={type: griffin_lim}",)) == 1
+    assert "has no weights to train" in capsys.readouterr().err
+    assert stages(recipe_folder, config, "pretrain") == 0
+    assert stages(recipe_folder, config, "finetune", sets=("predictor=exp/tiny/pretrain",)) == 1
+    assert "a video-to-audio model is needed" in capsys.readouterr().err
+    assert stages(recipe_folder, config, "finetune", sets=("predictor=exp/none",)) == 1
+    assert "stage 4 of conf/mel.yaml makes it" in capsys.readouterr().err
+
+
+def test_losses_must_fit_what_the_model_gives(recipe_folder, tiny, capsys):
+    assert stages(recipe_folder, tiny, "pretrain", sets=("losses.power={type: power, weight: 1}",)) == 1
+    assert "loss 'power' needs a decoder that gives waveform, this one gives mel" in capsys.readouterr().err
+
+
+def test_bases_are_laid_on_one_another(tmp_path, tiny):
+    config = load_config(write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}))
+    assert set(config.losses) == {"multi_resolution_stft", "log_mel"} and config.networks.decoder.args["dim"] == 8
+    assert config.networks.encoder.args["dim"] == TINY["networks"]["encoder"]["dim"]
+    with pytest.raises(UserError, match="base: expected the path of a config or a list of such"):
+        load_config(write(tmp_path / "wrong.yaml", tiny, [3]))
