@@ -16,6 +16,9 @@ install_into() {  # interpreter
     "${pip[@]}" pesq ||
         echo "install.sh: pesq can't be built: install a C compiler (Debian: gcc python3-dev) and run this again, or" \
             "score without it: --set scoring.metrics.pesq_wb=null --set scoring.metrics.pesq_nb=null" >&2
+    # For the tests of its plug-in alone; its setup.py imports pip, which an isolated build lacks.
+    { "${pip[@]}" h5py && "${pip[@]}" --no-build-isolation --no-deps parallel_wavegan; } 2>/dev/null ||
+        echo "install.sh: no parallel_wavegan; the tests of its plug-in will skip" >&2
     "${pip[@]}" --no-deps 'mediapipe==0.10.14' ||
         echo "install.sh: no mediapipe for this Python; 'tracker: mediapipe' will not be there (take Python 3.10 to 3.12)" >&2
 }

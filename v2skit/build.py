@@ -67,10 +67,18 @@ def build_vocoder(config: Config) -> nn.Module:
     vocoder = _vocoder(config)
     if list(vocoder.parameters()) and not hasattr(vocoder, "digest"):
         raise UserError(
-            f"vocoder '{config.vocoder.type}' must be trained first (conf/vocoder_{config.vocoder.type}.yaml does); then "
-            f"choose it with vocoder: {{type: trained, run: exp/vocoder_{config.vocoder.type}/pretrain}}"
+            f"vocoder '{config.vocoder.type}' must be trained first, as conf/vocoder_istft.yaml does; then choose it "
+            "with vocoder: {type: trained, run: exp/vocoder_istft/pretrain}"
         )
-    return vocoder.eval()
+    return for_inference(vocoder)
+
+
+def for_inference(module: nn.Module) -> nn.Module:
+    """In evaluation mode, with weight normalisation worked into the weights where a part can do that (``fold``)."""
+    for part in list(module.modules()):
+        if hasattr(part, "fold"):
+            part.fold()
+    return module.eval()
 
 
 def _vocoder(config: Config) -> nn.Module:

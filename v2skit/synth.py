@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from v2skit.build import build_model, build_vocoder
+from v2skit.build import build_model, build_vocoder, for_inference
 from v2skit.clock import check_same_features, feature_settings
 from v2skit.data.audio import MelSpectrogram, read_audio, write_audio
 from v2skit.data.augment import centre_crop, normalise
@@ -86,7 +86,7 @@ TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "voc
 
 
 def load_model(folder: Path, task: str) -> tuple[Config, Model, dict]:
-    """A checkpoint's config, its model with the averaged weights, in evaluation mode, and its feature settings.
+    """A checkpoint's config, its model with the averaged weights, for inference, and its feature settings.
 
     Raises:
         UserError: the checkpoint can't be read, or is of another task than ``a2a`` or ``v2a``, whichever is wanted.
@@ -98,7 +98,7 @@ def load_model(folder: Path, task: str) -> tuple[Config, Model, dict]:
     config = checkpoint.config_of(saved.meta)
     model = build_model(config, task, saved.meta.speakers)
     model.load_state_dict(saved.averaged or saved.weights)
-    return config, model.eval(), saved.meta.features
+    return config, for_inference(model), saved.meta.features
 
 
 def check_prepared(config: Config, directory: Path, with_video: bool) -> None:

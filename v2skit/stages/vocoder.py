@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from v2skit.build import build_new_vocoder
+from v2skit.build import build_new_vocoder, for_inference
 from v2skit.clock import check_same_features, feature_settings
 from v2skit.data.audio import MelSpectrogram
 from v2skit.data.dataset import SpeechDataset
@@ -92,7 +92,7 @@ def synth(recipe: Recipe) -> None:
         source = find(recipe, run) if run else None
         made_from = {"checkpoint": source.name, "digest": checkpoint.digest(source)} if source else {}
         vocoder = Trained(config.clock, config.mel, str(source)) if source else GriffinLim(config.clock, config.mel)
-        vocoder = vocoder.eval().to(recipe.device)
+        vocoder = for_inference(vocoder).to(recipe.device)
         if row.startswith("predicted"):
             out = recipe.speech(row, {**made_from, "predictor": checkpoint.digest(predictor[0])})
             speaker = Synthesiser(checkpoint.config_of(checkpoint.read_meta(predictor[0])), predictor[1], vocoder, recipe.device)

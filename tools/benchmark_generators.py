@@ -1,0 +1,92 @@
+"""Synthesis speed of every generator, as vocoder and as decoder, and of Griffin-Lim, in multiples of real time.
+
+    tools/venv/bin/python tools/benchmark_generators.py
+    tools/venv/bin/python tools/benchmark_generators.py --run egs/grid/exp/vocoder_istft/pretrain
+
+All take turns on the same mel, or on features of the same length; the table gives medians. Speed does not depend on what
+the weights are, so untrained ones serve; ``--run`` adds a trained vocoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+from typing import Callable
+
+import torch
+from torch import nn
+
+from v2skit.clock import Clock, Mel
+from v2skit.generators.hifigan import HifiGan
+from v2skit.generators.istft import Istft
+from v2skit.generators.wavegan import WaveGan
+from v2skit.vocoders.griffin_lim import GriffinLim
+from v2skit.vocoders.trained import Trained
+
+CLOCK, MEL = Clock(), Mel()
+FEATURES = 256
+"""Of an encoder, for the decoders."""
+GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {
+    "istft, dim 256, 6 blocks": lambda dim, step: Istft(dim, step, MEL, dim=256, blocks=6),
+    "istft, dim 512, 8 blocks": lambda dim, step: Istft(dim, step, MEL),
+    "wavegan, 128 channels": lambda dim, step: WaveGan(dim, step, channels=128),
+    "wavegan, 512 channels": lambda dim, step: WaveGan(dim, step),
+    "hifigan, 128 channels (V2)": lambda dim, step: HifiGan(dim, step, channels=128),
+    "hifigan, 512 channels (V1)": lambda dim, step: HifiGan(dim, step),
+}
+
+
+def subjects(run: Path | None, frames: int) -> list[tuple[str, nn.Module, torch.Tensor]]:
+    """(label, module in evaluation mode, its input) of everything that is measured."""
+    mel = torch.randn(1, frames * MEL.per_frame(CLOCK), MEL.n_mels) - 5
+    features = torch.randn(1, frames, FEATURES)
+    found = [("griffin_lim, 64 iterations", GriffinLim(CLOCK, MEL), mel)]
+    if run:
+        found.append((f"trained: {run}", Trained(CLOCK, MEL, str(run)), mel))
+    for name, make in GENERATORS.items():
+        for role, dim, step, signal in (
+            ("vocoder", MEL.n_mels, MEL.hop, mel),
+            ("decoder", FEATURES, CLOCK.samples_per_frame, features),
+        ):
+            generator = make(dim, step)
+            if hasattr(generator, "fold"):
+                generator.fold()
+            found.append((f"{name}, {role}", generator, signal))
+    return [(label, module.eval(), signal) for label, module, signal in found]
+
+
+@torch.inference_mode()
+def medians(work: list[tuple[str, nn.Module, torch.Tensor]], repeats: int) -> list[float]:
+    """Median seconds of each; they take turns, after one round that does not count."""
+    seconds: list[list[float]] = [[] for _ in work]
+    for _ in range(repeats + 1):
+        for times, (_, module, signal) in zip(seconds, work, strict=True):
+            start = time.perf_counter()
+            module(signal)
+            times.append(time.perf_counter() - start)
+    return [statistics.median(times[1:]) for times in seconds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of sound")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--run", type=Path, help="a trained vocoder's run or checkpoint, with the default mel")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    frames = max(1, round(args.seconds * CLOCK.fps))
+    work = subjects(args.run, frames)
+    print(f"{frames / CLOCK.fps:g} s of sound at {CLOCK.sample_rate} Hz, float32; {args.threads} threads; torch {torch.__version__}")
+    print(f"{'':44}{'M weights':>10}{'seconds':>9}{'x real time':>13}{'x griffin_lim':>15}")
+    times = medians(work, args.repeats)
+    for (label, module, _), seconds in zip(work, times, strict=True):
+        weights = sum(p.numel() for p in module.parameters()) / 1e6
+        print(f"{label:44}{weights:10.2f}{seconds:9.3f}{frames / CLOCK.fps / seconds:13.1f}{times[0] / seconds:15.1f}")
+
+
+if __name__ == "__main__":
+    main()
