@@ -75,8 +75,18 @@ def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path,
     assert not any(told & row.keys() for row in rows if row["kind"] == "valid")
 
 
+MODERN = {
+    "type": "adversarial", "weight": 1.0, "objective": "hinge", "feature_matching": 2.0, "start_after": 2, "window_frames": 4,
+    "critics": {
+        "multi_period": {"type": "multi_period", "periods": [2, 3], "channels": 1},
+        "multi_resolution": {"type": "multi_resolution", "n_ffts": [256], "channels": 2},
+    },
+}  # fmt: skip
+
+
 def vocoder_config(tmp_path: Path, tiny: Path, **more) -> Path:
-    return write(tmp_path / "vocoder.yaml", tiny, [str(ROOT / "egs/conf/vocoder.yaml")], vocoder=ISTFT, **more)
+    bases, losses = [str(ROOT / "egs/conf/vocoder.yaml")], {"adversarial": MODERN}
+    return write(tmp_path / "vocoder.yaml", tiny, bases, vocoder=ISTFT, losses=losses, **more)
 
 
 def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_folder, tiny, tmp_path, capsys):
@@ -87,6 +97,9 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     results = json.loads((exp / "results.json").read_text())
     assert list(results["rows"]) == rows
     assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"}
+    rows = [json.loads(line) for line in (exp / "pretrain/log.jsonl").read_text().splitlines()]
+    begun = [row["step"] for row in rows if "adversarial/feature_matching" in row]
+    assert begun == [3, 4] and all("adversarial/critic" in row for row in rows if row["step"] in begun and row["kind"] == "train")
     fresh, tuned = (checkpoint.load(checkpoint.best(exp / name)) for name in ("pretrain", "finetune"))
     assert set(fresh.weights) == set(tuned.weights) and not any("frontend" in name for name in tuned.weights)
     assert torch.equal(fresh.weights["mean"], tuned.weights["mean"]) and fresh.weights["mean"].abs().min() > 0

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -91,8 +92,20 @@ def test_config_keys_of_the_text_exist(tiny):
     for text in re.findall(r"`(audio_corpus: .*?)`", README):
         value = text.partition(": ")[2]
         assert load_config(tiny, [f"audio_corpus={value}"]).audio_corpus.type == "audio_folder"
-    gru = re.search(r"--set (networks.encoder)='(.*?)'", README)
-    assert load_config(tiny, [f"{gru[1]}={gru[2]}"]).networks.encoder.type == "bigru"
+
+
+def test_recipe_commands_have_configs_and_keys_that_exist():
+    text = README.replace("\\\n", " ")
+    commands = [shlex.split(line, comments=True) for line in re.findall(r"^ +(egs/mini/run\.sh.*)$", text, re.MULTILINE)]
+    checked = 0
+    for command in commands:
+        options = list(zip(command[1:], command[2:]))
+        sets = [value for option, value in options if option == "--set"]
+        if not any("my_" in value for value in sets):
+            config = dict(options).get("--config", "conf/mel.yaml")
+            assert load_config(ROOT / "egs/mini" / config, sets)
+            checked += 1
+    assert checked >= 7
 
 
 def test_commands_and_links_exist():
