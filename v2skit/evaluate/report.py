@@ -14,7 +14,15 @@ from v2skit.evaluate.bootstrap import LEVEL, interval
 from v2skit.evaluate.score import WER, FileScores, SystemScores
 from v2skit.evaluate.wer import chance_wer
 
-LABELS = {"scratch": "from scratch", "pretrained": "pre-trained"}
+LABELS = {
+    "scratch": "from scratch",
+    "pretrained": "pre-trained",
+    "audio_to_audio": "A2A on the true sound",
+    "griffin_lim": "Griffin-Lim",
+    "predicted_griffin_lim": "predicted mel, Griffin-Lim",
+    "predicted": "predicted mel",
+    "predicted_finetuned": "predicted mel, fine-tuned",
+}
 _PERCENT = 100.0
 
 
