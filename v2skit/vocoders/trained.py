@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel, check_same_features, feature_settings
 from v2skit.errors import UserError
+from v2skit.vocoders.correction import MelCorrection
 
 
 class Trained(nn.Module):
@@ -17,12 +18,13 @@ class Trained(nn.Module):
         clock: given by the toolkit.
         mel: given by the toolkit; must be what the vocoder was trained on.
         run: folder of the run, or of one checkpoint; from where the command is given, a recipe's folder.
+        corrections: rounds of :class:`v2skit.vocoders.correction.MelCorrection` on what the vocoder gives.
 
     Raises:
         UserError: there is no vocoder in it, or its mel settings differ; the fields that do are named.
     """
 
-    def __init__(self, clock: Clock, mel: Mel, run: str) -> None:
+    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 4) -> None:
         # Imported here: these build components, of which this is one.
         from v2skit.build import build_new_vocoder
         from v2skit.train import checkpoint
@@ -36,8 +38,9 @@ class Trained(nn.Module):
         self.vocoder = build_new_vocoder(checkpoint.config_of(saved.meta))
         self.vocoder.load_state_dict(saved.averaged or saved.weights)
         self.vocoder.requires_grad_(False)
+        self.correction = MelCorrection(clock, mel, corrections)
         self.digest = checkpoint.digest(folder)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop)."""
-        return self.vocoder.speak(mel)
+        return self.correction(self.vocoder.speak(mel), mel)
