@@ -8,7 +8,7 @@ import soundfile
 import torch
 import yaml
 
-from v2skit.build import build_vocoder
+from v2skit.build import build_new_vocoder, build_vocoder
 from v2skit.cli import main
 from v2skit.config import load_config
 from v2skit.data.manifest import read_manifest
@@ -90,10 +90,11 @@ def vocoder_config(tmp_path: Path, tiny: Path, **more) -> Path:
 
 
 def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_folder, tiny, tmp_path, capsys):
-    config = vocoder_config(tmp_path, tiny, predictor="exp/tiny/finetune")
+    config = vocoder_config(tmp_path, tiny, predictor=str(mel_run))
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
     exp = recipe_folder / "exp/vocoder"
-    rows = ["ground_truth", "griffin_lim", "copy_synthesis", "predicted_griffin_lim", "predicted", "predicted_finetuned"]
+    rows = ["ground_truth", "griffin_lim", "uncorrected", "copy_synthesis"]
+    rows += ["predicted_griffin_lim", "predicted", "predicted_finetuned"]
     results = json.loads((exp / "results.json").read_text())
     assert list(results["rows"]) == rows
     assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"}
@@ -111,6 +112,21 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     for u in read_manifest(recipe_folder / "data/test"):
         ours = recipe_folder / "exp/tiny/synth/pretrained" / f"{u.id}.wav"
         assert ours.read_bytes() == (exp / "synth/predicted_finetuned" / f"{u.id}.wav").read_bytes()
+    direct = ["synth", "--model", str(mel_run), "--data_dir", str(recipe_folder / "data/test"), "--out", str(tmp_path / "out")]
+    assert main([*direct, "--vocoder", str(exp / "finetune"), "--device", "cpu"]) == 0
+    assert all((tmp_path / "out" / ours.name).read_bytes() == ours.read_bytes() for ours in ours.parent.glob("*.wav"))
+    assert main([*direct, "--set", vocoder]) == 1
+    # What was made from something that has changed since is neither scored nor gone on with.
+    capsys.readouterr()
+    again = ("--force", "--config", str(config), "--work_dir", str(recipe_folder), "--set", "pretrain.learning_rate=0.01")
+    assert main(["pretrain", *again, "--device", "cpu"]) == 0
+    changed = ("pretrain.learning_rate=0.01",)
+    assert stages(recipe_folder, config, "score", sets=changed) == 1
+    assert "other vocoder); run stage 5 again" in capsys.readouterr().err
+    assert stages(recipe_folder, config, "finetune", sets=changed) == 1
+    assert "made_from.init" in capsys.readouterr().err
+    assert stages(recipe_folder, tiny, "score", sets=("scratch=false",)) == 1
+    assert "other vocoder); run stage 5 again" in capsys.readouterr().err
 
 
 def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_path, capsys):
@@ -118,7 +134,7 @@ def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_pat
     assert stages(recipe_folder, config, "pretrain", "finetune", "synth", "score") == 0
     assert "no predictor" in capsys.readouterr().out
     results = json.loads((recipe_folder / "exp/vocoder/results.json").read_text())
-    assert list(results["rows"]) == ["ground_truth", "griffin_lim", "copy_synthesis"]
+    assert list(results["rows"]) == ["ground_truth", "griffin_lim", "uncorrected", "copy_synthesis"]
     run = recipe_folder / "exp/vocoder/pretrain"
     other = load_config(tiny, [f"vocoder={{type: trained, run: {run}}}", "mel.f_max=8000", "mel.n_mels=40"])
     with pytest.raises(UserError, match=r"f_max: 8000.0 in the model, 12000.0 in vocoder .*; n_mels: 40 in the model, 80"):
@@ -136,7 +152,16 @@ def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, caps
     assert stages(recipe_folder, config, "pretrain", sets=("vocoder={type: griffin_lim}",)) == 1
     assert "has no weights to train" in capsys.readouterr().err
     assert stages(recipe_folder, config, "pretrain") == 0
-    assert stages(recipe_folder, config, "finetune", sets=("predictor=exp/tiny/pretrain",)) == 1
+    trained = f"vocoder={{type: trained, run: {recipe_folder / 'exp/vocoder/pretrain'}}}"
+    with pytest.raises(UserError, match="is trained already; name the generator to train"):
+        build_new_vocoder(load_config(tiny, [trained]))
+    other_crop = (f"predictor={mel_run}", "augmentation.crop=80")
+    capsys.readouterr()
+    assert stages(recipe_folder, config, "finetune", sets=other_crop) == 1
+    assert "sees other mouth crops" in capsys.readouterr().err
+    assert stages(recipe_folder, tiny, "pretrain", sets=(f"predictor={mel_run}",)) == 1
+    assert "only a vocoder (trains: vocoder) is fine-tuned" in capsys.readouterr().err
+    assert stages(recipe_folder, config, "finetune", sets=(f"predictor={mel_run.parent / 'pretrain'}",)) == 1
     assert "a video-to-audio model is needed" in capsys.readouterr().err
     assert stages(recipe_folder, config, "finetune", sets=("predictor=exp/none",)) == 1
     assert "stage 4 of conf/mel.yaml makes it" in capsys.readouterr().err
@@ -144,12 +169,61 @@ def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, caps
 
 def test_losses_must_fit_what_the_model_gives(recipe_folder, tiny, capsys):
     assert stages(recipe_folder, tiny, "pretrain", sets=("losses.power={type: power, weight: 1}",)) == 1
-    assert "loss 'power' needs a decoder that gives waveform, this one gives mel" in capsys.readouterr().err
+    assert "loss 'power' is for models that give waveform, this one gives mel" in capsys.readouterr().err
+
+
+def test_force_deletes_nothing_before_all_is_checked(mel_run, recipe_folder, tiny, capsys):
+    kept = checkpoint.latest(mel_run)
+    short = "finetune={steps: 4, batch_frames: 12, segment_frames: null}"
+    for wrong in ("losses.power={type: power, weight: 1}", "vocoder={type: trained, run: nowhere}", short):
+        options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--set", wrong, "--force", "--device", "cpu"]
+        assert main(["finetune", *options]) == 1
+        assert checkpoint.read_meta(kept).step == 4, wrong
+
+
+def test_perceptual_loss_with_the_frontend_of_a_finished_pretraining(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    run = mel_run.parent / "pretrain"
+    losses = {"perceptual": {"type": "perceptual", "weight": 1.0, "extractor": {"type": "audio_frontend", "run": str(run)}}}
+    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, losses=losses)
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
+    rows = [json.loads(line) for line in (recipe_folder / "exp/raw/finetune/log.jsonl").read_text().splitlines()]
+    assert all(0 < row["perceptual"] < 10 for row in rows)
+    made = yaml.safe_load((recipe_folder / "exp/raw/finetune/config.yaml").read_text())["made_from"]
+    assert made["losses"] == {"perceptual": checkpoint.digest(checkpoint.best(run))}
+    assert main(["pretrain", "--force", "--config", str(tiny), "--work_dir", str(recipe_folder), "--device", "cpu", "--set", "seed=2"]) == 0
+    capsys.readouterr()
+    assert stages(recipe_folder, config, "finetune", sets=("scratch=false",)) == 1
+    assert "made_from.losses.perceptual" in capsys.readouterr().err
+
+
+def test_test_clips_without_sound_are_spoken_but_have_no_upper_bound(recipe_folder, tiny, tmp_path):
+    scp = recipe_folder / "data/test/wav.scp"
+    scp.write_text("".join(scp.read_text().splitlines(keepends=True)[1:]))
+    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT})
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score", sets=("scratch=false",)) == 0
+    counts = {row: len(list((recipe_folder / "exp/raw/synth" / row).glob("*.wav"))) for row in ("audio_to_audio", "pretrained")}
+    assert counts == {"audio_to_audio": 2, "pretrained": 3}
+
+
+def test_another_experiment_in_the_same_folder_is_refused(recipe_folder, tiny, tmp_path, capsys):
+    config = vocoder_config(tmp_path, tiny)
+    assert stages(recipe_folder, config, "pretrain") == 0
+    (tmp_path / "exp").mkdir(exist_ok=True)
+    options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--exp", str(recipe_folder / "exp/vocoder")]
+    assert main(["pretrain", *options, "--device", "cpu"]) == 1
+    assert "trains: vocoder there, v2s now" in capsys.readouterr().err
 
 
 def test_bases_are_laid_on_one_another(tmp_path, tiny):
     config = load_config(write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}))
     assert set(config.losses) == {"multi_resolution_stft", "log_mel"} and config.networks.decoder.args["dim"] == 8
     assert config.networks.encoder.args["dim"] == TINY["networks"]["encoder"]["dim"]
+    for name, steps in (("first", 7), ("second", 8)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"pretrain": {"steps": steps, f"lo{name}": 1} if name == "second" else {"steps": steps}}))
+    both = write(tmp_path / "both.yaml", tiny, [str(tmp_path / "first.yaml"), str(tmp_path / "second.yaml")])
+    with pytest.raises(UserError, match=r"second.yaml: unknown key 'pretrain.losecond'"):
+        load_config(both)
+    (tmp_path / "second.yaml").write_text("pretrain: {steps: 8}")
+    assert load_config(both).pretrain.steps == 8  # the later one wins
     with pytest.raises(UserError, match="base: expected the path of a config or a list of such"):
         load_config(write(tmp_path / "wrong.yaml", tiny, [3]))

@@ -52,10 +52,12 @@ def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder
     """The config's vocoder with weights drawn from ``config.seed``, to be trained.
 
     Raises:
-        UserError: it has no weights.
+        UserError: it has no weights, or they are trained.
     """
     torch.manual_seed(config.seed)
     generator = _vocoder(config)
+    if hasattr(generator, "digest"):
+        raise UserError(f"vocoder '{config.vocoder.type}' is trained already; name the generator to train, e.g. istft")
     if not list(generator.parameters()):
         raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; choose one of istft, hifigan, wavegan")
     speaker = predictor.speaker if predictor else build("speaker", Component("none", {}), speakers=[])
@@ -100,7 +102,12 @@ class Losses(nn.Module):
         )
         self.weights = {name: term.weight for name, term in config.losses.items()}
         self.learners = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
-        self.learn_steps = max((getattr(term, "learn_steps", 1) for term in self.learners.values()), default=1)
+        steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
+        if len(set(steps.values())) > 1:
+            raise UserError(f"losses: {steps} batches to learn from; all share the batches, so give all the same learn_steps")
+        self.learn_steps = max(steps.values(), default=1)
+        if not any(getattr(term, "validates", True) for term in self.terms.values()):
+            raise UserError("losses: critics can't tell the best checkpoint; add a loss such as log_mel")
 
     def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """(output, batch) -> (weighted total, every value a term gave, by name); ``validate``: of terms that do."""
@@ -114,8 +121,13 @@ class Losses(nn.Module):
 
     def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Let the terms' own networks learn from a batch. Returns what they tell of it."""
+        output = output.detached()
         found = {n: term.learn(output, batch) for n, term in self.learners.items()}
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
+
+    def digests(self) -> dict[str, str]:
+        """Of weights that terms bring with them, by name of the term."""
+        return {name: term.digest for name, term in self.terms.items() if getattr(term, "digest", None)}
 
     def state(self) -> dict[str, Any]:
         """What resuming needs of the terms that learn."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Sequence
 
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "pretrain": "stage 2: train the audio-to-audio model, or the vocoder (trains: vocoder)",
         "transfer": "stage 3: initialise the video-to-audio model from it, with a ledger",
         "finetune": "stage 4: train the video-to-audio model, and one from scratch beside it; or the vocoder, on its mels",
-        "synth": "stage 5: speak the test set; with --model, --data_dir and --out any data directory",
+        "synth": "stage 5: speak the test set; with --model, --data_dir, --out and maybe --vocoder any data directory",
         "score": "stage 6: score it",
     }
     for name, text in stages.items():
@@ -66,11 +67,14 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
             command.add_argument("--out", type=Path, help="folder for the sound files")
+            command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
     return parser
 
 
 def list_components(options: argparse.Namespace) -> None:
     """``v2skit components [kind]``."""
+    from v2skit.config import to_tree
+
     registry = plugins.registry()
     if options.kind is not None and options.kind not in KINDS:
         registry.entry(options.kind, "")
@@ -86,7 +90,7 @@ def list_components(options: argparse.Namespace) -> None:
             print(f"  {entry.name}{origin}\n      {(inspect.getdoc(component) or '').partition(chr(10))[0]}")
             for name, parameter in arguments(kind, component).items():
                 required = parameter.default is inspect.Parameter.empty
-                print(f"      {name}: {'(required)' if required else repr(parameter.default)}")
+                print(f"      {name}: {'(required)' if required else repr(to_tree(parameter.default))}")
     _name_broken(registry.broken)
 
 
@@ -113,20 +117,31 @@ def run_stage(options: argparse.Namespace) -> None:
     if any(direct):
         if not all(direct):
             raise UserError("synth: --model, --data_dir and --out go together")
-        return _synth_directory(*direct, device, options.force)
+        if options.set:
+            raise UserError("synth: --set changes nothing in a finished model; --vocoder RUN gives it another vocoder")
+        return _synth_directory(*direct, options.vocoder, device, options.force)
+    if getattr(options, "vocoder", None):
+        raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device))
 
 
-def _synth_directory(model: Path, data_dir: Path, out: Path, device, force: bool) -> None:
+def _synth_directory(model: Path, data_dir: Path, out: Path, vocoder: Path | None, device, force: bool) -> None:
     from v2skit.data.manifest import read_silent
+    from v2skit.settings import Component
+    from v2skit.stages.recipe import vocoder_source
     from v2skit.synth import Synthesiser, speech_folder, synthesise
     from v2skit.train import checkpoint
 
     folder = checkpoint.folder_in(model, "stage 4 makes them")
+    config = checkpoint.config_of(checkpoint.read_meta(folder))
+    if vocoder:
+        config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
+    synthesiser, clips = Synthesiser.load(folder, device, config), read_silent(data_dir)
     source = {"checkpoint": str(folder.resolve()), "digest": checkpoint.digest(folder), "data": str(data_dir.resolve())}
-    synthesiser, clips = Synthesiser.load(folder, device), read_silent(data_dir)
+    if synthesiser.vocoder:
+        source["vocoder"] = vocoder_source(config.vocoder, synthesiser.vocoder)
     speech_folder(out, source, force)
     synthesise(synthesiser, clips, data_dir, out)
     print(f"speech: {out}/")

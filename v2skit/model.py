@@ -32,6 +32,10 @@ class Output:
     mel: Tensor | None = None
     waveform: Tensor | None = None
 
+    def detached(self) -> Output:
+        """The same values without the graph behind them."""
+        return Output(**{name: value.detach() for name, value in vars(self).items() if value is not None})
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -93,6 +97,17 @@ class Model(nn.Module):
         return Output(**{self.gives: self.decoder(x, inputs.mask)})
 
 
+@dataclass(frozen=True)
+class _Outside:
+    """Modules that another uses but that are no part of it: not of its weights, optimisers, modes and copies."""
+
+    speaker: nn.Module
+    predictor: Model | None
+
+    def __deepcopy__(self, memo: dict) -> _Outside:
+        return self
+
+
 class Vocoder(nn.Module):
     """A generator as a vocoder, and as a model that can be trained: mel, normalised bin by bin -> waveform.
 
@@ -112,18 +127,18 @@ class Vocoder(nn.Module):
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
         self.takes: str = predictor.takes if predictor else "mel"
-        self._outside = (speaker, predictor)  # a tuple hides modules from state_dict, train and optimisers
+        self._outside = _Outside(speaker, predictor)
 
     @property
     def speaker(self) -> nn.Module:
-        return self._outside[0]
+        return self._outside.speaker
 
     def speak(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop), zero where the mask (B,F) is False."""
         return self.generator((mel - self.mean) / self.std, mask)
 
     def forward(self, inputs: Inputs) -> Output:
-        mel, predictor = inputs.signal, self._outside[1]
+        mel, predictor = inputs.signal, self._outside.predictor
         if predictor is not None:
             with torch.no_grad():
                 mel = predictor(inputs).mel

@@ -203,8 +203,8 @@ class Config:
     Args:
         trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder on mels of plain audio.
         scratch: also fine-tune without transfer, for the comparison.
-        predictor: folder of a finished V2A run, for ``trains: vocoder``: the vocoder is then fine-tuned on the mels
-            that this model predicts.
+        predictor: folder of a finished V2A run, from where the command runs, for ``trains: vocoder``: the vocoder is
+            then fine-tuned on the mels that this model predicts.
     """
 
     corpus: Annotated[Component, "corpus"]
@@ -232,6 +232,8 @@ class Config:
         _check(self, seed=(0, 2**31))
         if self.trains not in ("v2s", "vocoder"):
             raise UserError(f"trains: '{self.trains}' is neither v2s nor vocoder")
+        if self.predictor is not None and self.trains != "vocoder":
+            raise UserError("predictor: only a vocoder (trains: vocoder) is fine-tuned on another model's mels")
         self.mel.per_frame(self.clock)
         for name, term in self.losses.items():
             if not math.isfinite(term.weight):

@@ -44,15 +44,20 @@ class Synthesiser:
     device: torch.device
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device, vocoder_config: Config | None = None) -> Synthesiser:
-        """From a checkpoint folder, with the vocoder of its own config or of another.
+    def load(
+        cls,
+        folder: Path,
+        device: torch.device,
+        vocoder_config: Config | None = None,
+        vocoder: nn.Module | None = None,
+    ) -> Synthesiser:
+        """From a checkpoint folder, with the vocoder of its own config, of another or one that is built already.
 
         Raises:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
         config, model, features = load_model(folder, "v2a")
-        vocoder = None
-        if model.gives == "mel":
+        if model.gives == "mel" and vocoder is None:
             theirs = vocoder_config or config
             check_same_features(
                 features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {folder}", "the vocoder"
@@ -89,7 +94,7 @@ def load_model(folder: Path, task: str) -> tuple[Config, Model, dict]:
     """A checkpoint's config, its model with the averaged weights, for inference, and its feature settings.
 
     Raises:
-        UserError: the checkpoint can't be read, or is of another task than ``a2a`` or ``v2a``, whichever is wanted.
+        UserError: the checkpoint can't be read, or its task is not ``task``, which is ``a2a`` or ``v2a``.
     """
     saved = checkpoint.load(folder)
     if saved.meta.task != task:
@@ -97,7 +102,7 @@ def load_model(folder: Path, task: str) -> tuple[Config, Model, dict]:
         raise UserError(f"{folder} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
     model = build_model(config, task, saved.meta.speakers)
-    model.load_state_dict(saved.averaged or saved.weights)
+    checkpoint.restore(model, saved.averaged or saved.weights, folder)
     return config, for_inference(model), saved.meta.features
 
 
@@ -108,7 +113,10 @@ def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
         now, there = dataclasses.asdict(getattr(config, name)), made.get(name) or {}
         differs = [f"{name}.{k}: {there.get(k)} there, {v} now" for k, v in now.items() if there.get(k) != v]
         if differs:
-            raise UserError(f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force")
+            raise UserError(
+                f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force, or give this "
+                "config a data.folder of its own and prepare that"
+            )
 
 
 def speech_folder(out: Path, source: dict, force: bool) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 
 from v2skit.build import Losses
 from v2skit.config import load_config
+from v2skit.critics.waveform import WaveformCritic
 from v2skit.errors import UserError
 from v2skit.losses.adversarial import OBJECTIVES, Adversarial, penalty
 from v2skit.model import Batch, Output
@@ -129,19 +130,26 @@ def test_state_goes_on_exactly():
 
 
 def test_wrong_settings_are_refused():
-    for settings in ({"objective": "hing"}, {"learn_steps": 0}, {"window_frames": 0}):
+    wrong = ({"objective": "hing"}, {"learn_steps": 0}, {"window_frames": 0}, {"betas": [0.5]}, {"betas": [1.5, 0.9]})
+    for settings in (*wrong, {"learning_rate": -1}, {"gradient_penalty": -1}, {"feature_matching": -1}):
         with pytest.raises(UserError):
             adversarial(**settings)
-    with pytest.raises(UserError):
-        Adversarial({})
+    for critics in ({}, {"keys": Linear(4)}, {"a.b": Linear(4)}):
+        with pytest.raises(UserError):
+            Adversarial(critics)
+    with pytest.raises(UserError, match="critic 'w': feature_matching compares its layers; set its phase_shuffle to 0"):
+        Adversarial({"w": WaveformCritic(channels=2)}, feature_matching=1.0)
+    Adversarial({"w": WaveformCritic(channels=2, phase_shuffle=0)}, feature_matching=1.0)
 
 
+NO_MEL = ["losses.l1=null", "losses.spectral_convergence=null"]
 CRITICS = "{waveform: {type: waveform, channels: 2, layers: 2}, power: {type: power, channels: [2, 2], blocks: 1}}"
 
 
 def test_config_builds_critics_and_the_state_holds_them_alone(tiny):
     term = f"{{type: adversarial, weight: 2, learn_steps: 3, critics: {CRITICS}}}"
-    losses = Losses(load_config(tiny, ["losses.l1=null", "losses.spectral_convergence=null", f"losses.gan={term}"]))
+    power = "losses.power={type: power, weight: 0}"
+    losses = Losses(load_config(tiny, [*NO_MEL, power, f"losses.gan={term}"]))
     assert losses.learn_steps == 3
     state = losses.state()
     assert set(state) == {"gan"} and {n.split(".")[1] for n in state["gan"] if n != "_extra_state"} == {"waveform", "power"}
@@ -152,4 +160,22 @@ def test_config_builds_critics_and_the_state_holds_them_alone(tiny):
     assert {"gan/critic", "gan/real", "gan/fake"} == set(learnt) and math.isfinite(learnt["gan/critic"])
     total, values = losses(output, batch)
     assert total.item() == pytest.approx(2 * values["gan/adversarial"].item())
-    assert losses(output, batch, validate=True)[1] == {}  # critics are no measure of progress
+    assert set(losses(output, batch, validate=True)[1]) == {"power"}  # critics are no measure of progress
+
+
+def test_what_learns_gets_no_graph(tiny, monkeypatch):
+    losses = Losses(load_config(tiny))
+    seen = []
+    losses.learners["plug-in"] = type("Learner", (), {"learn": lambda self, output, batch: seen.append(output) or {}})()
+    waveform = torch.zeros(1, 960, requires_grad=True)
+    losses.learn(Output(waveform=2 * waveform), example())
+    assert not seen[0].waveform.requires_grad and seen[0].mel is None
+
+
+def test_losses_that_do_not_go_together_are_refused(tiny):
+    one = f"{{type: adversarial, weight: 1, learn_steps: 1, critics: {CRITICS}}}"
+    two = one.replace("learn_steps: 1", "learn_steps: 2")
+    with pytest.raises(UserError, match="critics can't tell the best checkpoint; add a loss such as log_mel"):
+        Losses(load_config(tiny, [*NO_MEL, f"losses.gan={one}"]))
+    with pytest.raises(UserError, match="give all the same learn_steps"):
+        Losses(load_config(tiny, [f"losses.a={one}", f"losses.b={two}"]))

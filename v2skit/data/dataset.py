@@ -46,10 +46,11 @@ class SpeechDataset(Dataset):
         clock: lengths.
         with_video: read the mouth crops too.
         augmentation: of the crops; its ``crop`` is the side the frontend sees.
-        training: random segments and augmentation; otherwise whole clips, centre crop.
+        training: random segments, and augmentation where there is one; otherwise whole clips, centre crop.
         segment_frames: longest segment in training, None: whole clips.
         seed: of all random choices.
         cache_mb: memory for decoded clips, in each process that reads.
+        augment: in training, change the crops at random.
 
     Raises:
         UserError: a directory is not prepared, empty, or lacks the audio or video that is needed.
@@ -66,8 +67,10 @@ class SpeechDataset(Dataset):
         segment_frames: int | None = None,
         seed: int = 1,
         cache_mb: int = 0,
+        augment: bool = True,
     ) -> None:
-        self.clock, self.with_video, self.augmentation, self.training = clock, with_video, augmentation, training
+        self.clock, self.with_video, self.augmentation = clock, with_video, augmentation
+        self.augments = training and augment
         self.segment_frames = segment_frames if training else None
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
         self._cache: dict[Path, np.ndarray] = {}
@@ -99,7 +102,7 @@ class SpeechDataset(Dataset):
         video = None
         if self.with_video:
             crops = self._part(u.video, lambda s, n: read_crops(u.video, s, n), u.frames, start, frames)
-            if self.training:
+            if self.augments:
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))

@@ -31,7 +31,7 @@ class AudioFrontend(nn.Module):
 
     def __init__(self, clock: Clock, mel: Mel, run: str) -> None:
         super().__init__()
-        folder = _checkpoint(Path(run))
+        folder = checkpoint.folder_in(Path(run), "stage 2 of a recipe (pre-training) makes it, then name it as run")
         saved = checkpoint.load(folder)
         if saved.meta.task != "a2a":
             raise UserError(f"{folder} is of task {saved.meta.task}: no audio frontend in it; name a run of stage 2")
@@ -39,7 +39,9 @@ class AudioFrontend(nn.Module):
         choice = checkpoint.config_of(saved.meta).networks.audio_frontend
         self.frontend = build("audio_frontend", choice, clock=clock, mel=mel)
         weights = saved.averaged or saved.weights
-        self.frontend.load_state_dict({k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)})
+        theirs = {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
+        checkpoint.restore(self.frontend, theirs, folder)
+        self.digest = checkpoint.digest(folder)
         self.samples_per_frame = clock.samples_per_frame
         self.spectrogram = MelSpectrogram(clock, mel)
 
@@ -48,11 +50,3 @@ class AudioFrontend(nn.Module):
         mask = waveform.new_ones(len(waveform), waveform.shape[1] // self.samples_per_frame, dtype=torch.bool)
         signal = self.spectrogram(waveform) if self.frontend.takes == "mel" else waveform
         return [self.frontend(signal, mask)]
-
-
-def _checkpoint(run: Path) -> Path:
-    """The checkpoint folder that is meant. Raises UserError where there is none."""
-    folder = run if (run / checkpoint.META).is_file() else checkpoint.best(run)
-    if folder is None:
-        raise UserError(f"{run} has no checkpoint; stage 2 of a recipe (pre-training) makes it, then name it as run")
-    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class TorchaudioBundle(nn.Module):
         if bundle not in bundles:
             raise UserError(f"torchaudio has no bundle '{bundle}'{suggestion(bundle, bundles)}")
         model = _load(bundle, bundles[bundle], Path(file))
+        self.digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
         # A bundle whose input is to be normalised comes wrapped. The wrapper does so over the whole batch; a clip's
         # features are not to depend on the other clips, so it is done here for each.
         self.normalise = not isinstance(model, Wav2Vec2Model)

@@ -41,10 +41,10 @@ class Istft(nn.Module):
         dim: features a frame.
         blocks: ConvNeXt blocks.
         ff_dim: features inside a block; 0: three times ``dim``.
-        n_fft: of the inverse STFT, samples; 0: four hops.
+        n_fft: of the inverse STFT, samples, even, at least two hops; 0: four hops.
 
     Raises:
-        UserError: the hop does not divide the input step.
+        UserError: the hop does not divide the input step, or a size is out of range.
     """
 
     gives = "waveform"
@@ -54,15 +54,18 @@ class Istft(nn.Module):
     ) -> None:
         super().__init__()
         if step % mel.hop:
-            raise UserError(f"mel.hop {mel.hop} does not divide the {step} samples of an input step; choose one that does")
-        if dim < 1 or blocks < 1:
-            raise UserError(f"dim {dim} and blocks {blocks} must be positive")
+            raise UserError(f"mel.hop {mel.hop} does not divide the {step} samples of a step; choose one that does")
+        n_fft, ff_dim = n_fft or 4 * mel.hop, ff_dim or 3 * dim
+        if min(dim, blocks, ff_dim) < 1:
+            raise UserError(f"dim {dim}, blocks {blocks} and ff_dim {ff_dim} must be positive")
+        if n_fft % 2 or mel.hop % 2 or n_fft < 2 * mel.hop:
+            raise UserError(f"n_fft {n_fft} and mel.hop {mel.hop} must be even, n_fft at least two hops")
         self.in_dim, self.frames = in_dim, step // mel.hop
         self.embed = MaskedConv1d(in_dim, self.frames * dim, KERNEL, padding=KERNEL // 2)
         self.embed_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim or 3 * dim, 1 / blocks) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim, 1 / blocks) for _ in range(blocks))
         self.norm = nn.LayerNorm(dim)
-        self.stft = Stft(n_fft or 4 * mel.hop, mel.hop)
+        self.stft = Stft(n_fft, mel.hop)
         self.head = nn.Linear(dim, self.stft.n_fft + 2)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -86,6 +89,7 @@ class Istft(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         with torch.autocast(x.device.type, enabled=False):
-            log_magnitude, phase = self.head(self.norm(x.float())).transpose(1, 2).chunk(2, dim=1)  # (B, K, F) each
+            spectrum = self.head(self.norm(x.float())).transpose(1, 2)  # (B, F, 2 K) -> (B, 2 K, F)
+            log_magnitude, phase = spectrum.chunk(2, dim=1)
             magnitude = log_magnitude.clamp(max=LOUDEST).exp()
             return self.stft.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), mask)

@@ -29,8 +29,9 @@ class Adversarial(nn.Module):
 
     With ``objective: wasserstein``, ``gradient_penalty: 10`` and ``learn_steps: 6`` it is the WGAN-GP of the
     raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares`` or ``hinge`` and
-    ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all scores
-    of all critics.
+    ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all parts of
+    all critics, and over their layers, where those papers have sums: with P parts of L layers each, their weights 1 and
+    2 are here P and, within this loss, 2 L. Processes that train together must start with the same seed.
 
     Args:
         critics: by name.
@@ -67,6 +68,15 @@ class Adversarial(nn.Module):
             raise UserError(f"objective '{objective}' is none of {', '.join(OBJECTIVES)}")
         if not critics or learn_steps < 1 or (window_frames is not None and window_frames < 1):
             raise UserError("give at least one critic, and positive learn_steps and window_frames")
+        if min(feature_matching, gradient_penalty, start_after, learning_rate) < 0:
+            raise UserError("feature_matching, gradient_penalty, start_after and learning_rate must not be negative")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise UserError(f"betas takes two numbers from 0 to below 1, not {list(betas)}")
+        for name, critic in critics.items():
+            if "." in name or hasattr(nn.ModuleDict, name):
+                raise UserError(f"a critic can't be called '{name}'; give it another name")
+            if feature_matching and getattr(critic, "phase_shuffle", 0):
+                raise UserError(f"critic '{name}': feature_matching compares its layers; set its phase_shuffle to 0")
         self.critics = nn.ModuleDict(critics)
         self.of_critic, self.of_generator = OBJECTIVES[objective]
         self.feature_matching, self.gradient_penalty = feature_matching, gradient_penalty

@@ -11,6 +11,9 @@ from v2skit.model import Batch, Output
 from v2skit.settings import Component
 
 
+DEFAULT = Component("audio_frontend", {"run": "exp/mel/pretrain"}, kind="extractor")
+
+
 class Perceptual(nn.Module):
     """Absolute difference of an extractor's features, relative to the target's, averaged over its layers (after
     V2S-WGAN, Mira et al. 2022).
@@ -21,13 +24,15 @@ class Perceptual(nn.Module):
 
     Args:
         extractor: in a config its ``type:`` and arguments, here the built extractor. It is frozen, stays in evaluation
-            mode, and is no part of the state_dict or the parameters.
+            mode, and is no part of the state_dict or the parameters. Where a config names none it is the audio
+            frontend of the mel family's pre-training in the same recipe.
     """
 
     needs = "waveform"
 
-    def __init__(self, extractor: Annotated[Component, "extractor"]) -> None:
+    def __init__(self, extractor: Annotated[Component, "extractor"] = DEFAULT) -> None:
         super().__init__()
+        self.digest: str | None = getattr(extractor, "digest", None)
         # Not a submodule: train(), state_dict() and parameters() are not to reach it. In a tuple it is none.
         self._frozen = (extractor.eval().requires_grad_(False),)
 

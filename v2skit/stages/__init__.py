@@ -15,5 +15,5 @@ def run(name: str, recipe: Recipe) -> None:
     """Do one stage. Raises UserError."""
     experiment = EXPERIMENTS[recipe.config.trains]
     if name == "score":
-        return score(recipe, experiment.rows(recipe), experiment.find, experiment.PAIRS)
+        return score(recipe, experiment.rows(recipe), experiment.PAIRS)
     getattr(data if name in ("obtain", "prepare") else experiment, name)(recipe)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import torch
+from torch import nn
 
 from v2skit.build import build
 from v2skit.config import to_tree
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.manifest import read_settings
 from v2skit.model import Model, Vocoder
-from v2skit.settings import Config, Training
+from v2skit.settings import Component, Config, Training
 from v2skit.synth import check_prepared, speech_folder
+from v2skit.train import checkpoint
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,11 @@ class Recipe:
         """Name -> digest of data directories. Raises UserError where one was prepared with other settings."""
         for directory in directories:
             check_prepared(self.config, directory, with_video)
-        return {d.name: digest(d) for d in directories}
+        return {str(d.relative_to(self.data_folder)): digest(d) for d in directories}
 
-    def dataset(self, directories: list[Path], model: Model | Vocoder, settings: Training, training: bool) -> SpeechDataset:
+    def dataset(
+        self, directories: list[Path], model: Model | Vocoder, settings: Training, training: bool, augment: bool = True
+    ) -> SpeechDataset:
         """The clips of data directories, with what the model takes."""
         return SpeechDataset(
             directories,
@@ -78,15 +82,42 @@ class Recipe:
             segment_frames=settings.segment_frames,
             seed=self.config.seed,
             cache_mb=settings.cache_mb,
+            augment=augment,
         )
 
-    def speech(self, row: str, source: dict) -> Path:
-        """The folder for a row's speech, emptied where it was made from another source or ``force`` is given."""
-        out = self.exp / "synth" / row
+    def made_of(self, row: Row) -> dict:
+        """The record of what a row's speech is made from. Raises UserError where that is not there."""
         tree = to_tree(self.config)
-        source = {**source, "clock": tree["clock"], "mel": tree["mel"], "data": digest(self.test)}
-        speech_folder(out, source, self.force)
+        return {**row.source(), "clock": tree["clock"], "mel": tree["mel"], "data": digest(self.test)}
+
+    def speech(self, name: str, row: Row) -> Path:
+        """The folder for a row's speech, emptied where it was made from something else or ``force`` is given."""
+        out = self.exp / "synth" / name
+        speech_folder(out, self.made_of(row), self.force)
         return out
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the results.
+
+    Args:
+        source: what its speech is made from: digests of checkpoints, the vocoder. Raises UserError where it is not there.
+        hears: made from the true sound, so clips without sound are not in it.
+    """
+
+    source: Callable[[], dict]
+    hears: bool = False
+
+
+def checkpoint_source(folder: Path) -> dict:
+    """A checkpoint, for the record of what speech was made from."""
+    return {"checkpoint": folder.name, "digest": checkpoint.digest(folder)}
+
+
+def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
+    """A vocoder, for that record: its settings, and the digest of its weights where it has any."""
+    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}
 
 
 def digest(directory: Path) -> str | None:

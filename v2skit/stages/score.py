@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Iterable
 
 from v2skit.config import to_tree
 from v2skit.data.audio import read_audio
-from v2skit.data.manifest import Utterance, read_manifest, read_silent
+from v2skit.data.manifest import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.evaluate.pictures import spectrogram_picture
 from v2skit.files import write_text
-from v2skit.stages.recipe import Recipe, digest
-from v2skit.train import checkpoint
+from v2skit.stages.recipe import Recipe, Row, digest
 
 
 def score(
     recipe: Recipe,
-    rows: dict[str, str | None],
-    find: Callable[[Recipe, str], Path],
+    rows: dict[str, Row],
     pairs: tuple[tuple[str, str], ...],
 ) -> None:
     """Score every row, and the paired differences between some.
 
     Args:
         recipe: whose test set it is.
-        rows: name -> the run that must have spoken it, or None.
-        find: the checkpoint of a run.
+        rows: by name.
         pairs: of rows whose difference is reported.
 
     Raises:
-        UserError: speech is missing, or was spoken by another checkpoint.
+        UserError: speech is missing, or was made from something else than now.
     """
     from v2skit.evaluate.report import write_results
     from v2skit.evaluate.score import score as score_files
@@ -40,7 +36,7 @@ def score(
     config, directory = recipe.config, recipe.test
     utterances = read_manifest(directory)
     folders = {row: recipe.exp / "synth" / row for row in rows}
-    sources = {row: _speech_source(recipe, folders[row], run and partial(find, recipe, run)) for row, run in rows.items()}
+    sources = {name: _speech_source(recipe, folders[name], row, utterances) for name, row in rows.items()}
     made_from = {"speech": sources, "scoring": to_tree(config.scoring), "seed": config.seed, "data": digest(directory)}
     record = recipe.exp / "scored.json"
     if recipe.force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != made_from:
@@ -67,12 +63,14 @@ def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -
     spectrogram_picture(recipe.exp / "spectrograms.png", sounds, recipe.config.clock, recipe.config.mel)
 
 
-def _speech_source(recipe: Recipe, folder: Path, find: Callable[[], Path] | None) -> dict:
-    """What a row's speech was made from. Raises UserError where it is not whole, or not of the current model."""
+def _speech_source(recipe: Recipe, folder: Path, row: Row, utterances: list[Utterance]) -> dict:
+    """What a row's speech was made from. Raises UserError where it is not whole, or not made from what is there now."""
     record = folder / "source.json"
-    if not record.exists() or (find and any(not (folder / f"{c.id}.wav").exists() for c in read_silent(recipe.test))):
+    wanted = [u.id for u in utterances if u.audio or not row.hears]
+    if not record.exists() or any(not (folder / f"{name}.wav").exists() for name in wanted):
         raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it")
-    source = json.loads(record.read_text(encoding="utf-8"))
-    if find and source["digest"] != checkpoint.digest(find()):
-        raise UserError(f"{folder} was spoken by another checkpoint than {find()}; run stage 5 again")
-    return source
+    made, now = json.loads(record.read_text(encoding="utf-8")), recipe.made_of(row)
+    if made != now:
+        differs = sorted(key for key in {*made, *now} if made.get(key) != now.get(key))
+        raise UserError(f"{folder} was not made from what is there now (other {', '.join(differs)}); run stage 5 again")
+    return made

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
-
 from v2skit import plugins
-from v2skit.build import build_model
+from v2skit.build import build_model, build_vocoder
 from v2skit.clock import check_same_features, feature_settings
-from v2skit.config import to_tree
 from v2skit.data.manifest import read_manifest, read_silent
 from v2skit.errors import UserError
 from v2skit.model import Model
-from v2skit.settings import Config
-from v2skit.stages.recipe import Recipe, say_next
+from v2skit.stages.recipe import Recipe, Row, checkpoint_source, say_next, vocoder_source
 from v2skit.stages.training import Run, train
 from v2skit.train import checkpoint
 from v2skit.train.runs import check_made_with, start, trained
@@ -23,16 +19,23 @@ PAIRS = (("pretrained", "scratch"),)
 """Rows of the results whose paired difference is reported."""
 
 
-def rows(recipe: Recipe) -> dict[str, str | None]:
-    """Row of the results -> the run that speaks it; None: no model of this experiment does.
+def rows(recipe: Recipe) -> dict[str, Row]:
+    """The rows of the results. Beside the models stands what can be had at best: copy synthesis, or where the decoder
+    gives waveforms the A2A model on the true sound."""
+    config = recipe.config
+    gives = plugins.registry().entry("decoder", config.networks.decoder.type).load().gives
 
-    Beside the models stands what can be had at best: copy synthesis, or where the decoder gives waveforms the A2A
-    model on the true sound.
-    """
-    decoder = plugins.registry().entry("decoder", recipe.config.networks.decoder.type).load()
-    waveform = decoder.gives == "waveform"
-    best = {"audio_to_audio": "pretrain"} if waveform else {"copy_synthesis": None}
-    return {**best, **({"scratch": "scratch"} if recipe.config.scratch else {}), "pretrained": "finetune"}
+    def vocoder() -> dict:
+        return {} if gives == "waveform" else {"vocoder": vocoder_source(config.vocoder, build_vocoder(config))}
+
+    def spoken(run: str) -> Row:
+        return Row(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()})
+
+    if gives == "waveform":
+        best = {"audio_to_audio": Row(lambda: checkpoint_source(find(recipe, "pretrain")), hears=True)}
+    else:
+        best = {"copy_synthesis": Row(vocoder, hears=True)}
+    return {**best, **({"scratch": spoken("scratch")} if config.scratch else {}), "pretrained": spoken("finetune")}
 
 
 def pretrain(recipe: Recipe) -> None:
@@ -86,7 +89,7 @@ def finetune(recipe: Recipe) -> None:
     def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)
         model = build_model(config, "v2a", saved.meta.speakers)
-        model.load_state_dict(saved.weights)
+        checkpoint.restore(model, saved.weights, init)
         return model, saved.meta.speakers
 
     def build_scratch(speakers: list[str] | None) -> tuple[Model, list[str]]:
@@ -94,46 +97,43 @@ def finetune(recipe: Recipe) -> None:
         return build_model(config, "v2a", speakers), speakers
 
     given = ("v2a", config.finetune, [recipe.data(data.train)], recipe.data(data.valid), True)
-    made_from = {"init": checkpoint.digest(init)}
-    train(recipe, Run("finetune", "finetune", *given, made_from, config.transfer), build)
+    train(recipe, Run("finetune", "finetune", *given, _made_from(recipe, "finetune"), config.transfer), build)
     if config.scratch:
-        train(recipe, Run("scratch", "scratch", *given, {"init": None}), build_scratch)
+        train(recipe, Run("scratch", "scratch", *given, _made_from(recipe, "scratch")), build_scratch)
     say_next("5 (synthesis)")
 
 
 def synth(recipe: Recipe) -> None:
     """Stage 5: the test set spoken by each model; only the row that shows what can be had at best reads its sound."""
-    from v2skit.build import build_vocoder
     from v2skit.synth import Synthesiser, copy_synthesis, resynthesise, synthesise
 
-    directory = recipe.test
-    for row, run in rows(recipe).items():
-        source = find(recipe, run) if run else None
-        made_from = {"checkpoint": source.name, "digest": checkpoint.digest(source)} if source else {}
-        if row == "copy_synthesis":
-            vocoder = build_vocoder(recipe.config)
-            out = recipe.speech(row, {"vocoder": vocoder_source(recipe.config, vocoder)})
-            copy_synthesis(vocoder.to(recipe.device), recipe.config, read_manifest(directory), out)
-        elif row == "audio_to_audio":
-            resynthesise(source, recipe.device, read_manifest(directory), directory, recipe.speech(row, made_from))
+    config, directory, device = recipe.config, recipe.test, recipe.device
+    for name, row in rows(recipe).items():
+        out = recipe.speech(name, row)
+        if name == "copy_synthesis":
+            copy_synthesis(build_vocoder(config).to(device), config, read_manifest(directory), out)
+        elif name == "audio_to_audio":
+            resynthesise(find(recipe, "pretrain"), device, read_manifest(directory), directory, out)
         else:
-            speaker = Synthesiser.load(source, recipe.device, recipe.config)
-            out = recipe.speech(row, {**made_from, "vocoder": vocoder_source(recipe.config, speaker.vocoder)})
-            synthesise(speaker, read_silent(directory), directory, out)
+            run = {"scratch": "scratch", "pretrained": "finetune"}[name]
+            synthesise(Synthesiser.load(find(recipe, run), device, config), read_silent(directory), directory, out)
     print(f"speech: {recipe.exp / 'synth'}/")
     say_next("6 (scoring)")
 
 
-def vocoder_source(config: Config, vocoder: nn.Module | None) -> dict | None:
-    """What a vocoder is, and the digest of its weights, for the record of what speech was made from."""
-    return {**to_tree(config.vocoder), "digest": getattr(vocoder, "digest", None)} if vocoder else None
-
-
 def find(recipe: Recipe, name: str) -> Path:
-    """The best checkpoint of a run. Raises UserError where there is none, or it was made with another config."""
+    """The best checkpoint of a run. Raises UserError where there is none, or it was made from something else."""
     stage = "2" if name == "pretrain" else "4"
     settings = recipe.config.pretrain if name == "pretrain" else recipe.config.finetune
-    return trained(recipe.config, recipe.exp / name, settings, f"stage {stage}", name)
+    return trained(recipe.config, recipe.exp / name, settings, f"stage {stage}", name, _made_from(recipe, name))
+
+
+def _made_from(recipe: Recipe, name: str) -> dict:
+    """What a run is made from, beside data."""
+    init = recipe.exp / "transfer" / "init"
+    if name == "finetune" and (init / checkpoint.META).exists():
+        return {"init": checkpoint.digest(init)}
+    return {"init": None} if name == "scratch" else {}
 
 
 def _speakers(directories: list[Path]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
-from v2skit.data.sampler import EndlessBatches
+from v2skit.build import Losses
 from v2skit.model import Model, Vocoder
 from v2skit.settings import PartTransfer, Training
 from v2skit.stages.recipe import Recipe
@@ -28,6 +28,7 @@ class Run:
         with_video: whether these must have video.
         made_from: what else it depends on.
         parts: frozen steps and learning-rate factors of transferred parts.
+        augment: change the training videos at random.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Run:
     with_video: bool
     made_from: dict = field(default_factory=dict)
     parts: dict[str, PartTransfer] = field(default_factory=dict)
+    augment: bool = True
 
 
 def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Model | Vocoder, list[str]]]) -> None:
@@ -59,23 +61,25 @@ def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Mo
 def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
     from v2skit.train.loop import Trainer
 
-    folder, name, settings = recipe.exp / run.name, run.name, run.settings
-    made_from = {**run.made_from, "data": recipe.digests([*run.train, run.valid], run.with_video)}
+    config, folder, name, settings = recipe.config, recipe.exp / run.name, run.name, run.settings
+    losses = Losses(config)
+    data = recipe.digests([*run.train, run.valid], run.with_video)
+    made_from = {**run.made_from, "data": data, "losses": losses.digests()}
     newest = None if recipe.force else checkpoint.latest(folder)
     if newest is not None:
-        check_made_with(recipe.config, folder, run.depends, made_from)
+        check_made_with(config, folder, run.depends, made_from)
         if checkpoint.read_meta(newest).step >= settings.steps:
             print(f"{name} is done: {newest} (--force does it again)")
             return
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None)
     count = sum(p.numel() for p in model.parameters())
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps, into {folder}/")
-    train_set = recipe.dataset(run.train, model, settings, training=True)
+    train_set = recipe.dataset(run.train, model, settings, training=True, augment=run.augment)
     valid_set = recipe.dataset([run.valid], model, settings, training=False)
-    EndlessBatches(train_set.lengths, settings.batch_frames, recipe.config.seed)  # may refuse, before anything goes
-    start(recipe.config, folder, made_from, recipe.force)
     trainer = Trainer(
-        folder, run.task, recipe.config, settings, model, train_set, valid_set, speakers, run.parts, recipe.device
-    )
+        folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
+        resume=newest is not None,
+    )  # fmt: skip
+    start(config, folder, made_from, recipe.force)  # last, since it may delete a finished run
     trainer.train()
     print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ beside it")

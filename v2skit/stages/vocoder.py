@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from v2skit.build import build_new_vocoder, for_inference
+from v2skit.build import build_new_vocoder, build_vocoder
 from v2skit.clock import check_same_features, feature_settings
 from v2skit.data.audio import MelSpectrogram
 from v2skit.data.dataset import SpeechDataset
@@ -15,40 +17,55 @@ from v2skit.data.manifest import read_manifest, read_silent
 from v2skit.data.sampler import Key
 from v2skit.errors import UserError
 from v2skit.model import Model, Vocoder
-from v2skit.settings import Config
-from v2skit.stages.recipe import Recipe, say_next
+from v2skit.settings import Component, Config
+from v2skit.stages.recipe import Recipe, Row, say_next, vocoder_source
 from v2skit.stages.training import Run, train
 from v2skit.synth import load_model
 from v2skit.train import checkpoint
 from v2skit.train.runs import trained
-from v2skit.vocoders.griffin_lim import GriffinLim
-from v2skit.vocoders.trained import Trained
 
 PAIRS = (("copy_synthesis", "griffin_lim"), ("predicted_finetuned", "predicted"), ("predicted", "predicted_griffin_lim"))
 STATISTICS_CLIPS = 500
 """Clips from which the mel's mean and deviation are taken."""
+SPEAKERS: dict[str, tuple[str | None, dict]] = {
+    "griffin_lim": (None, {}),
+    "uncorrected": ("pretrain", {"corrections": 0}),
+    "copy_synthesis": ("pretrain", {}),
+    "predicted_griffin_lim": (None, {}),
+    "predicted": ("pretrain", {}),
+    "predicted_finetuned": ("finetune", {}),
+}
+"""Row of the results -> the run of the vocoder that speaks it, and arguments of ``trained``; None: Griffin-Lim. Rows
+``predicted*`` speak the mels of the predictor, the others true ones."""
 
 
-def rows(recipe: Recipe) -> dict[str, str | None]:
-    """Row of the results -> the run of the vocoder that speaks it; None: Griffin-Lim. Rows ``predicted*`` speak the
-    mels of the predictor, the others true ones."""
-    found: dict[str, str | None] = {"griffin_lim": None, "copy_synthesis": "pretrain"}
-    if recipe.config.predictor:
-        found |= {"predicted_griffin_lim": None, "predicted": "pretrain", "predicted_finetuned": "finetune"}
-    return found
+def rows(recipe: Recipe) -> dict[str, Row]:
+    """The rows of the results; those of predicted mels where there is a predictor."""
+
+    def row(name: str, predicted: bool) -> Row:
+        def source() -> dict:
+            choice, vocoder = _vocoder(recipe, name)
+            predictor = {"predictor": checkpoint.digest(_predictor_folder(recipe))} if predicted else {}
+            return {"vocoder": vocoder_source(choice, vocoder), **predictor}
+
+        return Row(source, hears=not predicted)
+
+    predicted = {name: name.startswith("predicted") for name in SPEAKERS}
+    return {name: row(name, predicted[name]) for name in SPEAKERS if recipe.config.predictor or not predicted[name]}
 
 
 def pretrain(recipe: Recipe) -> None:
     """Stage 2: the vocoder on audio alone."""
     config, data = recipe.config, recipe.config.data
 
+    directories, valid = [recipe.data(d) for d in data.pretrain], recipe.data(data.pretrain_valid)
+
     def build(speakers: list[str] | None) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config)
-        directories = [recipe.data(d) for d in data.pretrain]
-        _measure(model, recipe.dataset(directories, model, config.pretrain, training=True), config)
+        if speakers is None:  # otherwise a checkpoint holds what is measured here
+            _measure(model, recipe.dataset(directories, model, config.pretrain, training=True), config)
         return model, []
 
-    directories, valid = [recipe.data(d) for d in data.pretrain], recipe.data(data.pretrain_valid)
     train(recipe, Run("pretrain", "vocoder", "vocoder", config.pretrain, directories, valid, False), build)
     say_next("4 (fine-tuning on predicted mels)" if config.predictor else "5 (synthesis)")
 
@@ -65,18 +82,17 @@ def finetune(recipe: Recipe) -> None:
     if config.predictor is None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
         return say_next("5 (synthesis)")
-    init, (source, predictor) = find(recipe, "pretrain"), _predictor(recipe)
+    init, predictor = find(recipe, "pretrain"), _predictor(recipe)
 
     def build(speakers: list[str] | None) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config, predictor)
         saved = checkpoint.load(init)
-        model.load_state_dict(saved.averaged or saved.weights)
+        checkpoint.restore(model, saved.averaged or saved.weights, init)
         return model, []
 
-    made_from = {"init": checkpoint.digest(init), "predictor": checkpoint.digest(source)}
     run = Run(
         "finetune", "vocoder_finetune", "vocoder", config.finetune, [recipe.data(data.train)], recipe.data(data.valid),
-        True, made_from,
+        True, _made_from(recipe), augment=False,
     )  # fmt: skip
     train(recipe, run, build)
     say_next("5 (synthesis)")
@@ -86,41 +102,53 @@ def synth(recipe: Recipe) -> None:
     """Stage 5: the test set from true mels and, with a predictor, from predicted ones; Griffin-Lim beside each."""
     from v2skit.synth import Synthesiser, copy_synthesis, synthesise
 
-    config = recipe.config
-    predictor = _predictor(recipe) if config.predictor else None
-    for row, run in rows(recipe).items():
-        source = find(recipe, run) if run else None
-        made_from = {"checkpoint": source.name, "digest": checkpoint.digest(source)} if source else {}
-        vocoder = Trained(config.clock, config.mel, str(source)) if source else GriffinLim(config.clock, config.mel)
-        vocoder = for_inference(vocoder).to(recipe.device)
-        if row.startswith("predicted"):
-            out = recipe.speech(row, {**made_from, "predictor": checkpoint.digest(predictor[0])})
-            speaker = Synthesiser(checkpoint.config_of(checkpoint.read_meta(predictor[0])), predictor[1], vocoder, recipe.device)
-            synthesise(speaker, read_silent(recipe.test), recipe.test, out)
+    config, device = recipe.config, recipe.device
+    for name, row in rows(recipe).items():
+        out, vocoder = recipe.speech(name, row), _vocoder(recipe, name)[1].to(device)
+        if row.hears:
+            copy_synthesis(vocoder, config, read_manifest(recipe.test), out)
         else:
-            copy_synthesis(vocoder, config, read_manifest(recipe.test), recipe.speech(row, made_from))
+            speaker = Synthesiser.load(_predictor_folder(recipe), device, vocoder=vocoder)
+            synthesise(speaker, read_silent(recipe.test), recipe.test, out)
     print(f"speech: {recipe.exp / 'synth'}/")
     say_next("6 (scoring)")
 
 
 def find(recipe: Recipe, name: str) -> Path:
-    """The best checkpoint of a run. Raises UserError where there is none, or it was made with another config."""
-    stage, settings, depends = {
-        "pretrain": ("stage 2", recipe.config.pretrain, "vocoder"),
-        "finetune": ("stage 4", recipe.config.finetune, "vocoder_finetune"),
-    }[name]
-    return trained(recipe.config, recipe.exp / name, settings, stage, depends)
+    """The best checkpoint of a run. Raises UserError where there is none, or it was made from something else."""
+    config, exp = recipe.config, recipe.exp
+    if name == "pretrain":
+        return trained(config, exp / name, config.pretrain, "stage 2", "vocoder")
+    return trained(config, exp / name, config.finetune, "stage 4", "vocoder_finetune", _made_from(recipe))
 
 
-def _predictor(recipe: Recipe) -> tuple[Path, Model]:
-    """The predictor's checkpoint, and its frozen model. Raises UserError where it is none, or of another mel."""
-    config = recipe.config
-    folder = checkpoint.folder_in(recipe.work_dir / config.predictor, "stage 4 of conf/mel.yaml makes it")
-    _, model, features = load_model(folder, "v2a")
+def _made_from(recipe: Recipe) -> dict:
+    """What the fine-tuned vocoder is made from, beside data."""
+    predictor = checkpoint.digest(_predictor_folder(recipe))
+    return {"init": checkpoint.digest(find(recipe, "pretrain")), "predictor": predictor}
+
+
+def _vocoder(recipe: Recipe, row: str) -> tuple[Component, nn.Module]:
+    """What speaks a row: its settings, and it."""
+    run, args = SPEAKERS[row]
+    choice = Component("trained", {"run": str(find(recipe, run)), **args}) if run else Component("griffin_lim", {})
+    return choice, build_vocoder(replace(recipe.config, vocoder=choice))
+
+
+def _predictor_folder(recipe: Recipe) -> Path:
+    return checkpoint.folder_in(Path(recipe.config.predictor), "stage 4 of conf/mel.yaml makes it")
+
+
+def _predictor(recipe: Recipe) -> Model:
+    """The frozen predictor. Raises UserError where it is none, or of another mel or crop."""
+    config, folder = recipe.config, _predictor_folder(recipe)
+    theirs, model, features = load_model(folder, "v2a")
     if model.gives != "mel":
         raise UserError(f"predictor: {folder} gives waveforms and needs no vocoder; give a V2A run of the mel family")
     check_same_features(feature_settings(config.clock, config.mel), features, "this config", f"predictor {folder}")
-    return folder, model.requires_grad_(False).to(recipe.device)
+    if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
+        raise UserError(f"predictor: {folder} sees other mouth crops; give this config its crop and augmentation.crop")
+    return model.requires_grad_(False).to(recipe.device)
 
 
 def _measure(vocoder: Vocoder, data: SpeechDataset, config: Config) -> None:

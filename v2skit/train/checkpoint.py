@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from v2skit import plugins
 from v2skit.clock import feature_hash, feature_settings
@@ -117,12 +117,23 @@ def load(folder: Path, optimiser: bool = False) -> Checkpoint:
     try:
         weights = load_file(folder / WEIGHTS)
         averaged = load_file(folder / AVERAGED) if (folder / AVERAGED).exists() else None
-        state = torch.load(folder / OPTIMISER, weights_only=True) if optimiser else None
+        state = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True) if optimiser else None
     except (OSError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
         raise UserError(
             f"checkpoint {folder} is damaged or incomplete ({error}); delete this folder to go on from the one before"
         ) from error
     return Checkpoint(meta, weights, averaged, state)
+
+
+def restore(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Put a checkpoint's weights into a module. Raises UserError where they are of another one."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"checkpoint {folder} does not fit the model that its config makes with this version of v2skit or of a "
+            f"plug-in; train it anew, or go back to the version that made it ({str(error).splitlines()[-1].strip()})"
+        ) from error
 
 
 def read_meta(folder: Path) -> Meta:

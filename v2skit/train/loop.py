@@ -42,8 +42,10 @@ class Trainer:
         train_set: in training mode.
         valid_set: not in training mode.
         speakers: names behind a speaker table.
+        losses: what is minimised.
         parts: frozen steps and learning-rate factors of transferred parts.
         device: where to train.
+        resume: go on from the newest checkpoint; nothing is written before :meth:`train`.
 
     Raises:
         UserError: the data do not fit the batches, or precision or checkpoints do not fit this machine.
@@ -59,29 +61,32 @@ class Trainer:
         train_set: SpeechDataset,
         valid_set: SpeechDataset,
         speakers: list[str],
+        losses: Losses,
         parts: dict[str, PartTransfer],
         device: torch.device,
+        resume: bool = True,
     ) -> None:
         self.run, self.task, self.config, self.settings = run, task, config, settings
         self.speakers, self.device = speakers, device
         self.model = model.to(device)
-        self.losses = Losses(config).to(device)
+        self.losses = losses.to(device)
         for name, term in self.losses.terms.items():
             if getattr(term, "needs", model.gives) != model.gives:
                 raise UserError(
-                    f"loss '{name}' needs a decoder that gives {term.needs}, this one gives {model.gives}; "
+                    f"loss '{name}' is for models that give {term.needs}, this one gives {model.gives}; "
                     f"leave it out with losses.{name}: null"
                 )
         self.spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
         self.step, self.position = 0, (0, 0)
-        state = self._resume()
+        state = self._resume() if resume else None
         self.average = Average(model, settings.ema_decay)
         if state is not None:
             self.average.state.update(state)
         self.averaged = copy.deepcopy(model).eval()
-        self.train_set = train_set
+        order = EndlessBatches(train_set.lengths, settings.batch_frames, config.seed, self.position)
+        self.batches = self._loader(train_set, order)
         lengths = valid_set.lengths
         batches = batches_of_epoch(lengths, max(settings.batch_frames, int(lengths.max())), 0, 0)
         self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batch] for batch in batches])
@@ -105,8 +110,7 @@ class Trainer:
 
     def _steps(self, log: RunLog) -> None:
         settings = self.settings
-        order = EndlessBatches(self.train_set.lengths, settings.batch_frames, self.config.seed, self.position)
-        batches = iter(self._loader(self.train_set, order))
+        batches = iter(self.batches)
         while self.step < settings.steps:
             values, waited = self._one_step(batches)
             log.step(waited)
@@ -208,7 +212,7 @@ class Trainer:
         if newest is None:
             return None
         saved = checkpoint.load(newest, optimiser=True)
-        self.model.load_state_dict(saved.weights)
+        checkpoint.restore(self.model, saved.weights, newest)
         self.optimiser.load_state_dict(saved.optimiser["model"])
         self.losses.load_state(saved.optimiser["losses"])
         self.step, self.position = saved.meta.step, saved.meta.position

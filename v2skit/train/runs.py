@@ -29,10 +29,12 @@ def alone(run: Path) -> Iterator[None]:
         yield
 
 
-def trained(config: Config, run: Path, settings: Training, stage: str, depends: str) -> Path:
+def trained(
+    config: Config, run: Path, settings: Training, stage: str, depends: str, made_from: dict | None = None
+) -> Path:
     """The best checkpoint of a run; says so where the run is not finished. Raises UserError where there is none, or it
-    was made with another config (``depends`` as the name in :func:`check_made_with`)."""
-    check_made_with(config, run, depends)
+    was made with another config or from something else (``depends`` as the name in :func:`check_made_with`)."""
+    check_made_with(config, run, depends, made_from)
     newest = checkpoint.latest(run)
     if newest is None:
         raise UserError(f"{run} has no checkpoint; {stage} makes it")
@@ -43,8 +45,8 @@ def trained(config: Config, run: Path, settings: Training, stage: str, depends: 
 
 
 # What a stage's output depends on, by prefix of the dotted key; other keys may change without making it anew.
-_MODEL = ("seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder", "networks.bn")
-_VOCODER = ("seed", "clock", "mel", "vocoder", "losses", "data.train", "data.valid")
+_MODEL = ("trains", "seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder", "networks.bn")
+_VOCODER = ("trains", "seed", "clock", "mel", "vocoder", "losses")
 _V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation")
 _DEPENDS = {
     "pretrain": (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain"),
@@ -52,7 +54,7 @@ _DEPENDS = {
     "finetune": (*_V2A, "transfer"),
     "scratch": _V2A,
     "vocoder": (*_VOCODER, "pretrain", "data.pretrain"),
-    "vocoder_finetune": (*_VOCODER, "finetune", "predictor"),
+    "vocoder_finetune": (*_VOCODER, "finetune", "predictor", "data.train", "crop"),
 }
 _MACHINE = {f"{s}.{k}" for s in ("pretrain", "finetune") for k in ("workers", "cache_mb", "log_every", "checkpoint_every")}
 CONFIG = "config.yaml"
@@ -65,7 +67,7 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
         config: of the experiment.
         run: the folder.
         name: ``pretrain``, ``transfer``, ``finetune``, ``scratch``, ``vocoder`` or ``vocoder_finetune``.
-        made_from: what else the run depends on, beside the config; None: that is not compared.
+        made_from: what else the run depends on, beside the config; what is not in it is not compared.
 
     Raises:
         UserError: the folder was made with another config or from something else.
@@ -74,8 +76,9 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
     if not path.exists():
         return
     made = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+    made_from = made_from or {}
     now = flatten({**to_tree(config), "made_from": made_from})
-    prefixes = _DEPENDS[name] if made_from is None else (*_DEPENDS[name], "made_from")
+    prefixes = (*_DEPENDS[name], *(f"made_from.{key}" for key in made_from))
     keys = sorted(k for k in {*made, *now} if k.startswith(prefixes) and k not in _MACHINE)
     differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in keys if made.get(k) != now.get(k)]
     if differs:

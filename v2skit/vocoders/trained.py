@@ -24,19 +24,22 @@ class Trained(nn.Module):
         UserError: there is no vocoder in it, or its mel settings differ; the fields that do are named.
     """
 
-    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 4) -> None:
+    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 8) -> None:
         # Imported here: these build components, of which this is one.
         from v2skit.build import build_new_vocoder
         from v2skit.train import checkpoint
 
         super().__init__()
-        folder = checkpoint.folder_in(Path(run), "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml)")
+        if corrections < 0:
+            raise UserError(f"corrections {corrections} must not be negative")
+        remedy = "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml); give its path from here"
+        folder = checkpoint.folder_in(Path(run), remedy)
         saved = checkpoint.load(folder)
         if saved.meta.task != "vocoder":
             raise UserError(f"{folder} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
         check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {folder}")
         self.vocoder = build_new_vocoder(checkpoint.config_of(saved.meta))
-        self.vocoder.load_state_dict(saved.averaged or saved.weights)
+        checkpoint.restore(self.vocoder, saved.averaged or saved.weights, folder)
         self.vocoder.requires_grad_(False)
         self.correction = MelCorrection(clock, mel, corrections)
         self.digest = checkpoint.digest(folder)
