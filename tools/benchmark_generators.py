@@ -3,13 +3,15 @@
     tools/venv/bin/python tools/benchmark_generators.py
     tools/venv/bin/python tools/benchmark_generators.py --run egs/grid/exp/vocoder_istft/pretrain
 
-All take turns on the same mel, or on features of the same length; the table gives medians. Speed does not depend on what
-the weights are, so untrained ones serve; ``--run`` adds a trained vocoder.
+All take turns on the same mel, or on features of the same length; the table gives medians. Vocoders are timed as they
+are used, weight norm folded, and with and without mel correction. Speed does not depend on what the weights are, so
+untrained ones serve; ``--run`` adds a trained vocoder.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import statistics
 import time
 from pathlib import Path
@@ -18,14 +20,17 @@ from typing import Callable
 import torch
 from torch import nn
 
+from v2skit.build import for_inference
 from v2skit.clock import Clock, Mel
 from v2skit.generators.hifigan import HifiGan
 from v2skit.generators.istft import Istft
 from v2skit.generators.wavegan import WaveGan
+from v2skit.vocoders.correction import MelCorrection
 from v2skit.vocoders.griffin_lim import GriffinLim
 from v2skit.vocoders.trained import Trained
 
 CLOCK, MEL = Clock(), Mel()
+ROUNDS = inspect.signature(Trained).parameters["corrections"].default
 FEATURES = 256
 """Of an encoder, for the decoders."""
 GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {
@@ -38,6 +43,17 @@ GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {
 }
 
 
+class Corrected(nn.Module):
+    """A generator as a trained vocoder uses it: its output's mel is corrected."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.correction = generator, MelCorrection(CLOCK, MEL, ROUNDS)
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return self.correction(self.generator(mel), mel)
+
+
 def subjects(run: Path | None, frames: int) -> list[tuple[str, nn.Module, torch.Tensor]]:
     """(label, module in evaluation mode, its input) of everything that is measured."""
     mel = torch.randn(1, frames * MEL.per_frame(CLOCK), MEL.n_mels) - 5
@@ -46,15 +62,11 @@ def subjects(run: Path | None, frames: int) -> list[tuple[str, nn.Module, torch.
     if run:
         found.append((f"trained: {run}", Trained(CLOCK, MEL, str(run)), mel))
     for name, make in GENERATORS.items():
-        for role, dim, step, signal in (
-            ("vocoder", MEL.n_mels, MEL.hop, mel),
-            ("decoder", FEATURES, CLOCK.samples_per_frame, features),
-        ):
-            generator = make(dim, step)
-            if hasattr(generator, "fold"):
-                generator.fold()
-            found.append((f"{name}, {role}", generator, signal))
-    return [(label, module.eval(), signal) for label, module, signal in found]
+        vocoder, decoder = make(MEL.n_mels, MEL.hop), make(FEATURES, CLOCK.samples_per_frame)
+        found.append((f"{name}, vocoder", Corrected(vocoder), mel))
+        found.append((f"{name}, vocoder uncorrected", vocoder, mel))
+        found.append((f"{name}, decoder", decoder, features))
+    return [(label, for_inference(module), signal) for label, module, signal in found]
 
 
 @torch.inference_mode()
@@ -81,11 +93,11 @@ def main() -> None:
     frames = max(1, round(args.seconds * CLOCK.fps))
     work = subjects(args.run, frames)
     print(f"{frames / CLOCK.fps:g} s of sound at {CLOCK.sample_rate} Hz, float32; {args.threads} threads; torch {torch.__version__}")
-    print(f"{'':44}{'M weights':>10}{'seconds':>9}{'x real time':>13}{'x griffin_lim':>15}")
+    print(f"{'':48}{"M weights':>10}{'seconds':>9}{'x real time':>13}{'x griffin_lim':>15}")
     times = medians(work, args.repeats)
     for (label, module, _), seconds in zip(work, times, strict=True):
         weights = sum(p.numel() for p in module.parameters()) / 1e6
-        print(f"{label:44}{weights:10.2f}{seconds:9.3f}{frames / CLOCK.fps / seconds:13.1f}{times[0] / seconds:15.1f}")
+        print(f"{label:48}{weights:10.2f}{seconds:9.3f}{frames / CLOCK.fps / seconds:13.1f}{times[0] / seconds:15.1f}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ a clear error for an input of the wrong length.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Callable
 
 import torch
@@ -53,6 +54,36 @@ def check_decoder(module: nn.Module, in_dim: int, clock: Clock, mel: Mel) -> Non
     assert gives in ("mel", "waveform"), f"a decoder says gives = 'mel' or 'waveform', not {gives!r}"
     out = (mel.per_frame(clock), mel.n_mels) if gives == "mel" else (clock.samples_per_frame,)
     _check(module, lambda clips, frames: torch.randn(clips, frames, in_dim), 1, out)
+
+
+def check_vocoder(module: nn.Module, mel: Mel) -> None:
+    """Raises AssertionError where a vocoder, (B, F, M) -> (B, F * hop), breaks its contract."""
+    torch.manual_seed(0)
+    module, mels = module.eval(), 2 * torch.randn(2, 9, mel.n_mels) - 5
+    with torch.no_grad():
+        waveform, again, alone = module(mels), module(mels), module(mels[1:])
+        silence = module(torch.full((1, 5, mel.n_mels), math.log(mel.floor) if mel.log == "natural" else math.log10(mel.floor)))
+    assert waveform.shape == (2, 9 * mel.hop), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * mel.hop)}"
+    assert torch.equal(waveform, again), "the same mel gave two different waveforms"
+    assert waveform.isfinite().all() and silence.isfinite().all(), "output holds NaN or infinity"
+    assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the mel"
+    _close(waveform[1], alone[0], "a clip in a batch differs from it alone")
+
+
+def check_critic(module: nn.Module, samples: int = 4800) -> None:
+    """Raises AssertionError where a critic, (B, N) -> [(score, features)], breaks its contract."""
+    torch.manual_seed(0)
+    module, waveform = module.eval(), 0.1 * torch.randn(2, samples)
+    waveform.requires_grad_()
+    judged = module(waveform)
+    assert judged and all(len(score) == 2 and features for score, features in judged), "a part gives no score or no features"
+    for (score, features), (score_alone, features_alone) in zip(judged, module(waveform[1:]), strict=True):
+        for whole, part in zip((score, *features), (score_alone, *features_alone), strict=True):
+            assert whole.isfinite().all(), "output holds NaN or infinity"
+            _close(whole[1], part[0], "a clip in a batch is judged otherwise than alone")
+    (slope,) = torch.autograd.grad(sum(score[0].sum() for score, _ in judged), waveform)
+    assert slope[0].abs().sum() > 0, "the score does not depend on the waveform"
+    assert slope[1].abs().sum() == 0, "the score of one clip depends on another"
 
 
 def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...]) -> None:
