@@ -19,6 +19,7 @@ def test_every_shipped_config_builds(path):
     config = load_config(path)
     if config.trains == "vocoder":
         models = [build_new_vocoder(config)]
+        assert config.finetune.learning_rate < config.pretrain.learning_rate  # its own settings, not the mel model's
     else:
         models = [build_model(config, task, ["a", "b"]) for task in ("a2a", "v2a")]
         build_vocoder(config)

@@ -23,7 +23,13 @@ CRITICS = {
     "waveform": {"type": "waveform", "channels": 2, "layers": 3},
     "power": {"type": "power", "channels": [2, 2], "blocks": 1},
 }
-WASSERSTEIN = {"type": "adversarial", "weight": 1.0, "objective": "wasserstein", "gradient_penalty": 10.0, "critics": CRITICS}
+WASSERSTEIN = {
+    "type": "adversarial",
+    "weight": 1.0,
+    "objective": "wasserstein",
+    "gradient_penalty": 10.0,
+    "critics": CRITICS,
+}
 
 
 def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = ()) -> int:
@@ -100,7 +106,9 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"}
     rows = [json.loads(line) for line in (exp / "pretrain/log.jsonl").read_text().splitlines()]
     begun = [row["step"] for row in rows if "adversarial/feature_matching" in row]
-    assert begun == [3, 4] and all("adversarial/critic" in row for row in rows if row["step"] in begun and row["kind"] == "train")
+    assert begun == [3, 4] and all(
+        "adversarial/critic" in row for row in rows if row["step"] in begun and row["kind"] == "train"
+    )
     fresh, tuned = (checkpoint.load(checkpoint.best(exp / name)) for name in ("pretrain", "finetune"))
     assert set(fresh.weights) == set(tuned.weights) and not any("frontend" in name for name in tuned.weights)
     assert torch.equal(fresh.weights["mean"], tuned.weights["mean"]) and fresh.weights["mean"].abs().min() > 0
@@ -108,17 +116,35 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     vocoder = f"vocoder={{type: trained, run: {exp / 'finetune'}}}"
     assert stages(recipe_folder, tiny, "synth", "score", sets=("scratch=false", vocoder)) == 0
     source = json.loads((recipe_folder / "exp/tiny/synth/pretrained/source.json").read_text())
-    assert source["vocoder"]["type"] == "trained" and source["vocoder"]["digest"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
+    assert source["vocoder"]["type"] == "trained" and source["vocoder"]["digest"] == checkpoint.digest(
+        checkpoint.best(exp / "finetune")
+    )
     for u in read_manifest(recipe_folder / "data/test"):
         ours = recipe_folder / "exp/tiny/synth/pretrained" / f"{u.id}.wav"
         assert ours.read_bytes() == (exp / "synth/predicted_finetuned" / f"{u.id}.wav").read_bytes()
-    direct = ["synth", "--model", str(mel_run), "--data_dir", str(recipe_folder / "data/test"), "--out", str(tmp_path / "out")]
+    direct = [
+        "synth",
+        "--model",
+        str(mel_run),
+        "--data_dir",
+        str(recipe_folder / "data/test"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*direct, "--vocoder", str(exp / "finetune"), "--device", "cpu"]) == 0
     assert all((tmp_path / "out" / ours.name).read_bytes() == ours.read_bytes() for ours in ours.parent.glob("*.wav"))
     assert main([*direct, "--set", vocoder]) == 1
     # What was made from something that has changed since is neither scored nor gone on with.
     capsys.readouterr()
-    again = ("--force", "--config", str(config), "--work_dir", str(recipe_folder), "--set", "pretrain.learning_rate=0.01")
+    again = (
+        "--force",
+        "--config",
+        str(config),
+        "--work_dir",
+        str(recipe_folder),
+        "--set",
+        "pretrain.learning_rate=0.01",
+    )
     assert main(["pretrain", *again, "--device", "cpu"]) == 0
     changed = ("pretrain.learning_rate=0.01",)
     assert stages(recipe_folder, config, "score", sets=changed) == 1
@@ -137,7 +163,9 @@ def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_pat
     assert list(results["rows"]) == ["ground_truth", "griffin_lim", "uncorrected", "copy_synthesis"]
     run = recipe_folder / "exp/vocoder/pretrain"
     other = load_config(tiny, [f"vocoder={{type: trained, run: {run}}}", "mel.f_max=8000", "mel.n_mels=40"])
-    with pytest.raises(UserError, match=r"f_max: 8000.0 in the model, 12000.0 in vocoder .*; n_mels: 40 in the model, 80"):
+    with pytest.raises(
+        UserError, match=r"f_max: 8000.0 in the model, 12000.0 in vocoder .*; n_mels: 40 in the model, 80"
+    ):
         build_vocoder(other)
 
 
@@ -176,21 +204,49 @@ def test_force_deletes_nothing_before_all_is_checked(mel_run, recipe_folder, tin
     kept = checkpoint.latest(mel_run)
     short = "finetune={steps: 4, batch_frames: 12, segment_frames: null}"
     for wrong in ("losses.power={type: power, weight: 1}", "vocoder={type: trained, run: nowhere}", short):
-        options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--set", wrong, "--force", "--device", "cpu"]
+        options = [
+            "--config",
+            str(tiny),
+            "--work_dir",
+            str(recipe_folder),
+            "--set",
+            wrong,
+            "--force",
+            "--device",
+            "cpu",
+        ]
         assert main(["finetune", *options]) == 1
         assert checkpoint.read_meta(kept).step == 4, wrong
 
 
 def test_perceptual_loss_with_the_frontend_of_a_finished_pretraining(mel_run, recipe_folder, tiny, tmp_path, capsys):
     run = mel_run.parent / "pretrain"
-    losses = {"perceptual": {"type": "perceptual", "weight": 1.0, "extractor": {"type": "audio_frontend", "run": str(run)}}}
+    losses = {
+        "perceptual": {"type": "perceptual", "weight": 1.0, "extractor": {"type": "audio_frontend", "run": str(run)}}
+    }
     config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, losses=losses)
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
     rows = [json.loads(line) for line in (recipe_folder / "exp/raw/finetune/log.jsonl").read_text().splitlines()]
     assert all(0 < row["perceptual"] < 10 for row in rows)
     made = yaml.safe_load((recipe_folder / "exp/raw/finetune/config.yaml").read_text())["made_from"]
     assert made["losses"] == {"perceptual": checkpoint.digest(checkpoint.best(run))}
-    assert main(["pretrain", "--force", "--config", str(tiny), "--work_dir", str(recipe_folder), "--device", "cpu", "--set", "seed=2"]) == 0
+    assert (
+        main(
+            [
+                "pretrain",
+                "--force",
+                "--config",
+                str(tiny),
+                "--work_dir",
+                str(recipe_folder),
+                "--device",
+                "cpu",
+                "--set",
+                "seed=2",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     assert stages(recipe_folder, config, "finetune", sets=("scratch=false",)) == 1
     assert "made_from.losses.perceptual" in capsys.readouterr().err
@@ -200,8 +256,14 @@ def test_test_clips_without_sound_are_spoken_but_have_no_upper_bound(recipe_fold
     scp = recipe_folder / "data/test/wav.scp"
     scp.write_text("".join(scp.read_text().splitlines(keepends=True)[1:]))
     config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT})
-    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score", sets=("scratch=false",)) == 0
-    counts = {row: len(list((recipe_folder / "exp/raw/synth" / row).glob("*.wav"))) for row in ("audio_to_audio", "pretrained")}
+    assert (
+        stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score", sets=("scratch=false",))
+        == 0
+    )
+    counts = {
+        row: len(list((recipe_folder / "exp/raw/synth" / row).glob("*.wav")))
+        for row in ("audio_to_audio", "pretrained")
+    }
     assert counts == {"audio_to_audio": 2, "pretrained": 3}
 
 
@@ -219,7 +281,9 @@ def test_bases_are_laid_on_one_another(tmp_path, tiny):
     assert set(config.losses) == {"multi_resolution_stft", "log_mel"} and config.networks.decoder.args["dim"] == 8
     assert config.networks.encoder.args["dim"] == TINY["networks"]["encoder"]["dim"]
     for name, steps in (("first", 7), ("second", 8)):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"pretrain": {"steps": steps, f"lo{name}": 1} if name == "second" else {"steps": steps}}))
+        (tmp_path / f"{name}.yaml").write_text(
+            yaml.safe_dump({"pretrain": {"steps": steps, f"lo{name}": 1} if name == "second" else {"steps": steps}})
+        )
     both = write(tmp_path / "both.yaml", tiny, [str(tmp_path / "first.yaml"), str(tmp_path / "second.yaml")])
     with pytest.raises(UserError, match=r"second.yaml: unknown key 'pretrain.losecond'"):
         load_config(both)

@@ -92,8 +92,9 @@ def main() -> None:
     torch.manual_seed(0)
     frames = max(1, round(args.seconds * CLOCK.fps))
     work = subjects(args.run, frames)
-    print(f"{frames / CLOCK.fps:g} s of sound at {CLOCK.sample_rate} Hz, float32; {args.threads} threads; torch {torch.__version__}")
-    print(f"{'':48}{"M weights':>10}{'seconds':>9}{'x real time':>13}{'x griffin_lim':>15}")
+    sound = f"{frames / CLOCK.fps:g} s of sound at {CLOCK.sample_rate} Hz"
+    print(f"{sound}, float32; {args.threads} threads; torch {torch.__version__}")
+    print(f"{'':48}{'M weights':>10}{'seconds':>9}{'x real time':>13}{'x griffin_lim':>15}")
     times = medians(work, args.repeats)
     for (label, module, _), seconds in zip(work, times, strict=True):
         weights = sum(p.numel() for p in module.parameters()) / 1e6

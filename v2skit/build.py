@@ -59,7 +59,7 @@ def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder
     if hasattr(generator, "digest"):
         raise UserError(f"vocoder '{config.vocoder.type}' is trained already; name the generator to train, e.g. istft")
     if not list(generator.parameters()):
-        raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; choose one of istft, hifigan, wavegan")
+        raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; take istft, hifigan or wavegan")
     speaker = predictor.speaker if predictor else build("speaker", Component("none", {}), speakers=[])
     return Vocoder(generator, config.mel.n_mels, speaker, predictor)
 
@@ -104,7 +104,7 @@ class Losses(nn.Module):
         self.learners = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
         steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
         if len(set(steps.values())) > 1:
-            raise UserError(f"losses: {steps} batches to learn from; all share the batches, so give all the same learn_steps")
+            raise UserError(f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps")
         self.learn_steps = max(steps.values(), default=1)
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
             raise UserError("losses: critics can't tell the best checkpoint; add a loss such as log_mel")

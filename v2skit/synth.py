@@ -114,8 +114,8 @@ def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
         differs = [f"{name}.{k}: {there.get(k)} there, {v} now" for k, v in now.items() if there.get(k) != v]
         if differs:
             raise UserError(
-                f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force, or give this "
-                "config a data.folder of its own and prepare that"
+                f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force, or give "
+                "this config a data.folder of its own and prepare that"
             )
 
 

@@ -60,9 +60,10 @@ def check_vocoder(module: nn.Module, mel: Mel) -> None:
     """Raises AssertionError where a vocoder, (B, F, M) -> (B, F * hop), breaks its contract."""
     torch.manual_seed(0)
     module, mels = module.eval(), 2 * torch.randn(2, 9, mel.n_mels) - 5
+    log = math.log if mel.log == "natural" else math.log10
     with torch.no_grad():
         waveform, again, alone = module(mels), module(mels), module(mels[1:])
-        silence = module(torch.full((1, 5, mel.n_mels), math.log(mel.floor) if mel.log == "natural" else math.log10(mel.floor)))
+        silence = module(torch.full((1, 5, mel.n_mels), log(mel.floor)))
     assert waveform.shape == (2, 9 * mel.hop), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * mel.hop)}"
     assert torch.equal(waveform, again), "the same mel gave two different waveforms"
     assert waveform.isfinite().all() and silence.isfinite().all(), "output holds NaN or infinity"
@@ -76,7 +77,7 @@ def check_critic(module: nn.Module, samples: int = 4800) -> None:
     module, waveform = module.eval(), 0.1 * torch.randn(2, samples)
     waveform.requires_grad_()
     judged = module(waveform)
-    assert judged and all(len(score) == 2 and features for score, features in judged), "a part gives no score or no features"
+    assert judged and all(len(score) == 2 and features for score, features in judged), "a part lacks score or features"
     for (score, features), (score_alone, features_alone) in zip(judged, module(waveform[1:]), strict=True):
         for whole, part in zip((score, *features), (score_alone, *features_alone), strict=True):
             assert whole.isfinite().all(), "output holds NaN or infinity"

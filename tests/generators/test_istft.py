@@ -36,7 +36,14 @@ def test_wild_magnitudes_stay_finite():
 
 @pytest.mark.parametrize(
     ("step", "hop", "settings"),
-    [(960, 250, {}), (960, 240, {"dim": 0}), (960, 240, {"ff_dim": -3}), (960, 240, {"n_fft": 481}), (960, 240, {"n_fft": 240}), (75, 75, {})],
+    [
+        (960, 250, {}),
+        (960, 240, {"dim": 0}),
+        (960, 240, {"ff_dim": -3}),
+        (960, 240, {"n_fft": 481}),
+        (960, 240, {"n_fft": 240}),
+        (75, 75, {}),
+    ],
 )
 def test_wrong_settings_are_refused(step, hop, settings):
     with pytest.raises(UserError):

@@ -10,7 +10,9 @@ from v2skit.layers.dual_norm import DualBatchNorm, set_modality, with_dual_norm
 from v2skit.train.transfer import transfer
 
 
-@pytest.mark.parametrize(("norm", "shape"), [(nn.BatchNorm1d, (5,)), (nn.BatchNorm1d, (5, 7)), (nn.BatchNorm2d, (5, 7, 3))])
+@pytest.mark.parametrize(
+    ("norm", "shape"), [(nn.BatchNorm1d, (5,)), (nn.BatchNorm1d, (5, 7)), (nn.BatchNorm2d, (5, 7, 3))]
+)
 def test_it_normalises_as_the_plain_one_does(norm, shape):
     plain = norm(5)
     nn.init.normal_(plain.weight), nn.init.normal_(plain.bias)

@@ -152,7 +152,10 @@ def test_config_builds_critics_and_the_state_holds_them_alone(tiny):
     losses = Losses(load_config(tiny, [*NO_MEL, power, f"losses.gan={term}"]))
     assert losses.learn_steps == 3
     state = losses.state()
-    assert set(state) == {"gan"} and {n.split(".")[1] for n in state["gan"] if n != "_extra_state"} == {"waveform", "power"}
+    assert set(state) == {"gan"} and {n.split(".")[1] for n in state["gan"] if n != "_extra_state"} == {
+        "waveform",
+        "power",
+    }
     waveform = torch.randn(2, 4 * 960)
     batch = Batch(["a", "b"], torch.ones(2, 4, dtype=torch.bool), torch.zeros(2, 0), waveform)
     output = Output(waveform=waveform.flip(1).requires_grad_())

@@ -251,8 +251,9 @@ def test_config_of_another_network_is_refused(trained, tmp_path):
 
 
 def test_recipe_config_chooses_it(trained):
-    from v2skit import plugins
     from v2skit_parallel_wavegan import register_components
+
+    from v2skit import plugins
 
     plugins.load.cache_clear()
     register_components(lambda kind, name, target: plugins.registry().add(kind, name, target, "parallel_wavegan"))

@@ -24,7 +24,9 @@ def test_a_right_waveform_stays_and_a_wrong_one_comes_nearer(mel):
     assert torch.allclose(once(sound, asked), sound, atol=1e-5)
     time = torch.arange(sound.shape[1]) / 24000
     wrong = sound * (1 + 0.5 * torch.sin(2 * torch.pi * 2 * time)) * 0.7
-    errors = [(spectrogram(MelCorrection(Clock(), mel, n)(wrong, asked)) - asked).abs().mean().item() for n in (0, 1, 4)]
+    errors = [
+        (spectrogram(MelCorrection(Clock(), mel, n)(wrong, asked)) - asked).abs().mean().item() for n in (0, 1, 4)
+    ]
     assert errors[1] < 0.5 * errors[0] and errors[2] < 0.5 * errors[1]
     assert ((MelCorrection(Clock(), mel, 4)(wrong, asked) - sound).norm() / sound.norm()) < 0.1
 

@@ -139,8 +139,8 @@ def _start(folder: Path, settings: dict, force: bool) -> dict[str, Outcome]:
         if differs:
             raise UserError(
                 f"{folder} was prepared with other settings ({'; '.join(differs)}); every experiment of this recipe "
-                "shares it: give this one a folder of its own, e.g. --set data.folder=data_other, or --force to prepare "
-                "it anew for all"
+                "shares it: give this one a folder of its own, e.g. --set data.folder=data_other, or --force to "
+                "prepare it anew for all"
             )
     if force or not made_with.exists():
         shutil.rmtree(folder, ignore_errors=True)

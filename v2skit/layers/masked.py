@@ -5,7 +5,6 @@ A mask is (B, T) bool, True where a frame is valid; the valid frames of a clip c
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from v2skit.errors import UserError

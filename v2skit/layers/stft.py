@@ -25,7 +25,9 @@ class Stft(nn.Module):
         super().__init__()
         window = window or n_fft
         if not 0 < hop <= n_fft or window > n_fft or (n_fft - hop) % 2:
-            raise UserError(f"window {window} and hop {hop} must not exceed n_fft {n_fft}, and n_fft - hop must be even")
+            raise UserError(
+                f"window {window} and hop {hop} must not exceed n_fft {n_fft}, and n_fft - hop must be even"
+            )
         self.n_fft, self.hop, self.length = n_fft, hop, window
         self.register_buffer("window", torch.hann_window(window), persistent=False)
 
@@ -34,9 +36,7 @@ class Stft(nn.Module):
         pad = (self.n_fft - self.hop) // 2
         with torch.autocast(waveform.device.type, enabled=False):
             padded = F.pad(waveform.float(), (pad, pad))
-            return torch.stft(
-                padded, self.n_fft, self.hop, self.length, self.window, center=False, return_complex=True
-            )
+            return torch.stft(padded, self.n_fft, self.hop, self.length, self.window, center=False, return_complex=True)
 
     def power(self, waveform: Tensor) -> Tensor:
         """(B,N) -> squared magnitudes (B,F,K); smooth, also in its second derivative, where they are zero."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from v2skit.model import Batch, Output
 from v2skit.settings import Component
 
-
 DEFAULT = Component("audio_frontend", {"run": "exp/mel/pretrain"}, kind="extractor")
 
 

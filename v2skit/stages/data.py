@@ -32,7 +32,9 @@ def prepare(recipe: Recipe) -> None:
         names = Counter(name for corpus in corpora for name in corpus.splits())
         twice = [name for name, count in names.items() if count > 1]
         if twice:
-            raise UserError(f"corpus and audio_corpus both have a data directory '{twice[0]}'; rename it in one of them")
+            raise UserError(
+                f"corpus and audio_corpus both have a data directory '{twice[0]}'; rename it in one of them"
+            )
         for corpus in corpora:
             prepare_corpus(
                 corpus,

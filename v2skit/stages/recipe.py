@@ -102,7 +102,7 @@ class Row:
     """A row of the results.
 
     Args:
-        source: what its speech is made from: digests of checkpoints, the vocoder. Raises UserError where it is not there.
+        source: what its speech is made from: digests of checkpoints, the vocoder. Raises UserError where that lacks.
         hears: made from the true sound, so clips without sound are not in it.
     """
 

@@ -24,7 +24,11 @@ from v2skit.synth import load_model
 from v2skit.train import checkpoint
 from v2skit.train.runs import trained
 
-PAIRS = (("copy_synthesis", "griffin_lim"), ("predicted_finetuned", "predicted"), ("predicted", "predicted_griffin_lim"))
+PAIRS = (
+    ("copy_synthesis", "griffin_lim"),
+    ("predicted_finetuned", "predicted"),
+    ("predicted", "predicted_griffin_lim"),
+)
 STATISTICS_CLIPS = 500
 """Clips from which the mel's mean and deviation are taken."""
 SPEAKERS: dict[str, tuple[str | None, dict]] = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from v2skit.build import build_vocoder
 from v2skit.data.audio import MelSpectrogram, write_audio
 from v2skit.evaluate.pictures import mel_picture

@@ -36,7 +36,9 @@ class Trained(nn.Module):
         folder = checkpoint.folder_in(Path(run), remedy)
         saved = checkpoint.load(folder)
         if saved.meta.task != "vocoder":
-            raise UserError(f"{folder} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
+            raise UserError(
+                f"{folder} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder"
+            )
         check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {folder}")
         self.vocoder = build_new_vocoder(checkpoint.config_of(saved.meta))
         checkpoint.restore(self.vocoder, saved.averaged or saved.weights, folder)
