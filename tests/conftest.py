@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from v2skit.cli import main
 from v2skit.clock import Clock
 from v2skit.data.audio import write_audio
 from v2skit.data.crop import Crop
@@ -81,3 +82,42 @@ def recipe_folder(tmp_path: Path) -> Path:
     for seed, (name, video) in enumerate({"audio": False, "train": True, "valid": True, "test": True}.items()):
         make_data(tmp_path / "data" / name, 6 if name in ("audio", "train") else 3, video, seed)
     return tmp_path
+
+
+WAVEFORM = str(ROOT / "egs/conf/waveform.yaml")
+ISTFT = {"type": "istft", "dim": 8, "blocks": 1}
+
+
+MODERN = {
+    "type": "adversarial", "weight": 1.0, "objective": "hinge", "feature_matching": 2.0, "start_after": 2, "window_frames": 4,
+    "critics": {
+        "multi_period": {"type": "multi_period", "periods": [2, 3], "channels": 1},
+        "multi_resolution": {"type": "multi_resolution", "n_ffts": [256], "channels": 2},
+    },
+}  # fmt: skip
+
+
+def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = ()) -> int:
+    """Run stages. Returns the largest exit status."""
+    more = [x for value in ("scoring.asr=null", *sets) for x in ("--set", value)]
+    options = ["--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more]
+    return max(main([name, *options]) for name in names)
+
+
+def write(path: Path, tiny: Path, bases: list[str], **sections) -> Path:
+    """A config on top of the tiny one and of others."""
+    path.write_text(yaml.safe_dump({"base": [str(tiny), *bases], **sections}))
+    return path
+
+
+def vocoder_config(tmp_path: Path, tiny: Path, **more) -> Path:
+    """A config of a tiny vocoder with modern critics."""
+    bases, losses = [str(ROOT / "egs/conf/vocoder.yaml")], {"adversarial": MODERN}
+    return write(tmp_path / "vocoder.yaml", tiny, bases, vocoder=ISTFT, losses=losses, **more)
+
+
+@pytest.fixture
+def mel_run(recipe_folder, tiny) -> Path:
+    """A finished V2A run of the mel family."""
+    assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
+    return recipe_folder / "exp/tiny/finetune"

@@ -1,7 +1,6 @@
 """The raw family and the vocoders through their stages, with tiny networks."""
 
 import json
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -15,10 +14,8 @@ from v2skit.data.manifest import read_manifest
 from v2skit.errors import UserError
 from v2skit.train import checkpoint
 
-from .conftest import ROOT, TINY
+from .conftest import ISTFT, TINY, WAVEFORM, stages, vocoder_config, write
 
-WAVEFORM = str(ROOT / "egs/conf/waveform.yaml")
-ISTFT = {"type": "istft", "dim": 8, "blocks": 1}
 CRITICS = {
     "waveform": {"type": "waveform", "channels": 2, "layers": 3},
     "power": {"type": "power", "channels": [2, 2], "blocks": 1},
@@ -30,24 +27,6 @@ WASSERSTEIN = {
     "gradient_penalty": 10.0,
     "critics": CRITICS,
 }
-
-
-def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = ()) -> int:
-    more = [x for value in ("scoring.asr=null", *sets) for x in ("--set", value)]
-    options = ["--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more]
-    return max(main([name, *options]) for name in names)
-
-
-def write(path: Path, tiny: Path, bases: list[str], **sections) -> Path:
-    path.write_text(yaml.safe_dump({"base": [str(tiny), *bases], **sections}))
-    return path
-
-
-@pytest.fixture
-def mel_run(recipe_folder, tiny) -> Path:
-    """A finished V2A run of the mel family."""
-    assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
-    return recipe_folder / "exp/tiny/finetune"
 
 
 @pytest.mark.parametrize("decoder", [{"type": "wavegan", "channels": 16}, ISTFT, {"type": "hifigan", "channels": 16}])
@@ -79,20 +58,6 @@ def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path,
     told = {"adversarial", "adversarial/critic", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
     assert all(told <= row.keys() for row in rows if row["kind"] == "train")
     assert not any(told & row.keys() for row in rows if row["kind"] == "valid")
-
-
-MODERN = {
-    "type": "adversarial", "weight": 1.0, "objective": "hinge", "feature_matching": 2.0, "start_after": 2, "window_frames": 4,
-    "critics": {
-        "multi_period": {"type": "multi_period", "periods": [2, 3], "channels": 1},
-        "multi_resolution": {"type": "multi_resolution", "n_ffts": [256], "channels": 2},
-    },
-}  # fmt: skip
-
-
-def vocoder_config(tmp_path: Path, tiny: Path, **more) -> Path:
-    bases, losses = [str(ROOT / "egs/conf/vocoder.yaml")], {"adversarial": MODERN}
-    return write(tmp_path / "vocoder.yaml", tiny, bases, vocoder=ISTFT, losses=losses, **more)
 
 
 def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_folder, tiny, tmp_path, capsys):

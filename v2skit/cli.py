@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         "prepare": "stage 1: prepare data directories",
         "pretrain": "stage 2: train the audio-to-audio model, or the vocoder (trains: vocoder)",
         "transfer": "stage 3: initialise the video-to-audio model from it, with a ledger",
-        "finetune": "stage 4: train the video-to-audio model, and one from scratch beside it; or the vocoder, on its mels",
+        "finetune": "stage 4: train the video-to-audio model, and one from scratch; or the vocoder, on predicted mels",
         "synth": "stage 5: speak the test set; with --model, --data_dir, --out and maybe --vocoder any data directory",
         "score": "stage 6: score it",
     }
@@ -64,11 +64,43 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
         command.set_defaults(run=run_stage, stage=name)
         if name == "synth":
-            command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder")
+            command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
             command.add_argument("--out", type=Path, help="folder for the sound files")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
+
+    text = "write a finished model with its vocoder to one file"
+    command = commands.add_parser("pack", help=text, description=text, allow_abbrev=False)
+    command.add_argument("model", type=Path, metavar="EXP", help="an experiment's folder, or a V2A run or checkpoint")
+    command.add_argument("-o", "--out", type=Path, required=True, help="the file, ending in .v2s")
+    command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
+    card = {"name": "its name", "data": "what it was trained on", "licence": "for its use", "notes": "anything else"}
+    for name, what in card.items():
+        command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
+    command.set_defaults(run=pack_model)
+
+    text = "tell what a packed model is"
+    command = commands.add_parser("info", help=text, description=text, allow_abbrev=False)
+    command.add_argument("model", type=Path, metavar="FILE")
+    command.set_defaults(run=show_info)
     return parser
+
+
+def pack_model(options: argparse.Namespace) -> None:
+    """``v2skit pack EXP -o model.v2s``."""
+    from v2skit.pack import Card, pack
+
+    card = Card(options.name or options.out.stem, options.data, options.licence, options.notes)
+    pack(options.model, options.out, options.vocoder, card)
+    size = options.out.stat().st_size / 1e6
+    print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} tells what it is")
+
+
+def show_info(options: argparse.Namespace) -> None:
+    """``v2skit info model.v2s``."""
+    from v2skit.pack import describe
+
+    print(describe(options.model))
 
 
 def list_components(options: argparse.Namespace) -> None:
@@ -129,17 +161,17 @@ def run_stage(options: argparse.Namespace) -> None:
 
 def _synth_directory(model: Path, data_dir: Path, out: Path, vocoder: Path | None, device, force: bool) -> None:
     from v2skit.data.manifest import read_silent
+    from v2skit.pack import open_model
     from v2skit.settings import Component
     from v2skit.stages.recipe import vocoder_source
-    from v2skit.synth import Synthesiser, speech_folder, synthesise
-    from v2skit.train import checkpoint
+    from v2skit.synth import Synthesiser, load_model, speech_folder, synthesise
 
-    folder = checkpoint.folder_in(model, "stage 4 makes them")
-    config = checkpoint.config_of(checkpoint.read_meta(folder))
+    config = load_model(model, "v2a")[0]
     if vocoder:
         config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
-    synthesiser, clips = Synthesiser.load(folder, device, config), read_silent(data_dir)
-    source = {"checkpoint": str(folder.resolve()), "digest": checkpoint.digest(folder), "data": str(data_dir.resolve())}
+    synthesiser, clips = Synthesiser.load(model, device, config), read_silent(data_dir)
+    digest = open_model(model, "model", "stage 4 makes them")[1]
+    source = {"model": str(model.resolve()), "digest": digest, "data": str(data_dir.resolve())}
     if synthesiser.vocoder:
         source["vocoder"] = vocoder_source(config.vocoder, synthesiser.vocoder)
     speech_folder(out, source, force)

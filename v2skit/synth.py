@@ -23,6 +23,7 @@ from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 from v2skit.files import write_text
 from v2skit.model import Inputs, Model
+from v2skit.pack import open_model, vocoder_of
 from v2skit.settings import Config
 from v2skit.train import checkpoint
 
@@ -46,21 +47,21 @@ class Synthesiser:
     @classmethod
     def load(
         cls,
-        folder: Path,
+        path: Path,
         device: torch.device,
         vocoder_config: Config | None = None,
         vocoder: nn.Module | None = None,
     ) -> Synthesiser:
-        """From a checkpoint folder, with the vocoder of its own config, of another or one that is built already.
+        """From a checkpoint, a run or a pack, with its own vocoder, that of another config or one built already.
 
         Raises:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
-        config, model, features = load_model(folder, "v2a")
+        config, model, features = load_model(path, "v2a")
         if model.gives == "mel" and vocoder is None:
             theirs = vocoder_config or config
             check_same_features(
-                features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {folder}", "the vocoder"
+                features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {path}", "the vocoder"
             )
             vocoder = build_vocoder(theirs).to(device)
         return cls(config, model.to(device), vocoder, device)
@@ -90,19 +91,22 @@ class Synthesiser:
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}
 
 
-def load_model(folder: Path, task: str) -> tuple[Config, Model, dict]:
-    """A checkpoint's config, its model with the averaged weights, for inference, and its feature settings.
+def load_model(path: Path, task: str) -> tuple[Config, Model, dict]:
+    """The config of a checkpoint, of the best one of a run or of a pack, its model with the averaged weights, for
+    inference, and its feature settings.
 
     Raises:
         UserError: the checkpoint can't be read, or its task is not ``task``, which is ``a2a`` or ``v2a``.
     """
-    saved = checkpoint.load(folder)
+    made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
+    saved, _ = open_model(path, "model", f"{made} makes them")
     if saved.meta.task != task:
-        made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
-        raise UserError(f"{folder} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
+        raise UserError(f"{path} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
+    if path.is_file():
+        config = dataclasses.replace(config, vocoder=vocoder_of(path) or config.vocoder)
     model = build_model(config, task, saved.meta.speakers)
-    checkpoint.restore(model, saved.averaged or saved.weights, folder)
+    checkpoint.restore(model, saved.averaged or saved.weights, path)
     return config, for_inference(model), saved.meta.features
 
 

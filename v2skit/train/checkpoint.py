@@ -143,14 +143,17 @@ def read_meta(folder: Path) -> Meta:
         meta = Meta(**{**tree, "position": tuple(tree["position"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder} is not a whole checkpoint ({META}: {error})") from error
+    check_plugins(meta, folder)
+    return meta
+
+
+def check_plugins(meta: Meta, where: Path) -> None:
+    """Raises UserError where a model needs a plug-in that is not here."""
     installed = {p.name: p for p in plugins.load()[1]}
     for name, version in meta.plugins.items():
         if name not in installed or installed[name].error:
             why = f"is broken here ({installed[name].error})" if name in installed else "is not installed"
-            raise UserError(
-                f"checkpoint {folder} was made with plug-in '{name}' {version}, which {why}; install that plug-in"
-            )
-    return meta
+            raise UserError(f"{where} was made with plug-in '{name}' {version}, which {why}; install that plug-in")
 
 
 def config_of(meta: Meta) -> Config:

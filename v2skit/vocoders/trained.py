@@ -17,7 +17,7 @@ class Trained(nn.Module):
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit; must be what the vocoder was trained on.
-        run: folder of the run, or of one checkpoint; from where the command is given, a recipe's folder.
+        run: folder of the run, or of one checkpoint, or a pack; from where the command is given, a recipe's folder.
         corrections: rounds of :class:`v2skit.vocoders.correction.MelCorrection` on what the vocoder gives.
 
     Raises:
@@ -27,24 +27,21 @@ class Trained(nn.Module):
     def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 8) -> None:
         # Imported here: these build components, of which this is one.
         from v2skit.build import build_new_vocoder
+        from v2skit.pack import open_model
         from v2skit.train import checkpoint
 
         super().__init__()
         if corrections < 0:
             raise UserError(f"corrections {corrections} must not be negative")
         remedy = "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml); give its path from here"
-        folder = checkpoint.folder_in(Path(run), remedy)
-        saved = checkpoint.load(folder)
+        saved, self.digest = open_model(Path(run), "vocoder", remedy)
         if saved.meta.task != "vocoder":
-            raise UserError(
-                f"{folder} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder"
-            )
-        check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {folder}")
+            raise UserError(f"{run} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
+        check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {run}")
         self.vocoder = build_new_vocoder(checkpoint.config_of(saved.meta))
-        checkpoint.restore(self.vocoder, saved.averaged or saved.weights, folder)
+        checkpoint.restore(self.vocoder, saved.averaged or saved.weights, Path(run))
         self.vocoder.requires_grad_(False)
         self.correction = MelCorrection(clock, mel, corrections)
-        self.digest = checkpoint.digest(folder)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop)."""

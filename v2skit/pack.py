@@ -1,0 +1,163 @@
+"""A model to hand on: one safetensors file, whose header says what is in it and all that is needed to run it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from v2skit import __version__, plugins
+from v2skit.clock import check_same_features
+from v2skit.errors import UserError
+from v2skit.files import beside
+from v2skit.settings import Component
+from v2skit.train import checkpoint
+from v2skit.train.checkpoint import Checkpoint, Meta
+
+SUFFIX, KEY, FORMAT = ".v2s", "v2skit", 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person should know of a model before using it.
+
+    Args:
+        name: of the model.
+        data: what it was trained on.
+        licence: under which it may be used.
+        notes: anything else, such as whose voices these are.
+    """
+
+    name: str = ""
+    data: str = ""
+    licence: str = ""
+    notes: str = ""
+
+
+def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
+    """Write a pack.
+
+    Args:
+        model: an experiment's folder, a V2A run or one of its checkpoints.
+        out: the file, ending in ``.v2s``.
+        vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
+        card: for people.
+
+    Raises:
+        UserError: there is no V2A model, or the vocoder has weights that a pack can't hold.
+    """
+    if out.suffix != SUFFIX:
+        raise UserError(f"{out}: the name of a pack ends in {SUFFIX}")
+    folder = checkpoint.folder_in(model / "finetune" if (model / "finetune").is_dir() else model, "stage 4 makes one")
+    saved = checkpoint.load(folder)
+    if saved.meta.task != "v2a":
+        raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
+    decoder = plugins.registry().entry("decoder", saved.meta.config["networks"]["decoder"]["type"]).load()
+    choice = saved.meta.config["vocoder"] if decoder.gives == "mel" else None
+    if vocoder and choice is None:
+        raise UserError(f"model {model} gives waveforms and needs no vocoder; leave --vocoder out")
+    if vocoder:
+        choice = {"type": "trained", "run": str(vocoder)}
+    parts, digests = {"model": saved}, {"model": checkpoint.digest(folder)}
+    if choice and choice["type"] == "trained":
+        choice = dict(choice)
+        theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
+        parts["vocoder"], digests["vocoder"] = checkpoint.load(theirs), checkpoint.digest(theirs)
+        features = parts["vocoder"].meta.features
+        check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
+    elif choice and plugins.registry().entry("vocoder", choice["type"]).origin != "v2skit":
+        raise UserError(
+            f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
+        )
+    results = folder.parents[1] / "results.json"
+    header = {
+        "format": FORMAT,
+        "v2skit": __version__,
+        "card": dataclasses.asdict(card),
+        "meta": {name: vars(part.meta) for name, part in parts.items()},
+        "digest": digests,
+        "vocoder": choice,
+        "scores": json.loads(results.read_text(encoding="utf-8")) if results.exists() else None,
+    }
+    tensors = {f"{part}.{k}": v for part, one in parts.items() for k, v in (one.averaged or one.weights).items()}
+    with beside(out) as file:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, file, {KEY: json.dumps(header)})
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a pack says of itself; no weights are read. Raises UserError where it is no pack, or a newer one."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})[KEY])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is no v2skit model, or is damaged ({error}); fetch or pack it again") from error
+    if header["format"] > FORMAT:
+        raise UserError(
+            f"{path} was packed by v2skit {header['v2skit']}, this is {__version__}; install that one or newer"
+        )
+    return header
+
+
+def read_part(path: Path, part: str) -> Checkpoint:
+    """The ``model`` or ``vocoder`` of a pack.
+
+    Raises:
+        UserError: it is no pack, lacks the part, or needs a plug-in that is not installed.
+    """
+    header = read_header(path)
+    if part not in header["meta"]:
+        raise UserError(f"{path} has no {part} in it; pack it again with one")
+    tree = header["meta"][part]
+    meta = Meta(**{**tree, "position": tuple(tree["position"])})
+    checkpoint.check_plugins(meta, path)
+    prefix = f"{part}."
+    with safe_open(path, "pt") as file:
+        weights = {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}
+    return Checkpoint(meta, weights)
+
+
+def vocoder_of(path: Path) -> Component | None:
+    """The vocoder that a pack speaks through; None: its model needs none. Raises UserError where it is no pack."""
+    choice = read_header(path)["vocoder"]
+    if choice is None:
+        return None
+    choice = dict(choice)
+    if choice["type"] == "trained":
+        choice["run"] = str(path)
+    return Component(choice.pop("type"), choice, kind="vocoder")
+
+
+def open_model(path: Path, part: str, remedy: str) -> tuple[Checkpoint, str]:
+    """A pack's part, a checkpoint, or the best one of a run; and a digest of its weights. Raises UserError."""
+    if path.is_file():
+        return read_part(path, part), read_header(path)["digest"][part]
+    folder = checkpoint.folder_in(path, remedy)
+    return checkpoint.load(folder), checkpoint.digest(folder)
+
+
+def describe(path: Path) -> str:
+    """A page on a pack, for people. Raises UserError where it is none."""
+    header = read_header(path)
+    meta, card = header["meta"]["model"], header["card"]
+    clock, crop, networks = (meta["config"][key] for key in ("clock", "crop", "networks"))
+    size = f"{path.stat().st_size / 1e6:.1f} MB"
+    lines = [f"{card['name']}: video-to-speech, packed by v2skit {header['v2skit']}, {size}", ""]
+    lines += [f"{key + ':':10} {card[key] or 'not stated'}" for key in ("data", "licence", "notes")]
+    parts = ", ".join(networks[part]["type"] for part in ("visual_frontend", "speaker", "encoder", "decoder"))
+    lines += ["", f"model:     {parts}; {meta['step']} steps, digest {header['digest']['model']}"]
+    lines.append(f"vocoder:   {header['vocoder']['type'] if header['vocoder'] else 'none, it gives waveforms'}")
+    picture = f"{clock['fps']} frames/s, mouth crops of {crop['size']} pixels"
+    lines.append(f"sound:     {clock['sample_rate']} Hz; picture: {picture}")
+    lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta['plugins'].items() if n != 'v2skit') or 'none'}")
+    if networks["speaker"]["type"] == "table":
+        lines.append(f"voices:    {', '.join(meta['speakers'])}")
+    if header["scores"]:
+        row = header["scores"]["rows"]["pretrained"]
+        scores = (f"{name} {entry['mean']:.3g}" for name, entry in row.items() if entry["mean"] is not None)
+        lines.append(f"scores:    {', '.join(scores)} (its own test set; WER in %)")
+    return "\n".join(lines)
