@@ -64,9 +64,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
         command.set_defaults(run=run_stage, stage=name)
         if name == "synth":
+            command.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="files or folders, with --model")
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
-            command.add_argument("--out", type=Path, help="folder for the sound files")
+            command.add_argument("-o", "--out", type=Path, help="folder for the sound files; for one video a .wav file")
+            command.add_argument("--tracker", help="of the videos' mouths; default: the one of the model's training")
+            command.add_argument("--voice", help="a speaker that the model knows, or a recording, as the model takes")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
 
     text = "write a finished model with its vocoder to one file"
@@ -145,6 +148,8 @@ def run_stage(options: argparse.Namespace) -> None:
 
     _name_broken(plugins.registry().broken)
     device = _device(options.device)
+    if getattr(options, "videos", None):
+        return _synth_videos(options, device)
     direct = [getattr(options, name, None) for name in ("model", "data_dir", "out")]
     if any(direct):
         if not all(direct):
@@ -177,6 +182,39 @@ def _synth_directory(model: Path, data_dir: Path, out: Path, vocoder: Path | Non
     speech_folder(out, source, force)
     synthesise(synthesiser, clips, data_dir, out)
     print(f"speech: {out}/")
+
+
+def _synth_videos(options: argparse.Namespace, device) -> None:
+    from tqdm import tqdm
+
+    from v2skit.build import build
+    from v2skit.clip import find_videos, outputs, speak_video, voice
+    from v2skit.data.audio import write_audio
+    from v2skit.settings import Component
+    from v2skit.synth import Synthesiser, load_model
+
+    if options.model is None:
+        raise UserError("synth: --model EXP_OR_FILE says which model is to speak; v2skit pack makes such a file")
+    if options.set or options.data_dir:
+        raise UserError("synth: with videos, --set and --data_dir have no effect; leave them out")
+    videos = find_videos(options.videos)
+    targets = outputs(videos, options.out, options.force)
+    config = load_model(options.model, "v2a")[0]
+    if options.vocoder:
+        config = replace(config, vocoder=Component("trained", {"run": str(options.vocoder)}))
+    synthesiser = Synthesiser.load(options.model, device, config)
+    tracker = build("tracker", Component(options.tracker, {}) if options.tracker else config.tracker)
+    speaker, failed = voice(synthesiser, options.voice), []
+    for video, target in tqdm(list(zip(videos, targets)), "speaking", unit="video", disable=len(videos) == 1):
+        try:
+            speech = speak_video(synthesiser, video, tracker, speaker)
+            write_audio(target, speech.waveform, speech.sample_rate)
+            lost = f"; no face in {speech.lost:.0%} of the frames" if speech.lost else ""
+            tqdm.write(f"{target}: {len(speech.waveform) / speech.sample_rate:.2f} s{lost}")
+        except UserError as error:
+            failed.append(f"{video}: {error}")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(videos)} videos could not be spoken:\n  " + "\n  ".join(failed))
 
 
 def _device(name: str):

@@ -49,10 +49,18 @@ def probe(path: Path) -> MediaInfo:
         return MediaInfo(float(_rate(video)), start, bool(container.streams.audio))
 
 
-def read_video(path: Path, fps: int) -> Iterator[np.ndarray]:
+@dataclass
+class Span:
+    """From the first frame's time to the last one's end, seconds; known once a video has been read."""
+
+    seconds: Fraction = Fraction(0)
+
+
+def read_video(path: Path, fps: int, span: Span | None = None) -> Iterator[np.ndarray]:
     """Frames on the clock, upright, RGB uint8 (H,W,3), one by one.
 
-    Frame t is the one whose time is nearest to ``first + t / fps``; there are ``round(seconds * fps)`` of them.
+    Frame t is the one whose time is nearest to ``first + t / fps``; there are ``round(seconds * fps)`` of them, and
+    ``span`` is told the seconds.
 
     Raises:
         UserError: no media file, no video in it, no frames, damaged or cut off.
@@ -63,7 +71,7 @@ def read_video(path: Path, fps: int) -> Iterator[np.ndarray]:
             raise UserError(f"{path} has no video stream; give a file with a picture")
         stream.codec_context.thread_count = 1
         shown = 0
-        for frame in on_clock(_timed(_decoded(container, stream, path), stream), fps):
+        for frame in on_clock(_measured(_timed(_decoded(container, stream, path), stream), span or Span()), fps):
             picture = frame.to_ndarray(format="rgb24")
             shown += 1
             yield np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture
@@ -135,6 +143,16 @@ def _timed(
         time = follows if stated is None or (time is not None and stated <= time) else stated
         duration = frame.duration * stream.time_base if frame.duration else 1 / _rate(stream)
         yield time, duration, frame
+
+
+def _measured(
+    frames: Iterable[tuple[Fraction, Fraction, Picture]], span: Span
+) -> Iterator[tuple[Fraction, Fraction, Picture]]:
+    first = None
+    for time, duration, picture in frames:
+        first = time if first is None else first
+        span.seconds = time + duration - first
+        yield time, duration, picture
 
 
 def _with_following(frames: Iterable[Picture], count: int) -> Iterator[tuple[Picture, deque[Picture]]]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from pathlib import Path
+from typing import Callable
 
 import kaldiio
 import numpy as np
 from torch import Tensor, nn
 
+from v2skit.data import media
 from v2skit.data.audio import read_audio
 from v2skit.data.manifest import Utterance, read_manifest, read_settings, read_table
 from v2skit.errors import UserError
 
 DIM = 256
+RATE = 16000
 TABLE, SOURCES = "d_vector", "d_vector_sources"
 
 
@@ -58,6 +61,13 @@ class DVector(nn.Module):
             raise UserError(f"{directory} has no d-vectors; stage 1 computes them")
         return _Reader(directory)
 
+    def voice(self, name: str | None) -> np.ndarray:
+        """The d-vector of a recording, float32 (256,). Raises UserError where none is named, or it can't be read."""
+        if name is None:
+            raise UserError("this model needs a voice: --voice FILE, a recording of the voice that it is to have")
+        vector = _encoder()(media.read_audio(Path(name), RATE), RATE)
+        return (vector / max(np.linalg.norm(vector), 1e-8)).astype(np.float32)
+
     def forward(self, speaker: Tensor) -> Tensor:
         """(B,256) -> (B,256)."""
         return speaker
@@ -97,6 +107,12 @@ class _Reader:
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
+    embed = _encoder()
+    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances}
+
+
+def _encoder() -> Callable[[np.ndarray, int], np.ndarray]:
+    """(waveform, its rate) -> d-vector. Raises UserError where resemblyzer is not installed."""
     try:
         from resemblyzer import VoiceEncoder, preprocess_wav
     except ImportError as error:
@@ -105,4 +121,4 @@ def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
             f"({error})"
         ) from error
     encoder = VoiceEncoder("cpu", verbose=False)
-    return {u.id: encoder.embed_utterance(preprocess_wav(read_audio(u.audio, rate), rate)) for u in utterances}
+    return lambda waveform, rate: encoder.embed_utterance(preprocess_wav(waveform, rate))

@@ -8,6 +8,8 @@ from typing import Callable
 import numpy as np
 from torch import Tensor, nn
 
+from v2skit.errors import UserError
+
 
 def _nothing(utterance: str, speaker: str) -> np.ndarray:
     return np.zeros(0, np.float32)
@@ -24,6 +26,12 @@ class NoSpeaker(nn.Module):
     def reader(self, directory: Path) -> Callable[[str, str], np.ndarray]:
         """(utterance id, speaker) -> an empty vector."""
         return _nothing
+
+    def voice(self, name: str | None) -> np.ndarray:
+        """An empty vector. Raises UserError where a voice is named."""
+        if name is not None:
+            raise UserError("this model is not told who speaks; leave --voice out")
+        return np.zeros(0, np.float32)
 
     def forward(self, speaker: Tensor) -> Tensor:
         """(B,0) -> (B,0)."""

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from v2skit.errors import UserError, suggestion
+
 
 def _row(rows: dict[str, int], utterance: str, speaker: str) -> np.ndarray:
     return np.array(rows.get(speaker, 0), np.int64)
@@ -34,6 +36,12 @@ class SpeakerTable(nn.Module):
     def reader(self, directory: Path) -> Callable[[str, str], np.ndarray]:
         """(utterance id, speaker) -> row, 0 for a speaker who is not in the table."""
         return partial(_row, self.rows)
+
+    def voice(self, name: str | None) -> np.ndarray:
+        """The row of a speaker, 0 for the mean of all where none is named. Raises UserError for one it has not."""
+        if name is not None and name not in self.rows:
+            raise UserError(f"the model has no voice '{name}'{suggestion(name, self.rows)}")
+        return np.array(0 if name is None else self.rows[name], np.int64)
 
     def forward(self, speaker: Tensor) -> Tensor:
         """(B,) rows -> (B,S)."""
