@@ -1,7 +1,6 @@
 """Any video in, speech of exactly its length out."""
 
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,7 +59,7 @@ def test_folders_voices_and_places(mel_run, tmp_path, capsys):
         )
         assert message in capsys.readouterr().err
     assert speak(str(folder)) == 1
-    assert "--model EXP_OR_FILE" in capsys.readouterr().err
+    assert "--model RUN_OR_FILE" in capsys.readouterr().err
     assert speak(str(tmp_path), "--model", str(mel_run)) == 1
     assert "has no video in it" in capsys.readouterr().err
 

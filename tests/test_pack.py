@@ -50,13 +50,16 @@ def test_pack_speaks_alone_as_its_run_does(mel_run, recipe_folder, tiny, tmp_pat
         read_part(without, "vocoder")
 
 
-def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, tiny, tmp_path):
+def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, tiny, tmp_path, monkeypatch):
     config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, scratch=False)
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
     exp, out = recipe_folder / "exp/raw", tmp_path / "raw.v2s"
     pack(exp, out, None, CARD)
     header = read_header(out)
-    assert header["vocoder"] is None and header["scores"] == json.loads((exp / "results.json").read_text())
+    assert (
+        header["vocoder"] is None
+        and header["scores"]["row"] == json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
+    )
     assert header["digest"]["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
     told = describe(out)
     assert "none, it gives waveforms" in told and "estoi" in told and "CC0" in told and "nobody's voice" in told
@@ -64,6 +67,16 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     assert speak(out, recipe_folder / "data/test", tmp_path / "out") == spoken
     with pytest.raises(UserError, match="gives waveforms and needs no vocoder"):
         pack(exp, out, exp / "pretrain", CARD)
+    folder = checkpoint.best(exp / "finetune")
+    monkeypatch.chdir(folder.parent)
+    pack(Path(folder.name), tmp_path / "relative.v2s", None, CARD)
+    assert read_header(tmp_path / "relative.v2s")["scores"] == header["scores"]
+    # Scores of other weights are not told of these.
+    record = json.loads((exp / "scored.json").read_text())
+    record["speech"]["pretrained"]["digest"] = "other"
+    (exp / "scored.json").write_text(json.dumps(record))
+    pack(exp, out, None, CARD)
+    assert read_header(out)["scores"] is None and "estoi" not in describe(out)
 
 
 def test_wrong_packs_are_refused(mel_run, tmp_path):

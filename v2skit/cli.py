@@ -164,21 +164,31 @@ def run_stage(options: argparse.Namespace) -> None:
     stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device))
 
 
+def _synthesiser(model: Path, vocoder: Path | None, device):
+    """A loaded model, with a trained vocoder instead of its own where one is given."""
+    from v2skit.settings import Component
+    from v2skit.synth import Synthesiser, load_model
+
+    if vocoder is None:
+        return Synthesiser.load(model, device)
+    config, network, _ = load_model(model, "v2a")  # its own vocoder may not be here
+    if network.gives == "waveform":
+        raise UserError(f"synth: {model} gives waveforms and needs no vocoder; leave --vocoder out")
+    config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
+    return replace(Synthesiser.load(model, device, config), config=config)
+
+
 def _synth_directory(model: Path, data_dir: Path, out: Path, vocoder: Path | None, device, force: bool) -> None:
     from v2skit.data.manifest import read_silent
     from v2skit.pack import open_model
-    from v2skit.settings import Component
     from v2skit.stages.recipe import vocoder_source
-    from v2skit.synth import Synthesiser, load_model, speech_folder, synthesise
+    from v2skit.synth import speech_folder, synthesise
 
-    config = load_model(model, "v2a")[0]
-    if vocoder:
-        config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
-    synthesiser, clips = Synthesiser.load(model, device, config), read_silent(data_dir)
+    synthesiser, clips = _synthesiser(model, vocoder, device), read_silent(data_dir)
     digest = open_model(model, "model", "stage 4 makes them")[1]
     source = {"model": str(model.resolve()), "digest": digest, "data": str(data_dir.resolve())}
     if synthesiser.vocoder:
-        source["vocoder"] = vocoder_source(config.vocoder, synthesiser.vocoder)
+        source["vocoder"] = vocoder_source(synthesiser.config.vocoder, synthesiser.vocoder)
     speech_folder(out, source, force)
     synthesise(synthesiser, clips, data_dir, out)
     print(f"speech: {out}/")
@@ -191,19 +201,15 @@ def _synth_videos(options: argparse.Namespace, device) -> None:
     from v2skit.clip import find_videos, outputs, speak_video, voice
     from v2skit.data.audio import write_audio
     from v2skit.settings import Component
-    from v2skit.synth import Synthesiser, load_model
 
     if options.model is None:
-        raise UserError("synth: --model EXP_OR_FILE says which model is to speak; v2skit pack makes such a file")
+        raise UserError("synth: --model RUN_OR_FILE says which model is to speak; v2skit pack makes such a file")
     if options.set or options.data_dir:
         raise UserError("synth: with videos, --set and --data_dir have no effect; leave them out")
     videos = find_videos(options.videos)
     targets = outputs(videos, options.out, options.force)
-    config = load_model(options.model, "v2a")[0]
-    if options.vocoder:
-        config = replace(config, vocoder=Component("trained", {"run": str(options.vocoder)}))
-    synthesiser = Synthesiser.load(options.model, device, config)
-    tracker = build("tracker", Component(options.tracker, {}) if options.tracker else config.tracker)
+    synthesiser = _synthesiser(options.model, options.vocoder, device)
+    tracker = build("tracker", Component(options.tracker, {}) if options.tracker else synthesiser.config.tracker)
     speaker, failed = voice(synthesiser, options.voice), []
     for video, target in tqdm(list(zip(videos, targets)), "speaking", unit="video", disable=len(videos) == 1):
         try:

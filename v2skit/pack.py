@@ -53,7 +53,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
     """
     if out.suffix != SUFFIX:
         raise UserError(f"{out}: the name of a pack ends in {SUFFIX}")
-    folder = checkpoint.folder_in(model / "finetune" if (model / "finetune").is_dir() else model, "stage 4 makes one")
+    folder = checkpoint.folder_in(model, "stage 4 makes one")
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
@@ -74,7 +74,6 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
         raise UserError(
             f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
         )
-    results = folder.parents[1] / "results.json"
     header = {
         "format": FORMAT,
         "v2skit": __version__,
@@ -82,11 +81,27 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
         "meta": {name: vars(part.meta) for name, part in parts.items()},
         "digest": digests,
         "vocoder": choice,
-        "scores": json.loads(results.read_text(encoding="utf-8")) if results.exists() else None,
+        "scores": _scores(folder.resolve().parents[1], digests, choice),
     }
     tensors = {f"{part}.{k}": v for part, one in parts.items() for k, v in (one.averaged or one.weights).items()}
     with beside(out) as file:
         save_file({k: v.contiguous() for k, v in tensors.items()}, file, {KEY: json.dumps(header)})
+
+
+def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | None:
+    """Row and protocols of an experiment's results that were scored of these weights; None where there are none."""
+    results, record = exp / "results.json", exp / "scored.json"
+    if not results.exists() or not record.exists():
+        return None
+    scores = json.loads(results.read_text(encoding="utf-8"))
+    for row, made in json.loads(record.read_text(encoding="utf-8"))["speech"].items():
+        theirs = made.get("vocoder") or {}
+        same_vocoder = theirs.get("type") == (vocoder or {}).get("type") and theirs.get("digest") == digests.get(
+            "vocoder"
+        )
+        if made.get("digest") == digests["model"] and same_vocoder:
+            return {"row": scores["rows"][row], "protocols": scores["protocols"]}
+    return None
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -157,7 +172,7 @@ def describe(path: Path) -> str:
     if networks["speaker"]["type"] == "table":
         lines.append(f"voices:    {', '.join(meta['speakers'])}")
     if header["scores"]:
-        row = header["scores"]["rows"]["pretrained"]
-        scores = (f"{name} {entry['mean']:.3g}" for name, entry in row.items() if entry["mean"] is not None)
+        row = header["scores"]["row"].items()
+        scores = (f"{name} {entry['mean']:.3g}" for name, entry in row if entry["mean"] is not None)
         lines.append(f"scores:    {', '.join(scores)} (its own test set; WER in %)")
     return "\n".join(lines)

@@ -190,7 +190,10 @@ def best(run: Path) -> Path | None:
 
 
 def folder_in(path: Path, remedy: str) -> Path:
-    """A checkpoint folder itself, or the best one of a run. Raises UserError, with the remedy, where there is none."""
+    """A checkpoint folder itself, or the best one of a run, of an experiment's fine-tuned run. Raises UserError, with
+    the remedy, where there is none."""
+    if (path / "finetune").is_dir():
+        path = path / "finetune"
     folder = path if (path / META).is_file() else best(path)
     if folder is None:
         raise UserError(f"{path} is neither a checkpoint nor a run with checkpoints; {remedy}")
