@@ -1,5 +1,7 @@
 """Critics under several processes: gradients are means, so that all keep the same critics."""
 
+import os
+
 import torch
 import torch.multiprocessing as multiprocessing
 from torch import nn
@@ -39,7 +41,8 @@ def process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"file://{folder}/meet", rank=rank, world_size=2)
     torch.save(learn(slice(3 * rank, 3 * rank + 3)), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
+    torch.distributed.barrier()
+    os._exit(0)  # gloo's threads now and then abort the process that takes them down; what is tested is done
 
 
 def test_two_processes_learn_what_one_does_with_all_the_clips(tmp_path):
