@@ -117,7 +117,7 @@ def test_prepared_with_another_clock_is_refused(recipe_folder, tiny, capsys):
 
 def test_unknown_device(recipe_folder, tiny, capsys):
     assert stage("pretrain", recipe_folder, tiny, "--device", "abacus") == 1
-    assert "--device abacus can't be used here" in capsys.readouterr().err
+    assert "device abacus can't be used here" in capsys.readouterr().err
     assert not torch.cuda.is_initialized()
 
 

@@ -1,8 +1,23 @@
 """Video-to-speech synthesis toolkit: silent video of a talking face in, speech out."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pluggy
+
+if TYPE_CHECKING:
+    from v2skit.api import VideoToSpeech
 
 __version__ = "0.1.0"
 
 hookimpl = pluggy.HookimplMarker("v2skit")
 """Marks a plug-in's implementation of a hook of :mod:`v2skit.hookspecs`."""
+
+
+def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = None) -> VideoToSpeech:
+    """A model to speak videos with; see :func:`v2skit.api.load`."""
+    from v2skit import api  # a plug-in that imports this package need not wait for all of torch
+
+    return api.load(model, device, vocoder)

@@ -67,6 +67,8 @@ COMPONENTS = {
     },
     "tracker": {
         "mediapipe": "v2skit.trackers.mediapipe:MediaPipe",
+        "landmarks": "v2skit.trackers.landmarks:Landmarks",
+        "fixed": "v2skit.trackers.fixed:Fixed",
         "none": "v2skit.trackers.none:NoTracker",
     },
 }

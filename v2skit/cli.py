@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Sequence
 
@@ -68,8 +67,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
             command.add_argument("-o", "--out", type=Path, help="folder for the sound files; for one video a .wav file")
-            command.add_argument("--tracker", help="of the videos' mouths; default: the one of the model's training")
+            command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
+            command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
             command.add_argument("--voice", help="a speaker that the model knows, or a recording, as the model takes")
+            command.add_argument("--mux", action="store_true", help="also write the video with the speech in it")
+            command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
 
     text = "write a finished model with its vocoder to one file"
@@ -77,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model", type=Path, metavar="EXP", help="an experiment's folder, or a V2A run or checkpoint")
     command.add_argument("-o", "--out", type=Path, required=True, help="the file, ending in .v2s")
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
+    text = "a voice to go with the model: a recording, of which only a d-vector is kept; may be given again"
+    command.add_argument("--voice", action="append", default=[], metavar="NAME=RECORDING", help=text)
     card = {"name": "its name", "data": "what it was trained on", "licence": "for its use", "notes": "anything else"}
     for name, what in card.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
@@ -94,7 +98,13 @@ def pack_model(options: argparse.Namespace) -> None:
     from v2skit.pack import Card, pack
 
     card = Card(options.name or options.out.stem, options.data, options.licence, options.notes)
-    pack(options.model, options.out, options.vocoder, card)
+    recordings = {}
+    for text in options.voice:
+        name, equals, recording = text.partition("=")
+        if not (name and equals and recording):
+            raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
+        recordings[name] = Path(recording)
+    pack(options.model, options.out, options.vocoder, card, recordings)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} tells what it is")
 
@@ -145,18 +155,19 @@ def run_stage(options: argparse.Namespace) -> None:
     """``v2skit obtain``, ``prepare``, ... ``score``."""
     from v2skit import stages
     from v2skit.config import load_config
+    from v2skit.devices import choose_device
 
     _name_broken(plugins.registry().broken)
-    device = _device(options.device)
+    device = choose_device(options.device)
     if getattr(options, "videos", None):
-        return _synth_videos(options, device)
+        return _synth_videos(options)
     direct = [getattr(options, name, None) for name in ("model", "data_dir", "out")]
     if any(direct):
         if not all(direct):
             raise UserError("synth: --model, --data_dir and --out go together")
         if options.set:
             raise UserError("synth: --set changes nothing in a finished model; --vocoder RUN gives it another vocoder")
-        return _synth_directory(*direct, options.vocoder, device, options.force)
+        return _synth_directory(options)
     if getattr(options, "vocoder", None):
         raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
     config = load_config(options.config, options.set)
@@ -164,43 +175,28 @@ def run_stage(options: argparse.Namespace) -> None:
     stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device))
 
 
-def _synthesiser(model: Path, vocoder: Path | None, device):
-    """A loaded model, with a trained vocoder instead of its own where one is given."""
-    from v2skit.settings import Component
-    from v2skit.synth import Synthesiser, load_model
-
-    if vocoder is None:
-        return Synthesiser.load(model, device)
-    config, network, _ = load_model(model, "v2a")  # its own vocoder may not be here
-    if network.gives == "waveform":
-        raise UserError(f"synth: {model} gives waveforms and needs no vocoder; leave --vocoder out")
-    config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
-    return replace(Synthesiser.load(model, device, config), config=config)
-
-
-def _synth_directory(model: Path, data_dir: Path, out: Path, vocoder: Path | None, device, force: bool) -> None:
+def _synth_directory(options: argparse.Namespace) -> None:
+    from v2skit.api import load
     from v2skit.data.manifest import read_silent
     from v2skit.pack import open_model
     from v2skit.stages.recipe import vocoder_source
     from v2skit.synth import speech_folder, synthesise
 
-    synthesiser, clips = _synthesiser(model, vocoder, device), read_silent(data_dir)
-    digest = open_model(model, "model", "stage 4 makes them")[1]
-    source = {"model": str(model.resolve()), "digest": digest, "data": str(data_dir.resolve())}
+    synthesiser = load(options.model, options.device, options.vocoder).synthesiser
+    clips = read_silent(options.data_dir)
+    digest = open_model(options.model, "model", "stage 4 makes them")[1]
+    source = {"model": str(options.model.resolve()), "digest": digest, "data": str(options.data_dir.resolve())}
     if synthesiser.vocoder:
         source["vocoder"] = vocoder_source(synthesiser.config.vocoder, synthesiser.vocoder)
-    speech_folder(out, source, force)
-    synthesise(synthesiser, clips, data_dir, out)
-    print(f"speech: {out}/")
+    speech_folder(options.out, source, options.force)
+    synthesise(synthesiser, clips, options.data_dir, options.out)
+    print(f"speech: {options.out}/")
 
 
-def _synth_videos(options: argparse.Namespace, device) -> None:
-    from tqdm import tqdm
-
-    from v2skit.build import build
-    from v2skit.clip import find_videos, outputs, speak_video, voice
-    from v2skit.data.audio import write_audio
-    from v2skit.settings import Component
+def _synth_videos(options: argparse.Namespace) -> None:
+    from v2skit.api import load
+    from v2skit.config import parse_component
+    from v2skit.speak import Extras, find_videos, outputs, speak_files, with_face
 
     if options.model is None:
         raise UserError("synth: --model RUN_OR_FILE says which model is to speak; v2skit pack makes such a file")
@@ -208,30 +204,14 @@ def _synth_videos(options: argparse.Namespace, device) -> None:
         raise UserError("synth: with videos, --set and --data_dir have no effect; leave them out")
     videos = find_videos(options.videos)
     targets = outputs(videos, options.out, options.force)
-    synthesiser = _synthesiser(options.model, options.vocoder, device)
-    tracker = build("tracker", Component(options.tracker, {}) if options.tracker else synthesiser.config.tracker)
-    speaker, failed = voice(synthesiser, options.voice), []
-    for video, target in tqdm(list(zip(videos, targets)), "speaking", unit="video", disable=len(videos) == 1):
-        try:
-            speech = speak_video(synthesiser, video, tracker, speaker)
-            write_audio(target, speech.waveform, speech.sample_rate)
-            lost = f"; no face in {speech.lost:.0%} of the frames" if speech.lost else ""
-            tqdm.write(f"{target}: {len(speech.waveform) / speech.sample_rate:.2f} s{lost}")
-        except UserError as error:
-            failed.append(f"{video}: {error}")
-    if failed:
-        raise UserError(f"{len(failed)} of {len(videos)} videos could not be spoken:\n  " + "\n  ".join(failed))
-
-
-def _device(name: str):
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name} can't be used here: {str(error).splitlines()[0]}") from error
+    model = load(options.model, options.device, options.vocoder)
+    choice = model.synthesiser.config.tracker
+    if options.tracker:
+        choice = parse_component("tracker", options.tracker, "--tracker")
+    tracker = model.tracker(with_face(choice, options.face))
+    facts = {"model": str(options.model), "vocoder": str(options.vocoder or "the model's"), "voice": options.voice or "-"}
+    extras = Extras(options.mux, options.report)
+    speak_files(model, videos, targets, tracker, options.voice, extras, facts)
 
 
 def _name_broken(broken: dict[str, str]) -> None:

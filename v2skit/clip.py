@@ -1,94 +1,158 @@
-"""A video file -> its speech: the crop and clock are the model's, the code that of training's preparation."""
+"""A video -> its speech, piece by piece: crop and clock are the model's, the code that of training's preparation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Callable, Iterable, Iterator
 
 import numpy as np
 
-from v2skit.data.crop import cut_mouth
-from v2skit.data.media import Span, read_video
+from v2skit.background import in_background
+from v2skit.clock import Clock
+from v2skit.data.crop import MouthCrop, Track, mouth_crops
+from v2skit.data.media import Span, on_clock, probe, read_video
 from v2skit.errors import UserError
 from v2skit.synth import Synthesiser
 from v2skit.trackers import Tracker
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
+FRAMES_AHEAD, CROPS_AHEAD = 16, 128
+"""How far decoding is ahead of tracking, and tracking of the network."""
+
+STRIP = 12
+"""At least so many crops are kept of a clip, evenly, for pictures."""
 
 
-@dataclass(frozen=True)
-class Speech:
-    """Speech of a video: float32 (N,) at ``sample_rate``, as long as the video to a sample; ``lost``: share of the
-    frames in which no face was found, whose mouth was interpolated."""
+class Clip:
+    """A video on its way to speech.
 
-    waveform: np.ndarray
-    sample_rate: int
-    lost: float
+    Args:
+        frames: RGB uint8 (H,W,3), on the model's clock.
+        span: told how long the video is, at the latest when its last frame comes.
+        video: its file, or None.
+        seconds: about how long it is, where that is known before.
+    """
+
+    def __init__(self, frames: Iterable[np.ndarray], span: Span, video: Path | None, seconds: float | None) -> None:
+        self.frames, self.span, self.video, self.seconds = frames, span, video, seconds
+
+    @classmethod
+    def of_file(cls, video: Path, clock: Clock) -> Clip:
+        """Any container that PyAV reads, at any frame rate; its sound is never read. Raises UserError."""
+        span = Span()
+        return cls(read_video(video, clock.fps, span), span, video, probe(video).seconds)
+
+    @classmethod
+    def of_array(cls, frames: np.ndarray, fps: float, clock: Clock) -> Clip:
+        """RGB uint8 (T,H,W,3) at ``fps``. Raises UserError where that is something else."""
+        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not len(frames):
+            raise UserError(f"a video is uint8 (frames, height, width, 3), RGB, not {frames.dtype} {frames.shape}")
+        if not fps > 0:
+            raise UserError(f"fps {fps} must be positive")
+        step = 1 / Fraction(fps).limit_denominator(100_000)
+        timed = ((number * step, step, frame) for number, frame in enumerate(frames))
+        return cls(on_clock(timed, clock.fps), Span(len(frames) * step), None, float(len(frames) * step))
 
 
-def speak_video(synthesiser: Synthesiser, path: Path, tracker: Tracker, speaker: np.ndarray) -> Speech:
-    """Speak one video; its own sound is never read.
+class ClipSpeech:
+    """The speech of one clip, in pieces; ``track`` and ``strip`` are whole once these are all taken.
 
     Args:
         synthesiser: a loaded model.
-        path: any container that PyAV reads, at any frame rate.
+        clip: what is to be spoken.
         tracker: finds the mouth.
-        speaker: from :func:`voice`.
-
-    Raises:
-        UserError: no video, damaged, or without a face in too many of its frames.
+        speaker: what the model is told of who speaks.
+        progress: told the seconds done and of how many, None where that is not known.
     """
-    clock, span = synthesiser.config.clock, Span()
-    crops = cut_mouth(read_video(path, clock.fps, span), tracker, synthesiser.config.crop, clock.fps)
-    waveform = synthesiser.speak(crops.frames, speaker)
-    samples = round(span.seconds * clock.sample_rate)  # frames on the clock are up to half a one longer or shorter
-    waveform = np.pad(waveform, (0, max(0, samples - len(waveform))))[:samples]
-    return Speech(waveform, clock.sample_rate, float(crops.lost.mean()))
+
+    def __init__(
+        self,
+        synthesiser: Synthesiser,
+        clip: Clip,
+        tracker: Tracker,
+        speaker: np.ndarray,
+        progress: Callable[[float, float | None], None] | None = None,
+    ) -> None:
+        self.synthesiser, self.clip, self.tracker, self.speaker = synthesiser, clip, tracker, speaker
+        self.progress = progress
+        self.sample_rate = synthesiser.config.clock.sample_rate
+        self._places: list = []
+        self._strip: list[np.ndarray] = []
+        self._every = 1
+
+    @property
+    def track(self) -> Track:
+        """Where the mouth was, so far."""
+        return Track.of(self._places, self.synthesiser.config.clock.fps)
+
+    @property
+    def strip(self) -> np.ndarray:
+        """Crops from all of the clip, evenly, gray uint8 (n,S,S)."""
+        return np.stack(self._strip)
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """float32 (N,), together as long as the video to a sample; silent where there is no face for long.
+
+        Raises:
+            UserError: no video, damaged, or without a face.
+        """
+        clock, crop = self.synthesiser.config.clock, self.synthesiser.config.crop
+        frames = in_background(self.clip.frames, FRAMES_AHEAD)
+        crops = mouth_crops(frames, self.tracker, crop, clock.fps, self.clip.video)
+        spoken = self._spoken(in_background(crops, CROPS_AHEAD))
+        samples, held = 0, np.zeros(0, np.float32)
+        for piece in spoken:  # frames on the clock are up to half a one longer or shorter than the video
+            held = np.concatenate([held, piece])
+            ready = max(0, len(held) - clock.samples_per_frame)
+            samples += ready
+            yield held[:ready]
+            held = held[ready:]
+        if all(place.silent for place in self._places):
+            raise UserError("no face in the video; show one from the front, or choose another tracker")
+        missing = round(self.clip.span.seconds * clock.sample_rate) - samples
+        yield np.pad(held, (0, max(0, missing - len(held))))[:missing]
+
+    def _spoken(self, crops: Iterator[MouthCrop]) -> Iterator[np.ndarray]:
+        speaking = self.synthesiser.start(self.speaker)
+        silence = Silence(self.synthesiser.config.clock.samples_per_frame)
+        for crop in crops:
+            self._note(crop)
+            silence.push(crop.place.silent)
+            piece = speaking.push(crop.picture[None])
+            if len(piece):
+                yield silence.apply(piece)
+        yield silence.apply(speaking.finish())
+
+    def _note(self, crop: MouthCrop) -> None:
+        if len(self._places) % self._every == 0:
+            self._strip.append(crop.picture)
+            if len(self._strip) == 2 * STRIP:
+                self._strip, self._every = self._strip[::2], 2 * self._every
+        self._places.append(crop.place)
+        if self.progress is not None:
+            self.progress(len(self._places) / self.synthesiser.config.clock.fps, self.clip.seconds)
 
 
-def voice(synthesiser: Synthesiser, name: str | None) -> np.ndarray:
-    """What the model is told of who speaks.
+class Silence:
+    """Mutes a waveform in the frames without a face, fading out and in within a frame."""
 
-    Args:
-        synthesiser: a loaded model.
-        name: a speaker of its table, or a recording of any voice for a model with d-vectors; None: the mean voice.
+    def __init__(self, samples_per_frame: int) -> None:
+        self.samples_per_frame = samples_per_frame
+        self._gains: list[float] = []
+        self._gain: float | None = None  # at the end of the last frame
 
-    Raises:
-        UserError: the model needs a voice, does not know this one or takes none.
-    """
-    speaker = synthesiser.model.speaker
-    if not hasattr(speaker, "voice"):
-        raise UserError(f"speaker '{synthesiser.config.networks.speaker.type}' can't take a voice for a video alone")
-    return speaker.voice(name)
+    def push(self, silent: bool) -> None:
+        """Tell of the next frame."""
+        self._gains.append(0.0 if silent else 1.0)
 
-
-def find_videos(paths: list[Path]) -> list[Path]:
-    """The files, and those with a video's suffix in the folders among them. Raises UserError where there are none."""
-    found = []
-    for path in paths:
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not inside:
-            raise UserError(f"{path} has no video in it ({', '.join(SUFFIXES)})")
-        found += inside
-    return found
-
-
-def outputs(videos: list[Path], out: Path | None, force: bool) -> list[Path]:
-    """Where the speech of each video goes: one file, a folder, or beside each video.
-
-    Raises:
-        UserError: several videos for one file, two of one name, or a file that is there already and not to be lost.
-    """
-    if out is not None and out.suffix in (".wav", ".flac"):
-        if len(videos) > 1:
-            raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
-        targets = [out]
-    else:
-        targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
-    twice = [t for t in targets if targets.count(t) > 1]
-    if twice:
-        raise UserError(f"two of the videos would go into {twice[0]}; speak them apart")
-    there = [t for t in targets if t.exists()]
-    if there and not force:
-        raise UserError(f"{there[0]} is there already; --force overwrites it, -o gives another place")
-    return targets
+    def apply(self, piece: np.ndarray) -> np.ndarray:
+        """The next samples (N,), whole frames that were told of -> those that are to be heard."""
+        frames = len(piece) // self.samples_per_frame
+        gains, self._gains = self._gains[:frames], self._gains[frames:]
+        if not gains or all(gains) and self._gain != 0:
+            self._gain = gains[-1] if gains else self._gain
+            return piece
+        ends = np.array([gains[0] if self._gain is None else self._gain, *gains])
+        ramp = np.arange(1, self.samples_per_frame + 1) / self.samples_per_frame
+        self._gain = gains[-1]
+        return piece * (ends[:-1, None] + np.diff(ends)[:, None] * ramp).ravel().astype(np.float32)

@@ -44,6 +44,13 @@ def check_config(tree: dict, origins: Origins | None = None, source: str = "conf
     return _Checker(origins or {}, source).value(tree, Config, "")
 
 
+def parse_component(kind: str, text: str, source: str) -> Component:
+    """A component from the command line: its name, or ``{type: NAME, argument: value}``. Raises UserError."""
+    tree = _parse(text, source)
+    tree = {"type": tree} if isinstance(tree, str) else tree
+    return _Checker({}, source).component(tree, Component, kind, kind)
+
+
 def to_tree(value: Any) -> Any:
     """Settings as plain dicts, lists and scalars, complete: no base and no default is needed to read them again."""
     if isinstance(value, Component):

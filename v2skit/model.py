@@ -91,10 +91,14 @@ class Model(nn.Module):
 
     def forward(self, inputs: Inputs) -> Output:
         x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
-        speaker = self.speaker(inputs.speaker).to(x.dtype)  # (B, S)
-        x = torch.cat([x, speaker[:, None].expand(-1, x.shape[1], -1)], dim=-1)  # (B, T, D + S)
-        x = self.encoder(x, inputs.mask)  # (B, T, E)
+        x = self.encode(x, inputs.speaker, inputs.mask)
         return Output(**{self.gives: self.decoder(x, inputs.mask)})
+
+    def encode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
+        """Features of the frontend (B,T,D) and what the speaker's reader gives, (B,...) -> (B,T,E)."""
+        embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
+        x = torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)  # (B, T, D + S)
+        return self.encoder(x, mask)
 
 
 @dataclass(frozen=True)

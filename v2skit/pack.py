@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from v2skit import __version__, plugins
+from v2skit.build import build
 from v2skit.clock import check_same_features
 from v2skit.errors import UserError
 from v2skit.files import beside
@@ -20,6 +23,7 @@ from v2skit.train import checkpoint
 from v2skit.train.checkpoint import Checkpoint, Meta
 
 SUFFIX, KEY, FORMAT = ".v2s", "v2skit", 1
+VOICE = "voice"
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Card:
     notes: str = ""
 
 
-def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
+def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: dict[str, Path] | None = None) -> None:
     """Write a pack.
 
     Args:
@@ -47,9 +51,10 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
         out: the file, ending in ``.v2s``.
         vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
         card: for people.
+        recordings: voices that go with the model, by name; of each only what the model takes is kept.
 
     Raises:
-        UserError: there is no V2A model, or the vocoder has weights that a pack can't hold.
+        UserError: there is no V2A model, it takes no recording, or the vocoder has weights that a pack can't hold.
     """
     if out.suffix != SUFFIX:
         raise UserError(f"{out}: the name of a pack ends in {SUFFIX}")
@@ -74,6 +79,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
         raise UserError(
             f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
         )
+    voices = _voices(saved.meta, recordings or {})
     header = {
         "format": FORMAT,
         "v2skit": __version__,
@@ -81,11 +87,30 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card) -> None:
         "meta": {name: vars(part.meta) for name, part in parts.items()},
         "digest": digests,
         "vocoder": choice,
+        "voices": list(voices),
         "scores": _scores(folder.resolve().parents[1], digests, choice),
     }
     tensors = {f"{part}.{k}": v for part, one in parts.items() for k, v in (one.averaged or one.weights).items()}
+    tensors.update({f"{VOICE}.{name}": torch.from_numpy(vector) for name, vector in voices.items()})
     with beside(out) as file:
         save_file({k: v.contiguous() for k, v in tensors.items()}, file, {KEY: json.dumps(header)})
+
+
+def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
+    """What the model takes of each recording."""
+    if not recordings:
+        return {}
+    speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
+    if not getattr(speaker, "takes_recording", False):
+        raise UserError("this model takes no recording of a voice; leave --voice out")
+    return {name: speaker.voice(str(path)) for name, path in recordings.items()}
+
+
+def read_voices(path: Path) -> dict[str, np.ndarray]:
+    """The voices in a pack, by name, as the model takes them. Raises UserError where it is no pack."""
+    names = read_header(path).get("voices", [])
+    with safe_open(path, "np") as file:
+        return {name: file.get_tensor(f"{VOICE}.{name}") for name in names}
 
 
 def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | None:
@@ -169,8 +194,9 @@ def describe(path: Path) -> str:
     picture = f"{clock['fps']} frames/s, mouth crops of {crop['size']} pixels"
     lines.append(f"sound:     {clock['sample_rate']} Hz; picture: {picture}")
     lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta['plugins'].items() if n != 'v2skit') or 'none'}")
-    if networks["speaker"]["type"] == "table":
-        lines.append(f"voices:    {', '.join(meta['speakers'])}")
+    voices = [*header.get("voices", []), *(meta["speakers"] if networks["speaker"]["type"] == "table" else [])]
+    if voices:
+        lines.append(f"voices:    {', '.join(voices)}")
     if header["scores"]:
         row = header["scores"]["row"].items()
         scores = (f"{name} {entry['mean']:.3g}" for name, entry in row if entry["mean"] is not None)

@@ -7,11 +7,11 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from v2skit.build import build_model, build_vocoder, for_inference
@@ -26,6 +26,14 @@ from v2skit.model import Inputs, Model
 from v2skit.pack import open_model, vocoder_of
 from v2skit.settings import Config
 from v2skit.train import checkpoint
+from v2skit.windows import Chain, Windows
+
+FEW_FRAMES, MANY_FRAMES = 100, 500
+"""Frames that the frontend, and the other parts, compute together."""
+
+CONTEXT_FRAMES, FADE_FRAMES = 100, 10
+"""What a part that sees the whole clip sees before and after a piece of a long one; and over how many frames one
+piece goes over into the next."""
 
 
 @dataclass
@@ -66,7 +74,6 @@ class Synthesiser:
             vocoder = build_vocoder(theirs).to(device)
         return cls(config, model.to(device), vocoder, device)
 
-    @torch.no_grad()
     def speak(self, crops: np.ndarray, speaker: np.ndarray) -> np.ndarray:
         """Synthesise one clip.
 
@@ -77,15 +84,94 @@ class Synthesiser:
         Returns:
             float32 (T * samples_per_frame,).
         """
-        video = normalise(centre_crop(crops, self.config.augmentation.crop))
-        inputs = Inputs(
-            signal=torch.from_numpy(video)[None].to(self.device),
-            mask=torch.ones(1, len(crops), dtype=torch.bool, device=self.device),
-            speaker=torch.from_numpy(speaker)[None].to(self.device),
-        )
-        output = self.model(inputs)
-        waveform = self.vocoder(output.mel.float()) if self.vocoder else output.waveform
-        return waveform[0].float().cpu().numpy()
+        speaking = self.start(speaker)
+        return np.concatenate([speaking.push(crops), speaking.finish()])
+
+    def start(self, speaker: np.ndarray, chunk: int | None = None) -> Speaking:
+        """Begin with a clip of any length, whose crops come piece by piece.
+
+        Args:
+            speaker: what the speaker component's reader gives.
+            chunk: speak after so many frames, live; None: after as many as are quick to compute together.
+
+        Raises:
+            UserError: a part of the model sees the whole clip, and can't speak live.
+        """
+        if chunk is not None:
+            self.check_live()
+        return Speaking(self, speaker, chunk)
+
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks between crops and waveform, by name."""
+        parts = {name: getattr(self.model, name) for name in ("frontend", "encoder", "decoder")}
+        return {**parts, "vocoder": self.vocoder} if self.vocoder else parts
+
+    def check_live(self) -> None:
+        """Raises UserError, naming the parts, where one sees the whole clip."""
+        whole = [f"{name} {type(part).__name__}" for name, part in self.parts().items() if reach(part) is None]
+        if whole:
+            raise UserError(
+                f"this model can't speak live: {', '.join(whole)} must see the whole clip; train one with "
+                "look_ahead_frames, as conf/streaming.yaml does"
+            )
+
+
+def reach(part: nn.Module) -> tuple[int, int] | None:
+    """Steps back and ahead that a part's output depends on; None: the whole clip."""
+    back, ahead = getattr(part, "look_back_frames", None), getattr(part, "look_ahead_frames", None)
+    return None if back is None or ahead is None else (back, ahead)
+
+
+class Speaking:
+    """One clip in the making; from :meth:`Synthesiser.start`. Every part of the model goes on as soon as its own reach
+    allows. Parts that see the whole clip see 20 s of it at a time, and 4 s before and after."""
+
+    def __init__(self, synthesiser: Synthesiser, speaker: np.ndarray, chunk: int | None) -> None:
+        config, model = synthesiser.config, synthesiser.model
+        self.side, self.device = config.augmentation.crop, synthesiser.device
+        told = torch.from_numpy(speaker)[None].to(self.device)
+
+        def masked(part: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+            return lambda x: part(x[None], torch.ones(1, len(x), dtype=torch.bool, device=x.device))[0]
+
+        def link(part: nn.Module, function: Callable, rate: int, frames: int, steps: int = 1) -> Windows:
+            """``frames``: to be computed together, of the video; ``steps``: the part's input steps for each."""
+            known = reach(part)
+            if known is None:
+                context, fade = CONTEXT_FRAMES * steps, FADE_FRAMES * steps
+                return Windows(function, rate, context, context, frames * steps, fade)
+            return Windows(function, rate, *known, frames * steps, 0, getattr(part, "period_frames", 1))
+
+        mels = config.mel.per_frame(config.clock)
+        rate = mels if model.gives == "mel" else config.clock.samples_per_frame
+        few, many = (chunk, 1) if chunk else (FEW_FRAMES, MANY_FRAMES)
+        links = [
+            link(model.frontend, masked(model.frontend), 1, few),
+            link(model.encoder, masked(lambda x, mask: model.encode(x, told, mask)), 1, many),
+            link(model.decoder, masked(model.decoder), rate, many),
+        ]
+        if synthesiser.vocoder:
+            vocoder = synthesiser.vocoder
+            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, many, mels))
+        self.chain = Chain(links)
+
+    @torch.no_grad()
+    def push(self, crops: np.ndarray) -> np.ndarray:
+        """The next crops, uint8 (n,H,W) -> the waveform that is now known, float32 (N,), whole frames of it."""
+        pieces = []
+        for start in range(0, len(crops), FEW_FRAMES):
+            video = normalise(centre_crop(crops[start : start + FEW_FRAMES], self.side))
+            pieces.append(self.chain.push(torch.from_numpy(video).to(self.device)))
+        return self._waveform(pieces)
+
+    @torch.no_grad()
+    def finish(self) -> np.ndarray:
+        """There are no more crops -> the rest of the waveform."""
+        return self._waveform([self.chain.finish()])
+
+    def _waveform(self, pieces: list[Tensor | None]) -> np.ndarray:
+        pieces = [p.float().cpu().numpy() for p in pieces if p is not None]
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}

@@ -17,11 +17,14 @@ class Scripted:
     def __init__(self, answers):
         self.answers = answers
 
-    def start(self):
+    def start(self, video, fps):
         self.left = iter(self.answers)
 
     def update(self, frame):
         return next(self.left)
+
+    def finish(self):
+        pass
 
 
 def face(x: float, y: float, eyes: float, roll: float = 0.0, size: tuple[int, int] = (400, 300)) -> np.ndarray:
@@ -48,9 +51,9 @@ def test_place_size_and_roll_of_the_face_do_not_show_in_the_crop(eyes, roll):
     size = (round(eyes * 5), round(eyes * 4))
     x, y = 0.45 * size[0] + 0.3, 0.55 * size[1]
     frames = [face(x, y, eyes, roll, size)] * 3
-    crops = cut_mouth(frames, Scripted([Mouth(x, y, eyes, roll)] * 3), Crop(), 25)
-    assert crops.frames.shape == (3, 96, 96) and crops.frames.dtype == np.uint8 and not crops.lost.any()
-    across, down, length, height = bar_of(crops.frames[1])
+    crops, track = cut_mouth(frames, Scripted([Mouth(x, y, eyes, roll)] * 3), Crop(), 25)
+    assert crops.shape == (3, 96, 96) and crops.dtype == np.uint8 and not track.lost.any()
+    across, down, length, height = bar_of(crops[1])
     assert abs(across - 48) < 0.7 and abs(down - 48) < 0.7
     assert length == pytest.approx(96 / 1.5 / 2, rel=0.06) and height == pytest.approx(96 / 1.5 / 8, rel=0.25)
 
@@ -59,8 +62,8 @@ def test_jitter_of_the_tracker_is_smoothed_and_scale_is_constant():
     random = np.random.default_rng(1)
     still, count = face(200, 150, 64), 50
     answers = [Mouth(200 + a, 150 + b, 64 * c) for a, b, c in random.normal((0, 0, 1), (1.5, 1.5, 0.05), (count, 3))]
-    wild = cut_mouth([still] * count, Scripted(answers), Crop(smoothing_seconds=0), 25).frames
-    steady = cut_mouth([still] * count, Scripted(answers), Crop(), 25).frames
+    wild = cut_mouth([still] * count, Scripted(answers), Crop(smoothing_seconds=0), 25)[0]
+    steady = cut_mouth([still] * count, Scripted(answers), Crop(), 25)[0]
     moves = [np.std([bar_of(c)[0] for c in frames]) for frames in (wild, steady)]
     assert moves[1] < 0.6 * moves[0]
     assert np.std([bar_of(c)[2] for c in steady]) < 0.15
@@ -69,28 +72,28 @@ def test_jitter_of_the_tracker_is_smoothed_and_scale_is_constant():
 def test_a_moving_head_is_followed_through_lost_frames():
     places = [100 + 4 * t for t in range(40)]
     answers = [None if t in (0, 15, 16, 17, 39) else Mouth(x, 150, 64) for t, x in enumerate(places)]
-    crops = cut_mouth([face(x, 150, 64) for x in places], Scripted(answers), Crop(), 25)
-    assert len(crops.frames) == 40 and crops.lost.sum() == 5 and crops.lost[15]
-    assert all(abs(bar_of(c)[0] - 48) < 1 for c in crops.frames[6:-6])
+    crops, track = cut_mouth([face(x, 150, 64) for x in places], Scripted(answers), Crop(), 25)
+    assert len(crops) == 40 and track.lost.sum() == 5 and track.lost[15]
+    assert all(abs(bar_of(c)[0] - 48) < 1 for c in crops[6:-6])
 
 
 def test_a_mouth_at_the_border_of_the_frame_and_a_face_out_of_it():
     answers = [Mouth(2, 299, 64), Mouth(-30, 320, 64), Mouth(5, 290, 64)]
-    crops = cut_mouth([face(2, 299, 64)] * 3, Scripted(answers), Crop(), 25)
-    assert crops.frames.shape == (3, 96, 96)
+    crops, track = cut_mouth([face(2, 299, 64)] * 3, Scripted(answers), Crop(), 25)
+    assert crops.shape == (3, 96, 96)
 
 
 def test_crops_stay_as_they_are_without_a_tracker():
     frames = np.random.default_rng(1).integers(0, 256, (4, 96, 96), np.uint8)
-    crops = cut_mouth([np.repeat(f[..., None], 3, 2) for f in frames], NoTracker(), Crop(), 25)
-    assert (crops.frames == frames).all()
+    crops, track = cut_mouth([np.repeat(f[..., None], 3, 2) for f in frames], NoTracker(), Crop(), 25)
+    assert (crops == frames).all()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (300, 200), (96, 128)])
 def test_other_sizes_are_resized(size):
     frames = [np.full((*size, 3), 90, np.uint8)] * 2
-    crops = cut_mouth(frames, NoTracker(), Crop(size=64), 25)
-    assert crops.frames.shape == (2, 64, 64) and (crops.frames == 90).all()
+    crops, track = cut_mouth(frames, NoTracker(), Crop(size=64), 25)
+    assert crops.shape == (2, 64, 64) and (crops == 90).all()
 
 
 def test_a_lost_face_is_an_error():

@@ -35,7 +35,7 @@ def test_a_variable_frame_rate_is_resampled_by_time(tmp_path):
 def test_length_is_the_duration_rounded(count, rate):
     times = ((Fraction(n, rate) + 3, Fraction(1, rate), n) for n in range(count))
     shown = list(on_clock(times, 25))
-    assert len(shown) == round(Fraction(count * 25, rate))
+    assert len(shown) == max(1, round(Fraction(count * 25, rate)))
     assert all(abs(Fraction(n, rate) - Fraction(t, 25)) <= Fraction(1, 2 * rate) for t, n in enumerate(shown[:-1]))
 
 

@@ -39,12 +39,15 @@ class Loses:
     def __init__(self, frames: int = 0) -> None:
         self.frames = frames
 
-    def start(self) -> None:
+    def start(self, video, fps) -> None:
         Loses.videos, self.shown = Loses.videos + 1, 0
 
     def update(self, frame: np.ndarray) -> Mouth | None:
         self.shown += 1
         return None if 10 <= self.shown < 10 + self.frames else Mouth(32 + self.shown / 10, 24, 16)
+
+    def finish(self) -> None:
+        pass
 
 
 class Here:

@@ -21,7 +21,7 @@ def tracker() -> MediaPipe:
 
 def test_the_mouth_is_below_and_between_the_eyes(tracker):
     for path in sorted(real_data("grid_others").glob("*.mpg"))[:3]:
-        tracker.start()
+        tracker.start(None, 25)
         mouths = [tracker.update(frame) for frame in read_video(path, 25)]
         assert all(mouths), path
         assert all(abs(m.roll) < 0.35 and 35 < m.eye_distance < 90 for m in mouths)
@@ -34,7 +34,7 @@ def test_a_video_is_tracked_alike_whatever_came_before(tracker):
     frames = [[f for f, _ in zip(read_video(path, 25), range(10))] for path in clips]
 
     def track(number):
-        tracker.start()
+        tracker.start(None, 25)
         return [tracker.update(frame) for frame in frames[number]]
 
     first = track(0)
@@ -43,7 +43,7 @@ def test_a_video_is_tracked_alike_whatever_came_before(tracker):
 
 
 def test_no_face_is_none_and_nothing_is_logged(tracker, capfd):
-    tracker.start()
+    tracker.start(None, 25)
     for _ in range(3):
         assert tracker.update(np.full((240, 320, 3), 127, np.uint8)) is None
     MediaPipe(min_confidence=0.7)

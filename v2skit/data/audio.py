@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Iterable
 
 import numpy as np
 import soundfile
@@ -77,9 +78,17 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     """Write mono 16-bit PCM, by extension (.wav, .flac); samples beyond [-1, 1] are clipped. Raises OSError where
     that fails, for want of disk space for instance."""
-    kind = path.suffix[1:].upper()
+    write_pieces(path, [waveform], sample_rate)
+
+
+def write_pieces(path: Path, pieces: Iterable[np.ndarray], sample_rate: int) -> int:
+    """As :func:`write_audio`, a sound that comes in pieces (N,), of any length. Returns the number of samples."""
+    kind, samples = path.suffix[1:].upper(), 0
     try:
-        with beside(path) as part:
-            soundfile.write(part, np.clip(waveform, -1.0, 1.0), sample_rate, subtype="PCM_16", format=kind)
+        with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+            for piece in pieces:
+                file.write(np.clip(piece, -1.0, 1.0))
+                samples += len(piece)
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} can't be written: {error}") from error
+    return samples

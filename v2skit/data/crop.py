@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
-from typing import Iterable
+from pathlib import Path
+from typing import Iterable, Iterator
 
 import numpy as np
 
+from v2skit.data.steady import Place, SteadyPlaces
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth, Tracker
 
 WINDOW = 2.0
 """Side of what is kept of a frame until the crop's place is known, in sides of the crop."""
+
+GRAY = 107
+"""Of a crop where there is no face: the mean of mouth crops, as in training's time masks."""
 
 WHOLE_FRAME = 480
 """Frames before the first face are kept whole, reduced to at most this many pixels a side."""
@@ -26,27 +32,56 @@ class Crop:
         size: side of the stored crop, pixels.
         eye_distances: side of the crop on the face, in distances between the eyes.
         smoothing_seconds: length of the Hann window that smooths place and roll; 0: none.
-        max_lost_share: share of a clip's frames in which no face may be found; their place is interpolated.
+        max_lost_share: share of a training clip's frames in which no face may be found.
+        look_ahead_frames: later frames that a crop may depend on, for models that speak live; null: the whole clip.
     """
 
     size: int = 96
     eye_distances: float = 1.5
     smoothing_seconds: float = 0.4
     max_lost_share: float = 0.2
+    look_ahead_frames: int | None = None
 
     def __post_init__(self) -> None:
         if self.size < 8 or self.size % 2 or self.eye_distances <= 0 or self.smoothing_seconds < 0:
             raise UserError("crop: needs an even size of at least 8, eye_distances > 0 and smoothing_seconds >= 0")
         if not 0 <= self.max_lost_share <= 1:
             raise UserError(f"crop: max_lost_share {self.max_lost_share} must lie in 0..1")
+        if self.look_ahead_frames is not None and self.look_ahead_frames < 0:
+            raise UserError(f"crop: look_ahead_frames {self.look_ahead_frames} must not be negative")
 
 
 @dataclass(frozen=True)
-class MouthCrops:
-    """Crops gray uint8 (T,S,S), one for each frame of the video, and in which of them the face was lost, bool (T,)."""
+class MouthCrop:
+    """One frame's crop, gray uint8 (S,S), and where it was cut; evenly gray where the place is ``silent``."""
 
-    frames: np.ndarray
+    picture: np.ndarray
+    place: Place
+
+
+@dataclass(frozen=True)
+class Track:
+    """Where the mouth was, frame by frame on the clock.
+
+    Args:
+        fps: frames a second.
+        place: float32 (T,4): x and y of the crop's centre and its side, pixels of the upright frame, and its roll,
+            radians; NaN where ``silent``.
+        lost: bool (T,), no face was found in the frame.
+        silent: bool (T,), lost for so long that there is no speech.
+    """
+
+    fps: int
+    place: np.ndarray
     lost: np.ndarray
+    silent: np.ndarray
+
+    @classmethod
+    def of(cls, places: list[Place], fps: int) -> Track:
+        """From the places of all frames."""
+        rows = np.array([(p.x, p.y, p.side, p.roll) for p in places], np.float32).reshape(-1, 4)
+        lost, silent = (np.array([getattr(p, name) for p in places], bool) for name in ("lost", "silent"))
+        return cls(fps, rows, lost, silent)
 
 
 @dataclass(frozen=True)
@@ -59,60 +94,63 @@ class Window:
     reduction: int
 
 
-def cut_mouth(frames: Iterable[np.ndarray], tracker: Tracker, crop: Crop, fps: int) -> MouthCrops:
-    """Track and crop a video in one pass; of each frame only the mouth's surroundings stay in memory.
+def mouth_crops(
+    frames: Iterable[np.ndarray], tracker: Tracker, crop: Crop, fps: int, video: Path | None = None
+) -> Iterator[MouthCrop]:
+    """Track and crop a video in one pass, of any length: only the mouth's surroundings in some frames are in memory.
 
     Args:
         frames: RGB uint8 (H,W,3), at ``fps``.
         tracker: finds the mouth in them.
         crop: what to cut.
         fps: frames a second.
+        video: the file that the frames come from, if any; for the tracker.
 
-    Raises:
-        UserError: no frames, or the face is lost in more than ``crop.max_lost_share`` of them.
+    Yields:
+        A crop for each frame, as soon as ``crop.look_ahead_frames`` later ones were seen.
     """
-    tracker.start()
-    mouths: list[Mouth | None] = []
-    windows: list[Window] = []
+    tracker.start(video, fps)
+    steady = SteadyPlaces(fps, crop.eye_distances, crop.smoothing_seconds, crop.look_ahead_frames)
+    windows: deque[Window] = deque()
     last, side = None, 0.0
     for frame in frames:
         mouth = tracker.update(frame)
         if mouth is not None:
             # A face that turns away shrinks for a moment only: the window follows slowly.
             last, side = mouth, max(_side(mouth, crop), 0.99 * side)
-        mouths.append(mouth)
         windows.append(_window(frame, last, side, crop.size))
-    if not windows:
+        for place in steady.push(mouth):
+            yield MouthCrop(_sample(windows.popleft(), place, crop.size), place)
+    tracker.finish()
+    for place in steady.finish():
+        yield MouthCrop(_sample(windows.popleft(), place, crop.size), place)
+
+
+def cut_mouth(
+    frames: Iterable[np.ndarray], tracker: Tracker, crop: Crop, fps: int, video: Path | None = None
+) -> tuple[np.ndarray, Track]:
+    """All of :func:`mouth_crops`, for a clip to train on.
+
+    Returns:
+        crops, gray uint8 (T,S,S), and where they were cut.
+
+    Raises:
+        UserError: no frames, or the face is lost in more than ``crop.max_lost_share`` of them.
+    """
+    crops = list(mouth_crops(frames, tracker, crop, fps, video))
+    if not crops:
         raise UserError("the video has no frames; fetch or record it again")
-    lost = np.array([m is None for m in mouths])
-    if lost.all() or lost.mean() > crop.max_lost_share:
+    track = Track.of([c.place for c in crops], fps)
+    if track.silent.all() or track.lost.mean() > crop.max_lost_share:
         raise UserError(
-            f"no face in {lost.mean():.0%} of the frames (crop.max_lost_share allows {crop.max_lost_share:.0%}); "
+            f"no face in {track.lost.mean():.0%} of the frames (crop.max_lost_share allows {crop.max_lost_share:.0%}); "
             "show the face from the front, or use another tracker"
         )
-    place, side = _steady_place(mouths, crop, fps)
-    pictures = [_sample(w, x, y, roll, side, crop.size) for w, (x, y, roll) in zip(windows, place, strict=True)]
-    return MouthCrops(np.stack(pictures), lost)
+    return np.stack([c.picture for c in crops]), track
 
 
 def _side(mouth: Mouth, crop: Crop) -> float:
     return crop.eye_distances * mouth.eye_distance if mouth.side is None else mouth.side
-
-
-def _steady_place(mouths: list[Mouth | None], crop: Crop, fps: int) -> tuple[np.ndarray, float]:
-    """Centre x, y and roll of each frame (T,3), and the side of the crop for the whole clip, pixels."""
-    found = [t for t, mouth in enumerate(mouths) if mouth is not None]
-    tracked = np.array([(mouths[t].x, mouths[t].y, mouths[t].roll) for t in found])
-    tracked[:, 2] = np.unwrap(tracked[:, 2])
-    frames = np.arange(len(mouths))
-    half = round(crop.smoothing_seconds * fps / 2)
-    weights = np.hanning(2 * half + 3)[1:-1]
-    share = np.convolve(np.ones(len(frames)), weights)[half : half + len(frames)]
-    place = [
-        np.convolve(np.interp(frames, found, column), weights)[half : half + len(frames)] / share
-        for column in tracked.T
-    ]
-    return np.stack(place, 1), float(np.median([_side(mouths[t], crop) for t in found]))
 
 
 def _window(frame: np.ndarray, mouth: Mouth | None, side: float, size: int) -> Window:
@@ -136,8 +174,11 @@ def _window(frame: np.ndarray, mouth: Mouth | None, side: float, size: int) -> W
     return Window(gray, left, top, reduction)
 
 
-def _sample(window: Window, x: float, y: float, roll: float, side: float, size: int) -> np.ndarray:
+def _sample(window: Window, place: Place, size: int) -> np.ndarray:
     """The crop (S,S) around a place in the frame: bilinear, and the mean of several points where it shrinks."""
+    if place.silent:
+        return np.full((size, size), GRAY, np.uint8)
+    x, y, side, roll = place.x, place.y, place.side, place.roll
     points = max(1, math.ceil(side / (size * window.reduction) - 0.01))
     across = (np.arange(size * points) + 0.5) / (size * points) - 0.5
     step_x, step_y = side * math.cos(roll) * across, side * math.sin(roll) * across

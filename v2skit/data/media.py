@@ -30,23 +30,26 @@ Picture = TypeVar("Picture")
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file holds. ``fps``: frames a second, None without a video; ``start``: of its first frame, seconds."""
+    """What a file holds. ``fps``: frames a second, None without a video; ``start``: of its first frame, seconds;
+    ``seconds``: about how long it is, None where its header does not say."""
 
     fps: float | None
     start: float
     has_audio: bool
+    seconds: float | None = None
 
 
 def probe(path: Path) -> MediaInfo:
     """What a file holds, from its header and its first frame. Raises UserError where it is no media file."""
     with _opened(path) as container:
         video = _video_stream(container)
+        seconds = container.duration / av.time_base if container.duration else None
         if video is None:
-            return MediaInfo(None, 0.0, bool(container.streams.audio))
+            return MediaInfo(None, 0.0, bool(container.streams.audio), seconds)
         # The header's start is that of the first packet, which is no picture where a recording was cut into.
         first = next(_decoded(container, video, path), None)
         start = 0.0 if first is None or first.time is None else first.time
-        return MediaInfo(float(_rate(video)), start, bool(container.streams.audio))
+        return MediaInfo(float(_rate(video)), start, bool(container.streams.audio), seconds)
 
 
 @dataclass
@@ -113,7 +116,7 @@ def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.n
 def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> Iterator[Picture]:
     """``(time, duration, picture)``, in seconds, of any frame rate -> the picture nearest to each ``t / fps``.
 
-    The first picture is at t = 0; the number of pictures is the whole duration times ``fps``, rounded.
+    The first picture is at t = 0; the number of pictures is the whole duration times ``fps``, rounded, at least one.
     """
     ticks, first, held = 0, None, []
     for time, duration, picture in frames:
@@ -123,7 +126,7 @@ def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> 
             yield from held
             held, ticks = [current], ticks + 1
         before, end, current = time, time + duration, picture
-    length = 0 if first is None else round((end - first) * fps)
+    length = 0 if first is None else max(1, round((end - first) * fps))
     while ticks < length:
         yield from held
         held, ticks = [current], ticks + 1

@@ -232,12 +232,13 @@ def _audio_only(task: Task, notes: list[str]) -> Outcome:
 def _audio_visual(task: Task, notes: list[str]) -> Outcome:
     source, clock = task.source, task.clock
     info = probe(source.video)
-    crops = cut_mouth(read_video(source.video, clock.fps), _tracker, task.crop, clock.fps)
+    frames = read_video(source.video, clock.fps)
+    crops, track = cut_mouth(frames, _tracker, task.crop, clock.fps, source.video)
     if abs(info.fps - clock.fps) > 0.01:
         notes.append(f"{info.fps:.2f} frames/s, resampled to {clock.fps}")
-    if crops.lost.any():
-        notes.append(f"face lost in {crops.lost.mean():.0%} of the frames, its place interpolated")
-    frames, has_audio = len(crops.frames), True
+    if track.lost.any():
+        notes.append(f"face lost in {track.lost.mean():.0%} of the frames, its place interpolated")
+    frames, has_audio = len(crops), True
     try:
         sound = _sound(source, info.start, frames, clock, notes)
         write_audio(audio_path(task.folder, task.source.id), sound, clock.sample_rate)
@@ -246,7 +247,7 @@ def _audio_visual(task: Task, notes: list[str]) -> Outcome:
             raise
         has_audio = False
         notes.append(f"without sound, for synthesis only: {error}")
-    write_crops(video_path(task.folder, task.source.id), crops.frames, clock.fps)
+    write_crops(video_path(task.folder, task.source.id), crops, clock.fps)
     return Outcome(source.id, frames, has_audio, notes=notes)
 
 

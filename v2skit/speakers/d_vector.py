@@ -29,6 +29,7 @@ class DVector(nn.Module):
     """
 
     out_dim = DIM
+    takes_recording = True
 
     def __init__(self, clips: int = 10) -> None:
         super().__init__()

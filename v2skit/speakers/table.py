@@ -30,6 +30,11 @@ class SpeakerTable(nn.Module):
         self.rows = {name: row for row, name in enumerate(speakers, 1)}
         self.table = nn.Embedding(len(speakers), dim)
 
+    @property
+    def voices(self) -> list[str]:
+        """Names that :meth:`voice` takes."""
+        return list(self.rows)
+
     def prepare(self, directory: Path) -> None:
         """Nothing to prepare: the names are in the data directory."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -29,8 +30,14 @@ class Mouth:
 class Tracker(Protocol):
     """A tracker component. Its constructor takes only what its config section says."""
 
-    def start(self) -> None:
-        """A new video begins: forget the last one."""
+    def start(self, video: Path | None, fps: int) -> None:
+        """A new video begins, ``fps`` frames a second of which will follow: forget the last one.
+
+        ``video`` is its file, or None where the frames come from elsewhere. Raises UserError where that can't be.
+        """
 
     def update(self, frame: np.ndarray) -> Mouth | None:
         """The mouth in the next frame, RGB uint8 (H,W,3), of the video; None where there is no face."""
+
+    def finish(self) -> None:
+        """The video is over. Raises UserError where what it was to find was not in it."""

@@ -7,48 +7,63 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Iterator
 
 import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth
+from v2skit.trackers.follow import Follower
 
 warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)  # MediaPipe's own use of protobuf
 
 RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)
 """Corners, as numbers of mesh points. The corners of the mouth move less in speech than the lips between them."""
 
+MOST_FACES = 8
+
 
 class MediaPipe:
-    """MediaPipe face mesh: about 600 frames/s per core; for one face, from the front.
+    """MediaPipe face mesh: about 500 frames/s per core; follows one of up to 8 faces, seen from the front.
 
     Args:
         min_confidence: a face is one from this score on, 0..1, when it is looked for and when it is followed.
+        face: which one, where there are several: 1 is the largest.
 
     Raises:
-        UserError: mediapipe is not installed.
+        UserError: mediapipe is not installed, or an argument is out of range.
     """
 
-    def __init__(self, min_confidence: float = 0.5) -> None:
+    def __init__(self, min_confidence: float = 0.5, face: int = 1) -> None:
         if not 0 < min_confidence <= 1:
             raise UserError(f"min_confidence {min_confidence} must lie in 0..1")
+        self._follower = Follower(face)
         try:
             from mediapipe.python.solutions.face_mesh import FaceMesh
         except ImportError as error:
             remedy = "pip install 'v2skit[mediapipe]' && pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)"
             raise UserError(f"{error}; tracker 'mediapipe' needs: {remedy}") from error
         with _quiet():
-            self._mesh = FaceMesh(min_detection_confidence=min_confidence, min_tracking_confidence=min_confidence)
+            self._mesh = FaceMesh(
+                max_num_faces=MOST_FACES,
+                min_detection_confidence=min_confidence,
+                min_tracking_confidence=min_confidence,
+            )
             self._mesh.process(np.zeros((64, 64, 3), np.uint8))
         self._fresh = True
 
-    def start(self) -> None:
+    def start(self, video: Path | None, fps: int) -> None:
         """Forget the last video's face."""
         self._fresh = True
+        self._follower.start(fps)
 
     def update(self, frame: np.ndarray) -> Mouth | None:
-        """RGB uint8 (H,W,3) -> the mouth, or None where no face is found."""
+        """RGB uint8 (H,W,3) -> the mouth, or None where the face is not found.
+
+        Raises:
+            UserError: there are fewer faces than ``face``; its ``picture`` shows them.
+        """
         frame = np.ascontiguousarray(frame)
         if self._fresh:
             self._fresh = False
@@ -57,18 +72,23 @@ class MediaPipe:
                 found = self._mesh.process(frame).multi_face_landmarks
         else:
             found = self._mesh.process(frame).multi_face_landmarks
-        if not found:
-            return None
-        height, width = frame.shape[:2]
-        points = found[0].landmark
+        return self._follower.choose([_mouth(face.landmark, frame) for face in found or ()], frame)
 
-        def between(corners: tuple[int, int]) -> tuple[float, float]:
-            a, b = (points[i] for i in corners)
-            return (a.x + b.x) * width / 2, (a.y + b.y) * height / 2
+    def finish(self) -> None:
+        """Raises UserError where there were fewer faces than ``face``; its ``picture`` shows them."""
+        self._follower.finish()
 
-        right, left, mouth = between(RIGHT_EYE), between(LEFT_EYE), between(MOUTH)
-        across, down = left[0] - right[0], left[1] - right[1]
-        return Mouth(*mouth, eye_distance=math.hypot(across, down), roll=math.atan2(down, across))
+
+def _mouth(points, frame: np.ndarray) -> Mouth:
+    height, width = frame.shape[:2]
+
+    def between(corners: tuple[int, int]) -> tuple[float, float]:
+        a, b = (points[i] for i in corners)
+        return (a.x + b.x) * width / 2, (a.y + b.y) * height / 2
+
+    right, left, mouth = between(RIGHT_EYE), between(LEFT_EYE), between(MOUTH)
+    across, down = left[0] - right[0], left[1] - right[1]
+    return Mouth(*mouth, eye_distance=math.hypot(across, down), roll=math.atan2(down, across))
 
 
 @contextmanager

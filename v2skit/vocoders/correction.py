@@ -29,6 +29,8 @@ class MelCorrection(nn.Module):
     def __init__(self, clock: Clock, mel: Mel, rounds: int) -> None:
         super().__init__()
         self.rounds = rounds
+        # A round looks a window's half around each sample, once to see what is there and once to put it right.
+        self.reach_frames = rounds * math.ceil(mel.window / mel.hop)
         self.limit = math.log(LARGEST_GAIN) / (1.0 if mel.log == "natural" else math.log(10))
         self.spectrogram = MelSpectrogram(clock, mel)
         filters = self.spectrogram.filters  # (K, M)

@@ -42,6 +42,10 @@ class Trained(nn.Module):
         checkpoint.restore(self.vocoder, saved.averaged or saved.weights, Path(run))
         self.vocoder.requires_grad_(False)
         self.correction = MelCorrection(clock, mel, corrections)
+        generator = self.vocoder.generator
+        for name in ("look_back_frames", "look_ahead_frames"):
+            known = getattr(generator, name, None)
+            setattr(self, name, None if known is None else known + self.correction.reach_frames)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop)."""

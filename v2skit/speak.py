@@ -1,0 +1,159 @@
+"""``v2skit synth VIDEO...``: files in, sound files out, and beside them what else was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from v2skit.api import VideoToSpeech
+from v2skit.clip import ClipSpeech
+from v2skit.data.audio import write_pieces
+from v2skit.data.crop import Track
+from v2skit.errors import UserError
+from v2skit.files import beside
+from v2skit.plugins import registry
+from v2skit.registry import arguments
+from v2skit.settings import Component
+from v2skit.trackers import Tracker
+from v2skit.trackers.follow import FacesError
+
+SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
+
+
+def find_videos(paths: list[Path]) -> list[Path]:
+    """The files, and those with a video's suffix in the folders among them. Raises UserError where there are none."""
+    found = []
+    for path in paths:
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        if not inside:
+            raise UserError(f"{path} has no video in it ({', '.join(SUFFIXES)})")
+        found += inside
+    return found
+
+
+def outputs(videos: list[Path], out: Path | None, force: bool) -> list[Path]:
+    """Where the speech of each video goes: one file, a folder, or beside each video.
+
+    Raises:
+        UserError: several videos for one file, two of one name, or a file that is there already and not to be lost.
+    """
+    if out is not None and out.suffix in (".wav", ".flac"):
+        if len(videos) > 1:
+            raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
+        targets = [out]
+    else:
+        targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
+    twice = [t for t in targets if targets.count(t) > 1]
+    if twice:
+        raise UserError(f"two of the videos would go into {twice[0]}; speak them apart")
+    there = [t for t in targets if t.exists()]
+    if there and not force:
+        raise UserError(f"{there[0]} is there already; --force overwrites it, -o gives another place")
+    return targets
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is written beside the speech: the video with it in, a report."""
+
+    video: bool = False
+    report: bool = False
+
+
+def speak_files(
+    model: VideoToSpeech,
+    videos: list[Path],
+    targets: list[Path],
+    tracker: Tracker,
+    voice: str | None,
+    extras: Extras,
+    facts: dict[str, str],
+) -> None:
+    """Speak videos into sound files, with progress. A video that can't be spoken does not keep the others from it.
+
+    Args:
+        model: a loaded one.
+        videos: files.
+        targets: a sound file for each.
+        tracker: of the mouths.
+        voice: as :meth:`VideoToSpeech.synthesise` takes it.
+        extras: what else to write.
+        facts: of the synthesis, for the report.
+
+    Raises:
+        UserError: a video could not be spoken; all that could not are named.
+    """
+    model.voice(voice)  # a wrong one shows before the work begins
+    failed = []
+    for number, (video, target) in enumerate(zip(videos, targets, strict=True), 1):
+        label = video.name if len(videos) == 1 else f"{number}/{len(videos)} {video.name}"
+        with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False) as bar:
+            try:
+                progress = partial(_show, bar, model.fps)
+                speech = model.begin(video, voice=voice, tracker=tracker, progress=progress)
+                samples = write_pieces(target, speech.pieces(), model.sample_rate)
+                lines = _beside(video, target, speech, extras, facts)
+            except FacesError as error:
+                picture = target.with_name(f"{target.stem}.faces.png")
+                _write_picture(picture, error.picture)
+                failed.append(f"{video}: {error}; {picture} shows them, --face N takes another")
+                continue
+            except UserError as error:
+                failed.append(f"{video}: {error}")
+                continue
+        print("\n".join([f"{target}: {samples / model.sample_rate:.2f} s{_told(speech.track)}", *lines]))
+    if failed:
+        raise UserError(f"{len(failed)} of {len(videos)} videos could not be spoken:\n  " + "\n  ".join(failed))
+
+
+def _show(bar: tqdm, fps: int, done: float, total: float | None) -> None:
+    if total is not None:
+        bar.total = max(round(total * fps), round(done * fps))
+    bar.update(round(done * fps) - bar.n)
+
+
+def _told(track: Track) -> str:
+    if not track.lost.any():
+        return ""
+    silent = f", silent for {track.silent.sum() / track.fps:.1f} s" if track.silent.any() else ""
+    return f"; no face in {track.lost.mean():.0%} of the frames{silent}"
+
+
+def _beside(video: Path, speech_file: Path, speech: ClipSpeech, extras: Extras, facts: dict[str, str]) -> list[str]:
+    """Write the extras. Returns what to tell of them."""
+    if not (extras.video or extras.report):
+        return []
+    from v2skit.data.mux import mux, mux_path
+
+    spoken = mux_path(video, speech_file)
+    if spoken.resolve() == video.resolve():
+        spoken = spoken.with_name(f"{spoken.stem}.speech{spoken.suffix}")
+    mux(video, speech_file, spoken)
+    told = [f"  video: {spoken}"]
+    if extras.report:
+        from v2skit.evaluate.video_report import write_report
+
+        page = speech_file.with_suffix(".html")
+        write_report(page, spoken, speech_file, speech.track, speech.strip, facts)
+        told.append(f"  report: {page}")
+    return told
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    from PIL import Image
+
+    with beside(path) as part:
+        Image.fromarray(picture).save(part, format="png")
+
+
+def with_face(tracker: Component, face: int | None) -> Component:
+    """The choice of a tracker that follows face ``face``. Raises UserError where it can't choose one."""
+    if face is None:
+        return tracker
+    if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
+        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or take --tracker mediapipe")
+    return replace(tracker, args={**tracker.args, "face": face})

@@ -1,0 +1,66 @@
+"""Landmarks from a file, as face trackers of all kinds leave them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from v2skit.data.media import probe
+from v2skit.errors import UserError
+from v2skit.trackers import Mouth
+
+LAYOUTS = {
+    5: ([0], [1], [3, 4]),
+    68: ([36, 39], [42, 45], [48, 54]),
+    468: ([33, 133], [362, 263], [61, 291]),
+    478: ([33, 133], [362, 263], [61, 291]),
+}
+"""Number of points -> those whose means are the eyes, left and right as seen, and the mouth: five points (eyes, nose,
+corners of the mouth), iBUG's 68, MediaPipe's mesh without and with irises."""
+
+
+class Landmarks:
+    """Reads ``<stem of the video>.npy``: float (T, P, 2), pixels of the upright frame, NaN where there is no face.
+
+    P is 5 (eyes, nose, mouth corners), 68 (iBUG), 468 or 478 (MediaPipe); there is a row for each frame of the file.
+
+    Args:
+        folder: of the files; empty: that of the video.
+    """
+
+    def __init__(self, folder: str = "") -> None:
+        self.folder = folder
+
+    def start(self, video: Path | None, fps: int) -> None:
+        """Open the video's file. Raises UserError where there is none, or where it is not as above."""
+        if video is None:
+            raise UserError("tracker 'landmarks' needs a video file, whose name tells which landmarks are its")
+        path = (Path(self.folder) if self.folder else video.parent) / f"{video.stem}.npy"
+        try:
+            self._points = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"landmarks {path} can't be read ({error}); save them there with numpy.save") from error
+        shape = self._points.shape
+        if len(shape) != 3 or shape[1] not in LAYOUTS or shape[2] not in (2, 3) or self._points.dtype.kind not in "fiu":
+            raise UserError(f"landmarks {path} have shape {shape}; needed: (frames, {'|'.join(map(str, LAYOUTS))}, 2)")
+        self._layout = LAYOUTS[shape[1]]
+        self._step = (probe(video).fps or fps) / fps  # rows for each frame on the clock
+        self._path, self._number = path, 0
+
+    def update(self, frame: np.ndarray) -> Mouth | None:
+        """RGB (H,W,3) -> the mouth. Raises UserError where the file ends too early."""
+        row = round(self._number * self._step)
+        self._number += 1
+        if row > len(self._points) + self._step:
+            raise UserError(f"landmarks {self._path} end after {len(self._points)} frames, the video goes on; make them anew")
+        points = self._points[min(row, len(self._points) - 1), :, :2]
+        (right, left, mouth) = (points[group].mean(0, dtype=np.float64) for group in self._layout)
+        if not np.isfinite([right, left, mouth]).all():
+            return None
+        across, down = left - right
+        return Mouth(float(mouth[0]), float(mouth[1]), math.hypot(across, down), math.atan2(down, across))
+
+    def finish(self) -> None:
+        """Nothing is left to say."""
