@@ -29,7 +29,8 @@ from v2skit.train import checkpoint
 from v2skit.windows import Chain, Windows
 
 FEW_FRAMES, MANY_FRAMES = 100, 500
-"""Frames that the frontend, and the other parts, compute together."""
+"""Frames that the frontend and the vocoder, and the other parts, compute together: the former want much memory a frame,
+and are quickest while that is in the cache."""
 
 CONTEXT_FRAMES, FADE_FRAMES = 100, 10
 """What a part that sees the whole clip sees before and after a piece of a long one; and over how many frames one
@@ -152,7 +153,7 @@ class Speaking:
         ]
         if synthesiser.vocoder:
             vocoder = synthesiser.vocoder
-            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, many, mels))
+            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, few if chunk is None else many, mels))
         self.chain = Chain(links)
 
     @torch.no_grad()

@@ -30,6 +30,7 @@ class Stft(nn.Module):
             )
         self.n_fft, self.hop, self.length = n_fft, hop, window
         self.register_buffer("window", torch.hann_window(window), persistent=False)
+        self.register_buffer("_weight_kept", None, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B,N) -> complex (B, n_fft/2+1, F), F = N // hop. Float32, whatever the autocast."""
@@ -54,20 +55,36 @@ class Stft(nn.Module):
             (B, F * hop), zero for the hops of frames that are not there.
         """
         left = (self.n_fft - self.length) // 2
-        window = F.pad(self.window, (left, self.n_fft - self.length - left))
-        frames = torch.fft.irfft(spectrum, self.n_fft, dim=1) * window[:, None]  # (B, n_fft, F)
-        there = frames.new_ones(1, 1, frames.shape[-1]) if mask is None else mask[:, None].to(frames.dtype)
-        total = self._overlap_add(frames * there)
-        weight = self._overlap_add(window.square()[None, :, None] * there)
-        return total / weight.clamp(min=1e-8) * there[:, 0].repeat_interleave(self.hop, dim=1)
+        frames = torch.fft.irfft(spectrum.transpose(1, 2), self.n_fft)[..., left : left + self.length] * self.window
+        if mask is None:
+            return self._overlap_add(frames) / self._weight(frames.shape[1])
+        there = mask[..., None].to(frames.dtype)
+        total, weight = self._overlap_add(frames * there), self._overlap_add(self.window.square() * there)
+        return total / weight.clamp(min=1e-8) * there[..., 0].repeat_interleave(self.hop, dim=1)
+
+    def inverse_reach(self) -> tuple[int, int]:
+        """Frames before and after its own that the samples of a hop depend on."""
+        hops = -(-(self.length - self.hop) // (2 * self.hop))
+        return hops, hops
+
+    def _weight(self, count: int) -> Tensor:
+        """Sum of the squared windows of so many frames (1, F * hop), kept for the next time."""
+        if self._weight_kept is None or self._weight_kept.shape[1] != count * self.hop:
+            weight = self._overlap_add(self.window.square().expand(1, count, -1))
+            self._weight_kept = weight.clamp(min=1e-8)
+        return self._weight_kept
 
     def frame_mask(self, sample_mask: Tensor) -> Tensor:
         """(B,N) -> (B,F): a frame is valid where its centre is."""
         return sample_mask[:, self.hop // 2 :: self.hop][:, : sample_mask.shape[1] // self.hop]
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
-        """(B, n_fft, F) -> (B, F * hop)."""
-        length, pad = self.hop * frames.shape[-1], (self.n_fft - self.hop) // 2
-        size = length + self.n_fft - self.hop
-        whole = F.fold(frames, (1, size), (1, self.n_fft), stride=(1, self.hop))
-        return whole[:, 0, 0, pad : pad + length]
+        """Windows centred on their hops (B, F, length) -> (B, F * hop)."""
+        before, _ = self.inverse_reach()
+        count, start = frames.shape[1], before * self.hop - (self.length - self.hop) // 2
+        hops = -(-(start + self.length) // self.hop)
+        pieces = F.pad(frames, (start, hops * self.hop - start - self.length)).unflatten(-1, (hops, self.hop))
+        total = pieces.new_zeros(frames.shape[0], count + hops - 1, self.hop)
+        for hop in range(hops):
+            total[:, hop : hop + count] += pieces[:, :, hop]
+        return total[:, before : before + count].flatten(1)

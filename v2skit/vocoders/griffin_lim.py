@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.data.audio import MelSpectrogram
+
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
 
 
 PERIOD_FRAMES = 100
@@ -35,30 +39,34 @@ class GriffinLim(nn.Module):
         self.look_back_frames = self.look_ahead_frames = REACH_FRAMES
         self.iterations, self.momentum, self.fit_iterations = iterations, momentum, fit_iterations
         # Fewer bins than the mel has are never hit by any filter: no magnitude can be told for those.
-        self.register_buffer("inverse", torch.linalg.pinv(self.spectrogram.filters), persistent=False)  # (M, K)
+        filters = self.spectrogram.filters
+        self.register_buffer("inverse", torch.linalg.pinv(filters).T.contiguous(), persistent=False)  # (K, M)
+        # A bin is in two filters at most, so that sparse products take a fraction of the time.
+        self.register_buffer("filters", filters.to_sparse_csr(), persistent=False)  # (K, M)
+        self.register_buffer("filters_t", filters.T.contiguous().to_sparse_csr(), persistent=False)  # (M, K)
 
     @torch.no_grad()
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop). Deterministic: the first phase is drawn from a fixed seed."""
-        magnitude = self._linear(self.spectrogram.magnitude(mel.float())).transpose(1, 2)  # (B, F, K) -> (B, K, F)
+        magnitude = self._linear(self.spectrogram.magnitude(mel.float()))  # (B, F, K)
         generator = torch.Generator().manual_seed(0)
-        phase = torch.rand(magnitude.shape[1], self.period_frames, generator=generator) * 2 * torch.pi
-        repeats = -(-magnitude.shape[2] // self.period_frames)
-        phase = phase.repeat(1, repeats)[:, : magnitude.shape[2]].to(mel.device)
-        estimate = torch.polar(torch.ones_like(magnitude), phase.expand_as(magnitude))
+        phase = torch.rand(magnitude.shape[2], self.period_frames, generator=generator) * 2 * torch.pi
+        repeats = -(-magnitude.shape[1] // self.period_frames)
+        phase = phase.T.repeat(repeats, 1)[: magnitude.shape[1]].to(mel.device)
+        estimate = torch.polar(magnitude, phase.expand_as(magnitude))
         previous = torch.zeros_like(estimate)
+        stft = self.spectrogram.stft
         for _ in range(self.iterations):
-            consistent = self.spectrogram.stft(self.spectrogram.stft.inverse(magnitude * estimate))
-            estimate = consistent + self.momentum * (consistent - previous)
-            estimate = estimate / estimate.abs().clamp(min=1e-12)
+            consistent = stft(stft.inverse(estimate.transpose(1, 2))).transpose(1, 2)
+            estimate = magnitude * torch.lerp(previous, consistent, 1 + self.momentum).sgn()
             previous = consistent
-        return self.spectrogram.stft.inverse(magnitude * estimate)
+        return stft.inverse(estimate.transpose(1, 2))
 
     def _linear(self, mel: Tensor) -> Tensor:
         """Mel magnitudes (B,F,M) -> non-negative linear magnitudes (B,F,K)."""
-        filters = self.spectrogram.filters
-        magnitude = (mel @ self.inverse).clamp(min=1e-8)
-        target = mel @ filters.T
+        flat = mel.flatten(0, 1).T.contiguous()  # (M, B F)
+        magnitude = (self.inverse @ flat).clamp(min=1e-8)
+        target = self.filters @ flat
         for _ in range(self.fit_iterations):
-            magnitude = magnitude * target / ((magnitude @ filters) @ filters.T).clamp(min=1e-10)
-        return magnitude
+            magnitude = magnitude * target / (self.filters @ (self.filters_t @ magnitude)).clamp(min=1e-10)
+        return magnitude.T.unflatten(0, mel.shape[:2]).contiguous()
