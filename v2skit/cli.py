@@ -74,6 +74,26 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
 
+    text = "speak live: from a camera, a file or raw frames, to a sound device, a file or standard output"
+    command = commands.add_parser("stream", help=text, description=text, allow_abbrev=False)
+    _add_model(command)
+    command.add_argument("source", nargs="?", default="camera", help="camera[:N], a file, or - (raw RGB); default: camera")
+    command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
+    command.add_argument("--size", metavar="WxH", help="of raw frames; or what to ask of the camera")
+    command.add_argument("--fps", type=float, help="likewise, frames a second")
+    command.add_argument("--realtime", action="store_true", help="a file's frames come at their times, as a camera's do")
+    command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help="computed together; default: 1")
+    command.set_defaults(run=stream)
+
+    text = "open a local page to try a model: drop a video or use the webcam, hear its speech"
+    command = commands.add_parser("serve", help=text, description=text, allow_abbrev=False)
+    _add_model(command)
+    command.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
+    command.add_argument("--port", type=int, default=7860, help="default: 7860")
+    command.add_argument("--max_mb", type=int, default=200, help="size of a video, MB; default: 200")
+    command.add_argument("--max_seconds", type=int, default=60, help="length of a video; default: 60")
+    command.set_defaults(run=serve_page)
+
     text = "write a finished model with its vocoder to one file"
     command = commands.add_parser("pack", help=text, description=text, allow_abbrev=False)
     command.add_argument("model", type=Path, metavar="EXP", help="an experiment's folder, or a V2A run or checkpoint")
@@ -91,6 +111,51 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model", type=Path, metavar="FILE")
     command.set_defaults(run=show_info)
     return parser
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    """Options of commands that let a model speak."""
+    command.add_argument("--model", type=Path, required=True, help="a packed model, or a V2A run or checkpoint")
+    command.add_argument("--vocoder", type=Path, help="a trained vocoder's run or checkpoint instead of its own")
+    command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
+    command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
+    command.add_argument("--voice", help="a voice that the model knows, or a recording, as the model takes")
+    command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+
+
+def stream(options: argparse.Namespace) -> None:
+    """``v2skit stream``."""
+    from v2skit.live import Live
+    from v2skit.live.sinks import open_sink
+    from v2skit.live.sources import open_source
+
+    model, tracker = _loaded(options)
+    live = Live(model.synthesiser, tracker, model.voice(options.voice), options.chunk)
+    with open_sink(options.out, model.sample_rate) as sink:
+        source = open_source(options.source, options.size, options.fps, options.realtime)
+        delay = f"{live.algorithmic_delay * 1000:.0f} ms"
+        print(f"speaking {options.source}, {delay} behind at the least; Ctrl-C ends", file=sys.stderr)
+        report = live.run(source, sink)
+    print(report, file=sys.stderr)
+
+
+def serve_page(options: argparse.Namespace) -> None:
+    """``v2skit serve``."""
+    from v2skit.serve import serve
+
+    model, tracker = _loaded(options)
+    serve(model, tracker, options.voice, options.host, options.port, options.max_mb, options.max_seconds)
+
+
+def _loaded(options: argparse.Namespace):
+    """The model of :func:`_add_model`'s options, and its tracker."""
+    from v2skit.api import load
+    from v2skit.config import parse_component
+    from v2skit.speak import with_face
+
+    model = load(options.model, options.device, options.vocoder)
+    choice = parse_component("tracker", options.tracker, "--tracker") if options.tracker else None
+    return model, model.tracker(with_face(choice or model.synthesiser.config.tracker, options.face))
 
 
 def pack_model(options: argparse.Namespace) -> None:
@@ -194,9 +259,7 @@ def _synth_directory(options: argparse.Namespace) -> None:
 
 
 def _synth_videos(options: argparse.Namespace) -> None:
-    from v2skit.api import load
-    from v2skit.config import parse_component
-    from v2skit.speak import Extras, find_videos, outputs, speak_files, with_face
+    from v2skit.speak import Extras, find_videos, outputs, speak_files
 
     if options.model is None:
         raise UserError("synth: --model RUN_OR_FILE says which model is to speak; v2skit pack makes such a file")
@@ -204,11 +267,7 @@ def _synth_videos(options: argparse.Namespace) -> None:
         raise UserError("synth: with videos, --set and --data_dir have no effect; leave them out")
     videos = find_videos(options.videos)
     targets = outputs(videos, options.out, options.force)
-    model = load(options.model, options.device, options.vocoder)
-    choice = model.synthesiser.config.tracker
-    if options.tracker:
-        choice = parse_component("tracker", options.tracker, "--tracker")
-    tracker = model.tracker(with_face(choice, options.face))
+    model, tracker = _loaded(options)
     facts = {"model": str(options.model), "vocoder": str(options.vocoder or "the model's"), "voice": options.voice or "-"}
     extras = Extras(options.mux, options.report)
     speak_files(model, videos, targets, tracker, options.voice, extras, facts)

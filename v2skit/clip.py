@@ -99,9 +99,9 @@ class ClipSpeech:
         clock, crop = self.synthesiser.config.clock, self.synthesiser.config.crop
         frames = in_background(self.clip.frames, FRAMES_AHEAD)
         crops = mouth_crops(frames, self.tracker, crop, clock.fps, self.clip.video)
-        spoken = self._spoken(in_background(crops, CROPS_AHEAD))
+        crops = self._noted(in_background(crops, CROPS_AHEAD))
         samples, held = 0, np.zeros(0, np.float32)
-        for piece in spoken:  # frames on the clock are up to half a one longer or shorter than the video
+        for piece in spoken(self.synthesiser, crops, self.speaker):  # frames on the clock are up to half a one longer or shorter than the video
             held = np.concatenate([held, piece])
             ready = max(0, len(held) - clock.samples_per_frame)
             samples += ready
@@ -112,16 +112,10 @@ class ClipSpeech:
         missing = round(self.clip.span.seconds * clock.sample_rate) - samples
         yield np.pad(held, (0, max(0, missing - len(held))))[:missing]
 
-    def _spoken(self, crops: Iterator[MouthCrop]) -> Iterator[np.ndarray]:
-        speaking = self.synthesiser.start(self.speaker)
-        silence = Silence(self.synthesiser.config.clock.samples_per_frame)
+    def _noted(self, crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
         for crop in crops:
             self._note(crop)
-            silence.push(crop.place.silent)
-            piece = speaking.push(crop.picture[None])
-            if len(piece):
-                yield silence.apply(piece)
-        yield silence.apply(speaking.finish())
+            yield crop
 
     def _note(self, crop: MouthCrop) -> None:
         if len(self._places) % self._every == 0:
@@ -131,6 +125,26 @@ class ClipSpeech:
         self._places.append(crop.place)
         if self.progress is not None:
             self.progress(len(self._places) / self.synthesiser.config.clock.fps, self.clip.seconds)
+
+
+def spoken(
+    synthesiser: Synthesiser, crops: Iterable[MouthCrop], speaker: np.ndarray, chunk: int | None = None
+) -> Iterator[np.ndarray]:
+    """Crops -> waveforms, float32 (N,), whole frames of them as soon as they are known; silent where the crops are.
+
+    Raises:
+        UserError: with a ``chunk``, as :meth:`Synthesiser.start`.
+    """
+    speaking = synthesiser.start(speaker, chunk)
+    silence = Silence(synthesiser.config.clock.samples_per_frame)
+    for crop in crops:
+        silence.push(crop.place.silent)
+        piece = speaking.push(crop.picture[None])
+        if len(piece):
+            yield silence.apply(piece)
+    rest = speaking.finish()
+    if len(rest):
+        yield silence.apply(rest)
 
 
 class Silence:

@@ -108,8 +108,10 @@ class Synthesiser:
         return {**parts, "vocoder": self.vocoder} if self.vocoder else parts
 
     def check_live(self) -> None:
-        """Raises UserError, naming the parts, where one sees the whole clip."""
+        """Raises UserError, naming the parts, where one sees the whole clip, or where the crops do."""
         whole = [f"{name} {type(part).__name__}" for name, part in self.parts().items() if reach(part) is None]
+        if self.config.crop.look_ahead_frames is None:
+            whole.append("crop")
         if whole:
             raise UserError(
                 f"this model can't speak live: {', '.join(whole)} must see the whole clip; train one with "

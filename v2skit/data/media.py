@@ -69,17 +69,34 @@ def read_video(path: Path, fps: int, span: Span | None = None) -> Iterator[np.nd
         UserError: no media file, no video in it, no frames, damaged or cut off.
     """
     with _opened(path) as container:
-        stream = _video_stream(container)
-        if stream is None:
-            raise UserError(f"{path} has no video stream; give a file with a picture")
-        stream.codec_context.thread_count = 1
+        stream = _video_in(container, path)
         shown = 0
         for frame in on_clock(_measured(_timed(_decoded(container, stream, path), stream), span or Span()), fps):
-            picture = frame.to_ndarray(format="rgb24")
             shown += 1
-            yield np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture
+            yield _upright(frame)
         if not shown:
             raise UserError(f"{path} has a video stream without frames; fetch or record it again")
+
+
+def timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
+    """All frames as they are: time, seconds, and upright RGB uint8 (H,W,3). Raises UserError as :func:`read_video`."""
+    with _opened(path) as container:
+        stream = _video_in(container, path)
+        for time, _, frame in _timed(_decoded(container, stream, path), stream):
+            yield float(time), _upright(frame)
+
+
+def _video_in(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    stream = _video_stream(container)
+    if stream is None:
+        raise UserError(f"{path} has no video stream; give a file with a picture")
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    picture = frame.to_ndarray(format="rgb24")
+    return np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture
 
 
 def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.ndarray:

@@ -71,10 +71,10 @@ class MediaPipe:
             UserError: there are fewer faces than ``face``; its ``picture`` shows them.
         """
         frame = np.ascontiguousarray(frame)
-        if self._fresh:
-            self._all.reset()
-            self._one.reset()
         with _quiet() if self._fresh else nullcontext():
+            if self._fresh:
+                self._all.reset()
+                self._one.reset()
             found = self._one.process(frame).multi_face_landmarks if self._alone else None
             if not found or self._frames % self._fps == 0:
                 faces = self._all.process(frame).multi_face_landmarks or []

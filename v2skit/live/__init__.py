@@ -1,0 +1,126 @@
+"""Speech while the video is still coming in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Callable, Iterable, Iterator
+
+import numpy as np
+
+from v2skit.clip import spoken
+from v2skit.data.crop import MouthCrop, mouth_crops
+from v2skit.errors import UserError
+from v2skit.live.sources import Source, Timed, on_live_clock
+from v2skit.synth import Synthesiser
+from v2skit.trackers import Tracker
+
+Sink = Callable[[np.ndarray], None]
+"""Takes the next samples, float32 (N,)."""
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """How a live run went.
+
+    Args:
+        seconds: of video that were spoken.
+        algorithmic_delay: of the sound after the picture on an infinitely fast machine, seconds.
+        compute_delay: from the arrival of the last frame that a sound needs to the sound; median, seconds.
+        delays: of every sound after its first frame's arrival, seconds.
+        busy: time spent on computing, seconds.
+        dropped: frames that came while the machine was behind.
+        lost: share of the frames without a face.
+    """
+
+    seconds: float
+    algorithmic_delay: float
+    compute_delay: float
+    delays: np.ndarray
+    busy: float
+    dropped: int
+    lost: float
+
+    def __str__(self) -> str:
+        worst = f"{np.quantile(self.delays, 0.95) * 1000:.0f} ms in 95 % of them" if len(self.delays) else "no sound yet"
+        return (
+            f"spoken:             {self.seconds:.2f} s, no face in {self.lost:.0%} of the frames\n"
+            f"algorithmic delay:  {self.algorithmic_delay * 1000:.0f} ms\n"
+            f"compute delay:      {self.compute_delay * 1000:.1f} ms (median)\n"
+            f"end to end:         {worst}\n"
+            f"real-time factor:   {self.busy / max(self.seconds, 1e-9):.3f}\n"
+            f"dropped frames:     {self.dropped}"
+        )
+
+
+class Live:
+    """A model that speaks as the frames come.
+
+    Args:
+        synthesiser: a loaded model, all parts of which have a limited look-ahead.
+        tracker: finds the mouth.
+        speaker: what the model is told of who speaks.
+        chunk: frames that are computed together; fewer are quicker to be heard, more cost less.
+
+    Raises:
+        UserError: the model, or its crop, must see the whole clip, or ``chunk`` is not positive.
+    """
+
+    def __init__(self, synthesiser: Synthesiser, tracker: Tracker, speaker: np.ndarray, chunk: int = 1) -> None:
+        if chunk < 1:
+            raise UserError(f"chunk {chunk} must be at least 1 frame")
+        synthesiser.check_live()
+        self.synthesiser, self.tracker, self.speaker, self.chunk = synthesiser, tracker, speaker, chunk
+        self.clock, self.crop = synthesiser.config.clock, synthesiser.config.crop
+
+    @property
+    def algorithmic_delay(self) -> float:
+        """Seconds: of a chunk, and of the later frames that crops and networks see."""
+        ahead = self.synthesiser.start(self.speaker, self.chunk).chain.ahead()
+        return (self.chunk + self.crop.look_ahead_frames + ahead) / self.clock.fps
+
+    def run(self, source: Source, sink: Sink) -> LiveReport:
+        """Speak a source into a sink, until it ends or Ctrl-C."""
+        arrivals: list[float] = []
+        places: list = []
+        waits, delays = [], []
+        waiting = 0.0
+        frames, spf = 0, self.clock.samples_per_frame
+
+        def arriving(timed: Iterable[Timed]) -> Iterator[np.ndarray]:
+            nonlocal waiting
+            timed = iter(timed)
+            while True:
+                start = time.perf_counter()
+                item = next(timed, None)
+                waiting += time.perf_counter() - start
+                if item is None:
+                    return
+                arrivals.append(item.arrival)
+                yield item.frame
+
+        def noted(crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
+            for crop in crops:
+                places.append(crop.place)
+                yield crop
+
+        begin = time.perf_counter()
+        video = source.path
+        crops = noted(mouth_crops(arriving(on_live_clock(source, self.clock.fps)), self.tracker, self.crop, self.clock.fps, video))
+        try:
+            for piece in spoken(self.synthesiser, crops, self.speaker, self.chunk):
+                sink(piece)
+                now = time.perf_counter()
+                waits.append(now - arrivals[-1])
+                delays.append(now - arrivals[frames])
+                frames += len(piece) // spf
+        except KeyboardInterrupt:
+            pass
+        finally:
+            source.close()
+        busy = time.perf_counter() - begin - waiting
+        lost = float(np.mean([p.lost for p in places])) if places else 0.0
+        compute = float(np.median(waits)) if waits else 0.0
+        return LiveReport(
+            frames / self.clock.fps, self.algorithmic_delay, compute, np.array(delays), busy, source.dropped, lost
+        )

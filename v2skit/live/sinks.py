@@ -1,0 +1,61 @@
+"""Where live speech goes: a sound device, a file, standard output."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator
+
+import numpy as np
+import soundfile
+
+from v2skit.errors import UserError
+from v2skit.files import beside
+
+
+@contextmanager
+def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """What takes the samples, float32 (N,), as they come.
+
+    Args:
+        name: ``device`` or ``device:NAME`` of the sound system, ``-`` for raw 16-bit little-endian samples on standard
+            output, or a .wav or .flac file, which is there once the run ends.
+        sample_rate: Hz.
+
+    Raises:
+        UserError: there is no such device, or the file is of another kind.
+    """
+    if name == "-":
+        yield _raw
+    elif name == "device" or name.startswith("device:"):
+        with _device(name.partition(":")[2] or None, sample_rate) as play:
+            yield play
+    else:
+        path = Path(name)
+        if path.suffix not in (".wav", ".flac"):
+            raise UserError(f"{path}: speech goes to a .wav or .flac file, to device, or to - (raw samples)")
+        kind = path.suffix[1:].upper()
+        with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+            yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
+
+
+def _raw(samples: np.ndarray) -> None:
+    sys.stdout.buffer.write((np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _device(name: str | None, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        remedy = "pip install 'v2skit[stream]' (and PortAudio: Debian's libportaudio2)"
+        raise UserError(f"{error}; sound devices need: {remedy}") from error
+    try:
+        stream = sounddevice.OutputStream(sample_rate, device=name, channels=1, dtype="float32", latency="low")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        known = [d["name"] for d in sounddevice.query_devices() if d["max_output_channels"]]
+        raise UserError(f"sound device can't be opened ({error}); there are: {', '.join(known) or 'none'}") from error
+    with stream:
+        yield lambda samples: stream.write(np.ascontiguousarray(samples[:, None]))
