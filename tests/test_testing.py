@@ -52,8 +52,40 @@ class UnusedWeight(Good):
         self.spare = nn.Linear(1, 1)
 
 
-def test_a_good_encoder_passes():
-    check_encoder(Good(), DIM)
+class SaysItsReach(Good):
+    look_back_frames = look_ahead_frames = 1
+
+
+class LooksFartherAhead(Good):
+    look_back_frames, look_ahead_frames = 1, 0
+
+
+class LooksFartherBack(Good):
+    look_back_frames, look_ahead_frames = 0, 1
+
+
+class CountsFromTheStart(SaysItsReach):
+    def forward(self, x, mask):
+        return super().forward(x, mask) * torch.arange(1, x.shape[1] + 1)[:, None]
+
+
+class TakesTheMean(SaysItsReach):
+    def forward(self, x, mask):
+        mean = zero_padding(x, mask).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+        return super().forward(zero_padding(x - mean, mask), mask)
+
+
+class LimitsOneSideOnly(Good):
+    look_back_frames, look_ahead_frames = None, 1
+
+
+class LooksFar(Good):
+    look_back_frames, look_ahead_frames = 10**15, 0
+
+
+@pytest.mark.parametrize("good", [Good, SaysItsReach])
+def test_a_good_encoder_passes(good):
+    check_encoder(good(), DIM)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +96,12 @@ def test_a_good_encoder_passes():
         (CountsPadding, "train mode: more padding changes the output"),
         (TakesAnyLength, "an input of 4 entries with a mask of 3 frames is not refused"),
         (UnusedWeight, "no gradient reaches spare.weight, spare.bias"),
+        (LooksFartherAhead, "look_ahead_frames is 0, but the output changes with a later frame"),
+        (LooksFartherBack, "look_back_frames is 0, but the output changes with an earlier frame"),
+        (CountsFromTheStart, "look_back_frames is 1, but the output changes with an earlier frame"),
+        (TakesTheMean, "look_ahead_frames is 1, but the output changes with a later frame"),
+        (LimitsOneSideOnly, "look_back_frames is None; it must be a number of frames, or both None"),
+        (LooksFar, "look_ahead_frames is 0, but the output changes with a later frame"),
     ],
 )
 def test_a_bad_encoder_is_found(bad, message):

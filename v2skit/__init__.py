@@ -9,6 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from v2skit.api import VideoToSpeech
+    from v2skit.settings import Component
 
 __version__ = "0.1.0"
 
@@ -21,3 +22,10 @@ def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = N
     from v2skit import api  # a plug-in that imports this package need not wait for all of torch
 
     return api.load(model, device, vocoder)
+
+
+def tracker(choice: str) -> Component:
+    """A tracker by name, or as in a config: ``{type: landmarks, folder: DIR}``. Raises UserError."""
+    from v2skit.config import parse_component
+
+    return parse_component("tracker", choice, "tracker")

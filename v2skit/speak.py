@@ -22,6 +22,7 @@ from v2skit.trackers import Tracker
 from v2skit.trackers.follow import FacesError
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
+OTHER_SOUND = (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aiff")
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
@@ -39,12 +40,15 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> list[Path]:
     """Where the speech of each video goes: one file, a folder, or beside each video.
 
     Raises:
-        UserError: several videos for one file, two of one name, or a file that is there already and not to be lost.
+        UserError: several videos for one file, two of one name, another kind of file, or one that is there already and
+            not to be lost.
     """
     if out is not None and out.suffix in (".wav", ".flac"):
         if len(videos) > 1:
             raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
         targets = [out]
+    elif out is not None and out.suffix in (*OTHER_SOUND, *SUFFIXES) and not out.is_dir():
+        raise UserError(f"{out}: speech is written as .wav or .flac; --mux writes the video with it")
     else:
         targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
     twice = [t for t in targets if targets.count(t) > 1]

@@ -2,7 +2,9 @@
 
 Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask
 is False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and
-a clear error for an input of the wrong length.
+a clear error for an input of the wrong length. A network that can run live says so by two attributes, which are then
+held to: ``look_back_frames`` and ``look_ahead_frames``, the input steps before and after its own that the output of a
+step depends on. Without them, or where both are None, it sees the whole clip.
 
     def test_my_encoder():
         check_encoder(MyEncoder(in_dim=24), in_dim=24)
@@ -22,6 +24,9 @@ from v2skit.errors import UserError
 
 LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
+STREAMING_TOLERANCE = 1e-4
+LONGEST_REACH = 400
+"""Frames; how much farther than this a network looks is not checked."""
 
 
 def check_visual_frontend(module: nn.Module) -> None:
@@ -69,6 +74,7 @@ def check_vocoder(module: nn.Module, mel: Mel) -> None:
     assert waveform.isfinite().all() and silence.isfinite().all(), "output holds NaN or infinity"
     assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the mel"
     _close(waveform[1], alone[0], "a clip in a batch differs from it alone")
+    _check_reach(module, module, lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5, 1, mel.hop)
 
 
 def check_critic(module: nn.Module, samples: int = 4800) -> None:
@@ -114,8 +120,42 @@ def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out
     for row, (frames, want) in enumerate(zip(LENGTHS, alone)):
         _close(output[row, : frames * out[0]], want[0], "eval mode: a clip in a padded batch differs from it alone")
     assert output[0].std() > 0, "output does not depend on the input"
+    _check_reach(module, lambda x: module(x, torch.ones(1, x.shape[1] // step, dtype=torch.bool)), make, step, out[0])
     _check_training(module, clips, step, out[0])
     _check_wrong_length(module, make, step)
+
+
+def _check_reach(
+    module: nn.Module, run: Callable[[Tensor], Tensor], make: Callable[[int, int], Tensor], step: int, out_step: int
+) -> None:
+    """Pieces of a clip, run with no more around them than the module says it sees, are as in the whole clip."""
+    back, ahead = (getattr(module, f"look_{way}_frames", None) for way in ("back", "ahead"))
+    if back is None and ahead is None:
+        return
+    for way, reach in (("back", back), ("ahead", ahead)):
+        known = isinstance(reach, int) and reach >= 0
+        assert known, f"look_{way}_frames is {reach!r}; it must be a number of frames, or both None"
+    start = min(back, LONGEST_REACH) + 1
+    frames = start + min(ahead, LONGEST_REACH) + 5
+    clip = make(1, frames)
+    period = getattr(module, "period_frames", 1)
+
+    def differs(first: int, last: int, begin: int, end: int) -> bool:
+        part = run(clip[:, begin * step : end * step])[:, (first - begin) * out_step : (last - begin) * out_step]
+        want = whole[:, first * out_step : last * out_step]
+        return bool((part - want).abs().max() > STREAMING_TOLERANCE * whole.abs().max())
+
+    with torch.no_grad():
+        whole = run(clip)
+        for first, last in ((0, 3), (start, start + 1), (start, start + 3), (frames - 3, frames)):
+            begin, end = max(0, first - back) // period * period, min(frames, last + ahead)
+            assert not differs(first, last, 0, end), (
+                f"look_ahead_frames is {ahead}, but the output changes with a later frame"
+            )
+            assert not differs(first, last, begin, frames), (
+                f"look_back_frames is {back}, but the output changes with an earlier frame"
+            )
+            assert not differs(first, last, begin, end), "a part of a clip, with all it sees, differs from the whole"
 
 
 def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step: int) -> None:

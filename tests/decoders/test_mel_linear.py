@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.reach import measured_reach
 from v2skit.clock import Clock, Mel
 from v2skit.decoders.mel_linear import MelLinear
 from v2skit.errors import UserError
@@ -13,6 +14,12 @@ def test_each_video_frame_gives_its_own_mel_frames_in_order():
         decoder.linear.bias.copy_(torch.arange(8.0))
     output = decoder(torch.randn(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
     assert output[0].tolist() == 2 * [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_looks_at_the_frame_itself():
+    decoder = MelLinear(3, Clock(), Mel())
+    assert (decoder.look_back_frames, decoder.look_ahead_frames) == (0, 0)
+    assert measured_reach(decoder, torch.randn(1, 9, 3)) == (0, 0)
 
 
 def test_training_starts_near_the_data():

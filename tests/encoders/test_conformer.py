@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.reach import measured_reach
 from v2skit.clock import Clock, Mel
 from v2skit.decoders.mel_linear import MelLinear
 from v2skit.encoders.conformer import Conformer
@@ -66,6 +67,49 @@ def test_a_clip_without_a_valid_frame_brings_no_nan():
 
 
 @pytest.mark.parametrize(
+    "blocks, look_ahead_frames, attention_frames", [(1, 0, 0), (1, 3, 2), (3, 0, 4), (3, 2, 6), (3, 7, 5), (2, 9, 0)]
+)
+def test_looks_exactly_as_far_as_it_says(blocks, look_ahead_frames, attention_frames):
+    torch.manual_seed(0)
+    reach = {"look_ahead_frames": look_ahead_frames, "attention_frames": attention_frames}
+    encoder = Conformer(4, **{**TINY, "blocks": blocks}, **reach).double().eval()
+    assert (encoder.look_back_frames, encoder.look_ahead_frames) == (blocks * (attention_frames + 4), look_ahead_frames)
+    x = torch.randn(1, 60, 4, dtype=torch.double)
+    assert measured_reach(encoder, x) == (encoder.look_back_frames, encoder.look_ahead_frames)
+
+
+def test_sees_the_whole_clip_by_default():
+    torch.manual_seed(0)
+    encoder = Conformer(4, **TINY).double().eval()
+    assert encoder.look_back_frames is None and encoder.look_ahead_frames is None
+    assert measured_reach(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
+
+
+def test_look_ahead_is_spread_over_the_blocks():
+    encoder = Conformer(4, **{**TINY, "blocks": 4}, look_ahead_frames=6, attention_frames=9)
+    assert [block.attention.reach for block in encoder.blocks] == [(9, 2), (9, 2), (9, 1), (9, 1)]
+
+
+def test_a_limit_moves_no_weight():
+    torch.manual_seed(0)
+    limited = Conformer(4, look_ahead_frames=400, attention_frames=400, **{**TINY, "conv_kernel": 1}).eval()
+    whole = Conformer(4, **{**TINY, "conv_kernel": 1}).eval()
+    whole.load_state_dict(limited.state_dict())
+    x, mask = torch.randn(2, 9, 4), torch.arange(9) < torch.tensor([[9], [4]])
+    assert torch.equal(limited(x, mask), whole(x, mask))
+
+
+def test_padding_out_of_reach_of_every_frame_brings_no_nan():
+    torch.manual_seed(0)
+    encoder = Conformer(4, dropout=0.0, look_ahead_frames=1, attention_frames=2, **TINY)
+    x, mask = torch.randn(2, 30, 4), torch.arange(30) < torch.tensor([[30], [3]])
+    with torch.autocast("cpu", torch.bfloat16):
+        output = encoder(x, mask)
+    output.float().square().sum().backward()
+    assert output.isfinite().all() and all(p.grad.isfinite().all() for p in encoder.parameters())
+
+
+@pytest.mark.parametrize(
     "arguments, message",
     [
         ({"size": "xl"}, "unknown size 'xl'; did you mean 'l'"),
@@ -73,6 +117,9 @@ def test_a_clip_without_a_valid_frame_brings_no_nan():
         ({"dim": 30, "heads": 4}, "dim 30 must be even and a multiple of heads 4"),
         ({"conv_kernel": 4}, "conv_kernel 4 odd"),
         ({"blocks": 0}, "blocks 0 must be at least 1"),
+        ({"look_ahead_frames": 2}, "look_ahead_frames does nothing without attention_frames; give both"),
+        ({"attention_frames": 9}, "attention_frames does nothing without look_ahead_frames; give both"),
+        ({"look_ahead_frames": -1, "attention_frames": 9}, "look_ahead_frames -1 .* must not be negative"),
     ],
 )
 def test_wrong_arguments_have_a_clear_error(arguments, message):

@@ -61,3 +61,18 @@ def test_wrong_settings_are_refused():
     for n_fft, hop, window in ((512, 129, 0), (512, 0, 0), (512, 128, 600), (512, 1024, 0)):
         with pytest.raises(UserError):
             Stft(n_fft, hop, window)
+
+
+@pytest.mark.parametrize(("window", "hop"), [(1200, 240), (1201, 240), (960, 240), (401, 100), (100, 100), (2048, 256)])
+def test_a_window_of_any_length_is_undone_within_its_reach(window, hop):
+    stft = Stft(2048, hop, window)
+    waveform = torch.randn(1, 20 * hop)
+    spectrum = stft(waveform)
+    if window > hop:  # a single Hann window has zeros, which nothing undoes
+        assert torch.allclose(stft.inverse(spectrum), waveform, atol=1e-4)
+    back, ahead = stft.inverse_reach()
+    changed = spectrum.clone()
+    changed[:, :, 10] += torch.randn(1025, dtype=torch.complex64)
+    differs = (stft.inverse(changed) - stft.inverse(spectrum)).view(20, hop).abs().amax(1) > 1e-6
+    hops = differs.nonzero()[:, 0]
+    assert (10 - hops.min(), hops.max() - 10) == (ahead, back)

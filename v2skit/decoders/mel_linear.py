@@ -21,6 +21,7 @@ class MelLinear(nn.Module):
     """
 
     gives = "mel"
+    look_back_frames = look_ahead_frames = 0
 
     def __init__(self, in_dim: int, clock: Clock, mel: Mel, mean: float = -5.0, std: float = 2.5) -> None:
         super().__init__()

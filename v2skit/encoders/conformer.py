@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from v2skit.encoders.relative_attention import RelativeAttention, relative_positions
 from v2skit.errors import UserError, suggestion
-from v2skit.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
+from v2skit.layers.masked import LookAheadConv1d, check_features, on_valid, zero_padding
 
 SIZES = {
     "s": {"blocks": 6, "dim": 256, "heads": 4},
@@ -33,11 +33,11 @@ class FeedForward(nn.Sequential):
 class Convolution(nn.Module):
     """Gated depthwise convolution over time, batch-normalised over the valid frames: (B, T, dim) -> (B, T, dim)."""
 
-    def __init__(self, dim: int, kernel: int, dropout: float) -> None:
+    def __init__(self, dim: int, kernel: int, dropout: float, causal: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.gated = nn.Linear(dim, 2 * dim)
-        self.depthwise = MaskedConv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
+        self.depthwise = LookAheadConv1d(dim, dim, kernel, ahead=0 if causal else None, groups=dim)
         self.batch_norm = nn.BatchNorm1d(dim)
         self.out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
@@ -49,15 +49,20 @@ class Convolution(nn.Module):
 
 
 class Block(nn.Module):
-    """Half a feed-forward, attention, convolution, half a feed-forward: (B, T, dim) -> (B, T, dim)."""
+    """Half a feed-forward, attention, convolution, half a feed-forward: (B, T, dim) -> (B, T, dim).
 
-    def __init__(self, dim: int, heads: int, ff_dim: int, conv_kernel: int, dropout: float) -> None:
+    Where the attention's ``reach``, frames back and ahead, is given, the convolution looks back only.
+    """
+
+    def __init__(
+        self, dim: int, heads: int, ff_dim: int, conv_kernel: int, dropout: float, reach: tuple[int, int] | None
+    ) -> None:
         super().__init__()
         self.first = FeedForward(dim, ff_dim, dropout)
         self.attention_norm = nn.LayerNorm(dim)
-        self.attention = RelativeAttention(dim, heads, dropout)
+        self.attention = RelativeAttention(dim, heads, dropout, reach)
         self.attention_dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(dim, conv_kernel, dropout)
+        self.convolution = Convolution(dim, conv_kernel, dropout, causal=reach is not None)
         self.second = FeedForward(dim, ff_dim, dropout)
         self.norm = nn.LayerNorm(dim)
 
@@ -80,6 +85,9 @@ class Conformer(nn.Module):
         ff_dim: features inside a feed-forward.
         conv_kernel: of the depthwise convolution, frames, odd.
         dropout: everywhere.
+        look_ahead_frames: later frames that the output may depend on, shared out among the blocks' attention; the
+            convolutions then look back only. Null: the whole clip.
+        attention_frames: with it, how many frames back the attention of each block sees.
 
     Raises:
         UserError: the size is unknown, or one of the others contradicts it or the rest.
@@ -95,6 +103,8 @@ class Conformer(nn.Module):
         ff_dim: int = 2048,
         conv_kernel: int = 31,
         dropout: float = 0.1,
+        look_ahead_frames: int | None = None,
+        attention_frames: int | None = None,
     ) -> None:
         super().__init__()
         shape = _resolve(size, {"blocks": blocks, "dim": dim, "heads": heads})
@@ -106,7 +116,11 @@ class Conformer(nn.Module):
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout) for _ in range(shape["blocks"]))
+        reaches = _reaches(shape["blocks"], look_ahead_frames, attention_frames)
+        self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout, reach) for reach in reaches)
+        self.look_ahead_frames, self.look_back_frames = look_ahead_frames, None
+        if attention_frames is not None:
+            self.look_back_frames = len(self.blocks) * (attention_frames + conv_kernel - 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Features with temporal context.
@@ -127,6 +141,18 @@ class Conformer(nn.Module):
         for block in self.blocks:
             x = block(x, positions, mask)
         return zero_padding(x, mask)
+
+
+def _reaches(blocks: int, ahead: int | None, back: int | None) -> list[tuple[int, int] | None]:
+    """Frames back and ahead for the attention of each block."""
+    if ahead is None and back is None:
+        return [None] * blocks
+    if ahead is None or back is None:
+        given, missing = ("attention_frames", "look_ahead_frames")[:: 1 if ahead is None else -1]
+        raise UserError(f"{given} does nothing without {missing}; give both to limit what the encoder sees, or neither")
+    if ahead < 0 or back < 0:
+        raise UserError(f"look_ahead_frames {ahead} and attention_frames {back} must not be negative")
+    return [(back, ahead // blocks + (block < ahead % blocks)) for block in range(blocks)]
 
 
 def _resolve(size: str | None, given: dict[str, int | None]) -> dict[str, int]:

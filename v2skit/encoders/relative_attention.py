@@ -32,6 +32,12 @@ def shift_to_keys(scores: Tensor) -> Tensor:
     return scores.reshape(*batch, frames, distances)[..., :frames]
 
 
+def out_of_reach(frames: int, back: int, ahead: int, device: torch.device) -> Tensor:
+    """(T, T): in row ``i``, True but for the columns ``i - back`` to ``i + ahead``."""
+    every = torch.ones(frames, frames, dtype=torch.bool, device=device)
+    return every.triu(ahead + 1) | every.tril(-back - 1)
+
+
 class RelativeAttention(nn.Module):
     """Multi-head self-attention with relative positions.
 
@@ -39,11 +45,12 @@ class RelativeAttention(nn.Module):
         dim: features in and out, a multiple of ``heads``.
         heads: attention heads.
         dropout: of the attention weights.
+        reach: frames back and ahead that a frame attends to; None: all.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, reach: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout, self.reach = heads, dropout, reach
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(dim, dim)
         self.value = nn.Linear(dim, dim)
@@ -53,7 +60,7 @@ class RelativeAttention(nn.Module):
         self.position_bias = nn.Parameter(torch.zeros(heads, 1, dim // heads))
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Attend to the valid frames.
+        """Attend to the valid frames within reach.
 
         Args:
             x: (B, T, dim).
@@ -67,8 +74,11 @@ class RelativeAttention(nn.Module):
         position = self._split(self.position(positions))  # (heads, 2 T - 1, dim / heads)
         distance_scores = (query + self.position_bias) @ position.transpose(-2, -1) / math.sqrt(query.shape[-1])
         bias = shift_to_keys(distance_scores)  # (B, heads, T, T)
-        # The least number and not -inf: a clip without a valid frame must not bring NaN into the batch's gradient.
-        bias = bias.masked_fill(~mask[:, None, None], torch.finfo(bias.dtype).min)
+        hidden = ~mask[:, None, None]
+        if self.reach:
+            hidden = hidden | out_of_reach(x.shape[1], *self.reach, x.device)
+        # The least number and not -inf: a frame that attends to none must not bring NaN into the batch's gradient.
+        bias = bias.masked_fill(hidden, torch.finfo(bias.dtype).min)
         dropout = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention((query + self.content_bias).to(value.dtype), key, value, bias, dropout)
         return self.out(y.transpose(1, 2).flatten(2))

@@ -41,16 +41,25 @@ class ResNet3d(nn.Module):
     Args:
         channels: of the stages; the stem has as many as the first, the features as many as the last.
         blocks: residual blocks in each stage.
+        look_ahead_frames: of the five frames that the stem sees, how many come after the current one.
+
+    Raises:
+        UserError: an argument is out of range.
     """
 
     takes = "video"
     crop = 88
 
-    def __init__(self, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2) -> None:
+    def __init__(
+        self, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2, look_ahead_frames: int = 2
+    ) -> None:
         super().__init__()
         if not channels or min(channels) < 1 or blocks < 1:
             raise UserError(f"channels {channels} and blocks {blocks} must be positive, with at least one stage")
+        if not 0 <= look_ahead_frames < TEMPORAL_KERNEL:
+            raise UserError(f"look_ahead_frames {look_ahead_frames} must lie in 0..{TEMPORAL_KERNEL - 1}")
         self.out_dim = channels[-1]
+        self.look_back_frames, self.look_ahead_frames = TEMPORAL_KERNEL - 1 - look_ahead_frames, look_ahead_frames
         self.stem = nn.Sequential(
             nn.Conv2d(TEMPORAL_KERNEL, channels[0], 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(channels[0]),
@@ -81,8 +90,8 @@ class ResNet3d(nn.Module):
             raise UserError(f"resnet3d: video of shape {tuple(video.shape)}; it takes gray crops (B, T, 1, H, W)")
         check_frames(video.shape[1], mask, 1, "resnet3d: video")
         frames = video.squeeze(2).masked_fill(~mask[:, :, None, None], 0)
-        margin = TEMPORAL_KERNEL // 2
-        frames = F.pad(frames, (0, 0, 0, 0, margin, margin)).unfold(1, TEMPORAL_KERNEL, 1)  # (B, T, H, W, 5)
+        frames = F.pad(frames, (0, 0, 0, 0, self.look_back_frames, self.look_ahead_frames))
+        frames = frames.unfold(1, TEMPORAL_KERNEL, 1)  # (B, T, H, W, 5)
         x = frames[mask].permute(0, 3, 1, 2)  # (N, 5, H, W)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.stages(self.stem(x)).mean((2, 3))
@@ -95,7 +104,10 @@ class ResNet3dSmall(ResNet3d):
     Args:
         channels: of the stages; the stem has as many as the first, the features as many as the last.
         blocks: residual blocks in each stage.
+        look_ahead_frames: of the five frames that the stem sees, how many come after the current one.
     """
 
-    def __init__(self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 1) -> None:
-        super().__init__(channels, blocks)
+    def __init__(
+        self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 1, look_ahead_frames: int = 2
+    ) -> None:
+        super().__init__(channels, blocks, look_ahead_frames)

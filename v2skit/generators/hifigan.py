@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from v2skit.errors import UserError
-from v2skit.generators.rates import at_rate, inner_mask, transposed, upsampling_rates
+from v2skit.generators.rates import at_rate, inner_mask, reach, transposed, upsampling_rates
 from v2skit.layers.masked import zero_channels_first
 
 END_KERNEL = 7
@@ -94,6 +94,10 @@ class HifiGan(nn.Module):
             nn.ModuleList(ResBlock(width, kernel, dilations) for kernel in kernels) for width in widths[1:]
         )
         self.out = _small(nn.Conv1d(widths[-1], 1, END_KERNEL, padding=END_KERNEL // 2))
+        fusion = max(kernels) // 2 * sum(dilation + 1 for dilation in dilations)
+        margins = [END_KERNEL // 2, *[fusion] * len(self.rates)]
+        margins[-1] += END_KERNEL // 2
+        self.look_back_frames, self.look_ahead_frames = reach(self.rates, margins)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.

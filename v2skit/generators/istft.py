@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.clock import Mel
 from v2skit.errors import UserError
-from v2skit.layers.masked import MaskedConv1d, check_features
+from v2skit.layers.masked import LookAheadConv1d, check_features
 from v2skit.layers.stft import Stft
 
 KERNEL = 7
+SIDE = KERNEL // 2
 LOUDEST = 5.0
 """Log magnitudes are held below it, so that one wild frame can't blow up the loss."""
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution, layer norm, two linear layers, scaled residual: (B, F, dim) -> (B, F, dim)."""
+    """Depthwise convolution, layer norm, two linear layers, scaled residual: (B, F, dim) -> (B, F, dim).
 
-    def __init__(self, dim: int, ff_dim: int, scale: float) -> None:
+    ``ahead``: frames after the current one that it sees.
+    """
+
+    def __init__(self, dim: int, ff_dim: int, scale: float, ahead: int) -> None:
         super().__init__()
-        self.depthwise = MaskedConv1d(dim, dim, KERNEL, padding=KERNEL // 2, groups=dim)
+        self.depthwise = LookAheadConv1d(dim, dim, KERNEL, ahead, groups=dim)
         self.norm = nn.LayerNorm(dim)
         self.widen = nn.Linear(dim, ff_dim)
         self.narrow = nn.Linear(ff_dim, dim)
@@ -42,15 +48,26 @@ class Istft(nn.Module):
         blocks: ConvNeXt blocks.
         ff_dim: features inside a block; 0: three times ``dim``.
         n_fft: of the inverse STFT, samples, even, at least two hops; 0: four hops.
+        look_ahead_frames: later input steps that the output may depend on at most; what the inverse STFT leaves of
+            them goes to the blocks, from the last on. Null: every convolution sees as much after as before.
 
     Raises:
-        UserError: the hop does not divide the input step, or a size is out of range.
+        UserError: the hop does not divide the input step, a size is out of range, or the inverse STFT alone needs more
+            later steps.
     """
 
     gives = "waveform"
 
     def __init__(
-        self, in_dim: int, step: int, mel: Mel, dim: int = 512, blocks: int = 8, ff_dim: int = 0, n_fft: int = 0
+        self,
+        in_dim: int,
+        step: int,
+        mel: Mel,
+        dim: int = 512,
+        blocks: int = 8,
+        ff_dim: int = 0,
+        n_fft: int = 0,
+        look_ahead_frames: int | None = None,
     ) -> None:
         super().__init__()
         if step % mel.hop:
@@ -61,12 +78,17 @@ class Istft(nn.Module):
         if n_fft % 2 or mel.hop % 2 or n_fft < 2 * mel.hop:
             raise UserError(f"n_fft {n_fft} and mel.hop {mel.hop} must be even, n_fft at least two hops")
         self.in_dim, self.frames = in_dim, step // mel.hop
-        self.embed = MaskedConv1d(in_dim, self.frames * dim, KERNEL, padding=KERNEL // 2)
-        self.embed_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim, 1 / blocks) for _ in range(blocks))
-        self.norm = nn.LayerNorm(dim)
         self.stft = Stft(n_fft, mel.hop)
+        stft_back, stft_ahead = self.stft.inverse_reach()
+        ahead, aheads = _shared_out(look_ahead_frames, self.frames, blocks, stft_ahead)
+        self.embed = LookAheadConv1d(in_dim, self.frames * dim, KERNEL, ahead)
+        self.embed_norm = nn.LayerNorm(dim)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim, 1 / blocks, frames) for frames in aheads)
+        self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, self.stft.n_fft + 2)
+        behind = blocks * (KERNEL - 1) - sum(aheads) + stft_back  # mel frames
+        self.look_back_frames = KERNEL - 1 - ahead + math.ceil(behind / self.frames)
+        self.look_ahead_frames = ahead + math.ceil((sum(aheads) + stft_ahead) / self.frames)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.
@@ -93,3 +115,30 @@ class Istft(nn.Module):
             log_magnitude, phase = spectrum.chunk(2, dim=1)
             magnitude = log_magnitude.clamp(max=LOUDEST).exp()
             return self.stft.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), mask)
+
+
+def _shared_out(look_ahead_frames: int | None, frames: int, blocks: int, needed: int) -> tuple[int, list[int]]:
+    """How far to look ahead.
+
+    Args:
+        look_ahead_frames: input steps for the whole generator; None: no limit.
+        frames: of an input step.
+        blocks: number of them.
+        needed: frames that the inverse STFT takes of it.
+
+    Returns:
+        for the embedding, input steps; for each block, frames.
+    """
+    if look_ahead_frames is None:
+        return SIDE, [SIDE] * blocks
+    left = look_ahead_frames * frames - needed
+    if left < 0:
+        raise UserError(
+            f"look_ahead_frames {look_ahead_frames} is too few, for the inverse STFT alone needs "
+            f"{math.ceil(needed / frames)}; give as many or more, or a smaller n_fft"
+        )
+    aheads = []
+    for _ in range(blocks):
+        aheads.append(min(SIDE, left))
+        left -= aheads[-1]
+    return min(SIDE, left // frames), aheads[::-1]

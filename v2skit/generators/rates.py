@@ -72,6 +72,24 @@ def transposed(in_channels: int, out_channels: int, rate: int, bias: bool = True
     return nn.ConvTranspose1d(in_channels, out_channels, 2 * rate + odd, rate, padding=(rate + odd) // 2, bias=bias)
 
 
+def reach(rates: list[int], margins: list[int]) -> tuple[int, int]:
+    """What a stack of :func:`transposed` layers, with convolutions before, between and after them, depends on.
+
+    Args:
+        rates: of the upsamplings.
+        margins: positions on either side that the convolutions see, before the first upsampling and after each.
+
+    Returns:
+        the input steps before and after its own that the output of a step depends on.
+    """
+    first, last = 0, math.prod(rates) - 1  # positions seen, from the output of step 0 back to the input
+    for rate, margin in zip(reversed(rates), reversed(margins[1:])):
+        first, last = first - margin, last + margin
+        padding = (rate + rate % 2) // 2
+        first, last = math.ceil((first + padding - 2 * rate - rate % 2 + 1) / rate), (last + padding) // rate
+    return margins[0] - first, margins[0] + last
+
+
 def inner_mask(x: Tensor, mask: Tensor | None, in_dim: int, what: str) -> Tensor | None:
     """The mask to work with inside, None where every step is valid, which spares all masking.
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.errors import UserError
-from v2skit.generators.rates import at_rate, inner_mask, transposed, upsampling_rates
+from v2skit.generators.rates import at_rate, inner_mask, reach, transposed, upsampling_rates
 from v2skit.layers.masked import norm_channels_first, zero_channels_first
 
 IN_KERNEL = 3
@@ -48,6 +48,9 @@ class WaveGan(nn.Module):
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in widths[1:])
         self.out = nn.Conv1d(widths[-1], 1, out_kernel, padding=out_kernel // 2)
+        margins = [IN_KERNEL // 2, *[0] * len(self.rates)]
+        margins[-1] += out_kernel // 2
+        self.look_back_frames, self.look_ahead_frames = reach(self.rates, margins)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.

@@ -83,3 +83,26 @@ class MaskedConv1d(nn.Conv1d):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         x = zero_padding(x, mask).transpose(1, 2)  # (B, T, C) -> (B, C, T)
         return super().forward(x).transpose(1, 2)  # (B, C', T') -> (B, T', C')
+
+
+class LookAheadConv1d(MaskedConv1d):
+    """Convolution over time whose kernel reaches as many frames ahead as said, at most as many as back.
+
+    Maps (B, T, C), (B, T) -> (B, T, C').
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        kernel: frames, odd.
+        ahead: of these, after the current one; None: as many as before it.
+        groups: as in ``nn.Conv1d``.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int, ahead: int | None = None, groups: int = 1
+    ) -> None:
+        ahead = kernel // 2 if ahead is None else ahead
+        super().__init__(in_channels, out_channels, kernel, padding=kernel - 1 - ahead, groups=groups)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(x, mask)[:, : x.shape[1]]

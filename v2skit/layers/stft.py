@@ -30,7 +30,8 @@ class Stft(nn.Module):
             )
         self.n_fft, self.hop, self.length = n_fft, hop, window
         self.register_buffer("window", torch.hann_window(window), persistent=False)
-        self.register_buffer("_weight_kept", None, persistent=False)
+        self._margin = (n_fft - hop) // 2 - (n_fft - window) // 2  # samples of a window before its hop
+        self._weight_kept: Tensor | None = None
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B,N) -> complex (B, n_fft/2+1, F), F = N // hop. Float32, whatever the autocast."""
@@ -57,22 +58,23 @@ class Stft(nn.Module):
         left = (self.n_fft - self.length) // 2
         frames = torch.fft.irfft(spectrum.transpose(1, 2), self.n_fft)[..., left : left + self.length] * self.window
         if mask is None:
-            return self._overlap_add(frames) / self._weight(frames.shape[1])
+            return self._overlap_add(frames) / self._weight(frames.shape[1], frames.device)
         there = mask[..., None].to(frames.dtype)
         total, weight = self._overlap_add(frames * there), self._overlap_add(self.window.square() * there)
         return total / weight.clamp(min=1e-8) * there[..., 0].repeat_interleave(self.hop, dim=1)
 
     def inverse_reach(self) -> tuple[int, int]:
         """Frames before and after its own that the samples of a hop depend on."""
-        hops = -(-(self.length - self.hop) // (2 * self.hop))
-        return hops, hops
+        ahead = -(-(self._margin - 1) // self.hop)  # the first value of a window is 0
+        return -(-(self.length - self._margin) // self.hop) - 1, ahead
 
-    def _weight(self, count: int) -> Tensor:
+    def _weight(self, count: int, device: torch.device) -> Tensor:
         """Sum of the squared windows of so many frames (1, F * hop), kept for the next time."""
-        if self._weight_kept is None or self._weight_kept.shape[1] != count * self.hop:
+        kept = self._weight_kept
+        if kept is None or kept.shape[1] != count * self.hop or kept.device != device:
             weight = self._overlap_add(self.window.square().expand(1, count, -1))
-            self._weight_kept = weight.clamp(min=1e-8)
-        return self._weight_kept
+            kept = self._weight_kept = weight.clamp(min=1e-8)
+        return kept
 
     def frame_mask(self, sample_mask: Tensor) -> Tensor:
         """(B,N) -> (B,F): a frame is valid where its centre is."""
@@ -80,8 +82,8 @@ class Stft(nn.Module):
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """Windows centred on their hops (B, F, length) -> (B, F * hop)."""
-        before, _ = self.inverse_reach()
-        count, start = frames.shape[1], before * self.hop - (self.length - self.hop) // 2
+        before = -(-self._margin // self.hop)  # whole hops
+        count, start = frames.shape[1], before * self.hop - self._margin
         hops = -(-(start + self.length) // self.hop)
         pieces = F.pad(frames, (start, hops * self.hop - start - self.length)).unflatten(-1, (hops, self.hop))
         total = pieces.new_zeros(frames.shape[0], count + hops - 1, self.hop)

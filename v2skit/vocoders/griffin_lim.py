@@ -10,14 +10,12 @@ from torch import Tensor, nn
 from v2skit.clock import Clock, Mel
 from v2skit.data.audio import MelSpectrogram
 
-warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
 
-
-PERIOD_FRAMES = 100
+PERIOD_FRAMES = 50
 """After so many frames the first phases are the same again, so that a piece that starts at a multiple has those of the
 whole."""
 
-REACH_FRAMES = 100
+REACH_FRAMES = 50
 """Farther frames don't count: an iteration reaches a window's length, but with ever less effect."""
 
 
@@ -42,8 +40,10 @@ class GriffinLim(nn.Module):
         filters = self.spectrogram.filters
         self.register_buffer("inverse", torch.linalg.pinv(filters).T.contiguous(), persistent=False)  # (K, M)
         # A bin is in two filters at most, so that sparse products take a fraction of the time.
-        self.register_buffer("filters", filters.to_sparse_csr(), persistent=False)  # (K, M)
-        self.register_buffer("filters_t", filters.T.contiguous().to_sparse_csr(), persistent=False)  # (M, K)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch calls its sparse tensors a beta version
+            self.register_buffer("filters", filters.to_sparse_csr(), persistent=False)  # (K, M)
+            self.register_buffer("filters_t", filters.T.contiguous().to_sparse_csr(), persistent=False)  # (M, K)
 
     @torch.no_grad()
     def forward(self, mel: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ class GriffinLim(nn.Module):
         stft = self.spectrogram.stft
         for _ in range(self.iterations):
             consistent = stft(stft.inverse(estimate.transpose(1, 2))).transpose(1, 2)
-            estimate = magnitude * torch.lerp(previous, consistent, 1 + self.momentum).sgn()
+            estimate = magnitude * torch.lerp(previous, consistent, 1 + self.momentum).sgn_()
             previous = consistent
         return stft.inverse(estimate.transpose(1, 2))
 

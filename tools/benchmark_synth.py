@@ -1,0 +1,200 @@
+"""A video file to a sound file, everything: real-time factor, the share of each step, memory; and speaking live.
+
+    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4            # a talking face; it is repeated
+    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4 --hour     # the peak memory of one hour instead
+    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4 --live     # frames at their pace, as from a camera
+
+Runs on one core. Speed does not depend on what the weights are, so untrained ones serve: the sizes are those of the
+mini recipe and of SVTS-S, with Griffin-Lim; live, the mini recipe's streaming model. Without ``--video`` a blank one is
+made and no face is tracked.
+"""
+
+from __future__ import annotations
+
+import time
+
+START = time.perf_counter()
+
+import argparse  # noqa: E402
+import os  # noqa: E402
+import resource  # noqa: E402
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+from collections import Counter  # noqa: E402
+from fractions import Fraction  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any, Callable, Iterator  # noqa: E402
+
+import av  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from v2skit import clip as clip_module  # noqa: E402
+from v2skit.api import VideoToSpeech  # noqa: E402
+from v2skit.build import build, build_model, build_vocoder, for_inference  # noqa: E402
+from v2skit.config import load_config  # noqa: E402
+from v2skit.data.audio import write_pieces  # noqa: E402
+from v2skit.data.media import timed_frames  # noqa: E402
+from v2skit.live import Live  # noqa: E402
+from v2skit.live.sources import open_source  # noqa: E402
+from v2skit.settings import Component  # noqa: E402
+from v2skit.synth import Synthesiser  # noqa: E402
+
+EGS = Path(__file__).parent.parent / "egs"
+MODELS = {"mini": EGS / "mini/conf/mel.yaml", "SVTS-S": EGS / "grid/conf/mel_s.yaml"}
+STREAMING = EGS / "mini/conf/streaming.yaml"
+FPS = 25
+
+
+class Stopwatch:
+    """CPU time of each step, in whatever threads, as long as no other step runs beside it."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def call(self, step: str, function: Callable) -> Callable:
+        """The same function, timed."""
+
+        def timed(*args: Any) -> Any:
+            start = time.process_time()
+            try:
+                return function(*args)
+            finally:
+                self.seconds[step] += time.process_time() - start
+
+        return timed
+
+    def items(self, step: str, items: Iterator) -> Iterator:
+        """The same items, their making timed."""
+        following = self.call(step, lambda: next(items, None))
+        while (item := following()) is not None:
+            yield item
+
+
+class TimedTracker:
+    """A tracker whose updates are timed."""
+
+    def __init__(self, tracker: Any, watch: Stopwatch) -> None:
+        self.start, self.finish = tracker.start, tracker.finish
+        self.update = watch.call("tracking", tracker.update)
+
+
+def untrained(config_file: Path) -> VideoToSpeech:
+    """A model of a recipe's size."""
+    config = load_config(config_file)
+    model = for_inference(build_model(config, "v2a", ["somebody"]))
+    vocoder = build_vocoder(config) if model.gives == "mel" else None
+    return VideoToSpeech(Synthesiser(config, model, vocoder, torch.device("cpu")), {})
+
+
+def repeated(video: Path | None, seconds: float, out: Path) -> None:
+    """A video of that length: the clip again and again, its packets encoded once."""
+    if video is None:
+        frames = [np.full((288, 360, 3), 90, np.uint8)] * (4 * FPS)
+    else:
+        frames = [frame for _, frame in timed_frames(video)]
+    clip = out.with_name("once.mp4")
+    height, width = (side // 2 * 2 for side in frames[0].shape[:2])
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:height, :width]))))
+        container.mux(stream.encode(None))
+    with av.open(str(out), "w") as container:
+        written, stream = 0, None
+        while written < seconds * FPS:
+            with av.open(str(clip)) as source:
+                stream = stream or container.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        packet.stream, packet.time_base = stream, Fraction(1, FPS)
+                        packet.pts = packet.dts = written
+                        packet.duration = 1
+                        container.mux(packet)
+                        written += 1
+
+
+def synthesise(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> tuple[float, float, float]:
+    """Wall time, CPU time and seconds of speech."""
+    wall, busy = time.perf_counter(), time.process_time()
+    samples = write_pieces(out, model.begin(video, tracker=tracker).pieces(), model.sample_rate)
+    return time.perf_counter() - wall, time.process_time() - busy, samples / model.sample_rate
+
+
+def shares(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> str:
+    """The share of each step in the CPU time, measured with all of them one after the other."""
+    watch, kept = Stopwatch(), clip_module.in_background
+    clip_module.in_background = lambda items, size: items
+    speech = model.begin(video, tracker=TimedTracker(build("tracker", tracker), watch))
+    speech.clip.frames = watch.items("decoding", iter(speech.clip.frames))
+    parts = model.synthesiser.parts()
+    for name, part in parts.items():
+        part.forward = watch.call(name, part.forward)
+    begin = time.process_time()
+    write_pieces(out, speech.pieces(), model.sample_rate)
+    whole = time.process_time() - begin
+    for part in parts.values():
+        del part.forward
+    clip_module.in_background = kept
+    watch.seconds["cropping and writing"] = whole - sum(watch.seconds.values())
+    return ", ".join(f"{step} {seconds / whole:.0%}" for step, seconds in watch.seconds.items())
+
+
+def benchmark(video: Path, tracker: Component, folder: Path, repeats: int) -> None:
+    """Print real-time factors and shares of every size; the sizes take turns."""
+    print(f"imports took {time.perf_counter() - START:.1f} s, once a process; they are not counted below")
+    models, out = {name: untrained(config) for name, config in MODELS.items()}, folder / "speech.wav"
+    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in models}
+    for _ in range(repeats):
+        for name, model in models.items():
+            runs[name].append(synthesise(model, video, tracker, out))
+    for name, model in models.items():
+        wall, busy = (statistics.median(run[which] / run[2] for run in runs[name]) for which in (0, 1))
+        print(f"{name}: real-time factor {wall:.3f}, CPU time {busy:.3f} of real time; median of {repeats}")
+        print(f"    {shares(model, video, tracker, out)}")
+
+
+def hour(video: Path, tracker: Component, folder: Path) -> None:
+    """Print the peak memory of a long video, and how it went."""
+    wall, _, seconds = synthesise(untrained(MODELS["mini"]), video, tracker, folder / "speech.wav")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"mini: {seconds / 60:.0f} minutes, peak memory {peak:.2f} GiB, real-time factor {wall / seconds:.3f}")
+
+
+def live(video: Path, tracker: Component) -> None:
+    """Print how a live run went, for a few chunk sizes."""
+    model = untrained(STREAMING)
+    for chunk in (1, 2, 4):
+        run = Live(model.synthesiser, build("tracker", tracker), model.voice(None), chunk)
+        report = run.run(open_source(str(video), None, None, realtime=True), lambda samples: None)
+        print(f"chunks of {chunk}\n{report}\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", type=Path, help="a talking face")
+    parser.add_argument("--seconds", type=float, default=60, help="length of the video; with --live at most 20")
+    parser.add_argument("--repeats", type=int, default=3)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--hour", action="store_true", help="one hour, its memory")
+    what.add_argument("--live", action="store_true", help="at the pace of the frames")
+    args = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    tracker = Component("mediapipe" if args.video else "none", {}, kind="tracker")
+    seconds = 3600 if args.hour else min(args.seconds, 20) if args.live else args.seconds
+    with tempfile.TemporaryDirectory() as name:
+        video = Path(name) / "long.mp4"
+        repeated(args.video, seconds, video)
+        if args.hour:
+            hour(video, tracker, Path(name))
+        elif args.live:
+            live(video, tracker)
+        else:
+            benchmark(video, tracker, Path(name), args.repeats)
+
+
+if __name__ == "__main__":
+    main()
