@@ -15,6 +15,8 @@ EXTRAS = {
     "d_vector": ["librosa", "webrtcvad-wheels"],
     "evaluate": ["pystoi", "pesq", "pocketsphinx"],
     "mini": ["espeakng-loader"],
+    "serve": ["starlette", "uvicorn", "python-multipart"],
+    "stream": ["sounddevice"],
 }
 
 setup(
@@ -26,6 +28,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["v2skit", "v2skit.*"]),
+    package_data={"v2skit.serve": ["page/*"]},
     install_requires=[
         # torchaudio's wheel refuses a torch built for another CUDA, so the two are pinned to the same releases.
         "torch>=2.8,<2.12",

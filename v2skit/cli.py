@@ -77,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     text = "speak live: from a camera, a file or raw frames, to a sound device, a file or standard output"
     command = commands.add_parser("stream", help=text, description=text, allow_abbrev=False)
     _add_model(command)
+    command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
+    command.add_argument("--voice", help="a voice that the model knows, or a recording, as the model takes")
     command.add_argument("source", nargs="?", default="camera", help="camera[:N], a file, or - (raw RGB); default: camera")
     command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
     command.add_argument("--size", metavar="WxH", help="of raw frames; or what to ask of the camera")
@@ -118,8 +120,6 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", type=Path, required=True, help="a packed model, or a V2A run or checkpoint")
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run or checkpoint instead of its own")
     command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
-    command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
-    command.add_argument("--voice", help="a voice that the model knows, or a recording, as the model takes")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
 
 
@@ -143,19 +143,26 @@ def serve_page(options: argparse.Namespace) -> None:
     """``v2skit serve``."""
     from v2skit.serve import serve
 
-    model, tracker = _loaded(options)
-    serve(model, tracker, options.voice, options.host, options.port, options.max_mb, options.max_seconds)
+    limits = {"max_mb": options.max_mb, "max_seconds": options.max_seconds}
+    how = {"device": options.device, "vocoder": options.vocoder, "tracker": _tracker(options)}
+    serve(options.model, options.host, options.port, **limits, **how)
 
 
 def _loaded(options: argparse.Namespace):
-    """The model of :func:`_add_model`'s options, and its tracker."""
+    """The model of :func:`_add_model`'s options, and its tracker, with the face that was chosen."""
     from v2skit.api import load
-    from v2skit.config import parse_component
     from v2skit.speak import with_face
 
     model = load(options.model, options.device, options.vocoder)
-    choice = parse_component("tracker", options.tracker, "--tracker") if options.tracker else None
-    return model, model.tracker(with_face(choice or model.synthesiser.config.tracker, options.face))
+    choice = _tracker(options) or model.synthesiser.config.tracker
+    return model, model.tracker(with_face(choice, options.face))
+
+
+def _tracker(options: argparse.Namespace):
+    """The choice of a tracker; None: that of the model's training."""
+    from v2skit.config import parse_component
+
+    return parse_component("tracker", options.tracker, "--tracker") if options.tracker else None
 
 
 def pack_model(options: argparse.Namespace) -> None:

@@ -17,6 +17,8 @@ class Source:
         audio: file with the sound (a video file counts), or None.
         video: file with the picture, or None for audio-only utterances.
         text: words in upper case, or None where there is no transcript.
+        start: where the utterance begins in its audio-only file, seconds.
+        end: where it ends, seconds; None: with the file.
     """
 
     id: str
@@ -24,6 +26,8 @@ class Source:
     audio: Path | None
     video: Path | None = None
     text: str | None = None
+    start: float = 0.0
+    end: float | None = None
 
 
 class Corpus(Protocol):
