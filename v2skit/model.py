@@ -96,9 +96,12 @@ class Model(nn.Module):
 
     def encode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
         """Features of the frontend (B,T,D) and what the speaker's reader gives, (B,...) -> (B,T,E)."""
+        return self.encoder(self.tell(x, speaker), mask)
+
+    def tell(self, x: Tensor, speaker: Tensor) -> Tensor:
+        """Features of the frontend (B,T,D) and what the speaker's reader gives, (B,...) -> (B,T,D+S)."""
         embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
-        x = torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)  # (B, T, D + S)
-        return self.encoder(x, mask)
+        return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
 
 
 @dataclass(frozen=True)

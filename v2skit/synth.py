@@ -148,14 +148,17 @@ class Speaking:
         mels = config.mel.per_frame(config.clock)
         rate = mels if model.gives == "mel" else config.clock.samples_per_frame
         few, many = (chunk, 1) if chunk else (FEW_FRAMES, MANY_FRAMES)
-        links = [
-            link(model.frontend, masked(model.frontend), 1, few),
-            link(model.encoder, masked(lambda x, mask: model.encode(x, told, mask)), 1, many),
-            link(model.decoder, masked(model.decoder), rate, many),
-        ]
+        links = [link(model.frontend, masked(model.frontend), 1, few)]
+        if reach(model.encoder) and hasattr(model.encoder, "links"):
+            steps = [(lambda x, mask: model.tell(x, told), 0, 0), *model.encoder.links()]
+            links += [Windows(masked(step), 1, back, ahead, many) for step, back, ahead in steps]
+        else:
+            links.append(link(model.encoder, masked(lambda x, mask: model.encode(x, told, mask)), 1, many))
+        links.append(link(model.decoder, masked(model.decoder), rate, many))
         if synthesiser.vocoder:
             vocoder = synthesiser.vocoder
-            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, few if chunk is None else many, mels))
+            frames = 1 if chunk else FEW_FRAMES
+            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, frames, mels))
         self.chain = Chain(links)
 
     @torch.no_grad()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,6 +61,7 @@ class Block(nn.Module):
         self, dim: int, heads: int, ff_dim: int, conv_kernel: int, dropout: float, reach: tuple[int, int] | None
     ) -> None:
         super().__init__()
+        self.reach = reach and (reach[0] + conv_kernel - 1, reach[1])
         self.first = FeedForward(dim, ff_dim, dropout)
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = RelativeAttention(dim, heads, dropout, reach)
@@ -141,6 +145,18 @@ class Conformer(nn.Module):
         for block in self.blocks:
             x = block(x, positions, mask)
         return zero_padding(x, mask)
+
+    def links(self) -> list[tuple[Callable[[Tensor, Tensor], Tensor], int, int]]:
+        """What the encoder does, step by step, (B,T,D), (B,T) -> (B,T,dim), and how many frames back and ahead each sees.
+
+        To run it live block by block takes far less than to run all of it on all that it sees.
+        """
+
+        def through(block: Block, x: Tensor, mask: Tensor) -> Tensor:
+            return block(x, relative_positions(x.shape[1], self.out_dim, like=x), mask)
+
+        steps = [(partial(through, block), *block.reach) for block in self.blocks]
+        return [(lambda x, mask: self.dropout(self.project(x)), 0, 0), *steps]
 
 
 def _reaches(blocks: int, ahead: int | None, back: int | None) -> list[tuple[int, int] | None]:
