@@ -24,8 +24,14 @@ def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = N
     return api.load(model, device, vocoder)
 
 
-def tracker(choice: str) -> Component:
-    """A tracker by name, or as in a config: ``{type: landmarks, folder: DIR}``. Raises UserError."""
-    from v2skit.config import parse_component
+def tracker(name: str, **arguments: object) -> Component:
+    """A tracker, e.g. ``tracker("landmarks", folder=DIR)``, or as in a config: ``tracker("{type: landmarks, folder: DIR}")``.
 
-    return parse_component("tracker", choice, "tracker")
+    Raises:
+        UserError: there is none of that name, or its arguments are others.
+    """
+    from v2skit.config import check_component, parse_component
+
+    if arguments:
+        return check_component("tracker", {"type": name, **arguments}, "tracker")
+    return parse_component("tracker", name, "tracker")

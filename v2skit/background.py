@@ -36,9 +36,11 @@ def in_background(items: Iterable[Item], size: int) -> Iterator[Item]:
         except BaseException as error:
             failure.append(error)
         finally:
-            if hasattr(items, "close"):
-                items.close()
-        put(end)
+            try:
+                if hasattr(items, "close"):
+                    items.close()
+            finally:
+                put(end)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
@@ -46,7 +48,7 @@ def in_background(items: Iterable[Item], size: int) -> Iterator[Item]:
         while (item := ready.get()) is not end:
             yield item
         if failure:
-            raise failure[0]
+            raise failure.pop()  # and let go of it: it holds what the producer held
     finally:
         stop.set()
         thread.join(JOIN_SECONDS)  # not for ever: when the interpreter ends, its threads may never answer

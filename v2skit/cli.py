@@ -131,12 +131,14 @@ def stream(options: argparse.Namespace) -> None:
 
     model, tracker = _loaded(options)
     live = Live(model.synthesiser, tracker, model.voice(options.voice), options.chunk)
+    source = open_source(options.source, options.size, options.fps, options.realtime)
     with open_sink(options.out, model.sample_rate) as sink:
-        source = open_source(options.source, options.size, options.fps, options.realtime)
         delay = f"{live.algorithmic_delay * 1000:.0f} ms"
         print(f"speaking {options.source}, {delay} behind at the least; Ctrl-C ends", file=sys.stderr)
         report = live.run(source, sink)
     print(report, file=sys.stderr)
+    if report.error:
+        raise report.error
 
 
 def serve_page(options: argparse.Namespace) -> None:

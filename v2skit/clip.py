@@ -45,10 +45,10 @@ class Clip:
     @classmethod
     def of_array(cls, frames: np.ndarray, fps: float, clock: Clock) -> Clip:
         """RGB uint8 (T,H,W,3) at ``fps``. Raises UserError where that is something else."""
-        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not len(frames):
+        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
             raise UserError(f"a video is uint8 (frames, height, width, 3), RGB, not {frames.dtype} {frames.shape}")
-        if not fps > 0:
-            raise UserError(f"fps {fps} must be positive")
+        if not 0.01 <= fps <= 1000:
+            raise UserError(f"fps {fps} must lie in 0.01..1000")
         step = 1 / Fraction(fps).limit_denominator(100_000)
         timed = ((number * step, step, frame) for number, frame in enumerate(frames))
         return cls(on_clock(timed, clock.fps), Span(len(frames) * step), None, float(len(frames) * step))

@@ -47,7 +47,11 @@ def check_config(tree: dict, origins: Origins | None = None, source: str = "conf
 def parse_component(kind: str, text: str, source: str) -> Component:
     """A component from the command line: its name, or ``{type: NAME, argument: value}``. Raises UserError."""
     tree = _parse(text, source)
-    tree = {"type": tree} if isinstance(tree, str) else tree
+    return check_component(kind, {"type": tree} if isinstance(tree, str) else tree, source)
+
+
+def check_component(kind: str, tree: dict, source: str) -> Component:
+    """A component from a plain tree. Raises UserError."""
     return _Checker({}, source).component(tree, Component, kind, kind)
 
 

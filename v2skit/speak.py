@@ -107,7 +107,7 @@ def speak_files(
                 failed.append(f"{video}: {error}; {picture} shows them, --face N takes another")
                 continue
             except UserError as error:
-                failed.append(f"{video}: {error}")
+                failed.append(str(error) if str(error).startswith(str(video)) else f"{video}: {error}")
                 continue
         print("\n".join([f"{target}: {samples / model.sample_rate:.2f} s{_told(speech.track)}", *lines]))
     if failed:

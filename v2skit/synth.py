@@ -137,28 +137,30 @@ class Speaking:
         def masked(part: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
             return lambda x: part(x[None], torch.ones(1, len(x), dtype=torch.bool, device=x.device))[0]
 
-        def link(part: nn.Module, function: Callable, rate: int, frames: int, steps: int = 1) -> Windows:
-            """``frames``: to be computed together, of the video; ``steps``: the part's input steps for each."""
+        def link(part: nn.Module, function: Callable, rate: int, steps: int = 1, piece: int = 1) -> Windows:
+            """``steps``: the part's input steps for a frame of the video; ``piece``: frames to compute together."""
             known = reach(part)
             if known is None:
                 context, fade = CONTEXT_FRAMES * steps, FADE_FRAMES * steps
-                return Windows(function, rate, context, context, frames * steps, fade)
-            return Windows(function, rate, *known, frames * steps, 0, getattr(part, "period_frames", 1))
+                return Windows(function, rate, context, context, MANY_FRAMES * steps, fade=fade)
+            back, ahead = known
+            ahead = -(-ahead // steps) * steps  # whole frames of the video come out
+            most = None if piece == 1 else piece * steps
+            align = getattr(part, "period_frames", 1)
+            return Windows(function, rate, back, ahead, piece * steps, align=align, most=most)
 
         mels = config.mel.per_frame(config.clock)
         rate = mels if model.gives == "mel" else config.clock.samples_per_frame
-        few, many = (chunk, 1) if chunk else (FEW_FRAMES, MANY_FRAMES)
-        links = [link(model.frontend, masked(model.frontend), 1, few)]
+        links = [link(model.frontend, masked(model.frontend), 1, piece=chunk or FEW_FRAMES)]
         if reach(model.encoder) and hasattr(model.encoder, "links"):
             steps = [(lambda x, mask: model.tell(x, told), 0, 0), *model.encoder.links()]
-            links += [Windows(masked(step), 1, back, ahead, many) for step, back, ahead in steps]
+            links += [Windows(masked(step), 1, back, ahead) for step, back, ahead in steps]
         else:
-            links.append(link(model.encoder, masked(lambda x, mask: model.encode(x, told, mask)), 1, many))
-        links.append(link(model.decoder, masked(model.decoder), rate, many))
+            links.append(link(model.encoder, masked(lambda x, mask: model.encode(x, told, mask)), 1))
+        links.append(link(model.decoder, masked(model.decoder), rate))
         if synthesiser.vocoder:
-            vocoder = synthesiser.vocoder
-            frames = 1 if chunk else FEW_FRAMES
-            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, frames, mels))
+            vocoder, piece = synthesiser.vocoder, 1 if chunk else FEW_FRAMES
+            links.append(link(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, mels, piece))
         self.chain = Chain(links)
 
     @torch.no_grad()

@@ -21,6 +21,7 @@ class Windows:
         fade: input steps, up to ``ahead``, over which a window's output goes over into the next one's; 0 where
             ``back`` and ``ahead`` are all that counts, and windows thus agree.
         align: windows start at multiples of this many input steps.
+        most: take no more input steps than these at once; None: all that come.
     """
 
     def __init__(
@@ -32,17 +33,21 @@ class Windows:
         piece: int = 1,
         fade: int = 0,
         align: int = 1,
+        most: int | None = None,
     ) -> None:
         self.function, self.rate, self.back, self.ahead = function, rate, back, ahead
-        self.piece, self.fade, self.align = piece, min(fade, ahead), align
+        self.piece, self.most, self.fade, self.align = piece, most, min(fade, ahead), align
         self._held: Tensor | None = None  # input from step _start on
         self._start, self._done = 0, 0
         self._tail: Tensor | None = None  # the last window's output after step _done
 
     def push(self, x: Tensor) -> Tensor | None:
         """The next steps (n, ...) -> the output that is now known (m * rate, ...), None where nothing new is."""
-        self._held = x if self._held is None else torch.cat([self._held, x])
-        return self._run(self._start + len(self._held) - self.ahead, self.piece)
+        known = []
+        for part in x.split(self.most or max(1, len(x))):
+            self._held = part if self._held is None else torch.cat([self._held, part])
+            known.append(self._run(self._start + len(self._held) - self.ahead, self.piece))
+        return joined(known)
 
     def finish(self) -> Tensor | None:
         """The sequence is over -> the rest of the output."""
@@ -66,6 +71,12 @@ class Windows:
         return known
 
 
+def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Those parts that are there, one after the other; None where none is."""
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
+
+
 class Chain:
     """Windows one after the other: the output of each is the input of the next."""
 
@@ -84,9 +95,7 @@ class Chain:
         """As :meth:`Windows.finish`."""
         x = None
         for link in self.links:
-            parts = [None if x is None else link.push(x), link.finish()]
-            parts = [part for part in parts if part is not None]
-            x = torch.cat(parts) if parts else None
+            x = joined([None if x is None else link.push(x), link.finish()])
         return x
 
     def ahead(self) -> int:

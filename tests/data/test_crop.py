@@ -1,11 +1,12 @@
 """Steady crops of an unsteady tracker's places."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from v2skit.data.crop import Crop, cut_mouth
+from v2skit.data.crop import GRAY, Crop, Track, cut_mouth, mouth_crops
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth
 from v2skit.trackers.none import NoTracker
@@ -112,3 +113,80 @@ def test_a_lost_face_is_an_error():
 def test_impossible_settings_are_refused(name, value):
     with pytest.raises(UserError, match=f"crop.*{name}"):
         Crop(**{name: value})
+
+
+def scripted_crops(answers, frames, **settings):
+    return list(mouth_crops(frames, Scripted(answers), Crop(**settings), 25))
+
+
+def test_where_the_face_is_lost_for_long_the_crop_is_gray():
+    here, frame = Mouth(200, 150, 64), face(200, 150, 64)
+    crops = scripted_crops([here] * 5 + [None] * 13 + [here] * 5 + [None] * 12 + [here] * 2, [frame] * 37)
+    assert [t for t, c in enumerate(crops) if c.place.silent] == list(range(5, 18))
+    assert all((c.picture == GRAY).all() for c in crops[5:18])
+    assert all((c.picture == crops[0].picture).all() for c in crops[18:])
+
+
+def test_frames_before_the_first_face_are_cropped_where_it_will_be():
+    """Up to half a second, also from frames so large that they are kept reduced."""
+    for scale in (1, 4):
+        frame = face(200 * scale, 150 * scale, 64 * scale, size=(400 * scale, 300 * scale))
+        here = Mouth(200 * scale, 150 * scale, 64 * scale)
+        crops = scripted_crops([None] * 4 + [here] * 4, [frame] * 8)
+        early, later = (bar_of(c.picture) for c in (crops[0], crops[-1]))
+        assert early[:2] == pytest.approx(later[:2], abs=1) and early[2] == pytest.approx(later[2], rel=0.08)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 2, 250])
+def test_a_crop_comes_as_soon_as_it_may_and_depends_on_nothing_later(look_ahead):
+    """The picture of a frame is cut from that frame alone, and from where the face is in those up to the look-ahead."""
+    random = np.random.default_rng(2)
+    places = [(200 + 3 * t, 150 - t) for t in range(30)]
+    answers = [None if t in (9, 10) else Mouth(*random.normal(p, 2), 64) for t, p in enumerate(places)]
+    frames = [face(x, y, 64) for x, y in places]
+    fed = []
+
+    def feed(frames):
+        for frame in frames:
+            fed.append(1)
+            yield frame
+
+    settings = Crop(look_ahead_frames=look_ahead)
+    whole = []
+    for crop in mouth_crops(feed(frames), Scripted(answers), settings, 25):
+        assert len(fed) == min(len(whole) + 1 + look_ahead, 30)
+        whole.append(crop.picture)
+    for cut in (5, 10, 20):
+        changed = answers[:cut] + [Mouth(60, 250, 90)] * (30 - cut)
+        part = mouth_crops(frames[:cut] + [frames[0]] * (30 - cut), Scripted(changed), settings, 25)
+        for number in range(max(0, cut - look_ahead)):
+            assert (next(part).picture == whole[number]).all()
+
+
+def test_memory_is_that_of_the_mouths_alone():
+    """400 large frames go through in the memory of their mouths."""
+    frame = face(640, 400, 64, size=(1280, 720))
+    tracemalloc.start()
+    try:
+        crops = mouth_crops((frame for _ in range(400)), Scripted([Mouth(640, 400, 64)] * 400), Crop(), 25)
+        assert sum(1 for _ in crops) == 400
+        assert tracemalloc.get_traced_memory()[1] < 16e6  # 250 such frames are 690 MB, whole and gray 25 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_face_that_turns_away_for_a_moment_is_cut_at_its_size():
+    """It looks smaller then, but the crop's side is that of the face, and all of it is in the picture."""
+    frame = np.random.default_rng(0).integers(0, 256, (30, 40, 1), np.uint8).repeat(10, 0).repeat(10, 1).repeat(3, 2)
+    answers = [Mouth(200, 150, 25 if 20 <= t < 25 else 64) for t in range(50)]
+    crops = scripted_crops(answers, [frame] * 50)
+    assert all((c.picture == crops[0].picture).all() for c in crops)
+
+
+def test_a_track_holds_what_was_found():
+    here, frame = Mouth(200, 150, 64), face(200, 150, 64)
+    track = Track.of([c.place for c in scripted_crops([here] * 3 + [None] * 20 + [here], [frame] * 24)], 25)
+    assert track.place.shape == (24, 4) and track.place.dtype == np.float32
+    assert track.lost.sum() == track.silent.sum() == 20 and np.isnan(track.place[track.silent]).all()
+    assert track.place[0] == pytest.approx([200, 150, 96, 0])
+    assert Track.of([], 25).place.shape == (0, 4)

@@ -96,6 +96,11 @@ def _video_in(container: av.container.InputContainer, path: Path) -> av.VideoStr
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
     picture = frame.to_ndarray(format="rgb24")
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
+        if a * d < b * c:  # mirrored, as front cameras may ask for
+            picture = picture[::-1]
     return np.rot90(picture, round(frame.rotation / 90)) if frame.rotation else picture
 
 
@@ -212,7 +217,8 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
     stated = float((stream.duration or 0) * stream.time_base) if is_stated else 0.0
     # Matroska states only the length of the whole; any stream may be the one that lasts so long.
     whole = (container.duration or 0) / av.time_base if is_stated else 0.0
-    reached -= (container.start_time or 0) / av.time_base
+    if container.format.name != "matroska,webm":  # its length is the time of the end
+        reached -= (container.start_time or 0) / av.time_base
     if cut_off or seconds < _least(stated) or reached < _least(whole):
         stated = stated or whole
         wanted = f" of {stated:.2f} s" if stated else ""

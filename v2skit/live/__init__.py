@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from array import array
+from collections import deque
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator
 
@@ -31,6 +33,7 @@ class LiveReport:
         busy: time spent on computing, seconds.
         dropped: frames that came while the machine was behind.
         lost: share of the frames without a face.
+        error: what ended the run, if it was not the source's end or Ctrl-C.
     """
 
     seconds: float
@@ -40,6 +43,7 @@ class LiveReport:
     busy: float
     dropped: int
     lost: float
+    error: UserError | None = None
 
     def __str__(self) -> str:
         worst = f"{np.quantile(self.delays, 0.95) * 1000:.0f} ms in 95 % of them" if len(self.delays) else "no sound yet"
@@ -50,6 +54,7 @@ class LiveReport:
             f"end to end:         {worst}\n"
             f"real-time factor:   {self.busy / max(self.seconds, 1e-9):.3f}\n"
             f"dropped frames:     {self.dropped}"
+            + ("; this machine falls behind: a larger --chunk costs less" if self.dropped else "")
         )
 
 
@@ -80,16 +85,13 @@ class Live:
         return (self.chunk + self.crop.look_ahead_frames + ahead) / self.clock.fps
 
     def run(self, source: Source, sink: Sink) -> LiveReport:
-        """Speak a source into a sink, until it ends or Ctrl-C."""
-        arrivals: list[float] = []
-        places: list = []
-        waits, delays = [], []
-        waiting = 0.0
-        frames, spf = 0, self.clock.samples_per_frame
+        """Speak a source into a sink, until it ends, fails or Ctrl-C. What was spoken till then is in the sink."""
+        arrivals: deque[float] = deque()  # of the frames that are not yet spoken
+        waits, delays = array("d"), array("d")
+        waiting, came, lost, frames, error = 0.0, 0, 0, 0, None
 
-        def arriving(timed: Iterable[Timed]) -> Iterator[np.ndarray]:
+        def arriving(timed: Iterator[Timed]) -> Iterator[np.ndarray]:
             nonlocal waiting
-            timed = iter(timed)
             while True:
                 start = time.perf_counter()
                 item = next(timed, None)
@@ -100,27 +102,37 @@ class Live:
                 yield item.frame
 
         def noted(crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
+            nonlocal came, lost
             for crop in crops:
-                places.append(crop.place)
+                came, lost = came + 1, lost + crop.place.lost
                 yield crop
 
         begin = time.perf_counter()
-        video = source.path
-        crops = noted(mouth_crops(arriving(on_live_clock(source, self.clock.fps)), self.tracker, self.crop, self.clock.fps, video))
+        pictures = arriving(on_live_clock(source, self.clock.fps))
+        crops = noted(mouth_crops(pictures, self.tracker, self.crop, self.clock.fps, source.path))
         try:
             for piece in spoken(self.synthesiser, crops, self.speaker, self.chunk):
+                start = time.perf_counter()
                 sink(piece)
-                now = time.perf_counter()
-                waits.append(now - arrivals[-1])
-                delays.append(now - arrivals[frames])
-                frames += len(piece) // spf
+                waits.append(start - arrivals[-1])
+                delays.append(start - arrivals[0])
+                for _ in range(len(piece) // self.clock.samples_per_frame):
+                    arrivals.popleft()
+                    frames += 1
+                waiting += time.perf_counter() - start  # a sound device makes its caller wait
         except KeyboardInterrupt:
             pass
+        except UserError as failure:
+            error = failure
         finally:
             source.close()
-        busy = time.perf_counter() - begin - waiting
-        lost = float(np.mean([p.lost for p in places])) if places else 0.0
-        compute = float(np.median(waits)) if waits else 0.0
         return LiveReport(
-            frames / self.clock.fps, self.algorithmic_delay, compute, np.array(delays), busy, source.dropped, lost
+            seconds=frames / self.clock.fps,
+            algorithmic_delay=self.algorithmic_delay,
+            compute_delay=float(np.median(waits)) if waits else 0.0,
+            delays=np.array(delays),
+            busy=time.perf_counter() - begin - waiting,
+            dropped=source.dropped,
+            lost=lost / max(came, 1),
+            error=error,
         )

@@ -36,12 +36,15 @@ def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], No
         if path.suffix not in (".wav", ".flac"):
             raise UserError(f"{path}: speech goes to a .wav or .flac file, to device, or to - (raw samples)")
         kind = path.suffix[1:].upper()
-        with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
-            yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
+        try:
+            with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+                yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
+        except soundfile.LibsndfileError as error:
+            raise OSError(f"{path} can't be written: {error}") from error
 
 
 def _raw(samples: np.ndarray) -> None:
-    sys.stdout.buffer.write((np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
+    sys.stdout.buffer.write(np.rint(samples * 32768).clip(-32768, 32767).astype("<i2").tobytes())
     sys.stdout.buffer.flush()
 
 
@@ -53,7 +56,8 @@ def _device(name: str | None, sample_rate: int) -> Iterator[Callable[[np.ndarray
         remedy = "pip install 'v2skit[stream]' (and PortAudio: Debian's libportaudio2)"
         raise UserError(f"{error}; sound devices need: {remedy}") from error
     try:
-        stream = sounddevice.OutputStream(sample_rate, device=name, channels=1, dtype="float32", latency="low")
+        device = int(name) if name and name.isdecimal() else name
+        stream = sounddevice.OutputStream(sample_rate, device=device, channels=1, dtype="float32", latency="low")
     except (sounddevice.PortAudioError, ValueError) as error:
         known = [d["name"] for d in sounddevice.query_devices() if d["max_output_channels"]]
         raise UserError(f"sound device can't be opened ({error}); there are: {', '.join(known) or 'none'}") from error

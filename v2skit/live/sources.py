@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import sys
 import threading
@@ -65,16 +66,25 @@ class Source:
         self._closed.set()
 
     def _capture(self, waiting: queue.Queue) -> None:
+        late = None
         try:
             for moment, frame in self.frames:
                 if self._closed.is_set():
-                    return
+                    break
+                late = Timed(moment, time.perf_counter(), frame)
                 if waiting.qsize() < WAITING_FRAMES:
-                    waiting.put(Timed(moment, time.perf_counter(), frame))
+                    waiting.put(late)
+                    late = None
                 else:
                     self.dropped += 1
+            if late is not None:  # the last frame says how long the video is
+                self.dropped -= 1
+                waiting.put(late)
         except BaseException as error:
             waiting.put(error)
+        finally:
+            if hasattr(self.frames, "close"):
+                self.frames.close()
         waiting.put(None)
 
 
@@ -120,6 +130,8 @@ def _raw(stream: BinaryIO, size: str | None, fps: float | None) -> Source:
     if size is None or fps is None:
         raise UserError("raw frames (-) need --size WIDTHxHEIGHT and --fps N; they are RGB, 3 bytes a pixel")
     width, height = _size(size)
+    if not 0 < fps < math.inf:
+        raise UserError(f"--fps {fps:g} must be positive, the frames a second of the raw frames")
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:
         number, count = 0, width * height * 3
@@ -144,9 +156,13 @@ def _camera(number: str, size: str | None, fps: float | None) -> Source:
     stream = container.streams.video[0]
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:
-        with container:
-            for frame in container.decode(stream):
-                yield float(frame.time), frame.to_ndarray(format="rgb24")
+        try:
+            with container:
+                for frame in container.decode(stream):
+                    if frame.time is not None:
+                        yield float(frame.time), frame.to_ndarray(format="rgb24")
+        except av.FFmpegError as error:
+            raise UserError(f"camera {device} gives no more frames ({error}); is it still there?") from error
 
     return Source(frames(), float(stream.average_rate or fps or 30), live=True)
 

@@ -66,7 +66,12 @@ class DVector(nn.Module):
         """The d-vector of a recording, float32 (256,). Raises UserError where none is named, or it can't be read."""
         if name is None:
             raise UserError("this model needs a voice: --voice FILE, a recording of the voice that it is to have")
-        vector = _encoder()(media.read_audio(Path(name), RATE), RATE)
+        embed, recording = _encoder(), media.read_audio(Path(name), RATE)
+        from resemblyzer import preprocess_wav
+
+        if not recording.any() or not len(preprocess_wav(recording, RATE)):
+            raise UserError(f"there is no voice in {name}; give some seconds of one person's speech")
+        vector = embed(recording, RATE)
         return (vector / max(np.linalg.norm(vector), 1e-8)).astype(np.float32)
 
     def forward(self, speaker: Tensor) -> Tensor:

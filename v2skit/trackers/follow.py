@@ -49,6 +49,7 @@ class Follower:
         self._forget, self._patience = round(FORGET_SECONDS * fps), round(PATIENCE_SECONDS * fps)
         self._last: Mouth | None = None
         self._missed, self._waited = 0, 0
+        self._others: list[Mouth] = []
         self._most: tuple[list[Mouth], np.ndarray | None] = ([], None)
 
     def choose(self, faces: list[Mouth], frame: np.ndarray) -> Mouth | None:
@@ -58,6 +59,7 @@ class Follower:
             FacesError: there were never as many faces as were asked for.
         """
         chosen = self._nearest(faces) if self._last and self._missed < self._forget else self._ranked(faces, frame)
+        self._others = [face for face in faces if face is not chosen]
         self._missed = 0 if chosen else self._missed + 1
         self._last = chosen or self._last
         return chosen
@@ -72,8 +74,9 @@ class Follower:
     def _nearest(self, faces: list[Mouth]) -> Mouth | None:
         last = self._last
         reach = last.eye_distance * (REACH + REACH_A_FRAME * self._missed)
-        near = min(faces, key=lambda m: math.hypot(m.x - last.x, m.y - last.y), default=None)
-        return near if near and math.hypot(near.x - last.x, near.y - last.y) <= reach else None
+        others = [face for face in self._others if _apart(face, last) > last.eye_distance]
+        ours = [m for m in faces if _apart(m, last) <= min([reach, *(_apart(m, other) for other in others)])]
+        return min(ours, key=lambda m: _apart(m, last), default=None)
 
     def _ranked(self, faces: list[Mouth], frame: np.ndarray) -> Mouth | None:
         ranked = sorted(faces, key=lambda m: -m.eye_distance)
@@ -88,6 +91,10 @@ class Follower:
         return None
 
 
+def _apart(one: Mouth, other: Mouth) -> float:
+    return math.hypot(one.x - other.x, one.y - other.y)
+
+
 def _numbered(frame: np.ndarray, faces: list[Mouth]) -> np.ndarray:
     """The frame with a numbered box around each face."""
     image = Image.fromarray(frame)
@@ -96,5 +103,6 @@ def _numbered(frame: np.ndarray, faces: list[Mouth]) -> np.ndarray:
         reach = 1.6 * face.eye_distance
         box = (face.x - reach, face.y - 1.5 * reach, face.x + reach, face.y + 0.7 * reach)
         draw.rectangle(box, outline=(255, 220, 0), width=max(2, round(reach / 30)))
-        draw.text((box[0] + 0.1 * reach, box[1]), str(number), (255, 220, 0), font_size=max(14, 0.5 * reach))
+        corner = max(0, box[0]) + 0.1 * reach, max(0, box[1])
+        draw.text(corner, str(number), (255, 220, 0), font_size=max(14, 0.5 * reach))
     return np.asarray(image)

@@ -40,10 +40,11 @@ class Landmarks:
         path = (Path(self.folder) if self.folder else video.parent) / f"{video.stem}.npy"
         try:
             self._points = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise UserError(f"landmarks {path} can't be read ({error}); save them there with numpy.save") from error
-        shape = self._points.shape
-        if len(shape) != 3 or shape[1] not in LAYOUTS or shape[2] not in (2, 3) or self._points.dtype.kind not in "fiu":
+        shape = getattr(self._points, "shape", None) or ()
+        right = len(shape) == 3 and shape[0] and shape[1] in LAYOUTS and shape[2] in (2, 3)
+        if not right or self._points.dtype.kind not in "fiu":
             raise UserError(f"landmarks {path} have shape {shape}; needed: (frames, {'|'.join(map(str, LAYOUTS))}, 2)")
         self._layout = LAYOUTS[shape[1]]
         self._step = (probe(video).fps or fps) / fps  # rows for each frame on the clock

@@ -1,0 +1,23 @@
+"""A tiny model that speaks, though it never learned to: the cases are about what comes before and after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import TINY
+from v2skit.build import build_model
+from v2skit.config import load_config
+from v2skit.train import checkpoint
+from v2skit.train.checkpoint import Checkpoint, new_meta
+
+
+def untrained_run(folder: Path, **networks) -> Path:
+    """A V2A run of the mel family, for talkers ``s0`` and ``s1``; ``networks`` replaces some of the tiny ones."""
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "networks": {**TINY["networks"], **networks}}))
+    config, speakers = load_config(path), ["s0", "s1"]
+    model, run = build_model(config, "v2a", speakers), folder / "finetune"
+    checkpoint.save(Checkpoint(new_meta(config, "v2a", speakers), model.state_dict()), checkpoint.folder_of(run, 1))
+    return run
