@@ -13,6 +13,7 @@ from v2skit.api import VideoToSpeech
 from v2skit.clip import ClipSpeech
 from v2skit.data.audio import write_pieces
 from v2skit.data.crop import Track
+from v2skit.data.mux import mux, mux_path
 from v2skit.errors import UserError
 from v2skit.files import beside
 from v2skit.plugins import registry
@@ -131,11 +132,7 @@ def _beside(video: Path, speech_file: Path, speech: ClipSpeech, extras: Extras, 
     """Write the extras. Returns what to tell of them."""
     if not (extras.video or extras.report):
         return []
-    from v2skit.data.mux import mux, mux_path
-
     spoken = mux_path(video, speech_file)
-    if spoken.resolve() == video.resolve():
-        spoken = spoken.with_name(f"{spoken.stem}.speech{spoken.suffix}")
     mux(video, speech_file, spoken)
     told = [f"  video: {spoken}"]
     if extras.report:
