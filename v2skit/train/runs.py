@@ -10,7 +10,7 @@ from typing import Iterator
 
 import yaml
 
-from v2skit.config import flatten, to_tree
+from v2skit.config import check_config, flatten, to_tree
 from v2skit.errors import UserError
 from v2skit.files import write_text
 from v2skit.settings import Config, Training
@@ -61,6 +61,16 @@ _MACHINE = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _O
 CONFIG = "config.yaml"
 
 
+def _completed(tree: dict) -> dict:
+    """A run's config with the defaults of what has become configurable since it was made."""
+    made_from = {"made_from": tree["made_from"]} if "made_from" in tree else {}
+    try:
+        config = check_config({key: value for key, value in tree.items() if key != "made_from"})
+    except UserError:  # it names what is no longer there, and so it differs
+        return tree
+    return {**to_tree(config), **made_from}
+
+
 def check_made_with(config: Config, run: Path, name: str, made_from: dict | None = None) -> None:
     """Compare a run's folder with what would be made now.
 
@@ -76,7 +86,7 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
     path = run / CONFIG
     if not path.exists():
         return
-    made = flatten(yaml.safe_load(path.read_text(encoding="utf-8")))
+    made = flatten(_completed(yaml.safe_load(path.read_text(encoding="utf-8"))))
     made_from = made_from or {}
     now = flatten({**to_tree(config), "made_from": made_from})
     prefixes = (*_DEPENDS[name], *(f"made_from.{key}" for key in made_from))
