@@ -1,0 +1,60 @@
+"""``v2skit serve``: a page to try a model in the browser."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from v2skit.errors import UserError
+from v2skit.settings import Component
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost")
+"""Names under which only this machine reaches the page."""
+
+
+def serve(
+    model_path: Path,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    max_mb: int = 200,
+    max_seconds: int = 60,
+    device: str = "auto",
+    vocoder: Path | None = None,
+    tracker: Component | None = None,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        model_path: a packed model, or a V2A run or checkpoint.
+        host: address to listen at; at any but 127.0.0.1 everyone who reaches it may use the page.
+        port: to listen at; 0: any that is free.
+        max_mb: largest upload, megabytes.
+        max_seconds: longest video, seconds.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        vocoder: a trained vocoder's run, instead of the model's own.
+        tracker: of the mouth; None: the one of the model's training.
+
+    Raises:
+        UserError: the extra is missing, the address can't be had, a limit is not positive, or the model can't be read.
+    """
+    import v2skit
+
+    try:
+        from v2skit.serve.app import Limits, build_app
+        from v2skit.serve.server import run
+    except ImportError as error:
+        raise UserError(f"serve: a package is missing ({error}); pip install 'v2skit[serve]'") from error
+    limits = Limits(max_mb, max_seconds)
+    with _listen(host, port) as listener:
+        model = v2skit.load(model_path, device=device, vocoder=vocoder)
+        app = build_app(model, model_path.name, limits, tracker, LOCAL_HOSTS if host in LOCAL_HOSTS else None)
+        run(app, listener, host)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        told = f"serve: can't listen at {host} port {port} ({reason}); give another --host or --port"
+        raise UserError(told) from error
