@@ -278,7 +278,7 @@ def _synth_videos(options: argparse.Namespace) -> None:
     targets = outputs(videos, options.out, options.force)
     model, tracker = _loaded(options)
     facts = {"model": str(options.model), "vocoder": str(options.vocoder or "the model's"), "voice": options.voice or "-"}
-    extras = Extras(options.mux, options.report)
+    extras = Extras(options.mux, options.report, options.force)
     speak_files(model, videos, targets, tracker, options.voice, extras, facts)
 
 

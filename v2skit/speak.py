@@ -63,10 +63,23 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> list[Path]:
 
 @dataclass(frozen=True)
 class Extras:
-    """What is written beside the speech: the video with it in, a report."""
+    """What is written beside the speech: the video with it in, a report; ``force``: over what is there."""
 
     video: bool = False
     report: bool = False
+    force: bool = False
+
+    def paths(self, video: Path, speech: Path) -> dict[str, Path]:
+        """Where these go. Raises UserError where that can't be, or where something is that is not to be lost."""
+        if not (self.video or self.report):
+            return {}
+        paths = {"video": mux_path(video, speech)}
+        if self.report:
+            paths["report"] = speech.with_suffix(".html")
+        there = next((path for path in paths.values() if path.exists() and not self.force), None)
+        if there:
+            raise UserError(f"{there} is there already; --force overwrites it, -o gives another place")
+        return paths
 
 
 def speak_files(
@@ -99,9 +112,10 @@ def speak_files(
         with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False) as bar:
             try:
                 progress = partial(_show, bar, model.fps)
+                paths = extras.paths(video, target)
                 speech = model.begin(video, voice=voice, tracker=tracker, progress=progress)
                 samples = write_pieces(target, speech.pieces(), model.sample_rate)
-                lines = _beside(video, target, speech, extras, facts)
+                _write(paths, video, target, speech, facts)
             except FacesError as error:
                 picture = target.with_name(f"{target.stem}.faces.png")
                 _write_picture(picture, error.picture)
@@ -110,7 +124,9 @@ def speak_files(
             except UserError as error:
                 failed.append(str(error) if str(error).startswith(str(video)) else f"{video}: {error}")
                 continue
-        print("\n".join([f"{target}: {samples / model.sample_rate:.2f} s{_told(speech.track)}", *lines]))
+        print(f"{target}: {samples / model.sample_rate:.2f} s{_told(speech.track)}")
+        for name, path in paths.items():
+            print(f"  {name}: {path}")
     if failed:
         raise UserError(f"{len(failed)} of {len(videos)} videos could not be spoken:\n  " + "\n  ".join(failed))
 
@@ -128,20 +144,14 @@ def _told(track: Track) -> str:
     return f"; no face in {track.lost.mean():.0%} of the frames{silent}"
 
 
-def _beside(video: Path, speech_file: Path, speech: ClipSpeech, extras: Extras, facts: dict[str, str]) -> list[str]:
-    """Write the extras. Returns what to tell of them."""
-    if not (extras.video or extras.report):
-        return []
-    spoken = mux_path(video, speech_file)
-    mux(video, speech_file, spoken)
-    told = [f"  video: {spoken}"]
-    if extras.report:
-        from v2skit.evaluate.video_report import write_report
+def _write(paths: dict[str, Path], video: Path, target: Path, speech: ClipSpeech, facts: dict[str, str]) -> None:
+    """Write the extras."""
+    if "video" in paths:
+        mux(video, target, paths["video"])
+    if "report" in paths:
+        from v2skit.evaluate.video_report import write_report  # matplotlib takes a second
 
-        page = speech_file.with_suffix(".html")
-        write_report(page, spoken, speech_file, speech.track, speech.strip, facts)
-        told.append(f"  report: {page}")
-    return told
+        write_report(paths["report"], paths["video"], target, speech.track, speech.strip, facts)
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> None:

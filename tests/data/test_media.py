@@ -43,7 +43,7 @@ def timed(times: list[int | None]) -> list[int]:
     """The times that frames of 40 ms get whose file states ``times``, ms."""
     stream = SimpleNamespace(time_base=Fraction(1, 1000), average_rate=Fraction(25))
     frames = [SimpleNamespace(pts=time, duration=40) for time in times]
-    return [round(time * 1000) for time, _, _ in media._timed(frames, stream)]
+    return [round(time * 1000) for time, _, _ in media.timed(frames, stream)]
 
 
 def test_wrong_and_missing_times_are_mended():

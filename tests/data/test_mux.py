@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tests.media_files import every, make_video, real_data
-from v2skit.data.media import _decoded, _opened, _timed, _video_stream, probe, read_audio, read_video
+from v2skit.data.media import _decoded, opened, timed, video_stream, probe, read_audio, read_video
 from v2skit.data.mux import mux, mux_path
 from v2skit.errors import UserError
 
@@ -18,9 +18,9 @@ VARIABLE = np.concatenate([np.arange(10) / 20, 0.5 + np.arange(20) / 40, 1 + np.
 
 def timed_frames(path):
     """Seconds from the first frame on, and the pictures as they are stored."""
-    with _opened(path) as container:
-        stream = _video_stream(container)
-        frames = [(time, f.to_ndarray()) for time, _, f in _timed(_decoded(container, stream, path), stream)]
+    with opened(path) as container:
+        stream = video_stream(container)
+        frames = [(time, f.to_ndarray()) for time, _, f in timed(_decoded(container, stream, path), stream)]
     return [float(time - frames[0][0]) for time, _ in frames], [picture for _, picture in frames]
 
 
@@ -43,7 +43,7 @@ def check(video, out, speech):
     products = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sound, size)))
     assert products.argmax() < 0.002 * rate
     assert products.max() > 0.9 * np.sqrt((heard**2).sum() * (sound**2).sum())
-    with _opened(out) as container:
+    with opened(out) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 
 
@@ -97,8 +97,8 @@ def test_reordered_frames_with_and_without_stated_times(tmp_path, kind):
     mux(video, speech, out)
     assert out == tmp_path / "speech.mp4"
     check(video, out, speech)
-    with _opened(out) as container:
-        assert _video_stream(container).sample_aspect_ratio == Fraction(4, 3)
+    with opened(out) as container:
+        assert video_stream(container).sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_stated_times_need_no_decoding(tmp_path, monkeypatch):
@@ -117,7 +117,7 @@ def test_frames_that_build_on_what_was_cut_off_are_left_out(tmp_path):
     speech, out = make_speech(tmp_path / "speech.wav", 1.2), tmp_path / "out.mkv"
     mux(cut, speech, out)
     check(cut, out, speech)
-    with _opened(out) as container:
+    with opened(out) as container:
         assert sum(packet.size > 0 for packet in container.demux(video=0)) == len(timed_frames(out)[0])
 
 
@@ -126,8 +126,8 @@ def test_what_an_edit_list_hides_stays_hidden(tmp_path):
     data = bytearray(video.read_bytes())
     place = data.index(b"elst") + 12  # its length and the time of its first frame
     length, start = struct.unpack(">Ii", data[place : place + 8])
-    with _opened(video) as container:
-        ticks = round(0.6 / _video_stream(container).time_base)
+    with opened(video) as container:
+        ticks = round(0.6 / video_stream(container).time_base)
     data[place : place + 8] = struct.pack(">Ii", round(length * 0.7), start + ticks)
     video.write_bytes(data)
     assert len(timed_frames(video)[0]) == 35

@@ -41,8 +41,8 @@ class MediaInfo:
 
 def probe(path: Path) -> MediaInfo:
     """What a file holds, from its header and its first frame. Raises UserError where it is no media file."""
-    with _opened(path) as container:
-        video = _video_stream(container)
+    with opened(path) as container:
+        video = video_stream(container)
         seconds = container.duration / av.time_base if container.duration else None
         if video is None:
             return MediaInfo(None, 0.0, bool(container.streams.audio), seconds)
@@ -68,10 +68,10 @@ def read_video(path: Path, fps: int, span: Span | None = None) -> Iterator[np.nd
     Raises:
         UserError: no media file, no video in it, no frames, damaged or cut off.
     """
-    with _opened(path) as container:
-        stream = _video_in(container, path)
+    with opened(path) as container:
+        stream = video_in(container, path)
         shown = 0
-        for frame in on_clock(_measured(_timed(_decoded(container, stream, path), stream), span or Span()), fps):
+        for frame in on_clock(_measured(timed(_decoded(container, stream, path), stream), span or Span()), fps):
             shown += 1
             yield _upright(frame)
         if not shown:
@@ -80,14 +80,15 @@ def read_video(path: Path, fps: int, span: Span | None = None) -> Iterator[np.nd
 
 def timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """All frames as they are: time, seconds, and upright RGB uint8 (H,W,3). Raises UserError as :func:`read_video`."""
-    with _opened(path) as container:
-        stream = _video_in(container, path)
-        for time, _, frame in _timed(_decoded(container, stream, path), stream):
+    with opened(path) as container:
+        stream = video_in(container, path)
+        for time, _, frame in timed(_decoded(container, stream, path), stream):
             yield float(time), _upright(frame)
 
 
-def _video_in(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    stream = _video_stream(container)
+def video_in(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The video of a file. Raises UserError where it has none."""
+    stream = video_stream(container)
     if stream is None:
         raise UserError(f"{path} has no video stream; give a file with a picture")
     stream.codec_context.thread_count = 1
@@ -116,7 +117,7 @@ def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.n
     Raises:
         UserError: no media file, no sound in it, damaged or cut off.
     """
-    with _opened(path) as container:
+    with opened(path) as container:
         if not container.streams.audio:
             raise UserError(f"{path} has no audio stream; give a file with sound")
         stream = container.streams.audio[0]
@@ -156,7 +157,7 @@ def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> 
         yield from held
 
 
-def _timed(
+def timed(
     frames: Iterable[av.VideoFrame], stream: av.VideoStream
 ) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
     """Times and durations in seconds; frames without a time, or with a wrong one, follow on directly."""
@@ -232,7 +233,7 @@ def _least(stated_seconds: float) -> float:
     return stated_seconds * (1 - DAMAGE_LIMIT) - 0.1
 
 
-def _video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
     """The first video stream that is not the cover picture of a sound file."""
     return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
 
@@ -242,7 +243,8 @@ def _rate(stream: av.VideoStream) -> Fraction:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[av.container.InputContainer]:
+def opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """A media file. Raises UserError where it is none."""
     if not path.is_file():
         raise UserError(f"{path} does not exist or is no file; check the path")
     if not path.stat().st_size:

@@ -13,7 +13,7 @@ from typing import Iterator
 import av
 import soundfile
 
-from v2skit.data.media import _opened, _timed, _video_stream, probe
+from v2skit.data.media import opened, timed, video_in, probe
 from v2skit.errors import UserError
 from v2skit.files import beside
 
@@ -37,8 +37,8 @@ BLOCK = 1 << 16
 def mux_path(video: Path, speech: Path) -> Path:
     """Where :func:`mux` is to write: beside the speech, under its name, as ``.mp4`` where the video's codec belongs
     there, else as ``.mkv``; never over the video. Raises UserError where neither can hold the picture as it is."""
-    with _opened(video) as source:
-        stream = _picture(source, video)
+    with opened(video) as source:
+        stream = video_in(source, video)
         suffix = ".mp4" if _codec(stream) in IN_MP4 else ".mkv"
         with _copyable(stream, video), av.open(os.devnull, "w", format=CONTAINERS[suffix][0]) as trial:
             _add_picture(trial, stream)
@@ -67,10 +67,10 @@ def mux(video: Path, speech: Path, out: Path) -> None:
     name, codec = CONTAINERS[out.suffix]
     places = _places(video, hides=name == "mp4")
     try:
-        with _opened(video) as source, soundfile.SoundFile(speech) as sound, beside(out) as part:
+        with opened(video) as source, soundfile.SoundFile(speech) as sound, beside(out) as part:
             if sound.channels > 1:
                 raise UserError(f"{speech} has {sound.channels} channels; give mono speech")
-            stream = _picture(source, video)
+            stream = video_in(source, video)
             with _copyable(stream, video), av.open(str(part), "w", format=name) as container:
                 copy, spoken = _add_picture(container, stream), _add_sound(container, codec, sound.samplerate)
                 packets = _copied(source, stream, places, copy), _encoded(sound, spoken)
@@ -116,8 +116,8 @@ def _places(video: Path, hides: bool) -> dict[int, tuple[int, int]]:
 def _stated(video: Path) -> Times | None:
     """Times as the file states them, which is quick; None where it does not, or states one twice."""
     start = probe(video).start
-    with _opened(video) as container:
-        stream = _picture(container, video)
+    with opened(video) as container:
+        stream = video_in(container, video)
         if container.format.name not in TIMED:
             return None
         first = round(start / stream.time_base)
@@ -158,11 +158,11 @@ def _decoded(video: Path) -> Times:
             except av.InvalidDataError:
                 continue
 
-    with _opened(video) as container:
-        stream = _picture(container, video)
+    with opened(video) as container:
+        stream = video_in(container, video)
         stream.codec_context.copy_opaque = True
         tick = stream.time_base
-        for time, _, frame in _timed(frames(), stream):
+        for time, _, frame in timed(frames(), stream):
             first = time if first is None else first
             shown.setdefault(frame.opaque, round((time - first) / tick))
     if first is None:
@@ -234,13 +234,6 @@ def _copyable(stream: av.VideoStream, video: Path) -> Iterator[None]:
         yield
     except (av.PatchWelcomeError, ValueError) as error:
         raise UserError(f"{video}: its picture ({_codec(stream)}) can't be copied as it is; {REMEDY}") from error
-
-
-def _picture(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    stream = _video_stream(container)
-    if stream is None:
-        raise UserError(f"{path} has no video stream; give a file with a picture")
-    return stream
 
 
 def _codec(stream: av.VideoStream) -> str:

@@ -48,12 +48,15 @@ section { display: grid; gap: .7rem; margin-bottom: 1rem; padding: 1rem; backgro
 p { margin: 0; }
 a { color: var(--accent); }
 video { width: 100%; max-height: 32rem; background: #000; border-radius: 8px; }
-audio, .wide { width: 100%; }
-.crops { display: grid; grid-template-columns: repeat(auto-fill, minmax(5.2rem, 1fr)); gap: .5rem; margin: 0; padding: 0;
-  list-style: none; font-size: .8rem; color: var(--soft); text-align: center; }
+audio { width: 100%; }
+.wide { overflow-x: auto; }
+.wide img { display: block; width: 100%; min-width: 36rem; }
+.crops { display: grid; grid-template-columns: repeat(6, 1fr); gap: .5rem; margin: 0; padding: 0; list-style: none;
+  font-size: .8rem; color: var(--soft); text-align: center; }
+@media (max-width: 36rem) { .crops { grid-template-columns: repeat(4, 1fr); } }
 .crops img { display: block; width: 100%; border-radius: 6px; }
 .note { color: var(--soft); }
-table { border-collapse: collapse; }
+table { justify-self: start; border-collapse: collapse; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--soft); font-weight: normal; white-space: nowrap; }
 tr:last-child > * { border-bottom: 0; }
@@ -81,11 +84,11 @@ def write_report(
     title = escape(speech.stem)
     sections = [
         _section("Video", _video(path, video, speech)),
-        _section("Speech", _image(_sound_picture(speech), "Waveform and spectrogram of the speech")),
+        _section("Speech", _wide(_sound_picture(speech), "Waveform and spectrogram of the speech")),
         _section(
             "Mouth",
             f"<p>{escape(_found(track))}</p>",
-            _image(_picture(lambda file: track_picture(file, track)), "Where the mouth was, over time"),
+            _wide(_picture(lambda file: track_picture(file, track)), "Where the mouth was, over time"),
             "" if crops is None else _crops(crops, track),
         ),
         _section("Facts", _table(facts)) if facts else "",
@@ -164,9 +167,9 @@ def _crops(crops: np.ndarray, track: Track) -> str:
     lines = ['<ol class="crops">']
     for number in np.linspace(0, len(crops) - 1, min(CROPS, len(crops))).round().astype(int):
         frame = min(number * every, len(track.lost) - 1)
-        found = " no face" if track.lost[frame] else ""
-        picture = _picture(lambda file: imsave(file, crops[number], cmap="gray", vmin=0, vmax=255))
-        lines.append(f"<li>{_image(picture, 'Mouth', wide=False)}{_clock(frame / track.fps)}{found}</li>")
+        found = "<br>no face" if track.lost[frame] else ""
+        picture = _picture(lambda file: imsave(file, crops[number][..., None].repeat(3, -1)))
+        lines.append(f"<li>{_image(picture, 'Mouth')}{_clock(frame / track.fps)}{found}</li>")
     return "\n".join([*lines, "</ol>"])
 
 
@@ -194,14 +197,15 @@ def _sound_picture(speech: Path) -> bytes:
         raise UserError(f"sound file {speech} can't be read: {error}") from error
     if not powers:
         raise UserError(f"{speech} is empty; synthesise it again")
-    (low, high), power = np.concatenate(ranges, 1), np.concatenate(powers)[:, : _HIGHEST_HERTZ * len(window) // rate + 1]
+    low, high = np.concatenate(ranges, 1)
+    power = np.concatenate(powers)[:, : _HIGHEST_HERTZ * len(window) // rate + 1]  # (columns, bins)
     figure = Figure(_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     above.fill_between(np.arange(len(low)) * column / _WAVES / rate, low, high, step="post", lw=0.5, color="#b5367a")
     above.set_ylim(-1, 1)
     above.set_yticks([-1, 0, 1])
     decibel = 10 * np.log10(power.T + 1e-10)
-    early = len(before) / 2 / rate  # what a window is centred on is so much before the end of its last hop's middle
+    early = len(before) / 2 / rate  # from a window's middle to that of its last hop, seconds
     below.imshow(
         decibel,
         origin="lower",
@@ -210,6 +214,7 @@ def _sound_picture(speech: Path) -> bytes:
         vmin=decibel.max() - _RANGE_DECIBEL,
         cmap="magma",
     )
+    below.set_facecolor("black")
     below.set_xlim(0, seconds)
     below.set_xlabel("s")
     below.set_ylabel("kHz")
@@ -224,6 +229,10 @@ def _picture(draw: Callable[[Path], None]) -> bytes:
         return file.read_bytes()
 
 
-def _image(png: bytes, what: str, wide: bool = True) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return f'<img{" class=wide" if wide else ""} alt="{what}" src="{source}">'
+def _image(png: bytes, what: str) -> str:
+    return f'<img alt="{what}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+def _wide(png: bytes, what: str) -> str:
+    """A picture that is scrolled sideways on a narrow screen, where its letters would be too small."""
+    return f'<div class="wide">{_image(png, what)}</div>'
