@@ -9,8 +9,8 @@ import soundfile
 
 import v2skit
 from v2skit import clip, synth
-from v2skit.clip import Clip, Silence
 from v2skit.cli import main
+from v2skit.clip import Clip, Silence
 from v2skit.clock import Clock
 from v2skit.errors import UserError
 from v2skit.speak import find_videos, outputs

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tests.media_files import every, make_video, real_data
-from v2skit.data.media import _decoded, opened, timed, video_stream, probe, read_audio, read_video
+from v2skit.data.media import _decoded, opened, probe, read_audio, read_video, timed, video_stream
 from v2skit.data.mux import mux, mux_path
 from v2skit.errors import UserError
 

@@ -28,8 +28,8 @@ from v2skit.live.sinks import open_sink
 from v2skit.live.sources import WAITING_FRAMES, Source, open_source
 from v2skit.model import Inputs
 from v2skit.pack import Card, pack
-from v2skit.train import checkpoint
 from v2skit.trackers.none import NoTracker
+from v2skit.train import checkpoint
 
 SAMPLES = 960  # of a frame
 

@@ -13,7 +13,7 @@ from typing import Iterator
 import av
 import soundfile
 
-from v2skit.data.media import opened, timed, video_in, probe
+from v2skit.data.media import opened, probe, timed, video_in
 from v2skit.errors import UserError
 from v2skit.files import beside
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from v2skit.clock import Clock, Mel
 from v2skit.data.audio import MelSpectrogram
 
-
 PERIOD_FRAMES = 50
 """After so many frames the first phases are the same again, so that a piece that starts at a multiple has those of the
 whole."""
