@@ -262,7 +262,10 @@ def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthes
 def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
     out = tmp_path / "speech.wav"
     running = subprocess.Popen(
-        command(*RAW, "--model", str(packed), "-o", str(out)), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        command(*RAW, "--model", str(packed), "-o", str(out)),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )
     try:
         running.stderr.readline()  # it is ready
