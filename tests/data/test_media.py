@@ -4,6 +4,7 @@ import struct
 from fractions import Fraction
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -170,3 +171,31 @@ def test_a_real_clip_that_was_cut_off_is_no_short_clip(tmp_path, share):
         path.write_bytes(data[: int(len(data) * share)])
         with pytest.raises(UserError, match="cut off|damaged"):
             list(read_video(path, 25))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".m4a"])
+@pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (0.5, 2.25), (7.3, 8.0), (9.0, None)])
+def test_a_part_of_a_sound_file_is_that_of_the_whole(tmp_path, suffix, start, end):
+    path, rate = tmp_path / f"long{suffix}", 24000
+    time = np.arange(10 * rate) / rate
+    chirp = (0.4 * np.sin(2 * np.pi * (200 * time + 40 * time**2))).astype(np.float32)
+    if suffix == ".m4a":
+        with av.open(str(path), "w", format="mp4") as container:
+            stream = container.add_stream("aac", rate=rate, layout="mono")
+            frame = av.AudioFrame.from_ndarray(chirp[None], "fltp", "mono")
+            frame.sample_rate, frame.pts = rate, 0
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    else:
+        soundfile.write(path, chirp, rate)
+    whole = media.read_audio(path, rate)
+    part = media.read_span(path, rate, start, end)
+    wanted = whole[round(start * rate) : None if end is None else round(end * rate)]
+    assert len(part) == len(wanted) or (end is None and abs(len(part) - len(wanted)) <= 1024)
+    count = min(len(part), len(wanted))
+    assert np.abs(part[:count] - wanted[:count]).mean() < 0.01
+
+
+def test_a_part_that_is_not_there_is_an_error(tmp_path):
+    soundfile.write(tmp_path / "short.wav", np.ones(2400), 24000)
+    with pytest.raises(UserError, match="has no sound from 3.0 s on"):
+        media.read_span(tmp_path / "short.wav", 24000, 3.0, 4.0)

@@ -22,6 +22,9 @@ DAMAGE_LIMIT = 0.05
 UNSTATED_LENGTH = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
 """Formats without a length in their header: what FFmpeg tells is its estimate."""
 
+SEEK_SECONDS = 1.0
+"""Decoding begins so long before a part that is wanted, since compressed sound needs a run-up."""
+
 LOOK_AHEAD = 8
 """Frames within which a wrong time shows: times must grow, so one that is later than one that follows is wrong."""
 
@@ -134,6 +137,46 @@ def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.n
     waveform = np.concatenate(pieces).astype(np.float32, copy=False)
     skipped = 0 if start is None or first is None else round((start - first) * sample_rate)
     return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
+
+
+def read_span(path: Path, sample_rate: int, start: float, end: float | None) -> np.ndarray:
+    """A part of a sound file, by seeking: float32 (N,), the mean of its channels, at ``sample_rate``.
+
+    Args:
+        path: any container.
+        sample_rate: Hz.
+        start: where the part begins, seconds from the first sound.
+        end: where it ends; None: with the file.
+
+    Raises:
+        UserError: no media file, no sound there, or damaged.
+    """
+    with opened(path) as container:
+        if not container.streams.audio:
+            raise UserError(f"{path} has no audio stream; give a file with sound")
+        stream = container.streams.audio[0]
+        begin = float((stream.start_time or 0) * stream.time_base)
+        if start > SEEK_SECONDS:
+            container.seek(round((begin + start - SEEK_SECONDS) / stream.time_base), stream=stream)
+        resampler, first, pieces, samples = av.AudioResampler(format="fltp", rate=sample_rate), None, [], 0
+        try:
+            for frame in container.decode(stream):
+                if frame.time is None:
+                    continue
+                first = frame.time - begin if first is None else first
+                pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(frame)]
+                if end is not None and frame.time - begin > end:
+                    break
+            pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(None)] if pieces else []
+        except (av.FFmpegError, ValueError) as error:
+            raise UserError(f"{path} can't be read around {start:.1f} s ({error}); fetch it again") from error
+    sound = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    first = 0.0 if first is None else first
+    last = None if end is None else round((end - first) * sample_rate)
+    sound = sound[max(0, round((start - first) * sample_rate)) : last].astype(np.float32, copy=False)
+    if not len(sound):
+        raise UserError(f"{path} has no sound from {start:.1f} s on; see to the times that its transcript states")
+    return sound
 
 
 def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> Iterator[Picture]:

@@ -26,7 +26,7 @@ from v2skit.corpora import Corpus, Source
 from v2skit.data.audio import write_audio
 from v2skit.data.crop import Crop, cut_mouth
 from v2skit.data.manifest import Utterance, write_manifest
-from v2skit.data.media import probe, read_audio, read_video
+from v2skit.data.media import probe, read_audio, read_span, read_video
 from v2skit.data.video import write_crops
 from v2skit.errors import UserError
 from v2skit.files import write_text
@@ -170,7 +170,9 @@ def _check_ids(split: str, sources: list[Source]) -> None:
 def _fingerprint(source: Source) -> str:
     """Changes with the files of a source."""
     paths = [p for p in (source.video, source.audio) if p is not None and p.exists()]
-    return " ".join(f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths)
+    files = [f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths]
+    span = [f"{source.start}-{source.end}"] if source.start or source.end is not None else []
+    return " ".join(files + span)
 
 
 def _run(tasks: list[tuple[str, Task]], tracker: Component, jobs: int) -> Iterator[tuple[str, Outcome]]:
@@ -219,7 +221,11 @@ def _prepare_one(task: Task) -> Outcome:
 
 
 def _audio_only(task: Task, notes: list[str]) -> Outcome:
-    sound = read_audio(task.source.audio, task.clock.sample_rate)
+    source = task.source
+    if source.start or source.end is not None:
+        sound = read_span(source.audio, task.clock.sample_rate, source.start, source.end)
+    else:
+        sound = read_audio(source.audio, task.clock.sample_rate)
     frames = len(sound) // task.clock.samples_per_frame
     if not frames:
         raise UserError(f"{task.source.audio} is shorter than a video frame")
