@@ -85,11 +85,14 @@ class Replay:
     def __init__(self, mouths: list) -> None:
         self.mouths = mouths
 
-    def start(self) -> None:
+    def start(self, video: Path | None, fps: int) -> None:
         self.left = iter(self.mouths)
 
     def update(self, frame: np.ndarray):
         return next(self.left)
+
+    def finish(self) -> None:
+        pass
 
 
 def main() -> None:
@@ -148,14 +151,14 @@ def prepare(video: Path, out: Path, tracker, watch: Stopwatch) -> np.ndarray:
     count = len(frames)
     with watch.measure("the whole", count):
         start = probe(video).start
-        crops = cut_mouth(read_video(video, CLOCK.fps), tracker, CROP, CLOCK.fps).frames
+        crops, _ = cut_mouth(read_video(video, CLOCK.fps), tracker, CROP, CLOCK.fps)
         write_audio(out.with_suffix(".flac"), read_audio(video, CLOCK.sample_rate, start), CLOCK.sample_rate)
         write_crops(out.with_suffix(".mp4"), crops, CLOCK.fps)
     with watch.measure("decoding", count):
         for _ in read_video(video, CLOCK.fps):
             pass
     with watch.measure("tracking", count):
-        tracker.start()
+        tracker.start(video, CLOCK.fps)
         mouths = [tracker.update(frame) for frame in frames]
     with watch.measure("cropping", count):
         cut_mouth(frames, Replay(mouths), CROP, CLOCK.fps)

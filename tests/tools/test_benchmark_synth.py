@@ -1,0 +1,27 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def benchmark(*options: str) -> str:
+    command = [sys.executable, ROOT / "tools" / "benchmark_synth.py", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_prints_factors_and_shares_that_add_up():
+    told = benchmark("--seconds=1", "--repeats=1")
+    assert len(re.findall(r"real-time factor [\d.]+, CPU time [\d.]+", told)) == 2
+    lines = [line for line in told.splitlines() if line.startswith("    ")]
+    assert all(95 <= sum(map(int, re.findall(r"(\d+)%", line))) <= 105 for line in lines) and len(lines) == 2
+
+
+def test_prints_the_delays_of_a_live_run():
+    told = benchmark("--live", "--seconds=1")
+    assert told.count("algorithmic delay") == 3 and "dropped frames" in told
