@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable
@@ -66,7 +67,7 @@ class Recipe:
         """Name -> digest of data directories. Raises UserError where one was prepared with other settings."""
         for directory in directories:
             check_prepared(self.config, directory, with_video)
-        return {str(d.relative_to(self.data_folder)): digest(d) for d in directories}
+        return {os.path.relpath(d, self.data_folder): digest(d) for d in directories}
 
     def dataset(
         self, directories: list[Path], model: Model | Vocoder, settings: Training, training: bool, augment: bool = True
