@@ -74,6 +74,18 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
 
+    text = "kill training at random moments, go on, and compare all losses and weights with an uninterrupted run"
+    command = commands.add_parser("verify-resume", help=text, description=text, allow_abbrev=False)
+    command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
+    command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder, prepared; default: .")
+    command.add_argument("--exp", type=Path, help="for the two runs, emptied before; default: exp/verify_resume")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+    command.add_argument("--steps", type=int, default=40, help="of pre-training; default: 40")
+    command.add_argument("--kills", type=int, default=3, help="default: 3")
+    command.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
+    command.add_argument("--device", default="cpu", help="auto, cpu or cuda; default: cpu, where results are exact")
+    command.set_defaults(run=verify)
+
     text = "speak live: from a camera, a file or raw frames, to a sound device, a file or standard output"
     command = commands.add_parser("stream", help=text, description=text, allow_abbrev=False)
     _add_model(command)
@@ -121,6 +133,15 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run or checkpoint instead of its own")
     command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+
+
+def verify(options: argparse.Namespace) -> None:
+    """``v2skit verify-resume``."""
+    from v2skit.verify import Check, verify_resume
+
+    folder = options.exp or options.work_dir / "exp/verify_resume"
+    how = {name: getattr(options, name) for name in ("config", "work_dir", "steps", "kills", "seed", "device")}
+    print(verify_resume(Check(folder=folder, sets=options.set, **how)))
 
 
 def stream(options: argparse.Namespace) -> None:

@@ -1,0 +1,32 @@
+"""Killed runs end as uninterrupted ones, and a difference is named."""
+
+import json
+
+import pytest
+
+from v2skit.cli import main
+from v2skit.errors import UserError
+from v2skit.verify import compare
+
+
+def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    folder = tmp_path / "verify"
+    options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
+    assert main(["verify-resume", *options, "--kills", "1", "--set", "pretrain.workers=1"]) == 0
+    told = capsys.readouterr().out
+    assert "are the same, bit for bit, after 1 kills" in told and "14 lines of losses" in told
+    log = folder / "killed/pretrain/log.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    rows[4]["total"] += 1e-7
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="step 5, train total"):
+        compare(folder / "whole/pretrain", folder / "killed/pretrain")
+
+
+def test_what_fails_is_told(recipe_folder, tiny, tmp_path, capsys):
+    options = ["--config", str(tiny), "--work_dir", str(tmp_path / "nothing"), "--exp", str(tmp_path / "verify")]
+    assert main(["verify-resume", *options]) == 1
+    assert "training failed" in capsys.readouterr().err
+    assert main(["verify-resume", *options, "--kills", "0"]) == 1
+    assert "must be at least 1" in capsys.readouterr().err
