@@ -58,7 +58,6 @@ def test_folders_voices_and_places(run, tmp_path, capsys):
     for wrong, message in (
         (["--voice", "s9"], "has no voice 's9'; known: s0, s1"),
         (["-o", str(tmp_path / "one.wav")], "2 videos can't go into one file"),
-        (["-o", str(out)], "is there already; --force overwrites it"),
         (["--set", "seed=2"], "--set and --data_dir have no effect"),
         (["--tracker", "eyes"], "unknown tracker 'eyes'"),
     ):
@@ -106,19 +105,27 @@ def test_videos_are_found_in_folders_and_by_name(tmp_path):
 
 def test_where_the_speech_goes(tmp_path):
     one, two = tmp_path / "one.mp4", tmp_path / "two.mkv"
-    assert outputs([one, two], None, False) == [tmp_path / "one.wav", tmp_path / "two.wav"]
-    assert outputs([one, two], Path("out"), False) == [Path("out/one.wav"), Path("out/two.wav")]
-    assert outputs([one], tmp_path / "x.flac", False) == [tmp_path / "x.flac"]
+    for video in (one, two, tmp_path / "one.mkv"):
+        video.touch()
+    assert outputs([one, two], None, False) == ([one, two], [tmp_path / "one.wav", tmp_path / "two.wav"])
+    assert outputs([one, two], Path("out"), False)[1] == [Path("out/one.wav"), Path("out/two.wav")]
+    assert outputs([one], tmp_path / "x.flac", False)[1] == [tmp_path / "x.flac"]
+    assert outputs([one], tmp_path / "X.WAV", False)[1] == [tmp_path / "X.WAV"]
     (tmp_path / "folder.mp4").mkdir()
-    assert outputs([one], tmp_path / "folder.mp4", False) == [tmp_path / "folder.mp4/one.wav"]
+    assert outputs([one], tmp_path / "folder.mp4", False)[1] == [tmp_path / "folder.mp4/one.wav"]
     (tmp_path / "two.wav").touch()
-    assert outputs([two], None, True) == [tmp_path / "two.wav"]
+    assert outputs([two], None, True)[1] == [tmp_path / "two.wav"]
+    assert outputs([one, two], None, False) == ([one], [tmp_path / "one.wav"])  # what is done is not done again
+    assert outputs([one, two], None, True)[0] == [one, two]
     for videos, out, message in (
         ([one, two], tmp_path / "x.wav", "2 videos can't go into one file"),
         ([one], tmp_path / "x.mp3", "speech is written as .wav or .flac"),
         ([one], tmp_path / "x.mp4", "--mux writes the video with it"),
         ([one, tmp_path / "one.mkv"], None, "two of the videos would go into"),
         ([two], None, "is there already; --force overwrites it"),
+        ([one], one.with_suffix(".wav").with_name("two.wav"), "is there already"),
+        ([tmp_path / "two.wav"], None, "is the video itself"),
+        ([tmp_path / "three.mp4"], None, "three.mp4 does not exist"),
     ):
         with pytest.raises(UserError, match=message):
             outputs(videos, out, False)

@@ -109,7 +109,7 @@ def test_recipe_commands_have_configs_and_keys_that_exist():
 
 
 def test_commands_and_links_exist():
-    commands = re.findall(r"v2skit(?: |/bin/v2skit )([a-z]+)\b", "\n".join(re.findall(r"`v2skit [a-z]+`", README)))
+    commands = re.findall(r"v2skit ([a-z]+)\b", "\n".join(re.findall(r"`v2skit [a-z]+`", README)))
     helped = subprocess.run(
         [sys.executable, "-m", "v2skit.cli", "--help"], capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -120,3 +120,32 @@ def test_commands_and_links_exist():
             assert (page.parent / link).exists(), f"{page}: {link}"
     for path in re.findall(r"(?:egs|tools)/[\w/]+\.(?:sh|yaml)", README):
         assert (ROOT / path).exists() or "mine" in path, path
+
+
+def test_the_python_example_runs(tmp_path):
+    import numpy as np
+
+    from tests.cases.model import untrained_run
+    from tests.media_files import make_video
+
+    example = next(block for block in re.findall(r"```python\n(import v2skit\n.*?)```", README, re.DOTALL))
+    run = untrained_run(tmp_path)
+    video = make_video(tmp_path / "clip.mp4", [n / 25 for n in range(12)], (96, 96))
+    for name, path in {"mini.v2s": run, "clip.mp4": video, "long.mp4": video}.items():
+        assert f'"{name}"' in example
+        example = example.replace(f'"{name}"', repr(str(path)))
+    example = example.replace('"mediapipe"', '"none"')
+    names = {"frames": np.zeros((30, 96, 96, 3), np.uint8)}
+    exec(example, names)
+    assert names["speech"].waveform.shape == (24000,) and len(names["piece"])
+
+
+def test_the_options_of_commands_exist(capsys):
+    from v2skit.cli import _parser
+
+    text = README.replace("\\\n", " ")
+    lines = re.findall(r"^ {4}(?:.*\| +)?tools/venv/bin/v2skit (.*)$", text, re.MULTILINE)
+    commands = [shlex.split(line, comments=True) for line in lines]
+    assert {"synth", "stream", "serve", "pack", "info"} <= {command[0] for command in commands}
+    for command in commands:
+        _parser().parse_args(command)

@@ -11,6 +11,7 @@ import torch
 
 from v2skit.build import build
 from v2skit.clip import Clip, ClipSpeech
+from v2skit.config import parse_component
 from v2skit.data.crop import Track
 from v2skit.devices import choose_device
 from v2skit.errors import UserError
@@ -45,6 +46,7 @@ class VideoToSpeech:
 
     def __init__(self, synthesiser: Synthesiser, own_voices: dict[str, np.ndarray]) -> None:
         self.synthesiser, self._own = synthesiser, own_voices
+        self._tracker: tuple[Component, Tracker] | None = None
 
     @property
     def sample_rate(self) -> int:
@@ -71,7 +73,7 @@ class VideoToSpeech:
         video: str | Path | np.ndarray | torch.Tensor,
         fps: float | None = None,
         voice: str | Path | None = None,
-        tracker: Component | Tracker | None = None,
+        tracker: str | Component | Tracker | None = None,
         progress: Callable[[float, float | None], None] | None = None,
     ) -> Speech:
         """Speak a video; its own sound is never read.
@@ -94,23 +96,32 @@ class VideoToSpeech:
         video: str | Path | np.ndarray | torch.Tensor,
         fps: float | None = None,
         voice: str | Path | None = None,
-        tracker: Component | Tracker | None = None,
+        tracker: str | Component | Tracker | None = None,
         progress: Callable[[float, float | None], None] | None = None,
     ) -> ClipSpeech:
         """As :meth:`synthesise`, for videos of any length: ``begin(...).pieces()`` are waveforms, one after another."""
         clock = self.synthesiser.config.clock
         if isinstance(video, (str, Path)):
+            if fps is not None:
+                raise UserError("fps is for frames; a file states its own")
             clip = Clip.of_file(Path(video), clock)
         elif fps is None:
             raise UserError("frames need their fps: synthesise(frames, fps=25)")
         else:
-            clip = Clip.of_array(np.asarray(video), fps, clock)
+            video = video.cpu().numpy() if isinstance(video, torch.Tensor) else np.asarray(video)
+            clip = Clip.of_array(video, fps, clock)
         return ClipSpeech(self.synthesiser, clip, self.tracker(tracker), self.voice(voice), progress)
 
-    def tracker(self, choice: Component | Tracker | None = None) -> Tracker:
-        """A tracker: the one given, of a config, or of the model's training. Raises UserError."""
+    def tracker(self, choice: str | Component | Tracker | None = None) -> Tracker:
+        """A tracker: by name, as in a config, built, or that of the model's training. Raises UserError."""
         choice = choice or self.synthesiser.config.tracker
-        return build("tracker", choice) if isinstance(choice, Component) else choice
+        if isinstance(choice, str):
+            choice = parse_component("tracker", choice, "tracker")
+        if not isinstance(choice, Component):
+            return choice
+        if self._tracker is None or self._tracker[0] != choice:
+            self._tracker = choice, build("tracker", choice)  # some take long to build
+        return self._tracker[1]
 
     def voice(self, name: str | Path | None) -> np.ndarray:
         """What the model is told of who speaks. Raises UserError where it needs a voice, or has not got this one."""
@@ -140,15 +151,13 @@ def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = N
     Raises:
         UserError: it can't be read, or the two don't go together.
     """
-    model, options = Path(model), choose_device(device)
+    model, where = Path(model), choose_device(device)
     if vocoder is None:
-        synthesiser = Synthesiser.load(model, options)
+        synthesiser = Synthesiser.load(model, where)
     else:
         config, network, _ = load_model(model, "v2a")  # its own vocoder may not be here
         if network.gives == "waveform":
             raise UserError(f"{model} gives waveforms and needs no vocoder; leave the vocoder out")
         config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
-        synthesiser = replace(Synthesiser.load(model, options, config), config=config)
+        synthesiser = replace(Synthesiser.load(model, where, config), config=config)
     return VideoToSpeech(synthesiser, read_voices(model) if model.is_file() else {})
-
-

@@ -27,9 +27,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written
-        print(f"v2skit: error: {error}; what was finished is kept, the same command goes on", file=sys.stderr)
+        goes_on = "; what was finished is kept, the same command goes on" if hasattr(options, "stage") else ""
+        print(f"v2skit: error: {error}{goes_on}", file=sys.stderr)
         return 1
     return 0
+
+
+SOURCE = "camera[:N], a file, or - (raw RGB on standard input); default: camera"
+OUT = "folder for the sound files, or for one video a .wav or .flac file; default: beside each video"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "pretrain": "stage 2: train the audio-to-audio model, or the vocoder (trains: vocoder)",
         "transfer": "stage 3: initialise the video-to-audio model from it, with a ledger",
         "finetune": "stage 4: train the video-to-audio model, and one from scratch; or the vocoder, on predicted mels",
-        "synth": "stage 5: speak the test set; with --model, --data_dir, --out and maybe --vocoder any data directory",
+        "synth": "stage 5: speak the test set; or speak videos (VIDEO... --model M), or a data directory (--data_dir)",
         "score": "stage 6: score it",
     }
     for name, text in stages.items():
@@ -63,10 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
         command.set_defaults(run=run_stage, stage=name)
         if name == "synth":
-            command.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help="files or folders, with --model")
+            help = "files, or folders (without those in them), with --model; finished ones are left as they are"
+            command.add_argument("videos", type=Path, nargs="*", metavar="VIDEO", help=help)
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
-            command.add_argument("-o", "--out", type=Path, help="folder for the sound files; for one video a .wav file")
+            command.add_argument("-o", "--out", type=Path, help=OUT)
             command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
             command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
             command.add_argument("--voice", help="a speaker that the model knows, or a recording, as the model takes")
@@ -91,11 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_model(command)
     command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
     command.add_argument("--voice", help="a voice that the model knows, or a recording, as the model takes")
-    command.add_argument("source", nargs="?", default="camera", help="camera[:N], a file, or - (raw RGB); default: camera")
+    command.add_argument("source", nargs="?", default="camera", help=SOURCE)
     command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
     command.add_argument("--size", metavar="WxH", help="of raw frames; or what to ask of the camera")
     command.add_argument("--fps", type=float, help="likewise, frames a second")
     command.add_argument("--realtime", action="store_true", help="a file's frames come at their times, as a camera's do")
+    command.add_argument("--force", action="store_true", help="overwrite a sound file that is there")
     command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help="computed together; default: 1")
     command.set_defaults(run=stream)
 
@@ -147,17 +154,24 @@ def verify(options: argparse.Namespace) -> None:
 def stream(options: argparse.Namespace) -> None:
     """``v2skit stream``."""
     from v2skit.live import Live
-    from v2skit.live.sinks import open_sink
+    from v2skit.live.sinks import check_target, open_sink
     from v2skit.live.sources import open_source
+    from v2skit.speak import write_picture
+    from v2skit.trackers.follow import FacesError
 
     model, tracker = _loaded(options)
     live = Live(model.synthesiser, tracker, model.voice(options.voice), options.chunk)
     source = open_source(options.source, options.size, options.fps, options.realtime)
+    check_target(options.out, source.path, options.force)
     with open_sink(options.out, model.sample_rate) as sink:
         delay = f"{live.algorithmic_delay * 1000:.0f} ms"
         print(f"speaking {options.source}, {delay} behind at the least; Ctrl-C ends", file=sys.stderr)
         report = live.run(source, sink)
     print(report, file=sys.stderr)
+    if isinstance(report.error, FacesError):
+        picture = Path("faces.png")
+        write_picture(picture, report.error.picture)
+        raise UserError(f"{report.error}; {picture} shows them")
     if report.error:
         raise report.error
 
@@ -257,9 +271,12 @@ def run_stage(options: argparse.Namespace) -> None:
     if getattr(options, "videos", None):
         return _synth_videos(options)
     direct = [getattr(options, name, None) for name in ("model", "data_dir", "out")]
+    of_videos = [name for name in ("voice", "face", "mux", "report", "tracker") if getattr(options, name, None)]
+    if of_videos:
+        raise UserError(f"synth: --{of_videos[0]} is for videos: synth VIDEO... --model M")
     if any(direct):
         if not all(direct):
-            raise UserError("synth: --model, --data_dir and --out go together")
+            raise UserError("synth: give videos (synth VIDEO... --model M), or --model, --data_dir and --out together")
         if options.set:
             raise UserError("synth: --set changes nothing in a finished model; --vocoder RUN gives it another vocoder")
         return _synth_directory(options)
@@ -296,9 +313,13 @@ def _synth_videos(options: argparse.Namespace) -> None:
     if options.set or options.data_dir:
         raise UserError("synth: with videos, --set and --data_dir have no effect; leave them out")
     videos = find_videos(options.videos)
-    targets = outputs(videos, options.out, options.force)
+    videos, targets = outputs(videos, options.out, options.force)
+    if not videos:
+        return
     model, tracker = _loaded(options)
-    facts = {"model": str(options.model), "vocoder": str(options.vocoder or "the model's"), "voice": options.voice or "-"}
+    chosen = {"vocoder": options.vocoder, "voice": options.voice, "tracker": options.tracker, "face": options.face}
+    facts = {"model": str(options.model), **{name: str(value or "the model's") for name, value in chosen.items()}}
+    facts["v2skit"] = __version__
     extras = Extras(options.mux, options.report, options.force)
     speak_files(model, videos, targets, tracker, options.voice, extras, facts)
 

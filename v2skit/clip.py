@@ -78,7 +78,7 @@ class ClipSpeech:
         self.sample_rate = synthesiser.config.clock.sample_rate
         self._places: list = []
         self._strip: list[np.ndarray] = []
-        self._every = 1
+        self._every, self._begun = 1, False
 
     @property
     def track(self) -> Track:
@@ -88,7 +88,8 @@ class ClipSpeech:
     @property
     def strip(self) -> np.ndarray:
         """Crops from all of the clip, evenly, gray uint8 (n,S,S)."""
-        return np.stack(self._strip)
+        size = self.synthesiser.config.crop.size
+        return np.stack(self._strip) if self._strip else np.zeros((0, size, size), np.uint8)
 
     def pieces(self) -> Iterator[np.ndarray]:
         """float32 (N,), together as long as the video to a sample; silent where there is no face for long.
@@ -96,12 +97,16 @@ class ClipSpeech:
         Raises:
             UserError: no video, damaged, or without a face.
         """
+        if self._begun:
+            raise UserError("these pieces are taken already; begin the video again")
+        self._begun = True
         clock, crop = self.synthesiser.config.clock, self.synthesiser.config.crop
         frames = in_background(self.clip.frames, FRAMES_AHEAD)
         crops = mouth_crops(frames, self.tracker, crop, clock.fps, self.clip.video)
         crops = self._noted(in_background(crops, CROPS_AHEAD))
         samples, held = 0, np.zeros(0, np.float32)
-        for piece in spoken(self.synthesiser, crops, self.speaker):  # frames on the clock are up to half a one longer or shorter than the video
+        # Frames on the clock are up to half a one longer or shorter than the video.
+        for piece in spoken(self.synthesiser, crops, self.speaker):
             held = np.concatenate([held, piece])
             ready = max(0, len(held) - clock.samples_per_frame)
             samples += ready

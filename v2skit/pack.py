@@ -94,6 +94,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     tensors.update({f"{VOICE}.{name}": torch.from_numpy(vector) for name, vector in voices.items()})
     with beside(out) as file:
         save_file({k: v.contiguous() for k, v in tensors.items()}, file, {KEY: json.dumps(header)})
+        file.chmod(0o644)  # a file to hand on; it is written for its owner alone
 
 
 def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
@@ -131,6 +132,8 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
 
 def read_header(path: Path) -> dict[str, Any]:
     """What a pack says of itself; no weights are read. Raises UserError where it is no pack, or a newer one."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a packed model; v2skit pack {path} -o model.v2s makes one")
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[KEY])

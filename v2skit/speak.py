@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from v2skit.api import VideoToSpeech
 from v2skit.clip import ClipSpeech
 from v2skit.data.audio import write_pieces
 from v2skit.data.crop import Track
-from v2skit.data.mux import mux, mux_path
+from v2skit.data.mux import SPOKEN, mux, mux_path
 from v2skit.errors import UserError
 from v2skit.files import beside
 from v2skit.plugins import registry
@@ -23,6 +24,7 @@ from v2skit.trackers import Tracker
 from v2skit.trackers.follow import FacesError
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
+SUFFIXES += (".mts", ".m2ts", ".vob", ".mxf", ".asf", ".3g2", ".dv", ".gif")
 OTHER_SOUND = (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aiff")
 
 
@@ -30,35 +32,52 @@ def find_videos(paths: list[Path]) -> list[Path]:
     """The files, and those with a video's suffix in the folders among them. Raises UserError where there are none."""
     found = []
     for path in paths:
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            videos = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.stem.endswith(SPOKEN))
+            inside = sorted(videos)
         if not inside:
             raise UserError(f"{path} has no video in it ({', '.join(SUFFIXES)})")
         found += inside
     return found
 
 
-def outputs(videos: list[Path], out: Path | None, force: bool) -> list[Path]:
-    """Where the speech of each video goes: one file, a folder, or beside each video.
+def outputs(videos: list[Path], out: Path | None, force: bool) -> tuple[list[Path], list[Path]]:
+    """Where the speech of each video goes: one file, a folder, or beside each video. Of several videos, those whose
+    speech is there are left out, so that the same command goes on where it was.
+
+    Returns:
+        the videos to be spoken, and a sound file for each.
 
     Raises:
-        UserError: several videos for one file, two of one name, another kind of file, or one that is there already and
-            not to be lost.
+        UserError: a video is missing, several videos for one file, two of one name, another kind of file, or one that is
+            there already and not to be lost.
     """
-    if out is not None and out.suffix in (".wav", ".flac"):
+    missing = [video for video in videos if not video.exists()]
+    if missing:
+        raise UserError(f"{missing[0]} does not exist; check the path")
+    suffix = "" if out is None or out.is_dir() else out.suffix.lower()
+    if suffix in (".wav", ".flac"):
         if len(videos) > 1:
             raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
         targets = [out]
-    elif out is not None and out.suffix in (*OTHER_SOUND, *SUFFIXES) and not out.is_dir():
+    elif suffix in (*OTHER_SOUND, *SUFFIXES):
         raise UserError(f"{out}: speech is written as .wav or .flac; --mux writes the video with it")
     else:
         targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
     twice = [t for t in targets if targets.count(t) > 1]
     if twice:
         raise UserError(f"two of the videos would go into {twice[0]}; speak them apart")
-    there = [t for t in targets if t.exists()]
-    if there and not force:
+    own = [t for t, video in zip(targets, videos, strict=True) if t.resolve() == video.resolve()]
+    if own:
+        raise UserError(f"{own[0]} is the video itself; -o gives the speech another place")
+    there = [] if force else [t for t in targets if t.exists()]
+    if there and len(videos) == 1:
         raise UserError(f"{there[0]} is there already; --force overwrites it, -o gives another place")
-    return targets
+    if there:
+        print(f"{len(there)} of {len(videos)} are there already, e.g. {there[0]}, and left as they are (--force: anew)")
+    todo = [(video, target) for video, target in zip(videos, targets, strict=True) if target not in there]
+    return [video for video, _ in todo], [target for _, target in todo]
 
 
 @dataclass(frozen=True)
@@ -109,19 +128,20 @@ def speak_files(
     failed = []
     for number, (video, target) in enumerate(zip(videos, targets, strict=True), 1):
         label = video.name if len(videos) == 1 else f"{number}/{len(videos)} {video.name}"
-        with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False) as bar:
+        with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False, disable=None) as bar:
             try:
-                progress = partial(_show, bar, model.fps)
-                paths = extras.paths(video, target)
+                paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
                 speech = model.begin(video, voice=voice, tracker=tracker, progress=progress)
                 samples = write_pieces(target, speech.pieces(), model.sample_rate)
                 _write(paths, video, target, speech, facts)
             except FacesError as error:
                 picture = target.with_name(f"{target.stem}.faces.png")
-                _write_picture(picture, error.picture)
-                failed.append(f"{video}: {error}; {picture} shows them, --face N takes another")
+                write_picture(picture, error.picture)
+                failed.append(f"{video}: {error}; {picture} shows them")
                 continue
-            except UserError as error:
+            except (UserError, OSError) as error:
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise
                 failed.append(str(error) if str(error).startswith(str(video)) else f"{video}: {error}")
                 continue
         print(f"{target}: {samples / model.sample_rate:.2f} s{_told(speech.track)}")
@@ -154,7 +174,8 @@ def _write(paths: dict[str, Path], video: Path, target: Path, speech: ClipSpeech
         write_report(paths["report"], paths["video"], target, speech.track, speech.strip, facts)
 
 
-def _write_picture(path: Path, picture: np.ndarray) -> None:
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a PNG of RGB uint8 (H,W,3)."""
     from PIL import Image
 
     with beside(path) as part:

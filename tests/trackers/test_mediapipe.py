@@ -54,3 +54,19 @@ def test_no_face_is_none_and_nothing_is_logged(tracker, capfd):
 def test_a_confidence_out_of_range_is_refused(wrong):
     with pytest.raises(UserError, match="0..1"):
         MediaPipe(min_confidence=wrong)
+
+
+def test_a_missed_frame_of_one_of_two_faces_costs_that_frame_alone():
+    """While the followed face is away, the other one is alone, but it is not the one."""
+    clips = [list(read_video(path, 25)) for path in sorted(real_data("grid_others").glob("*.mpg"))[:4:3]]
+    frames = [np.concatenate(pair, 1) for pair in zip(*clips)]
+    for face in (1, 2):
+        tracker = MediaPipe(face=face)
+        tracker.start(None, 25)
+        found = [tracker.update(frame) for frame in frames[:25]]
+        side = slice(None, 360) if found[-1].x < 360 else slice(360, None)
+        away = frames[25].copy()
+        away[:, side] = 90
+        found += [tracker.update(frame) for frame in (away, *frames[26:45])]
+        assert [number for number, mouth in enumerate(found) if mouth is None] == [25]
+        assert len({mouth.x < 360 for mouth in found if mouth}) == 1

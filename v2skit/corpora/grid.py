@@ -8,6 +8,7 @@ from pathlib import Path
 
 from v2skit.corpora import Source
 from v2skit.corpora.grid_grammar import jsgf, sentence_from_code
+from v2skit.corpora.passport import Passport
 from v2skit.errors import UserError
 
 TALKERS = tuple(n for n in range(1, 35) if n != 21)
@@ -39,6 +40,17 @@ class Grid:
     Raises:
         UserError: there is no such split.
     """
+
+    passport = Passport(
+        what="six-word sentences of a fixed grammar, read to a camera from the front",
+        hours=27.5,
+        speakers=33,
+        languages="English",
+        licence="CC BY 4.0",
+        where="ask for GRID at Zenodo, record 3625687 (CC BY 4.0), unpack it and give its folder with --corpus_dir",
+        available="free, without asking",
+        counts={f"s{talker}": SENTENCES for talker in TALKERS},
+    )
 
     def __init__(self, work_dir: Path, corpus_dir: str = "", split: str = "s1") -> None:
         if split not in (*SEEN, "unseen33"):

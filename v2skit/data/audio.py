@@ -85,10 +85,12 @@ def write_pieces(path: Path, pieces: Iterable[np.ndarray], sample_rate: int) -> 
     """As :func:`write_audio`, a sound that comes in pieces (N,), of any length. Returns the number of samples."""
     kind, samples = path.suffix[1:].upper(), 0
     try:
-        with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
-            for piece in pieces:
-                file.write(np.clip(piece, -1.0, 1.0))
-                samples += len(piece)
+        with beside(path) as part:
+            part.touch()  # Python tells why that fails, libsndfile does not
+            with soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+                for piece in pieces:
+                    file.write(np.clip(piece, -1.0, 1.0))
+                    samples += len(piece)
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} can't be written: {error}") from error
     return samples

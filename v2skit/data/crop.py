@@ -10,7 +10,7 @@ from typing import Iterable, Iterator
 
 import numpy as np
 
-from v2skit.data.steady import Place, SteadyPlaces
+from v2skit.data.steady import Place, SteadyPlaces, side_of
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth, Tracker
 
@@ -117,7 +117,7 @@ def mouth_crops(
         mouth = tracker.update(frame)
         if mouth is not None:
             # A face that turns away shrinks for a moment only: the window follows slowly.
-            last, side = mouth, max(_side(mouth, crop), 0.99 * side)
+            last, side = mouth, max(side_of(mouth, crop.eye_distances), 0.99 * side)
         windows.append(_window(frame, last, side, crop.size))
         for place in steady.push(mouth):
             yield MouthCrop(_sample(windows.popleft(), place, crop.size), place)
@@ -147,10 +147,6 @@ def cut_mouth(
             "show the face from the front, or use another tracker"
         )
     return np.stack([c.picture for c in crops]), track
-
-
-def _side(mouth: Mouth, crop: Crop) -> float:
-    return crop.eye_distances * mouth.eye_distance if mouth.side is None else mouth.side
 
 
 def _window(frame: np.ndarray, mouth: Mouth | None, side: float, size: int) -> Window:

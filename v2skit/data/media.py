@@ -294,6 +294,8 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         raise UserError(f"{path} is empty; fetch or record it again")
     try:
         container = av.open(str(path))
+    except PermissionError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path} is no media file, or is damaged ({error.strerror}); fetch it again") from error
     with container:

@@ -26,6 +26,9 @@ IN_MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4"}
 TIMED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 """Formats that state when each picture is shown; elsewhere decoding tells, as in reading a video."""
 
+SPOKEN = "_speech"
+"""At the end of a name: a video that has its speech."""
+
 AAC_BIT_RATE = 128_000
 
 REMEDY = "convert it to H.264 in MP4 first: ffmpeg -i VIDEO -c:v libx264 CONVERTED.mp4"
@@ -36,7 +39,7 @@ BLOCK = 1 << 16
 
 def mux_path(video: Path, speech: Path) -> Path:
     """Where :func:`mux` is to write: beside the speech, under its name, as ``.mp4`` where the video's codec belongs
-    there, else as ``.mkv``; never over the video. Raises UserError where neither can hold the picture as it is."""
+    there, else as ``.mkv``; with ``_speech`` in its name where that is beside the video. Raises UserError where neither can hold the picture as it is."""
     with opened(video) as source:
         stream = video_in(source, video)
         suffix = ".mp4" if _codec(stream) in IN_MP4 else ".mkv"
@@ -44,7 +47,8 @@ def mux_path(video: Path, speech: Path) -> Path:
             _add_picture(trial, stream)
             trial.start_encoding()
     path = speech.with_suffix(suffix)
-    return path.with_stem(f"{path.stem}_speech") if path.resolve() == video.resolve() else path
+    beside_it = path.with_suffix("").resolve() == video.with_suffix("").resolve()
+    return path.with_stem(path.stem + SPOKEN) if beside_it else path
 
 
 def mux(video: Path, speech: Path, out: Path) -> None:

@@ -35,6 +35,11 @@ class Place:
     silent: bool
 
 
+def side_of(mouth: Mouth, eye_distances: float) -> float:
+    """The side of the crop around a mouth, pixels."""
+    return eye_distances * mouth.eye_distance if mouth.side is None else mouth.side
+
+
 class SteadyPlaces:
     """Takes what a tracker finds in each frame and gives steady places, as soon as they are known.
 
@@ -65,7 +70,7 @@ class SteadyPlaces:
             self._rows[: self._known - kept] = self._rows[kept - self._first :].copy()
             self._first = kept
         self._rows[self._known - self._first] = (
-            np.nan if mouth is None else (mouth.x, mouth.y, mouth.roll, self._side(mouth))
+            np.nan if mouth is None else (mouth.x, mouth.y, mouth.roll, side_of(mouth, self.eye_distances))
         )
         self._known += 1
         return self._take(self._known - self.ahead)
@@ -73,9 +78,6 @@ class SteadyPlaces:
     def finish(self) -> list[Place]:
         """There are no more frames. Returns the places of the rest."""
         return self._take(self._known)
-
-    def _side(self, mouth: Mouth) -> float:
-        return self.eye_distances * mouth.eye_distance if mouth.side is None else mouth.side
 
     def _take(self, end: int) -> list[Place]:
         places = [self._place(frame) for frame in range(self._next, end)]

@@ -29,7 +29,7 @@ class LiveReport:
         seconds: of video that were spoken.
         algorithmic_delay: of the sound after the picture on an infinitely fast machine, seconds.
         compute_delay: from the arrival of the last frame that a sound needs to the sound; median, seconds.
-        delays: of every sound after its first frame's arrival, seconds.
+        delays: of every sound after its first frame's arrival, seconds; None where the frames waited to be taken.
         busy: time spent on computing, seconds.
         dropped: frames that came while the machine was behind.
         lost: share of the frames without a face.
@@ -39,20 +39,25 @@ class LiveReport:
     seconds: float
     algorithmic_delay: float
     compute_delay: float
-    delays: np.ndarray
+    delays: np.ndarray | None
     busy: float
     dropped: int
     lost: float
     error: UserError | None = None
 
     def __str__(self) -> str:
-        worst = f"{np.quantile(self.delays, 0.95) * 1000:.0f} ms in 95 % of them" if len(self.delays) else "no sound yet"
+        if self.delays is None:
+            told = "not measured, for the frames did not come at their times"
+        elif len(self.delays):
+            told = f"{np.quantile(self.delays, 0.95) * 1000:.0f} ms in 95 % of them"
+        else:
+            told = "no sound yet"
         return (
             f"spoken:             {self.seconds:.2f} s, no face in {self.lost:.0%} of the frames\n"
             f"algorithmic delay:  {self.algorithmic_delay * 1000:.0f} ms\n"
             f"compute delay:      {self.compute_delay * 1000:.1f} ms (median)\n"
-            f"end to end:         {worst}\n"
-            f"real-time factor:   {self.busy / max(self.seconds, 1e-9):.3f}\n"
+            f"end to end:         {told}\n"
+            f"real-time factor:   {f'{self.busy / self.seconds:.3f}' if self.seconds else '-'}\n"
             f"dropped frames:     {self.dropped}"
             + ("; this machine falls behind: a larger --chunk costs less" if self.dropped else "")
         )
@@ -80,9 +85,10 @@ class Live:
 
     @property
     def algorithmic_delay(self) -> float:
-        """Seconds: of a chunk, and of the later frames that crops and networks see."""
+        """Seconds: from the arrival of a chunk's first frame on to that of its last one, and of the later frames that
+        crops and networks see."""
         ahead = self.synthesiser.start(self.speaker, self.chunk).chain.ahead()
-        return (self.chunk + self.crop.look_ahead_frames + ahead) / self.clock.fps
+        return (self.chunk - 1 + self.crop.look_ahead_frames + ahead) / self.clock.fps
 
     def run(self, source: Source, sink: Sink) -> LiveReport:
         """Speak a source into a sink, until it ends, fails or Ctrl-C. What was spoken till then is in the sink."""
@@ -126,11 +132,15 @@ class Live:
             error = failure
         finally:
             source.close()
+        if error is None and not came:
+            error = UserError("no frames came; is the source there, and are --size and --fps right?")
+        elif error is None and lost == came:
+            error = UserError("no face in the video; show one from the front, or choose another tracker")
         return LiveReport(
             seconds=frames / self.clock.fps,
             algorithmic_delay=self.algorithmic_delay,
             compute_delay=float(np.median(waits)) if waits else 0.0,
-            delays=np.array(delays),
+            delays=np.array(delays) if source.live else None,
             busy=time.perf_counter() - begin - waiting,
             dropped=source.dropped,
             lost=lost / max(came, 1),

@@ -14,6 +14,17 @@ from v2skit.errors import UserError
 from v2skit.files import beside
 
 
+def check_target(name: str, source: Path | None, force: bool) -> None:
+    """Raises UserError where a sound file would take the place of what is not to be lost."""
+    path = Path(name)
+    if name.partition(":")[0] in ("-", "device") or not path.exists():
+        return
+    if source is not None and path.resolve() == source.resolve():
+        raise UserError(f"{path} is the video itself; -o gives the speech another place")
+    if not force:
+        raise UserError(f"{path} is there already; --force overwrites it, -o gives another place")
+
+
 @contextmanager
 def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
     """What takes the samples, float32 (N,), as they come.

@@ -109,15 +109,17 @@ def open_source(name: str, size: str | None, fps: float | None, realtime: bool) 
         name: ``camera`` or ``camera:N``, ``-`` for raw RGB frames on standard input, or a video file.
         size: ``WIDTHxHEIGHT`` of raw frames, or asked of a camera.
         fps: of raw frames; or asked of a camera.
-        realtime: a file's frames come at their times, as from a camera.
+        realtime: a file's frames come at their times, as from a camera; raw frames do so by themselves, and don't wait.
 
     Raises:
         UserError: there is no such source, or something is missing.
     """
     if name == "-":
-        return _raw(sys.stdin.buffer, size, fps)
+        return _raw(sys.stdin.buffer, size, fps, realtime)
     if name == "camera" or name.startswith("camera:"):
         return _camera(name.partition(":")[2] or "0", size, fps)
+    if size or fps:
+        raise UserError("--size and --fps are for raw frames and cameras; a file states its own")
     path = Path(name)
     rate = probe(path).fps
     if rate is None:
@@ -126,7 +128,7 @@ def open_source(name: str, size: str | None, fps: float | None, realtime: bool) 
     return Source(_paced(frames) if realtime else frames, rate, realtime, path)
 
 
-def _raw(stream: BinaryIO, size: str | None, fps: float | None) -> Source:
+def _raw(stream: BinaryIO, size: str | None, fps: float | None, live: bool) -> Source:
     if size is None or fps is None:
         raise UserError("raw frames (-) need --size WIDTHxHEIGHT and --fps N; they are RGB, 3 bytes a pixel")
     width, height = _size(size)
@@ -139,7 +141,7 @@ def _raw(stream: BinaryIO, size: str | None, fps: float | None) -> Source:
             yield number / fps, np.frombuffer(raw, np.uint8).reshape(height, width, 3)
             number += 1
 
-    return Source(frames(), fps, live=False)
+    return Source(frames(), fps, live)
 
 
 def _camera(number: str, size: str | None, fps: float | None) -> Source:

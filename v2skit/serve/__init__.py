@@ -8,7 +8,7 @@ from pathlib import Path
 from v2skit.errors import UserError
 from v2skit.settings import Component
 
-LOCAL_HOSTS = ("127.0.0.1", "localhost")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
 """Names under which only this machine reaches the page."""
 
 

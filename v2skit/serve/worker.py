@@ -87,7 +87,7 @@ class Worker:
                 ``{"error": sentence}`` or ``{"text": sentence, "sound": ..., "spectrogram": ..., "track": ...}``, a
                 WAV and two PNG files in base64.
         """
-        self._thread.submit(lambda: tell(self._answer(uploads, voice, gone, tell)))
+        self._thread.submit(lambda: tell(self._told(uploads, voice, gone, tell)))
 
     def stop(self) -> None:
         """Give up what is in progress, soon, and all that waits."""
@@ -97,6 +97,14 @@ class Worker:
         """:meth:`stop`, and wait until that is done."""
         self.stop()
         self._thread.shutdown()
+
+    def _told(self, *request) -> dict:
+        """An answer in any case, also where there is no place for files."""
+        try:
+            return self._answer(*request)
+        except Exception:
+            traceback.print_exc()
+            return {"error": "Sorry, this video can't be spoken; the terminal of v2skit serve tells why."}
 
     def _answer(
         self, uploads: dict[str, Upload], voice: str | None, gone: threading.Event, tell: Callable[[dict], None]

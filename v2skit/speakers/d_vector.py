@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Callable
 
@@ -117,6 +117,7 @@ def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
     return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances}
 
 
+@cache
 def _encoder() -> Callable[[np.ndarray, int], np.ndarray]:
     """(waveform, its rate) -> d-vector. Raises UserError where resemblyzer is not installed."""
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from v2skit.data.media import probe
+from v2skit.data.media import on_clock, opened, video_in
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth
 
@@ -47,16 +48,16 @@ class Landmarks:
         if not right or self._points.dtype.kind not in "fiu":
             raise UserError(f"landmarks {path} have shape {shape}; needed: (frames, {'|'.join(map(str, LAYOUTS))}, 2)")
         self._layout = LAYOUTS[shape[1]]
-        self._step = (probe(video).fps or fps) / fps  # rows for each frame on the clock
-        self._path, self._number = path, 0
+        self._rows = iter(_rows(video, fps))
+        self._path, self._last = path, 0
 
     def update(self, frame: np.ndarray) -> Mouth | None:
         """RGB (H,W,3) -> the mouth. Raises UserError where the file ends too early."""
-        row = round(self._number * self._step)
-        self._number += 1
-        if row > len(self._points) + self._step:
-            raise UserError(f"landmarks {self._path} end after {len(self._points)} frames, the video goes on; make them anew")
-        points = self._points[min(row, len(self._points) - 1), :, :2]
+        self._last = row = next(self._rows, self._last)
+        if row >= len(self._points):
+            count = len(self._points)
+            raise UserError(f"landmarks {self._path} end after {count} frames, the video goes on; make them anew")
+        points = self._points[row, :, :2]
         (right, left, mouth) = (points[group].mean(0, dtype=np.float64) for group in self._layout)
         if not np.isfinite([right, left, mouth]).all():
             return None
@@ -65,3 +66,14 @@ class Landmarks:
 
     def finish(self) -> None:
         """Nothing is left to say."""
+
+
+def _rows(video: Path, fps: int) -> list[int]:
+    """The number of the file's frame that is shown at each tick, from the times in the file."""
+    with opened(video) as container:
+        stream = video_in(container, video)
+        stated = sorted(p.pts for p in container.demux(stream) if p.size and p.pts is not None)
+        step = 1 / (stream.average_rate or Fraction(fps))
+        times = [pts * stream.time_base for pts in stated]
+    ends = [*times[1:], times[-1] + step] if times else []
+    return list(on_clock(((time, end - time, row) for row, (time, end) in enumerate(zip(times, ends))), fps))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -22,6 +23,7 @@ RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)
 """Corners, as numbers of mesh points. The corners of the mouth move less in speech than the lips between them."""
 
 MOST_FACES = 8
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class MediaPipe:
@@ -82,7 +84,9 @@ class MediaPipe:
                 found = found if found and self._alone else faces
         self._fresh = False
         self._frames += 1
-        return self._follower.choose([_mouth(face.landmark, frame) for face in found], frame)
+        chosen = self._follower.choose([_mouth(face.landmark, frame) for face in found], frame)
+        self._alone = self._alone and chosen is not None  # the face that is alone may be another one
+        return chosen
 
     def finish(self) -> None:
         """Raises UserError where there were fewer faces than ``face``; its ``picture`` shows them."""
@@ -104,12 +108,13 @@ def _mouth(points, frame: np.ndarray) -> Mouth:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """MediaPipe's C++ part logs whenever its graph starts, until the first frame is through; no setting stops that."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with _ONE_AT_A_TIME:
+        sys.stderr.flush()
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
