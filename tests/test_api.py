@@ -111,7 +111,7 @@ def test_progress_goes_on_to_the_end(model, tmp_path, fps):
 
 
 def test_no_model_and_no_video(model, tmp_path):
-    with pytest.raises(UserError, match="does not exist; check the path"):
+    with pytest.raises(UserError, match="nothing does not exist; stage 4 makes"):
         v2skit.load(tmp_path / "nothing")
     with pytest.raises(UserError, match="does not exist"):
         model.synthesise(tmp_path / "nothing.mp4", tracker=NONE)

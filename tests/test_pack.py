@@ -103,5 +103,5 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
         pack(mel_run, tmp_path / "model.zip", None, CARD)
     with pytest.raises(UserError, match="is no video-to-audio model"):
         pack(mel_run.parent / "pretrain", tmp_path / "a2a.v2s", None, CARD)
-    with pytest.raises(UserError, match="does not exist; check the path"):
+    with pytest.raises(UserError, match="does not exist; stage 4 makes one"):
         pack(tmp_path / "nothing", tmp_path / "x.v2s", None, CARD)

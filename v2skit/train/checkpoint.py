@@ -193,7 +193,7 @@ def folder_in(path: Path, remedy: str) -> Path:
     """A checkpoint folder itself, or the best one of a run, of an experiment's fine-tuned run. Raises UserError, with
     the remedy, where there is none."""
     if not path.exists():
-        raise UserError(f"{path} does not exist; check the path")
+        raise UserError(f"{path} does not exist; {remedy}")
     if (path / "finetune").is_dir():
         path = path / "finetune"
     folder = path if (path / META).is_file() else best(path)
