@@ -158,7 +158,7 @@ def test_audio_frontend_on_the_waveform(tiny, tmp_path):
 
 def test_audio_frontend_of_an_unfit_run_is_refused(pretrained, tiny, tmp_path):
     run, _ = pretrained
-    with pytest.raises(UserError, match="nor a run with checkpoints; stage 2"):
+    with pytest.raises(UserError, match="nowhere does not exist; stage 2"):
         AudioFrontend(CLOCK, MEL, str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="hop: 480 in this config, 240 in"):
         AudioFrontend(CLOCK, Mel(hop=480), str(run))
