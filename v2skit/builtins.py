@@ -63,6 +63,11 @@ COMPONENTS = {
     "corpus": {
         "mini": "v2skit.corpora.mini:Mini",
         "grid": "v2skit.corpora.grid:Grid",
+        "tcd_timit": "v2skit.corpora.tcd_timit:TcdTimit",
+        "lrw": "v2skit.corpora.lrw:Lrw",
+        "lrs2": "v2skit.corpora.lrs2:Lrs2",
+        "lrs3": "v2skit.corpora.lrs3:Lrs3",
+        "custom": "v2skit.corpora.custom:Custom",
         "audio_folder": "v2skit.corpora.audio_folder:AudioFolder",
         "librispeech": "v2skit.corpora.librispeech:LibriSpeech",
         "libritts": "v2skit.corpora.libritts:LibriTts",

@@ -80,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
 
+    text = "make a recipe for your own folder of videos, which runs at once"
+    command = commands.add_parser("new-recipe", help=text, description=text, allow_abbrev=False)
+    command.add_argument("name", help="of the recipe: egs/NAME")
+    command.add_argument("--corpus_dir", type=Path, help="of the videos; then run.sh needs no option")
+    command.set_defaults(run=make_recipe)
+
     text = "kill training at random moments, go on, and compare all losses and weights with an uninterrupted run"
     command = commands.add_parser("verify-resume", help=text, description=text, allow_abbrev=False)
     command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
@@ -140,6 +146,13 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run or checkpoint instead of its own")
     command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+
+
+def make_recipe(options: argparse.Namespace) -> None:
+    """``v2skit new-recipe NAME``."""
+    from v2skit.new_recipe import new_recipe
+
+    print(new_recipe(options.name, options.corpus_dir))
 
 
 def verify(options: argparse.Namespace) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Iterable
+
+from v2skit.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,25 @@ class Passport:
             if part in self.counts and count != self.counts[part]
         ]
         return f"not the published counts: {', '.join(differs)}" if differs else None
+
+    def root(self, directory: Path | None, folders: Iterable[str], has: Callable[[Path], bool], layout: str) -> Path:
+        """The folder that holds the corpus.
+
+        Args:
+            directory: what the user gave.
+            folders: where the corpus may be in it, ``""`` for itself.
+            has: whether a folder holds the corpus.
+            layout: what the corpus looks like, for the message.
+
+        Raises:
+            UserError: nothing was given, it is no folder, or the corpus is not in it; with where to ask for it.
+        """
+        if directory is None:
+            raise UserError(f"no corpus given; {self.where}")
+        if not directory.is_dir():
+            raise UserError(f"{directory} is not a folder; {self.where}")
+        places = [directory / folder for folder in folders]
+        for place in places:
+            if has(place):
+                return place
+        raise UserError(f"{directory} has no {layout}; {self.where}")

@@ -1,0 +1,96 @@
+"""Miniatures of audio-visual corpora, and their recipes' own configs on them with tiny networks, stage by stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, TINY, stages
+from tests.media_files import every, make_video
+from v2skit import plugins
+from v2skit.data.manifest import read_manifest
+from v2skit.errors import UserError
+
+FRAMES = 12
+STAGES = ("obtain", "prepare", "pretrain", "transfer", "finetune", "synth", "score")
+
+
+def clip(path: Path, text: str | None = None, frames: int = FRAMES, sound: bool = True) -> Path:
+    """A video of 25 frames/s with a tone, and a text beside it."""
+    make_video(path, every(25, frames / 25), audio_seconds=frames / 25 if sound else None)
+    if text is not None:
+        path.with_suffix(".txt").write_text(text, encoding="utf-8")
+    return path
+
+
+def touch(path: Path, text: str | None = None) -> Path:
+    """A file in a clip's place, where nobody looks into it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    if text is not None:
+        path.with_suffix(".txt").write_text(text, encoding="utf-8")
+    return path
+
+
+def register(name: str, target: str) -> None:
+    """The corpus among the components, if it is not there yet."""
+    if name not in [entry.name for entry in plugins.registry().entries("corpus")]:
+        plugins.registry().add("corpus", name, target, "v2skit")
+
+
+def check_sources(splits: dict) -> list:
+    """What every corpus keeps to. Returns the sources of all splits."""
+    sources = [source for found in splits.values() for source in found]
+    names = [source.id for source in sources]
+    assert len(names) == len(set(names)) > 0
+    assert all(s.id.startswith(s.speaker) and s.id.split() == [s.id] and "/" not in s.id for s in sources)
+    assert all(s.video.is_file() and s.audio.is_file() for s in sources)
+    assert all(s.text is None or s.text == s.text.upper() for s in sources)
+    return sources
+
+
+def check_absent(corpus: type, folder: Path) -> None:
+    """No corpus, a missing one and an empty one: each error says where to ask for it."""
+    (folder / "empty").mkdir()
+    for name, message in (("", "no corpus given"), ("nowhere", "is not a folder"), ("empty", "has no ")):
+        with pytest.raises(UserError, match=message) as error:
+            corpus(folder, name).obtain()
+        assert corpus.passport.where in str(error.value) and "--corpus_dir" in str(error.value)
+
+
+def run_recipe(config: Path, folder: Path, corpus: dict, speaker: str = "none") -> dict:
+    """All stages of a recipe's config, with tiny networks and a corpus whose clips are mouth crops.
+
+    Returns:
+        the results by row, of which each has the test set's clips.
+    """
+    tiny = {
+        "base": str(config),
+        "corpus": corpus,
+        "tracker": {"type": "none"},
+        "vocoder": TINY["vocoder"],
+        **{key: TINY[key] for key in ("pretrain", "finetune")},
+        "networks": {**TINY["networks"], "speaker": {"type": speaker}},
+        "prepare": {"jobs": 1},
+        "scoring": {"bootstrap": 100, "jobs": 1, "metrics": dict.fromkeys(("stoi", "estoi", "pesq_wb", "pesq_nb"))},
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(tiny))
+    assert stages(folder, folder / "tiny.yaml", *STAGES) == 0
+    rows = json.loads((folder / "exp/tiny/results.json").read_text())["rows"]
+    assert {"copy_synthesis", "scratch", "pretrained"} <= rows.keys()
+    return rows
+
+
+def recipe(name: str) -> Path:
+    """A recipe's first config."""
+    return ROOT / "egs" / name / "conf/mel.yaml"
+
+
+def prepared(folder: Path, split: str) -> list:
+    """The utterances of a data directory, whose clips are all of ``FRAMES``."""
+    utterances = read_manifest(folder / "data" / split)
+    assert all(u.frames == FRAMES and u.audio.is_file() and u.video.is_file() for u in utterances)
+    return utterances
