@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable, Iterable, Iterator
 
 import numpy as np
+import torch
 
 from v2skit.background import in_background
 from v2skit.clock import Clock
@@ -106,7 +107,7 @@ class ClipSpeech:
         crops = self._noted(in_background(crops, CROPS_AHEAD))
         samples, held = 0, np.zeros(0, np.float32)
         # Frames on the clock are up to half a one longer or shorter than the video.
-        for piece in spoken(self.synthesiser, crops, self.speaker):
+        for piece in with_a_core_to_spare(spoken(self.synthesiser, crops, self.speaker)):
             held = np.concatenate([held, piece])
             ready = max(0, len(held) - clock.samples_per_frame)
             samples += ready
@@ -130,6 +131,21 @@ class ClipSpeech:
         self._places.append(crop.place)
         if self.progress is not None:
             self.progress(len(self._places) / self.synthesiser.config.clock.fps, self.clip.seconds)
+
+
+def with_a_core_to_spare(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same pieces, made with one thread less than the network may have: its threads wait for each other without
+    rest, and would keep decoding and tracking, on which it waits, from the last core."""
+    threads = torch.get_num_threads()
+    while True:
+        torch.set_num_threads(max(1, threads - 1))
+        try:
+            piece = next(pieces, None)
+        finally:
+            torch.set_num_threads(threads)
+        if piece is None:
+            return
+        yield piece
 
 
 def spoken(
