@@ -1,5 +1,7 @@
 """Clips: aligned segments, augmentation that is a function of (seed, epoch, utterance), and padding with a mask."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from tests.conftest import make_data
 from v2skit.clock import Clock
 from v2skit.data.augment import augment, centre_crop, normalise
 from v2skit.data.dataset import SpeechDataset, collate
+from v2skit.data.manifest import Utterance, write_manifest
 from v2skit.data.sampler import Key
 from v2skit.errors import UserError
 from v2skit.settings import Augmentation
@@ -61,6 +64,43 @@ def test_a_clip_shorter_than_the_segment_is_taken_whole(tmp_path):
     make_data(tmp_path, count=2)
     data = dataset(tmp_path, segment_frames=500)
     assert [data[key(0, i)].frames for i in range(2)] == [u.frames for u in data.utterances]
+
+
+def test_directories_are_joined_each_with_its_speakers(tmp_path):
+    made = [make_data(tmp_path / "a", count=4, video=False), make_data(tmp_path / "b", count=3, video=False, seed=1)]
+    made = [u for part in made for u in sorted(part, key=lambda u: u.id)]
+    folders = [tmp_path / "a", tmp_path / "b"]
+    readers = [lambda utterance, speaker, n=n: np.full(1, n, np.float32) for n in range(2)]
+    options = {"with_video": False, "augmentation": Augmentation(), "training": True, "segment_frames": 12}
+    data = SpeechDataset(folders, readers, Clock(), **options)
+    clips = [data[key(0, index)] for index in range(len(data))]
+    assert [clip.id for clip in clips] == [u.id for u in made]
+    assert [int(clip.speaker[0]) for clip in clips] == [0] * 4 + [1] * 3
+    assert [clip.frames for clip in clips] == [min(u.frames, 12) for u in made]
+    order = data.by_length[np.arange(7)]
+    assert sorted(order) == list(range(7)) and data.by_length.longest == 12
+    assert (np.diff([clips[index].frames for index in order]) >= 0).all()
+
+
+def test_what_is_lacking_is_named(tmp_path):
+    made = make_data(tmp_path)
+    lines = (tmp_path / "video.scp").read_text().splitlines(keepends=True)
+    (tmp_path / "video.scp").write_text("".join(lines[2:]))
+    with pytest.raises(UserError, match=rf"2 utterances have no video \(e.g. {sorted(u.id for u in made)[0]}\)"):
+        dataset(tmp_path)
+    assert len(dataset(tmp_path, with_video=False)) == 6
+    (tmp_path / "wav.scp").unlink()
+    with pytest.raises(UserError, match="6 utterances have no audio"):
+        dataset(tmp_path, with_video=False)
+    write_manifest(tmp_path / "empty", [], {})
+    with pytest.raises(UserError, match="has no utterances"):
+        dataset(tmp_path / "empty")
+
+
+def test_workers_get_no_list_of_utterances(tmp_path):
+    write_manifest(tmp_path, [Utterance(f"s-{n:05d}", "s", 9, tmp_path / "a.flac") for n in range(5000)], {})
+    pickled = pickle.dumps(dataset(tmp_path, with_video=False))
+    assert len(pickled) < 3000 and pickle.loads(pickled).utterances[4999].id == "s-04999"
 
 
 def test_damaged_data_are_named(tmp_path):

@@ -41,6 +41,19 @@ def test_inconsistent_directories_are_errors(tmp_path, name, line, message):
         read_manifest(tmp_path)
 
 
+def test_words_may_hold_any_character_but_a_line_break(tmp_path):
+    made = [Utterance("s-1", "s", 3, text="a\u2028b  c\u0085次")]
+    write_manifest(tmp_path, made, {})
+    assert read_manifest(tmp_path) == made
+
+
+def test_tables_are_utf8(tmp_path):
+    make_data(tmp_path, count=1, video=False)
+    (tmp_path / "text").write_bytes(b"s0-0000 caf\xe9\n")
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        read_manifest(tmp_path)
+
+
 def test_an_empty_directory_is_prepared_all_the_same(tmp_path):
     write_manifest(tmp_path, [], {})
     assert read_manifest(tmp_path) == []

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from v2skit.clock import Clock
 from v2skit.data.audio import read_audio
 from v2skit.data.augment import augment, centre_crop, normalise
-from v2skit.data.manifest import Utterance, read_manifest
-from v2skit.data.sampler import Key
+from v2skit.data.index import Joined, open_index
+from v2skit.data.sampler import ByLength, Key
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 from v2skit.model import Batch
@@ -74,29 +74,31 @@ class SpeechDataset(Dataset):
         self.segment_frames = segment_frames if training else None
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
         self._cache: dict[Path, np.ndarray] = {}
-        self.utterances: list[Utterance] = []
-        self._readers: list[SpeakerReader] = []
-        for directory, reader in zip(directories, readers, strict=True):
-            found = read_manifest(directory)
-            if not found:
+        self._readers = readers
+        indexes = [open_index(directory) for directory in directories]
+        for directory, index, _ in zip(directories, indexes, readers, strict=True):
+            if not len(index):
                 raise UserError(f"{directory} has no utterances; see its report.md, and prepare again (stage 1)")
-            for name, needed in (("audio", True), ("video", with_video)):
-                lacking = [u.id for u in found if needed and getattr(u, name) is None]
-                if lacking:
+            for name in ("audio", "video") if with_video else ("audio",):
+                count, example = index.lacking[name]
+                if count:
                     raise UserError(
-                        f"{directory}: {len(lacking)} utterances have no {name} (e.g. {lacking[0]}); training needs it"
+                        f"{directory}: {count} utterances have no {name} (e.g. {example}); training needs it"
                     )
-            self.utterances += found
-            self._readers += [reader] * len(found)
-        self.lengths = np.array([min(u.frames, self.segment_frames or u.frames) for u in self.utterances])
+        self.utterances = Joined(indexes)
+
+    @property
+    def by_length(self) -> ByLength:
+        """The clips in order of their length, for the sampler."""
+        return ByLength([index.runs for index in self.utterances.indexes], self.segment_frames)
 
     def __len__(self) -> int:
         return len(self.utterances)
 
     def __getitem__(self, key: Key) -> Clip:
-        u = self.utterances[key.index]
+        directory, u = self.utterances.find(key.index)
         random = np.random.default_rng([self.seed, key.epoch, zlib.crc32(u.id.encode())])
-        frames = int(self.lengths[key.index])
+        frames = min(u.frames, self.segment_frames or u.frames)
         start = int(random.integers(0, u.frames - frames + 1))
         per_frame = self.clock.samples_per_frame
         video = None
@@ -109,7 +111,7 @@ class SpeechDataset(Dataset):
         rate = self.clock.sample_rate
         lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
         waveform = self._part(u.audio, lambda s, n: read_audio(u.audio, rate, s, n), *lengths)
-        speaker = self._readers[key.index](u.id, u.speaker)
+        speaker = self._readers[directory](u.id, u.speaker)
         return Clip(u.id, frames, speaker, waveform, video, key.position)
 
     def _part(

@@ -47,14 +47,18 @@ SETTINGS = "settings.json"
 
 
 def read_table(path: Path) -> dict[str, str]:
-    """Read ``key value`` lines. Raises UserError for a line without a value or a key that comes twice."""
+    """Read ``key value`` lines. Raises UserError for a line without a value, a key that comes twice, or no UTF-8."""
     table: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        key, value = [*line.split(None, 1), "", ""][:2]
-        if not value or key in table:
-            problem = f"'{key}' comes twice" if key in table else "no value"
-            raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
-        table[key] = value.strip()
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                key, value = [*line.split(None, 1), "", ""][:2]
+                if not value or key in table:
+                    problem = f"'{key}' comes twice" if key in table else "no value"
+                    raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
+                table[key] = value.strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error}); convert it") from error
     return table
 
 
@@ -77,7 +81,23 @@ def write_manifest(directory: Path, utterances: list[Utterance], settings: dict)
 
 def read_manifest(directory: Path) -> list[Utterance]:
     """Read a data directory. Raises UserError where it is missing, incomplete or inconsistent."""
-    _check_there(directory, "utt2num_frames")
+    tables = read_tables(directory)
+    return [
+        Utterance(
+            id=key,
+            speaker=tables["utt2spk"][key],
+            frames=int(count),
+            audio=resolved(directory, tables["wav.scp"].get(key)),
+            video=resolved(directory, tables["video.scp"].get(key)),
+            text=tables["text"].get(key),
+        )
+        for key, count in tables["utt2num_frames"].items()
+    ]
+
+
+def read_tables(directory: Path) -> dict[str, dict[str, str]]:
+    """The tables of a data directory; empty where there is none. Raises as :func:`read_manifest` does."""
+    check_there(directory, "utt2num_frames")
     tables = {n: read_table(directory / n) if (directory / n).exists() else {} for n in TABLES}
     frames = tables["utt2num_frames"]
     for name, table in tables.items():
@@ -85,17 +105,7 @@ def read_manifest(directory: Path) -> list[Utterance]:
         if stray:
             raise UserError(f"{directory / name}: '{stray[0]}' is not in utt2num_frames ({len(stray)} such lines)")
     _check_whole(directory, frames, tables["utt2spk"], frames)
-    return [
-        Utterance(
-            id=key,
-            speaker=tables["utt2spk"][key],
-            frames=int(count),
-            audio=_resolved(directory, tables["wav.scp"].get(key)),
-            video=_resolved(directory, tables["video.scp"].get(key)),
-            text=tables["text"].get(key),
-        )
-        for key, count in frames.items()
-    ]
+    return tables
 
 
 def read_silent(directory: Path) -> list[SilentClip]:
@@ -104,14 +114,15 @@ def read_silent(directory: Path) -> list[SilentClip]:
     Raises:
         UserError: one of these is missing.
     """
-    _check_there(directory, "utt2num_frames", "utt2spk", "video.scp")
+    check_there(directory, "utt2num_frames", "utt2spk", "video.scp")
     speakers, frames = read_table(directory / "utt2spk"), read_table(directory / "utt2num_frames")
     videos = read_table(directory / "video.scp")
     _check_whole(directory, frames, speakers, videos)
     return [SilentClip(key, speakers[key], int(frames[key]), directory / path) for key, path in videos.items()]
 
 
-def _check_there(directory: Path, *names: str) -> None:
+def check_there(directory: Path, *names: str) -> None:
+    """Raises UserError where a table is missing."""
     for name in names:
         if not (directory / name).is_file():
             raise UserError(f"{directory} is not a prepared data directory (no {name}); stage 1 makes it")
@@ -123,14 +134,19 @@ def _check_whole(directory: Path, frames: dict[str, str], speakers: dict[str, st
         missing = sorted(set(ids) - table.keys())
         if missing:
             raise UserError(f"{directory / name}: nothing for '{missing[0]}' ({len(missing)} such utterances)")
-    wrong = [key for key, count in frames.items() if not count.isdecimal() or int(count) < 1]
+    wrong = [key for key, count in frames.items() if not is_length(count)]
     if wrong:
         raise UserError(f"{directory / 'utt2num_frames'}: '{frames[wrong[0]]}' of '{wrong[0]}' is no number of frames")
 
 
+def is_length(count: str) -> bool:
+    """Whether it is a number of frames."""
+    return count.isdecimal() and 1 <= int(count) < 2**31
+
+
 def read_settings(directory: Path) -> dict:
     """What the directory was prepared with. Raises UserError where that is not known."""
-    _check_there(directory, "utt2num_frames")
+    check_there(directory, "utt2num_frames")
     try:
         return json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -143,5 +159,6 @@ def _stored(directory: Path, path: Path | None) -> str | None:
     return str(path.relative_to(directory) if path.is_relative_to(directory) else path.resolve())
 
 
-def _resolved(directory: Path, stored: str | None) -> Path | None:
+def resolved(directory: Path, stored: str | None) -> Path | None:
+    """Where a path of a table leads, None for None."""
     return None if stored is None else directory / stored

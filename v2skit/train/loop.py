@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from v2skit.build import Losses
 from v2skit.data.audio import MelSpectrogram
 from v2skit.data.dataset import SpeechDataset, collate
-from v2skit.data.sampler import EndlessBatches, Key, batches_of_epoch
+from v2skit.data.sampler import EndlessBatches, EpochBatches, Key
 from v2skit.errors import UserError
 from v2skit.model import Batch, Model, Output, Vocoder
 from v2skit.settings import Config, PartTransfer, Training
@@ -85,10 +85,11 @@ class Trainer:
         if state is not None:
             self.average.state.update(state)
         self.averaged = copy.deepcopy(model).eval()
-        order = EndlessBatches(train_set.lengths, settings.batch_frames, config.seed, self.position)
+        group = settings.accumulate * self.losses.learn_steps
+        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, self.position, group)
         self.batches = self._loader(train_set, order)
-        lengths = valid_set.lengths
-        batches = batches_of_epoch(lengths, max(settings.batch_frames, int(lengths.max())), 0, 0)
+        clips = valid_set.by_length
+        batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
         self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batch] for batch in batches])
         self.sampler = Sampler(run / "samples", config, model.gives)
         self._stop = False
@@ -105,6 +106,9 @@ class Trainer:
             self._steps(log)
         finally:
             log.close()
+            for loader in (self.batches, self.validation):
+                if loader._iterator is not None:  # an error's traceback may hold it, and its workers, to the end
+                    loader._iterator._shutdown_workers()
             for number, handler in old.items():
                 signal.signal(number, handler)
 

@@ -1,0 +1,96 @@
+"""One epoch of the sampler on a simulated year of speech, by 1, 8 and 64 processes.
+
+    tools/venv/bin/python tools/benchmark_sampler.py
+
+For each number of processes, all their batches are drawn: whether every utterance comes exactly once, the share of
+padding, how far the processes are apart in frames, and time and memory. The baseline is the usual way, lists of all the
+batches: sort by length with some noise, cut, shuffle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import tracemalloc
+
+import numpy as np
+
+from v2skit.clock import Clock
+from v2skit.data.sampler import ByLength, EndlessBatches, runs_of
+
+FPS = Clock().fps
+
+
+def lengths_of(hours: float) -> np.ndarray:
+    """Lengths of utterances of 1 to 32 s, together this long, frames."""
+    total = hours * 3600 * FPS
+    lengths = np.random.default_rng(0).gamma(4, 60, int(total / 200)).clip(25, 800).astype(np.int32)
+    return lengths[: np.searchsorted(np.cumsum(lengths, dtype=np.int64), total) + 1]
+
+
+def listed(lengths: np.ndarray, batch_frames: int, seed: int) -> list[list[int]]:
+    """The baseline: all batches of an epoch."""
+    random = np.random.default_rng(seed)
+    batches: list[list[int]] = [[]]
+    longest = 0
+    for index in np.argsort(lengths * random.uniform(0.9, 1.0, len(lengths))).tolist():
+        longest = max(longest, lengths[index])
+        if longest * (len(batches[-1]) + 1) > batch_frames:
+            batches.append([])
+            longest = lengths[index]
+        batches[-1].append(index)
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def epoch_of(order: EndlessBatches) -> list[list[int]]:
+    """The batches of epoch 0 that one process gets."""
+    batches = []
+    for batch in order:
+        if batch[0].epoch:
+            return batches
+        batches.append([key.index for key in batch])
+
+
+def traced(work) -> tuple[object, float, float]:
+    """(what it gives, seconds, MB at most)."""
+    start = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    tracemalloc.start()
+    result = work()
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    tracemalloc.stop()
+    return result, seconds, peak
+
+
+def report(label: str, lengths: np.ndarray, ranks: list[list[list[int]]], seconds: float, first: str) -> None:
+    counts = np.bincount([i for batches in ranks for batch in batches for i in batch], minlength=len(lengths))
+    real = [sum(int(lengths[batch].sum()) for batch in batches) for batches in ranks]
+    padded = [sum(len(batch) * int(lengths[batch].max()) for batch in batches) for batches in ranks]
+    once = "yes" if (counts == 1).all() else "NO"
+    padding, apart = 1 - sum(real) / sum(padded), max(real) / min(real) - 1
+    number = sum(map(len, ranks))
+    print(f"{label:16}{number:9}{once:>6}{padding:10.2%}{apart:8.2%}{seconds / number * 1e6:14.0f}{first}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=3572)
+    parser.add_argument("--batch_frames", type=int, default=4000)
+    args = parser.parse_args()
+    lengths = lengths_of(args.hours)
+    clips = ByLength([runs_of(lengths)])
+    print(f"{len(lengths)} utterances, {lengths.sum() / FPS / 3600:.1f} h; batches of up to {args.batch_frames} frames")
+    print(f"{'processes':16}{'batches':>9}{'once':>6}{'padding':>10}{'apart':>8}{'us a batch':>14}{'first, s':>12}{'MB':>8}")
+    for world in (1, 8, 64):
+        orders = [EndlessBatches(clips, args.batch_frames, 1, (0, 0), world, rank, world) for rank in range(world)]
+        _, soon, memory = traced(lambda order=orders[0]: next(iter(order)))
+        start = time.perf_counter()
+        ranks = [epoch_of(order) for order in orders]
+        report(str(world), lengths, ranks, time.perf_counter() - start, f"{soon:12.4f}{memory:8.1f}")
+    batches, seconds, memory = traced(lambda: listed(lengths, args.batch_frames, 1))
+    report("lists", lengths, [batches], seconds, f"{seconds:12.4f}{memory:8.1f}")
+
+
+if __name__ == "__main__":
+    main()
