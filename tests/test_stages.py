@@ -14,7 +14,7 @@ from v2skit.data.manifest import read_manifest, read_silent
 from v2skit.errors import UserError
 from v2skit.synth import Synthesiser
 from v2skit.train import checkpoint
-from v2skit.train.runs import alone
+from v2skit.files import alone
 
 
 def stage(name: str, folder: Path, config: Path, *more: str) -> int:

@@ -1,10 +1,13 @@
-"""Files that are whole or not there, whatever interrupts their writing."""
+"""Files that are whole or not there, whatever interrupts their writing; and folders that one process has."""
 
 from __future__ import annotations
 
+import fcntl
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
+
+from v2skit.errors import UserError
 
 
 @contextmanager
@@ -23,3 +26,15 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file."""
     with beside(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process. Raises UserError where another process has it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is at work in {folder}; wait until it is done") from error
+        yield

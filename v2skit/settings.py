@@ -59,14 +59,34 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Filters:
+    """Placeholder."""
+
+
+@dataclass(frozen=True)
 class Prepare:
-    """Preparation. ``jobs`` 0: one process a core. ``max_failed_share``: more excluded files are an error."""
+    """Preparation.
+
+    Args:
+        jobs: how many at once; 0: one a core of this machine.
+        max_failed_share: more excluded files are an error.
+        filters: what is left out of audio for pre-training.
+        cluster: ``local``: jobs are processes of this machine; ``slurm``: a job array.
+        slurm: options of sbatch for these, such as ``partition``, ``time`` (minutes), ``mem``.
+    """
 
     jobs: int = 0
     max_failed_share: float = 0.05
+    filters: Filters = Filters()
+    cluster: str = "local"
+    slurm: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self, jobs=(0, 10_000), max_failed_share=(0, 1))
+        if self.cluster not in ("local", "slurm"):
+            raise UserError(f"cluster '{self.cluster}' is neither local nor slurm")
+        if self.cluster == "slurm" and not self.jobs:
+            raise UserError("prepare.jobs says how many jobs go to slurm, e.g. --nj 32")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
+from v2skit.data.ark import opened
 from v2skit.errors import UserError
 from v2skit.files import beside
 from v2skit.layers.stft import Stft
@@ -50,7 +51,7 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
     """Read a prepared mono sound file, or a part of it.
 
     Args:
-        path: any file that soundfile reads.
+        path: any file that soundfile reads, or an archive's entry (:mod:`v2skit.data.ark`).
         sample_rate: what it must have, Hz.
         start: first sample.
         samples: how many; what is missing at the end is zero. None: all.
@@ -62,7 +63,7 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
         UserError: the file can't be read, or is not mono at ``sample_rate``.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(opened(path)) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "

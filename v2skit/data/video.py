@@ -7,12 +7,14 @@ same bytes each time.
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 
+from v2skit.data.ark import opened
 from v2skit.errors import UserError
 from v2skit.files import beside
 
@@ -21,17 +23,17 @@ GROUP = 12
 """Frames from one whole picture to the next: a segment is decoded from the one before its start."""
 
 
-def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> None:
-    """Store mouth crops.
+def encode_crops(frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> bytes:
+    """Mouth crops as the content of an MP4 file.
 
     Args:
-        path: ``.mp4``; written beside and renamed.
         frames: gray uint8 (T,H,W), H and W even.
         fps: frames a second.
         quantiser: of H.264, 0 (lossless) to 51.
     """
     options = {"qp": str(quantiser), "g": str(GROUP), "bf": "0", "preset": "veryfast", "tune": "fastdecode"}
-    with beside(path) as part, av.open(str(part), "w", format="mp4") as container:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options={**options, "threads": "1"})
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = "gray"
@@ -41,13 +43,20 @@ def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANT
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return content.getvalue()
+
+
+def write_crops(path: Path, frames: np.ndarray, fps: int) -> None:
+    """Store mouth crops in a file, written beside and renamed; see :func:`encode_crops`."""
+    with beside(path) as part:
+        part.write_bytes(encode_crops(frames, fps))
 
 
 def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndarray:
     """Read stored mouth crops, or a segment of them.
 
     Args:
-        path: what :func:`write_crops` wrote.
+        path: of what :func:`encode_crops` made, a file or an archive's entry (:mod:`v2skit.data.ark`).
         start: first frame.
         frames: how many; None: to the end.
 
@@ -59,7 +68,7 @@ def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndar
     """
     pictures = []
     try:
-        with av.open(str(path)) as container:
+        with av.open(opened(path)) as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             if start:

@@ -6,8 +6,8 @@ from collections import Counter
 
 from v2skit.build import build
 from v2skit.errors import UserError
+from v2skit.files import alone
 from v2skit.stages.recipe import Recipe, say_next
-from v2skit.train.runs import alone
 
 
 def obtain(recipe: Recipe) -> None:
@@ -42,8 +42,7 @@ def prepare(recipe: Recipe) -> None:
                 clock=config.clock,
                 crop=config.crop,
                 output=recipe.data_folder,
-                jobs=config.prepare.jobs,
-                max_failed_share=config.prepare.max_failed_share,
+                settings=config.prepare,
                 video_only_ok={config.data.test},
                 force=recipe.force,
             )

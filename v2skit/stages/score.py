@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Iterable
 
 from v2skit.config import to_tree
+from v2skit.data.ark import exists
 from v2skit.data.audio import read_audio
 from v2skit.data.manifest import Utterance, read_manifest
 from v2skit.errors import UserError
@@ -59,7 +60,7 @@ def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -
     rate = recipe.config.clock.sample_rate
     files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
     files["ground_truth"] = utterance.audio
-    sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if path.exists()}
+    sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
     spectrogram_picture(recipe.exp / "spectrograms.png", sounds, recipe.config.clock, recipe.config.mel)
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Callable
 
 from v2skit.build import Losses
+from v2skit.files import alone
 from v2skit.model import Model, Vocoder
 from v2skit.settings import PartTransfer, Training
 from v2skit.stages.recipe import Recipe
 from v2skit.train import checkpoint
-from v2skit.train.runs import alone, check_made_with, start
+from v2skit.train.runs import check_made_with, start
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 import yaml
 
@@ -15,18 +12,6 @@ from v2skit.errors import UserError
 from v2skit.files import write_text
 from v2skit.settings import Config, Training
 from v2skit.train import checkpoint
-
-
-@contextmanager
-def alone(run: Path) -> Iterator[None]:
-    """Hold a folder for this process. Raises UserError where another process has it."""
-    run.parent.mkdir(parents=True, exist_ok=True)
-    with (run.parent / f".{run.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process is at work in {run}; wait until it is done") from error
-        yield
 
 
 def trained(

@@ -1,0 +1,185 @@
+"""A shard of a data directory: the utterances that one job prepares, in archives of its own, with a record of each.
+
+    audio/3.ark  video/3.ark  shards/3.jsonl
+
+An entry counts once its line is in the record; what a kill left behind it is never read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterable, Iterator
+
+from v2skit.clock import Clock
+from v2skit.corpora import Source
+from v2skit.data.ark import Ark, exists
+from v2skit.data.crop import Crop
+from v2skit.data.source import prepare_source
+from v2skit.data.video import encode_crops
+from v2skit.errors import UserError
+from v2skit.files import alone, write_text
+from v2skit.trackers import Tracker
+
+SHARDS = "shards"
+FULL_DISK_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source.
+
+    Args:
+        id: of the utterance.
+        frames: its length in video frames.
+        audio: place of its sound below the data directory, or None.
+        video: place of its mouth crops, or None.
+        reason: why it was excluded, None where it was not.
+        notes: what was changed.
+        measures: of its quality, see :class:`v2skit.data.source.Prepared`.
+        fingerprint: of its files.
+    """
+
+    id: str
+    frames: int = 0
+    audio: str | None = None
+    video: str | None = None
+    reason: str | None = None
+    notes: list[str] = field(default_factory=list)
+    measures: dict[str, float] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source to prepare into a data directory."""
+
+    source: Source
+    folder: Path
+    audio_needed: bool = True
+
+
+def prepare_sources(
+    tasks: Iterable[Task], tracker: Tracker, clock: Clock, crop: Crop, shard: int = 0
+) -> Iterator[Outcome]:
+    """Prepare sources one by one, into this shard of their data directories.
+
+    Args:
+        tasks: those of a data directory follow each other.
+        tracker: finds the mouths.
+        clock: rates of sound and picture.
+        crop: of the mouths.
+        shard: its number; no other process may write to it.
+
+    Raises:
+        UserError: the disk is full, or another process has the shard.
+    """
+    with ExitStack() as stack:
+        folder = None
+        for task in tasks:
+            if task.folder != folder:
+                stack.close()
+                folder, writer = task.folder, _Writer(task.folder, shard, clock.sample_rate, clock.fps)
+                stack.enter_context(alone(folder / SHARDS / str(shard)))
+                stack.callback(writer.close)
+            yield _prepare_one(task, writer, tracker, clock, crop)
+
+
+def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, crop: Crop) -> Outcome:
+    """Prepare one source. Whatever its files are like, the answer is an outcome; only a full disk is an error."""
+    source = task.source
+    try:
+        made = prepare_source(source, tracker, clock, crop, task.audio_needed)
+        audio, video = writer.store(source.id, made.sound, made.crops)
+        outcome = Outcome(source.id, made.frames, audio, video, notes=made.notes, measures=made.measures)
+    except UserError as error:
+        outcome = Outcome(source.id, reason=str(error))
+    except Exception as error:
+        if isinstance(error, MemoryError) or shutil.disk_usage(task.folder).free < FULL_DISK_BYTES:
+            raise UserError(f"{source.id} can't be prepared: {error}; see to disk and memory, then go on") from error
+        outcome = Outcome(source.id, reason=f"{type(error).__name__}: {error}")
+    outcome = dataclasses.replace(outcome, fingerprint=fingerprint(source))
+    writer.note(outcome)
+    return outcome
+
+
+class _Writer:
+    """Writes a shard; its files appear with their first entries."""
+
+    def __init__(self, folder: Path, shard: int, sample_rate: int, fps: int) -> None:
+        self.folder, self.shard, self.sample_rate, self.fps = folder, shard, sample_rate, fps
+        self._arks: dict[str, Ark] = {}
+        path = folder / SHARDS / f"{shard}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._record = path.open("a", encoding="utf-8")
+
+    def store(self, key: str, sound, crops) -> tuple[str | None, str | None]:
+        """Store float32 (N,) and uint8 (T,H,W), each where it is there. Returns their places."""
+        audio = None if sound is None else self._ark("audio").add_sound(key, sound, self.sample_rate)
+        video = None if crops is None else self._ark("video").add_bytes(key, encode_crops(crops, self.fps))
+        return audio, video
+
+    def note(self, outcome: Outcome) -> None:
+        """Write an outcome to the record."""
+        self._record.write(_line(outcome))
+        self._record.flush()
+
+    def _ark(self, kind: str) -> Ark:
+        if kind not in self._arks:
+            self._arks[kind] = Ark(self.folder / kind / f"{self.shard}.ark")
+        return self._arks[kind]
+
+    def close(self) -> None:
+        for ark in self._arks.values():
+            ark.close()
+        self._record.close()
+
+
+def records(folder: Path) -> list[Path]:
+    """The records of a data directory's shards."""
+    return sorted((folder / SHARDS).glob("*.jsonl"))
+
+
+def read_outcomes(folder: Path) -> dict[str, Outcome]:
+    """What became of each source of a data directory, by id. A line that a kill cut short is left out."""
+    lines = (line for path in records(folder) for line in path.read_text(encoding="utf-8").split("\n"))
+    outcomes = (Outcome(**json.loads(line)) for line in lines if line.endswith("}"))
+    return {outcome.id: outcome for outcome in outcomes}
+
+
+def keep_outcomes(folder: Path, sources: Iterable[Source]) -> set[str]:
+    """Take out of the records what is to be prepared (again): what was excluded, or whose files have changed, or whose
+    place is no longer there. Returns the ids of what stays."""
+    prints = {source.id: fingerprint(source) for source in sources}
+    kept: set[str] = set()
+    for path in records(folder):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        found = [Outcome(**json.loads(line)) for line in lines if line.endswith("}")]
+        good = [o for o in found if o.id not in kept and not o.reason and _current(folder, o, prints)]
+        kept |= {outcome.id for outcome in good if outcome.id in prints}
+        text = "".join(map(_line, good))
+        if text != "\n".join(lines):
+            write_text(path, text)
+    return kept
+
+
+def _current(folder: Path, outcome: Outcome, prints: dict[str, str]) -> bool:
+    """Whether a source is still as it was; one that the corpus no longer names stays, in case it comes back."""
+    there = all(exists(folder / place) for place in (outcome.audio, outcome.video) if place)
+    return there and prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
+
+
+def _line(outcome: Outcome) -> str:
+    return json.dumps(dataclasses.asdict(outcome), ensure_ascii=False) + "\n"
+
+
+def fingerprint(source: Source) -> str:
+    """Changes with the files of a source."""
+    paths = [p for p in (source.video, source.audio) if p is not None and p.exists()]
+    files = [f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths]
+    span = [f"{source.start}-{source.end}"] if source.start or source.end is not None else []
+    return " ".join(files + span)
