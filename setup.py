@@ -17,6 +17,7 @@ EXTRAS = {
     "mini": ["espeakng-loader"],
     "serve": ["starlette", "uvicorn", "python-multipart"],
     "stream": ["sounddevice"],
+    "slurm": ["submitit"],
 }
 
 setup(

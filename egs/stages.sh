@@ -9,6 +9,8 @@ config=conf/mel.yaml
 exp=            # default: exp/<config name>
 corpus_dir=     # where the corpus is, for recipes that do not make or fetch it
 device=auto     # auto, cpu or cuda
+nj=             # jobs of the preparation, all at once; default: one a core
+cluster=local   # where they run: local or slurm
 force=false     # do finished stages again
 set=()          # --set key.path=value, any number of times
 
@@ -23,6 +25,8 @@ usage: run.sh [options]
   --corpus_dir DIR the corpus as published, for recipes that do not make it
   --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; may be given again
   --device NAME    auto, cpu or cuda
+  --nj N           jobs of stage 1, all at once; default: one a core
+  --cluster NAME   where they run: local (default), or slurm: a job array (prepare.slurm has its options)
   --force          do finished stages again
   --help           this text
 A finished stage is not done again, an interrupted one goes on where it was.
@@ -38,7 +42,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) usage; exit 0 ;;
         --force) force=true; shift; continue ;;
-        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set) ;;
+        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set | --nj | --cluster) ;;
         *) die "unknown option $1; --help lists the options" ;;
     esac
     [ $# -ge 2 ] || die "$1 needs a value"
@@ -57,6 +61,9 @@ if [ -n "$corpus_dir" ]; then
     case $corpus_dir in /*) ;; *) corpus_dir=${called_from:-$PWD}/$corpus_dir ;; esac
     set+=("corpus.corpus_dir='${corpus_dir//\'/\'\'}'")  # quoted, as YAML wants it
 fi
+
+if [ -n "$nj" ]; then set+=("prepare.jobs=$nj"); fi
+if [ "$cluster" != local ]; then set+=("prepare.cluster=$cluster"); fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/tools/install.sh"

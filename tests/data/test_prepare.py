@@ -17,7 +17,7 @@ from v2skit.data.manifest import read_manifest
 from v2skit.data.prepare import prepare
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
-from v2skit.settings import Component
+from v2skit.settings import Component, Prepare
 
 CROPS = Component("none", {})
 FAULTS = {
@@ -46,8 +46,9 @@ def clip(path: Path, **settings) -> Source:
     return Source(path.stem, "s1", path, path, "BIN BLUE AT F TWO NOW")
 
 
-def prepared(folder: Path, parts: dict[str, list[Source]], **settings) -> Path:
-    prepare(Folder(parts), CROPS, Clock(), Crop(), folder / "data", jobs=1, **settings)
+def prepared(folder: Path, parts: dict[str, list[Source]], max_failed_share: float = 0.05, **options) -> Path:
+    settings = Prepare(jobs=1, max_failed_share=max_failed_share)
+    prepare(Folder(parts), CROPS, Clock(), Crop(), folder / "data", settings, **options)
     return folder / "data"
 
 
@@ -115,18 +116,19 @@ def test_too_many_exclusions_are_an_error_and_mended_files_are_tried_again(tmp_p
         prepared(tmp_path, {"train": [good, bad]})
     with pytest.raises(UserError, match="stage 1"):
         read_manifest(tmp_path / "data/train")
-    crops = tmp_path / "data/train/video/good.mp4"
-    written = crops.stat().st_mtime_ns
+    crops = tmp_path / "data/train/video/0.ark"
+    written = crops.read_bytes()
     clip(tmp_path / "bad.mp4")
     prepared(tmp_path, {"train": [good, bad]})
     assert [u.id for u in read_manifest(tmp_path / "data/train")] == ["bad", "good"]
-    assert crops.stat().st_mtime_ns == written, "what is prepared is not prepared again"
+    both = crops.read_bytes()
+    assert both.startswith(written) and 1.5 < len(both) / len(written) < 2.5, "what is prepared is not prepared again"
 
 
 def test_a_tracker_that_does_not_exist_is_an_error_before_the_work(tmp_path):
     corpus = Folder({"train": [clip(tmp_path / "good.mp4")]})
     with pytest.raises(UserError, match="unknown tracker 'non'; did you mean 'none'"):
-        prepare(corpus, Component("non", {}), Clock(), Crop(), tmp_path / "data", jobs=1)
+        prepare(corpus, Component("non", {}), Clock(), Crop(), tmp_path / "data", Prepare(jobs=1))
     assert not (tmp_path / "data").exists()
 
 
@@ -137,9 +139,8 @@ def test_real_grid_clips_through_the_face_mesh(tmp_path):
     for path in clips:
         (tmp_path / "grid/s1" / path.name).symlink_to(path)
     make_video(tmp_path / "grid/s1/bbaz9a.mp4", every(25, 1.0), audio_seconds=1.0)
-    prepare(
-        Grid(tmp_path, "grid"), Component("mediapipe", {}), Clock(), Crop(), tmp_path / "data", 1, max_failed_share=1.0
-    )
+    settings = Prepare(jobs=1, max_failed_share=1.0)
+    prepare(Grid(tmp_path, "grid"), Component("mediapipe", {}), Clock(), Crop(), tmp_path / "data", settings)
     splits = [path.parent for path in (tmp_path / "data/s1").glob("*/utt2num_frames")]
     kept = [u for split in splits for u in read_manifest(split)]
     assert sorted(u.id for u in kept) == [f"s1-{path.stem}" for path in clips]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +14,14 @@ from tests.media_files import every, make_video
 from v2skit import plugins
 from v2skit.clock import Clock
 from v2skit.corpora import Source
-from v2skit.data import prepare as preparation
 from v2skit.data.audio import read_audio
 from v2skit.data.crop import Crop
 from v2skit.data.manifest import read_manifest, read_settings
+from v2skit.data.prepare import prepare
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 from v2skit.registry import Entry
-from v2skit.settings import Component
+from v2skit.settings import Component, Prepare
 from v2skit.trackers import Mouth
 
 
@@ -50,33 +48,10 @@ class Loses:
         pass
 
 
-class Here:
-    """A pool of this process alone."""
-
-    def __init__(self, jobs, context, start, arguments) -> None:
-        start(*arguments)
-
-    def __enter__(self) -> Here:
-        return self
-
-    def __exit__(self, *error) -> None:
-        pass
-
-    def submit(self, call, *arguments) -> Future:
-        future: Future = Future()
-        future.set_result(call(*arguments))
-        return future
-
-    def shutdown(self, cancel_futures: bool) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
-def here(monkeypatch):
+def loses(monkeypatch):
     entry = Entry("tracker", "loses", f"{__name__}:Loses", "a test")
     monkeypatch.setitem(plugins.registry()._entries, ("tracker", "loses"), entry)
-    monkeypatch.setattr(preparation, "ProcessPoolExecutor", Here)
-    monkeypatch.setattr(preparation.signal, "signal", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +61,9 @@ def clips(tmp_path_factory) -> list[Source]:
     return [Source(path.stem, "s1", path, path) for path in paths]
 
 
-def run(folder: Path, sources: list[Source], lost: int = 0, crop: Crop = Crop(), **settings) -> int:
+def run(
+    folder: Path, sources: list[Source], lost: int = 0, crop: Crop = Crop(), force: bool = False, **settings
+) -> int:
     """Prepare into ``folder/train``. Returns how many videos were tracked for that."""
 
     class Corpus:
@@ -95,7 +72,7 @@ def run(folder: Path, sources: list[Source], lost: int = 0, crop: Crop = Crop(),
 
     before = Loses.videos
     tracker = Component("loses", {"frames": lost})
-    preparation.prepare(Corpus(), tracker, Clock(), crop, folder, jobs=1, **settings)
+    prepare(Corpus(), tracker, Clock(), crop, folder, Prepare(jobs=1, **settings), force=force)
     return Loses.videos - before
 
 
@@ -109,23 +86,36 @@ def test_only_what_is_left_is_done(tmp_path, clips, capsys):
 
 def test_a_record_that_a_kill_cut_short_loses_one_clip(tmp_path, clips):
     run(tmp_path, clips)
-    record = tmp_path / "train/prepared.jsonl"
+    record = tmp_path / "train/shards/0.jsonl"
     record.write_text(record.read_text()[:-20])
     assert run(tmp_path, clips) == 1
-    assert len(read_manifest(tmp_path / "train")) == 4
+    found = read_manifest(tmp_path / "train")
+    assert [u.id for u in found] == [clip.id for clip in clips]
+    assert all(len(read_audio(u.audio, 24000)) == 24000 and len(read_crops(u.video)) == 25 for u in found)
     assert run(tmp_path, clips) == 0
+
+
+@pytest.mark.parametrize("lost", ["deleted", "cut"])
+def test_what_an_archive_lost_is_prepared_again(tmp_path, clips, lost):
+    run(tmp_path, clips)
+    ark = tmp_path / "train/audio/0.ark"
+    if lost == "deleted":
+        ark.unlink()
+    else:
+        ark.write_bytes(ark.read_bytes()[: ark.stat().st_size // 2 - 500])  # in the second of four
+    assert run(tmp_path, clips) == {"deleted": 4, "cut": 3}[lost]
 
 
 def test_other_settings_need_force_and_start_anew(tmp_path, clips):
     run(tmp_path, clips)
-    stray = tmp_path / "train/video/old.mp4"
+    stray = tmp_path / "train/video/old.ark"
     stray.touch()
     for other in ({"crop": Crop(size=64)}, {"lost": 1}):
         with pytest.raises(UserError, match=r"prepared with other settings \((crop.size: 96|tracker.frames: 0) there"):
             run(tmp_path, clips, **other)
     assert stray.exists() and len(read_manifest(tmp_path / "train")) == 4
     assert run(tmp_path, clips, crop=Crop(size=64), force=True) == 4
-    assert read_crops(tmp_path / "train/video/clip0.mp4").shape == (25, 64, 64) and not stray.exists()
+    assert read_crops(read_manifest(tmp_path / "train")[0].video).shape == (25, 64, 64) and not stray.exists()
     assert json.loads((tmp_path / "train/settings.json").read_text())["crop"]["size"] == 64
     assert run(tmp_path, clips, crop=Crop(size=64)) == 0
 
@@ -156,7 +146,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, clips):
 def test_the_same_video_gives_the_same_bytes(tmp_path, clips):
     for name in ("one", "two"):
         run(tmp_path / name, clips[:1])
-    for file in ("video/clip0.mp4", "audio/clip0.flac", "report.json", "utt2num_frames"):
+    for file in ("video/0.ark", "audio/0.ark", "report.json", "utt2num_frames"):
         assert (tmp_path / "one/train" / file).read_bytes() == (tmp_path / "two/train" / file).read_bytes()
 
 
@@ -181,7 +171,7 @@ def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, c
 def test_late_sound_is_late_in_what_is_prepared(tmp_path):
     path = make_video(tmp_path / "late.mkv", every(25, 1.0), audio_seconds=0.6, audio_start=0.4)
     run(tmp_path, [Source("late", "s1", path, path)])
-    sound = np.abs(read_audio(tmp_path / "train/audio/late.flac", 24000))
+    sound = np.abs(read_audio(read_manifest(tmp_path / "train")[0].audio, 24000))
     assert len(sound) == 24000 and sound[:8900].max() < 0.01 and sound[9900:10500].max() > 0.2
 
 
@@ -195,14 +185,3 @@ def test_large_pictures_and_files_cut_short(tmp_path):
     assert [u.id for u in read_manifest(tmp_path / "train")] == ["large.mp4"]
     report = (tmp_path / "train/report.md").read_text()
     assert "1 of 3 prepared, 2 excluded" in report and report.count("fetch") == 2
-
-
-def test_a_killed_process_is_an_error_that_says_how_to_go_on(tmp_path, clips, monkeypatch):
-    def killed(self, call, *arguments) -> Future:
-        future: Future = Future()
-        future.set_exception(BrokenProcessPool("a child process terminated abruptly"))
-        return future
-
-    monkeypatch.setattr(Here, "submit", killed)
-    with pytest.raises(UserError, match="was killed.*run stage 1 again.*prepare.jobs=1"):
-        run(tmp_path, clips)

@@ -12,7 +12,7 @@ import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import kaldiio
 import numpy as np
@@ -26,6 +26,13 @@ _PLACE = re.compile(r"(.*\.ark):(\d+)")
 _KINDS = (b"AUDIO", b"NPY")
 
 
+class Entry(NamedTuple):
+    """Where an entry was written: its place, with the archive's folder, and where in the file it ends."""
+
+    place: str
+    end: int
+
+
 class Ark:
     """An archive to add entries to.
 
@@ -37,21 +44,20 @@ class Ark:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._name, self._file = f"{path.parent.name}/{path.name}", path.open("ab")
 
-    def add_sound(self, key: str, waveform: np.ndarray, sample_rate: int) -> str:
-        """Store float (N,) as FLAC of 16 bits; samples beyond [-1, 1] are clipped. Returns its place, with the
-        archive's folder."""
+    def add_sound(self, key: str, waveform: np.ndarray, sample_rate: int) -> Entry:
+        """Store float (N,) as FLAC of 16 bits; samples beyond [-1, 1] are clipped."""
         options = {"format": "flac", "subtype": "PCM_16"}
         return self._add(key, (sample_rate, np.clip(waveform, -1.0, 1.0)), "soundfile", options)
 
-    def add_bytes(self, key: str, content: bytes) -> str:
-        """Store the content of a file. Returns its place."""
+    def add_bytes(self, key: str, content: bytes) -> Entry:
+        """Store the content of a file."""
         return self._add(key, np.frombuffer(content, np.uint8), "numpy", None)
 
-    def _add(self, key: str, value: object, kind: str, options: dict | None) -> str:
+    def _add(self, key: str, value: object, kind: str, options: dict | None) -> Entry:
         place = f"{self._name}:{self._file.tell() + len(key.encode()) + 1}"
         kaldiio.save_ark(self._file, {key: value}, write_function=kind, write_kwargs=options)
         self._file.flush()
-        return place
+        return Entry(place, self._file.tell())
 
     def close(self) -> None:
         """Close the file, once it is on the disk."""
@@ -66,12 +72,8 @@ def parts(place: Path) -> tuple[Path, int | None]:
 
 
 def exists(place: Path) -> bool:
-    """Whether there is such a file, and it reaches beyond the entry's beginning."""
-    path, offset = parts(place)
-    try:
-        return path.stat().st_size > (offset or 0)
-    except OSError:
-        return False
+    """Whether there is such a file, or the archive of an entry."""
+    return parts(place)[0].exists()
 
 
 def opened(place: Path) -> str | BinaryIO:
@@ -97,7 +99,7 @@ def opened(place: Path) -> str | BinaryIO:
         raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
     if kind == b"NPY":  # magic, version, and the length of the header before the bytes
         start += 10 + int.from_bytes(content[start + 8 : start + 10], "little")
-    return _Entry(memoryview(content)[start:end])  # type: ignore[return-value]
+    return _Part(memoryview(content)[start:end])  # type: ignore[return-value]
 
 
 @lru_cache(MAPS)
@@ -106,7 +108,7 @@ def _mapped(path: str, *state: int) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-class _Entry(io.RawIOBase):
+class _Part(io.RawIOBase):
     """A file within a memory map; only the pages that are read are fetched."""
 
     def __init__(self, content: memoryview) -> None:

@@ -184,7 +184,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     ]
     report = {"counts": counts, "hours": hours, "filtered": left_out, "files": rows}
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
-    told = f"{len(kept)} of {len(sources)} prepared ({hours['kept']:.2f} h), {len(excluded)} excluded"
+    told = f"{len(kept)} of {len(sources)} prepared, {len(excluded)} excluded; {hours['kept']:.2f} h"
     lines = [f"# {folder.name}: {told}", ""]
     lines += [f"- filtered: {count} ({hours[why]:.2f} h) {why}" for why, count in left_out.items()]
     lines += [f"- excluded: {row['file']}: {row['reason']}" for row in rows if row["reason"]]
@@ -192,7 +192,8 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
     write_text(folder / "report.md", "\n".join(lines) + "\n")
     also = f", {counts['filtered']} filtered" if left_out else ""
-    print(f"{folder}: {len(kept)} utterances, {hours['kept']:.2f} h, {len(excluded)} excluded{also}; {folder}/report.md")
+    told = f"{len(kept)} utterances, {len(excluded)} excluded{also}, {hours['kept']:.2f} h"
+    print(f"{folder}: {told}; {folder}/report.md")
     if len(excluded) > settings.max_failed_share * len(sources):
         (folder / "utt2num_frames").unlink(missing_ok=True)
         raise UserError(

@@ -13,11 +13,13 @@ import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator
+
+import numpy as np
 
 from v2skit.clock import Clock
 from v2skit.corpora import Source
-from v2skit.data.ark import Ark, exists
+from v2skit.data.ark import Ark, parts
 from v2skit.data.crop import Crop
 from v2skit.data.source import prepare_source
 from v2skit.data.video import encode_crops
@@ -38,6 +40,8 @@ class Outcome:
         frames: its length in video frames.
         audio: place of its sound below the data directory, or None.
         video: place of its mouth crops, or None.
+        audio_end: where in its archive the sound ends, bytes.
+        video_end: likewise the mouth crops.
         reason: why it was excluded, None where it was not.
         notes: what was changed.
         measures: of its quality, see :class:`v2skit.data.source.Prepared`.
@@ -48,6 +52,8 @@ class Outcome:
     frames: int = 0
     audio: str | None = None
     video: str | None = None
+    audio_end: int = 0
+    video_end: int = 0
     reason: str | None = None
     notes: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
@@ -94,8 +100,8 @@ def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, cr
     source = task.source
     try:
         made = prepare_source(source, tracker, clock, crop, task.audio_needed)
-        audio, video = writer.store(source.id, made.sound, made.crops)
-        outcome = Outcome(source.id, made.frames, audio, video, notes=made.notes, measures=made.measures)
+        stored = writer.store(source.id, made.sound, made.crops)
+        outcome = Outcome(source.id, made.frames, **stored, notes=made.notes, measures=made.measures)
     except UserError as error:
         outcome = Outcome(source.id, reason=str(error))
     except Exception as error:
@@ -117,11 +123,14 @@ class _Writer:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._record = path.open("a", encoding="utf-8")
 
-    def store(self, key: str, sound, crops) -> tuple[str | None, str | None]:
-        """Store float32 (N,) and uint8 (T,H,W), each where it is there. Returns their places."""
-        audio = None if sound is None else self._ark("audio").add_sound(key, sound, self.sample_rate)
-        video = None if crops is None else self._ark("video").add_bytes(key, encode_crops(crops, self.fps))
-        return audio, video
+    def store(self, key: str, sound: np.ndarray | None, crops: np.ndarray | None) -> dict[str, Any]:
+        """Store float32 (N,) and uint8 (T,H,W), each where it is there. Returns what the outcome says of it."""
+        said: dict[str, Any] = {}
+        if sound is not None:
+            said["audio"], said["audio_end"] = self._ark("audio").add_sound(key, sound, self.sample_rate)
+        if crops is not None:
+            said["video"], said["video_end"] = self._ark("video").add_bytes(key, encode_crops(crops, self.fps))
+        return said
 
     def note(self, outcome: Outcome) -> None:
         """Write an outcome to the record."""
@@ -153,13 +162,14 @@ def read_outcomes(folder: Path) -> dict[str, Outcome]:
 
 def keep_outcomes(folder: Path, sources: Iterable[Source]) -> set[str]:
     """Take out of the records what is to be prepared (again): what was excluded, or whose files have changed, or whose
-    place is no longer there. Returns the ids of what stays."""
+    archive is no longer whole. Returns the ids of what stays."""
     prints = {source.id: fingerprint(source) for source in sources}
     kept: set[str] = set()
+    sizes = _Sizes(folder)
     for path in records(folder):
         lines = path.read_text(encoding="utf-8").split("\n")
         found = [Outcome(**json.loads(line)) for line in lines if line.endswith("}")]
-        good = [o for o in found if o.id not in kept and not o.reason and _current(folder, o, prints)]
+        good = [o for o in found if o.id not in kept and not o.reason and sizes.whole(o) and _current(o, prints)]
         kept |= {outcome.id for outcome in good if outcome.id in prints}
         text = "".join(map(_line, good))
         if text != "\n".join(lines):
@@ -167,10 +177,26 @@ def keep_outcomes(folder: Path, sources: Iterable[Source]) -> set[str]:
     return kept
 
 
-def _current(folder: Path, outcome: Outcome, prints: dict[str, str]) -> bool:
+def _current(outcome: Outcome, prints: dict[str, str]) -> bool:
     """Whether a source is still as it was; one that the corpus no longer names stays, in case it comes back."""
-    there = all(exists(folder / place) for place in (outcome.audio, outcome.video) if place)
-    return there and prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
+    return prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
+
+
+class _Sizes:
+    """How long the archives of a data directory are; each is looked at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._sizes = folder, {}
+
+    def whole(self, outcome: Outcome) -> bool:
+        """Whether the archives reach to the ends of what an outcome says is in them."""
+        places = (outcome.audio, outcome.audio_end), (outcome.video, outcome.video_end)
+        return all(end <= self._size(parts(self._folder / place)[0]) for place, end in places if place)
+
+    def _size(self, path: Path) -> int:
+        if path not in self._sizes:
+            self._sizes[path] = path.stat().st_size if path.exists() else -1
+        return self._sizes[path]
 
 
 def _line(outcome: Outcome) -> str:
