@@ -46,10 +46,10 @@ def encode_crops(frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> by
     return content.getvalue()
 
 
-def write_crops(path: Path, frames: np.ndarray, fps: int) -> None:
+def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> None:
     """Store mouth crops in a file, written beside and renamed; see :func:`encode_crops`."""
     with beside(path) as part:
-        part.write_bytes(encode_crops(frames, fps))
+        part.write_bytes(encode_crops(frames, fps, quantiser))
 
 
 def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndarray:
