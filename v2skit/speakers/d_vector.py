@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Callable
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from v2skit.data import media
 from v2skit.data.audio import read_audio
-from v2skit.data.manifest import Utterance, read_manifest, read_settings, read_table
+from v2skit.data.lookup import Lookup
+from v2skit.data.manifest import Utterance, read_manifest, read_settings
 from v2skit.errors import UserError
 
 DIM = 256
@@ -94,22 +95,19 @@ def other_clips(utterances: list[Utterance], clips: int) -> dict[str, list[str]]
 
 
 class _Reader:
-    """Reads d-vectors; opened on first use, so that each worker process opens its own."""
+    """Reads d-vectors."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-
-    @cached_property
-    def _table(self) -> dict[str, str]:
-        rows = read_table(self.directory / f"{TABLE}.scp")
-        # The paths in it are those of the preparation; the archive lies beside it, wherever both are now.
-        ark = self.directory / f"{TABLE}.ark"
-        return {key: f"{ark}:{value.rpartition(':')[2]}" for key, value in rows.items()}
+        self._places = Lookup(directory / f"{TABLE}.scp")
 
     def __call__(self, utterance: str, speaker: str) -> np.ndarray:
-        if utterance not in self._table:
+        place = self._places.get(utterance)
+        if place is None:
             raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
-        return np.asarray(kaldiio.load_mat(self._table[utterance]), np.float32)
+        # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
+        ark = self.directory / f"{TABLE}.ark"
+        return np.asarray(kaldiio.load_mat(f"{ark}:{place.rpartition(':')[2]}"), np.float32)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
