@@ -7,6 +7,7 @@ from pathlib import Path
 from v2skit import plugins
 from v2skit.build import build_model, build_vocoder
 from v2skit.clock import check_same_features, feature_settings
+from v2skit.data.index import open_index
 from v2skit.data.manifest import read_manifest, read_silent
 from v2skit.errors import UserError
 from v2skit.model import Model
@@ -58,6 +59,11 @@ def transfer(recipe: Recipe) -> None:
     from v2skit.train.transfer import transfer as move
 
     config, out = recipe.config, recipe.exp / "transfer"
+    if not (recipe.data(config.data.train) / "utt2num_frames").exists():
+        raise UserError(
+            f"there are no prepared videos ({recipe.data(config.data.train)}); stage 1 makes them, or this is a recipe "
+            "of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe pre-trains on its data"
+        )
     source = find(recipe, "pretrain")
     saved = checkpoint.load(source)
     made_from = {"step": saved.meta.step, "digest": checkpoint.digest(source)}
@@ -138,4 +144,4 @@ def _made_from(recipe: Recipe, name: str) -> dict:
 
 def _speakers(directories: list[Path]) -> list[str]:
     """The names behind a speaker table."""
-    return sorted({u.speaker for d in directories if d.exists() for u in read_manifest(d)})
+    return sorted({name for d in directories if d.exists() for name in open_index(d).speakers})
