@@ -11,7 +11,9 @@ import yaml
 from tests.conftest import ROOT, TINY, stages
 from tests.media_files import every, make_video
 from v2skit import plugins
+from v2skit.data.ark import exists
 from v2skit.data.manifest import read_manifest
+from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 
 FRAMES = 12
@@ -92,5 +94,5 @@ def recipe(name: str) -> Path:
 def prepared(folder: Path, split: str) -> list:
     """The utterances of a data directory, whose clips are all of ``FRAMES``."""
     utterances = read_manifest(folder / "data" / split)
-    assert all(u.frames == FRAMES and u.audio.is_file() and u.video.is_file() for u in utterances)
+    assert all(u.frames == FRAMES == len(read_crops(u.video)) and exists(u.audio) for u in utterances)
     return utterances

@@ -19,6 +19,7 @@ from v2skit.corpora.ljspeech import LjSpeech
 from v2skit.corpora.mls import Mls
 from v2skit.corpora.spoken_wikipedia import SpokenWikipedia, _pieces
 from v2skit.corpora.vctk import Vctk
+from v2skit.data.audio import read_audio
 from v2skit.data.manifest import read_manifest
 from v2skit.errors import UserError
 
@@ -360,6 +361,6 @@ def test_every_stage_of_a_vocoder(name, tmp_path):
     utterances = read_manifest(tmp_path / "data/audio")
     assert {u.id for u in utterances} == set(lengths)
     for utterance in utterances:
-        assert soundfile.info(utterance.audio).samplerate == 24000
+        assert len(read_audio(utterance.audio, 24000)) == 960 * utterance.frames
         assert abs(utterance.frames - 25 * lengths[utterance.id]) <= 2
     assert "copy_synthesis" in (tmp_path / "exp/tiny/results.json").read_text()
