@@ -68,16 +68,21 @@ def clipped_share(sound: np.ndarray) -> float:
     return max(0, int((bands[BAND_STEPS:] - bands[:-BAND_STEPS]).max())) / len(sound)
 
 
-def rejects(filters: Filters, measures: dict[str, float]) -> str | None:
-    """Why an utterance is left out, None where it is not."""
-    limits = (
+def limits(filters: Filters) -> list[tuple[str, float, int, str]]:
+    """(measure, limit, 1 where larger ones are beyond it and -1 where smaller ones are, in words) of what is limited."""
+    every = (
         ("seconds", filters.min_seconds, -1, "shorter than {:g} s"),
         ("seconds", filters.max_seconds, 1, "longer than {:g} s"),
         ("clipped_share", filters.max_clipped_share, 1, "more than {:.2%} of the samples clipped"),
         ("silence_share", filters.max_silence_share, 1, "more than {:.0%} silence"),
         ("rms_dbfs", filters.min_rms_dbfs, -1, "below {:g} dBFS"),
     )
-    for name, limit, side, reason in limits:
-        if limit is not None and name in measures and (measures[name] - limit) * side > 0:
-            return reason.format(limit)
+    return [(name, limit, side, words.format(limit)) for name, limit, side, words in every if limit is not None]
+
+
+def rejects(filters: Filters, measures: dict[str, float]) -> str | None:
+    """Why an utterance is left out, None where it is not."""
+    for name, limit, side, words in limits(filters):
+        if name in measures and (measures[name] - limit) * side > 0:
+            return words
     return None
