@@ -48,7 +48,9 @@ def _estimate(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
     if options.sample < 1:
         raise UserError(f"--sample {options.sample} must be at least 1")
-    print(estimate(recipe.config, recipe.build_corpora(), recipe.data_folder, options.sample, options.jobs, options.seed))
+    print(
+        estimate(recipe.config, recipe.build_corpora(), recipe.data_folder, options.sample, options.jobs, options.seed)
+    )
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -56,7 +58,7 @@ def _check(options: argparse.Namespace) -> None:
 
     recipe = _recipe(options)
     data = recipe.config.data
-    names = dict.fromkeys([*data.pretrain, data.pretrain_valid, data.train, data.valid, data.test])
+    names = dict.fromkeys([*data.pretrain, data.train, data.pretrain_valid, data.valid, data.test])
     found = {name: recipe.data(name) for name in names if (recipe.data(name) / "utt2num_frames").is_file()}
     if not found:
         raise UserError(f"{recipe.data_folder} has none of {', '.join(names)}; stage 1 (v2skit prepare) makes them")

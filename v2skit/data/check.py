@@ -1,4 +1,4 @@
-"""What prepared data directories are like, and what they have in common: a report before anything is trained on them."""
+"""What prepared data directories are like, and what they have in common: a report before training."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from v2skit.errors import UserError
 from v2skit.files import write_text
 from v2skit.settings import Data, Filters
 
-LIMITS = Filters(
-    min_seconds=0.5, max_seconds=40.0, max_clipped_share=0.003, max_silence_share=0.8, min_rms_dbfs=-50.0
-)
+LIMITS = Filters(min_seconds=0.5, max_seconds=40.0, max_clipped_share=0.003, max_silence_share=0.8, min_rms_dbfs=-50.0)
 """What is told as beyond them, where a config's filters have no limit; the same as in ``egs/conf/audio.yaml``."""
 
 MAX_LOST_SHARE, MAX_DIFFERENCE_SECONDS, MAX_OFFSET_SECONDS = 0.1, 0.1, 0.08
@@ -71,17 +69,15 @@ def check(
     pairs = {f"{a}, {b}": _shared(surveys, sources, a, b) for a, b in combinations(surveys, 2)}
     speakers, odd = _speakers(surveys, data)
     look_at += odd + _across(pairs, data)
-    errors = {name: vars(found.errors) for name, found in surveys.items() if found.errors.count}
-    report = {
-        "directories": facts, "shared": pairs, "speakers": speakers, "look_at": look_at, "errors": errors
-    }  # fmt: skip
+    bad = {name: found.errors for name, found in surveys.items() if found.errors.ids}
+    errors = {name: {"utterances": len(found.ids), "examples": found.examples} for name, found in bad.items()}
+    report = {"directories": facts, "shared": pairs, "speakers": speakers, "look_at": look_at, "errors": errors}
     write_text(output / "check.json", json.dumps(report, indent=1) + "\n")
     text = _markdown(report)
     write_text(output / "check.md", text)
-    count = sum(found.errors.count for found in surveys.values())
-    if count:
-        first = next(found.errors.examples[0] for found in surveys.values() if found.errors.count)
-        raise UserError(f"{count} entries can't be used, see {output / 'check.md'}; the first: {first}")
+    if errors:
+        count, first = sum(len(found.ids) for found in bad.values()), next(iter(bad.values())).examples[0]
+        raise UserError(f"{count} utterances can't be used, see {output / 'check.md'}; the first: {first}")
     return text
 
 
@@ -123,9 +119,8 @@ def _describe(found: Survey, filters: Filters) -> tuple[dict[str, Any], list[str
         count = int(((column - limit) * side > 0).sum())
         if count:
             worst = int(np.nanargmax(column * side))
-            look_at.append(
-                f"{count} utterances ({count / len(index):.1%}) {words}; the worst is {index[worst].id} ({column[worst]:.4g})"
-            )
+            example = f"the worst is {index[worst].id} ({column[worst]:.4g})"
+            look_at.append(f"{count} utterances ({count / len(index):.1%}) {words}; {example}")
     offset = found.offset
     if offset is not None:
         facts["sound late by, frames"] = vars(offset)
@@ -228,7 +223,7 @@ def _markdown(report: dict[str, Any]) -> str:
     if errors:
         lines += ["", "## Errors", ""]
         for name, found in errors.items():
-            lines.append(f"- {name}: {found['count']} entries can't be used")
+            lines.append(f"- {name}: {found['utterances']} utterances can't be used")
             lines += [f"    - {example}" for example in found["examples"]]
     return "\n".join(lines) + "\n"
 
@@ -236,7 +231,9 @@ def _markdown(report: dict[str, Any]) -> str:
 def _table(columns: dict[str, dict[str, Any]], rows: list[str]) -> list[str]:
     """Facts of several things, side by side."""
     lines = ["| | " + " | ".join(columns) + " |", "| --- |" + " --- |" * len(columns)]
-    return lines + [f"| {row} | " + " | ".join(_cell(facts.get(row)) for facts in columns.values()) + " |" for row in rows]
+    return lines + [
+        f"| {row} | " + " | ".join(_cell(facts.get(row)) for facts in columns.values()) + " |" for row in rows
+    ]
 
 
 def _cell(value: Any) -> str:

@@ -14,8 +14,8 @@ LONGEST_FRAMES = 250
 """Of a clip, as much is used."""
 
 RESAMPLES = 1000
-WIDEST = 2.0
-"""Frames; a 95 % interval wider than that tells nothing."""
+FEWEST_CLIPS, WIDEST = 5, 2.0
+"""Fewer clips tell nothing, nor does a 95 % interval wider than so many frames."""
 
 LEVEL_RANGE_DB = 40.0
 MOUTH = (slice(0.25, 0.9), slice(0.15, 0.85))
@@ -49,7 +49,7 @@ def measure_offset(clips: Iterable[tuple[np.ndarray, np.ndarray]], seed: int = 0
         seed: of the bootstrap over clips.
     """
     rows = [row for row in (_correlations(sound, crops) for sound, crops in clips) if row is not None]
-    if len(rows) < 2:
+    if len(rows) < FEWEST_CLIPS:
         return Offset(len(rows))
     table, random = np.stack(rows), np.random.default_rng(seed)  # (clips, lags)
     found = _peaks(table.mean(0)[None])[0]

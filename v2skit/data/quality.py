@@ -16,8 +16,8 @@ SILENT_DBFS = -60.0
 FINE_STEP, BAND_STEPS = 0.01, 5
 """The histogram of magnitudes has bins of 1 %, and five of them are a band."""
 LOWEST_CEILING = 0.5
-"""Where a ceiling is looked for, as a share of the largest sample: resampling, which clipped sound may have gone through,
-overshoots, and the whole was then scaled down."""
+"""Where a ceiling is looked for, as a share of the largest sample: resampling, which clipped sound may have gone
+through, overshoots."""
 
 
 def measure_sound(sound: np.ndarray, sample_rate: int) -> dict[str, float]:
@@ -47,11 +47,11 @@ def measure_sound(sound: np.ndarray, sample_rate: int) -> dict[str, float]:
 def clipped_share(sound: np.ndarray) -> float:
     """The share of samples that pile up at a ceiling, wherever it is.
 
-    Large magnitudes are rarer than smaller ones in speech; at the level where it was clipped they are not (histograms of
-    amplitudes, as in Eaton and Naylor, *Detection of clipping in coded speech signals*, EUSIPCO 2013). What is told is by
-    how much the fullest band exceeds the one below it. Runs of equal samples, the usual sign, do not survive the
+    Large magnitudes are rarer than smaller ones in speech; at the level where it was clipped they are not (histograms
+    of amplitudes, as in Eaton and Naylor, *Detection of clipping in coded speech signals*, EUSIPCO 2013). What is told
+    is by how much one band at most exceeds the one below it. Runs of equal samples, the usual sign, do not survive the
     resampling of a corpus to the clock's rate. Speech that was clipped and resampled comes out at about two thirds of
-    the true share (LibriSpeech, LJSpeech), clean speech below 0.0005; a steady tone counts as clipped.
+    the true share (LibriSpeech, LJSpeech), clean speech mostly below 0.0005; a steady tone counts as clipped.
 
     Args:
         sound: float (N,).
@@ -69,7 +69,7 @@ def clipped_share(sound: np.ndarray) -> float:
 
 
 def limits(filters: Filters) -> list[tuple[str, float, int, str]]:
-    """(measure, limit, 1 where larger ones are beyond it and -1 where smaller ones are, in words) of what is limited."""
+    """(measure, limit, 1 where larger ones are beyond it or -1 where smaller ones are, in words) of each limit."""
     every = (
         ("seconds", filters.min_seconds, -1, "shorter than {:g} s"),
         ("seconds", filters.max_seconds, 1, "longer than {:g} s"),

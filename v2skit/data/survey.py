@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
 
@@ -29,18 +29,18 @@ EXAMPLES = 20
 """Errors that are told one by one."""
 
 
-@dataclass
 class Errors:
-    """What is wrong with entries: how many, and the first of them."""
+    """Utterances that can't be used, and what is wrong with the first of them."""
 
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.examples: list[str] = []
 
-    def add(self, text: str) -> None:
-        """One more."""
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(text)
+    def add(self, key: str, error: UserError) -> None:
+        """One more utterance, unless it is known."""
+        if key not in self.ids and len(self.examples) < EXAMPLES:
+            self.examples.append(f"{key}: {error}")
+        self.ids.add(key)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Survey:
         measures: name -> float32 (N,), NaN where it was not measured; see :class:`v2skit.data.source.Prepared`.
         digests: ``sound``, ``text``, ``id`` -> uint64 (N,), 0 where there is none; the sound's is that of its samples.
         offset: of the sound, None where there are no clips with sound and picture.
-        errors: entries that can't be read, or are not as long as the tables say.
+        errors: what can't be read, or is not as long as the tables say.
     """
 
     index: Index
@@ -87,7 +87,7 @@ def survey(directory: Path, seed: int = 0) -> Survey:
             if u.video:
                 _check_crops(u)
         except UserError as error:
-            errors.add(f"{u.id}: {error}")
+            errors.add(u.id, error)
     offset = measure_offset(_clips(index, clock, seed, errors), seed) if _has_clips(index) else None
     return Survey(index, clock, _measures(directory, digests["id"]), digests, offset, errors)
 
@@ -157,7 +157,7 @@ def _clips(index: Index, clock: Clock, seed: int, errors: Errors) -> Iterator[tu
                 sound = read_audio(u.audio, clock.sample_rate, 0, frames * clock.samples_per_frame)
                 crops = read_crops(u.video, 0, frames)
             except UserError as error:
-                errors.add(f"{u.id}: {error}")
+                errors.add(u.id, error)
                 continue
             if len(crops) == frames:
                 yield sound, crops
