@@ -74,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
             command.add_argument("-o", "--out", type=Path, help=OUT)
-            command.add_argument(
-                "--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's"
-            )
+            command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
             command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
             command.add_argument("--voice", help="a speaker that the model knows, or a recording, as the model takes")
             command.add_argument("--mux", action="store_true", help="also write the video with the speech in it")
@@ -112,9 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
     command.add_argument("--size", metavar="WxH", help="of raw frames; or what to ask of the camera")
     command.add_argument("--fps", type=float, help="likewise, frames a second")
-    command.add_argument(
-        "--realtime", action="store_true", help="a file's frames come at their times, as a camera's do"
-    )
+    command.add_argument("--realtime", action="store_true", help="a file's frames come at their times, as a camera's do")
     command.add_argument("--force", action="store_true", help="overwrite a sound file that is there")
     command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help="computed together; default: 1")
     command.set_defaults(run=stream)
@@ -301,9 +297,7 @@ def run_stage(options: argparse.Namespace) -> None:
             raise UserError("synth: --set changes nothing in a finished model; --vocoder RUN gives it another vocoder")
         return _synth_directory(options)
     if getattr(options, "vocoder", None):
-        raise UserError(
-            "synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'"
-        )
+        raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device))
