@@ -178,6 +178,7 @@ def _measures(directory: Path, ids: np.ndarray) -> dict[str, np.ndarray]:
                 if outcome["reason"] or place == len(ranked) or ranked[place] != key:
                     continue
                 for name, value in outcome["measures"].items():
-                    column = columns.setdefault(name, np.full(len(ids), np.nan, np.float32))
-                    column[order[place]] = value
+                    if name not in columns:
+                        columns[name] = np.full(len(ids), np.nan, np.float32)
+                    columns[name][order[place]] = value
     return columns
