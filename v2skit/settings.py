@@ -60,7 +60,25 @@ class Data:
 
 @dataclass(frozen=True)
 class Filters:
-    """Placeholder."""
+    """What is left out of audio for pre-training; null: no limit.
+
+    Args:
+        min_seconds: shorter utterances.
+        max_seconds: longer ones.
+        max_clipped_share: of the samples.
+        max_silence_share: of the time.
+        min_rms_dbfs: quieter ones, dB below full scale.
+    """
+
+    min_seconds: float | None = None
+    max_seconds: float | None = None
+    max_clipped_share: float | None = None
+    max_silence_share: float | None = None
+    min_rms_dbfs: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1))
+        _check(self, min_rms_dbfs=(-200, 0))
 
 
 @dataclass(frozen=True)
