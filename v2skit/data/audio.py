@@ -73,7 +73,8 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
             sound = file.read(-1 if samples is None else samples, dtype="float32")
     except (soundfile.LibsndfileError, OSError) as error:
         raise UserError(f"sound file {path} can't be read: {error}") from error
-    return sound if samples is None else np.pad(sound, (0, samples - len(sound)))
+    missing = 0 if samples is None else samples - len(sound)
+    return np.pad(sound, (0, missing)) if missing else sound
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
