@@ -9,6 +9,9 @@ config=conf/mel.yaml
 exp=            # default: exp/<config name>
 corpus_dir=     # where the corpus is, for recipes that do not make or fetch it
 device=auto     # auto, cpu or cuda
+nproc=1         # training processes on this machine
+nnodes=1        # machines that run this
+rdzv=           # where they meet: HOST:PORT
 force=false     # do finished stages again
 set=()          # --set key.path=value, any number of times
 
@@ -23,6 +26,9 @@ usage: run.sh [options]
   --corpus_dir DIR the corpus as published, for recipes that do not make it
   --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; may be given again
   --device NAME    auto, cpu or cuda
+  --nproc N        training processes on this machine, one for each GPU
+  --nnodes N       machines; the same command runs on each of them, in the same (shared) folders
+  --rdzv HOST:PORT where they meet: one of them and a free port; found in a Slurm allocation
   --force          do finished stages again
   --help           this text
 A finished stage is not done again, an interrupted one goes on where it was.
@@ -38,7 +44,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) usage; exit 0 ;;
         --force) force=true; shift; continue ;;
-        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set) ;;
+        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set | --nproc | --nnodes | --rdzv) ;;
         *) die "unknown option $1; --help lists the options" ;;
     esac
     [ $# -ge 2 ] || die "$1 needs a value"
@@ -64,6 +70,7 @@ python=${V2SKIT_PYTHON:-$root/tools/venv/bin/python}
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # this checkout's v2skit, whichever one the interpreter has
 
 arguments=(--config "$config" --exp "${exp:-exp/$(basename "$config" .yaml)}" --device "$device")
+arguments+=(--nproc "$nproc" --nnodes "$nnodes" --rdzv "$rdzv")
 for value in "${set[@]}"; do arguments+=(--set "$value"); done
 if $force; then arguments+=(--force); fi
 

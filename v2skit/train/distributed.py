@@ -1,20 +1,226 @@
-"""What several training processes share."""
+"""What several training processes share: a roll call that names who is missing, and sums over all of them.
+
+Gradients are exchanged after the backward pass, not within it as DistributedDataParallel does: a process that dies or
+hangs in its backward pass is then missing at the roll call before the exchange, and named, where all others would wait
+in the exchange for it. Frozen parts, critics and parameters without a gradient need nothing special either.
+"""
 
 from __future__ import annotations
 
-from typing import Iterable
+import json
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Callable, Iterable, Iterator
 
 import torch
-from torch import nn
+import torch.distributed
+from torch import Tensor, nn
+
+from v2skit.errors import UserError
+
+PATIENCE = 10
+"""How many times longer to wait where one process has more to do than others: at the start, and after checkpoints."""
+BUCKET = 2**24
+"""Numbers that are exchanged at once."""
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace every gradient by its mean over all processes, in one exchange; nothing to do in a single process."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    torch.distributed.all_reduce(flat)
-    flat /= torch.distributed.get_world_size()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+class Lost(UserError):
+    """Processes did not come to the roll call; ``ranks`` are theirs, where they are known."""
+
+    def __init__(self, message: str, ranks: list[int] | None = None) -> None:
+        super().__init__(message)
+        self.ranks = ranks or []
+
+
+class Processes:
+    """The processes that train together. Without arguments it is a single one, and every exchange does nothing.
+
+    Args:
+        rank: which one this is.
+        world: how many there are.
+        timeout: how long to wait for a process that does not come, seconds.
+        control: the gloo group of the roll calls.
+    """
+
+    def __init__(self, rank: int = 0, world: int = 1, timeout: float = 300.0, control: Any = None) -> None:
+        self.rank, self.world, self.timeout, self._control = rank, world, timeout, control
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and speaks."""
+        return self.rank == 0
+
+    def gather(self, told: Any, when: str, patience: float = 1.0) -> list[Any]:
+        """Tell all processes something, and learn what they tell; it is a roll call as well.
+
+        Args:
+            told: of this process; what JSON can hold.
+            when: for the message, e.g. ``in step 3``.
+            patience: how many times longer than usual to wait.
+
+        Returns:
+            what each process told, by rank.
+
+        Raises:
+            Lost: processes are dead or did not come in time; it names them.
+        """
+        if self.world == 1:
+            return [told]
+        seconds = patience * self.timeout
+        if not self.first:
+            try:
+                self._send(told, 0)
+                return self._receive(0, time.monotonic() + 2 * seconds)  # it may be waiting for another one
+            except RuntimeError as error:
+                raise Lost(f"rank 0 is dead or stuck {when}", [0]) from error
+        end, every, missing = time.monotonic() + seconds, [told], []
+        for rank in range(1, self.world):
+            try:
+                every.append(self._receive(rank, end))
+            except RuntimeError as error:
+                missing.append(rank)
+                if time.monotonic() < end:
+                    raise Lost(f"rank {rank} has ended {when}", missing) from error
+        if missing:
+            names = ", ".join(map(str, missing))
+            raise Lost(f"rank {names} is stuck: not there {seconds:g} s after the others {when}", missing)
+        for rank in range(1, self.world):
+            self._send(every, rank)
+        return every
+
+    def _send(self, told: Any, rank: int) -> None:
+        data = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+        for tensor in (torch.tensor([len(data)]), data):
+            torch.distributed.send(tensor, rank, group=self._control)
+
+    def _receive(self, rank: int, end: float) -> Any:
+        size = self._wait(torch.zeros(1, dtype=torch.int64), rank, end)
+        data = self._wait(torch.zeros(int(size), dtype=torch.uint8), rank, end)
+        return json.loads(bytes(data.tolist()))
+
+    def _wait(self, tensor: Tensor, rank: int, end: float) -> Tensor:
+        work = torch.distributed.irecv(tensor, rank, group=self._control)
+        work.wait(timedelta(seconds=max(0.05, end - time.monotonic())))
+        return tensor
+
+    def sum(self, tensors: list[Tensor]) -> None:
+        """Replace tensors, as many on every process, by their sums over all processes."""
+        if self.world == 1:
+            return
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.flatten() for tensor in bucket])
+            self._exchange(torch.distributed.all_reduce, flat)
+            for tensor, total in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
+                tensor.copy_(total.view_as(tensor))
+
+    def copy_first(self, module: nn.Module) -> None:
+        """Give all processes the weights and buffers of the first."""
+        if self.world > 1:
+            for tensor in (*module.parameters(), *module.buffers()):
+                same = tensor.detach().contiguous()
+                self._exchange(torch.distributed.broadcast, same, 0)
+                tensor.data.copy_(same)
+
+    def _exchange(self, exchange: Callable, *arguments: Any) -> None:
+        """An exchange that all have come to. Raises Lost where processes get lost in it."""
+        try:
+            exchange(*arguments, async_op=True).wait(timedelta(seconds=self.timeout))
+        except RuntimeError as error:
+            self.gather(None, "in an exchange")
+            raise Lost(f"an exchange between the processes broke off ({str(error).splitlines()[0]})") from error
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter], batches: int) -> None:
+        """Replace gradients, sums over batches, by the means over the batches of all processes.
+
+        Args:
+            parameters: the same on every process; one that has a gradient nowhere keeps none.
+            batches: of all processes together.
+        """
+        parameters = [p for p in parameters if p.requires_grad]
+        if self.world > 1 and parameters:
+            given = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+            for parameter in parameters:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+            self.sum([given, *(p.grad for p in parameters)])
+            for parameter, count in zip(parameters, given.tolist(), strict=True):
+                if not count:
+                    parameter.grad = None
+        if batches > 1:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad /= batches
+
+
+class Statistics:
+    """Running statistics of a turn of batches: each batch moves them from where they were before the turn, after which
+    they are the mean over all batches of all processes (counts of batches: the sum).
+
+    Args:
+        model: whose buffers are meant.
+        processes: that take part in the turn.
+        batches: of a turn, all processes together.
+    """
+
+    def __init__(self, model: nn.Module, processes: Processes, batches: int) -> None:
+        kept = model.state_dict().keys()
+        self._buffers = [b for name, b in model.named_buffers() if name in kept] if batches > 1 else []
+        self._processes, self._batches = processes, batches
+        self._start: list[Tensor] = []
+        self._changes: list[Tensor] = []
+
+    def begin(self) -> None:
+        """A turn begins."""
+        self._start = [buffer.clone() for buffer in self._buffers]
+        self._changes = [torch.zeros_like(buffer) for buffer in self._buffers]
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Within it, the model sees one batch of the turn."""
+        self._set(self._start)
+        yield
+        for buffer, start, change in zip(self._buffers, self._start, self._changes, strict=True):
+            change += buffer - start
+
+    def finish(self) -> None:
+        """The turn is over."""
+        self._processes.sum(self._changes)
+        for change in self._changes:
+            if change.is_floating_point():
+                change /= self._batches
+        self._set([start + change for start, change in zip(self._start, self._changes, strict=True)])
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Within it, the model sees a batch once more; its statistics stay."""
+        before = [buffer.clone() for buffer in self._buffers]
+        yield
+        self._set(before)
+
+    def _set(self, values: list[Tensor]) -> None:
+        for buffer, value in zip(self._buffers, values, strict=True):
+            buffer.data.copy_(value)  # .data: a graph that is not used up yet may hold the buffer
+
+
+def check_shares(accumulate: int, world: int) -> None:
+    """Raises UserError where processes can't share the batches of a step evenly."""
+    if accumulate % world:
+        low = accumulate // world * world
+        values = " or ".join(str(value) for value in (low, low + world) if value)
+        raise UserError(
+            f"a step of {accumulate} batches can't be shared evenly by {world} processes; set accumulate to {values}, "
+            "with a batch_frames that makes up for it, or start as many processes as divide it"
+        )
+
+
+def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
+    """Tensors of the same type, as many as fit into a bucket, at least one."""
+    for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
+        bucket: list[Tensor] = []
+        for tensor in (t for t in tensors if t.dtype == dtype):
+            if bucket and sum(t.numel() for t in bucket) + tensor.numel() > BUCKET:
+                yield bucket
+                bucket = []
+            bucket.append(tensor)
+        yield bucket
