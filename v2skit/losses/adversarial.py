@@ -84,7 +84,7 @@ class Adversarial(nn.Module):
         self.learnt = 0
 
     def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Collect the critics' gradient; ``output`` has no graph behind it. Returns their loss, penalty, mean scores."""
+        """Collect the critics' gradient; ``output`` has no graph behind it. Returns loss, penalty, mean scores."""
         if self.learnt < self.start_after:
             return {}
         self.requires_grad_(True)

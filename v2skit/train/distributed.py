@@ -68,13 +68,15 @@ class Processes:
         if self.world == 1:
             return [told]
         seconds = patience * self.timeout
+        end = time.monotonic() + seconds
         if not self.first:
             try:
-                self._send(told, 0)
-                return self._receive(0, time.monotonic() + 2 * seconds)  # it may be waiting for another one
+                late = end + seconds  # the first may be waiting for another one
+                self._send(told, 0, late)
+                return self._receive(0, late)
             except RuntimeError as error:
                 raise Lost(f"rank 0 is dead or stuck {when}", [0]) from error
-        end, every, missing = time.monotonic() + seconds, [told], []
+        every, missing = [told], []
         for rank in range(1, self.world):
             try:
                 every.append(self._receive(rank, end))
@@ -86,23 +88,23 @@ class Processes:
             names = ", ".join(map(str, missing))
             raise Lost(f"rank {names} is stuck: not there {seconds:g} s after the others {when}", missing)
         for rank in range(1, self.world):
-            self._send(every, rank)
+            try:
+                self._send(every, rank, end + seconds)
+            except RuntimeError as error:
+                raise Lost(f"rank {rank} is dead or stuck {when}", [rank]) from error
         return every
 
-    def _send(self, told: Any, rank: int) -> None:
+    def _send(self, told: Any, rank: int, end: float) -> None:
         data = torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
         for tensor in (torch.tensor([len(data)]), data):
-            torch.distributed.send(tensor, rank, group=self._control)
+            _wait(torch.distributed.isend(tensor, rank, group=self._control), end)
 
     def _receive(self, rank: int, end: float) -> Any:
-        size = self._wait(torch.zeros(1, dtype=torch.int64), rank, end)
-        data = self._wait(torch.zeros(int(size), dtype=torch.uint8), rank, end)
+        size = torch.zeros(1, dtype=torch.int64)
+        _wait(torch.distributed.irecv(size, rank, group=self._control), end)
+        data = torch.zeros(int(size), dtype=torch.uint8)
+        _wait(torch.distributed.irecv(data, rank, group=self._control), end)
         return json.loads(bytes(data.tolist()))
-
-    def _wait(self, tensor: Tensor, rank: int, end: float) -> Tensor:
-        work = torch.distributed.irecv(tensor, rank, group=self._control)
-        work.wait(timedelta(seconds=max(0.05, end - time.monotonic())))
-        return tensor
 
     def sum(self, tensors: list[Tensor]) -> None:
         """Replace tensors, as many on every process, by their sums over all processes."""
@@ -201,6 +203,11 @@ class Statistics:
     def _set(self, values: list[Tensor]) -> None:
         for buffer, value in zip(self._buffers, values, strict=True):
             buffer.data.copy_(value)  # .data: a graph that is not used up yet may hold the buffer
+
+
+def _wait(work: torch.distributed.Work, end: float) -> None:
+    """Raises RuntimeError where the other side is gone, or still not there at the end (of the monotonic clock)."""
+    work.wait(timedelta(seconds=max(0.05, end - time.monotonic())))
 
 
 def check_shares(accumulate: int, world: int) -> None:

@@ -28,6 +28,8 @@ from v2skit.settings import Training
 from v2skit.train.distributed import PATIENCE, Lost, Processes, check_shares
 
 REPORTS, LAUNCHER = "V2SKIT_REPORTS", "V2SKIT_LAUNCHER"
+KINDS = ("interrupted", "error", "crash", "lost")
+"""How a process that does not come to its end says that it ended."""
 GOES_ON = "the same command goes on from the last checkpoint"
 POLL_SECONDS = 0.1
 DAY_SECONDS = 86400.0
@@ -121,7 +123,7 @@ def together(
     count = torch.cuda.device_count()
     if device != "cpu" and 0 < count < group.nproc:
         raise UserError(
-            f"--nproc {group.nproc}: this machine has {count} GPUs; start at most as many processes, or give --device cpu"
+            f"--nproc {group.nproc}: this machine has {count} GPUs; start no more processes than that, or give --device cpu"
         )
     launch(arguments, name, group)
 
@@ -150,7 +152,8 @@ class _Watch:
     def look(self, pids: dict[int, int], stop: bool) -> None:
         """Note which processes have ended; end those that the others miss though they are there; pass a signal on."""
         self.first = self.first or {rank for rank, pid in pids.items() if _has_ended(pid)}
-        missing = {rank for report in self.reports().values() for rank in report.get("missing", [])} if self.first else set()
+        reports = self.reports().values() if self.first else []
+        missing = {rank for report in reports for rank in report.get("missing", [])}
         for rank, pid in pids.items():
             if _has_ended(pid):
                 continue
@@ -238,7 +241,7 @@ def _run(agent: Any, outcome: list) -> None:
 def _judge(watch: _Watch, codes: dict[int, int], signalled: bool) -> None:
     """Returns where all went well. Raises what :func:`launch` raises."""
     reports = watch.reports()
-    kinds = {kind: [r for r in reports.values() if r["kind"] == kind] for kind in ("interrupted", "error", "crash", "lost")}
+    kinds = {kind: [r for r in reports.values() if r["kind"] == kind] for kind in KINDS}
     if signalled or kinds["interrupted"]:
         raise KeyboardInterrupt(kinds["interrupted"][0]["sentence"] if kinds["interrupted"] else "interrupted")
     for kind in ("error", "crash"):
@@ -296,7 +299,8 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
         status, report = 130, {"kind": "interrupted", "sentence": str(interrupt) or "interrupted"}
     except Exception as error:
         traceback.print_exc()
-        status, report = 1, {"kind": "crash", "sentence": f"rank {rank} failed, see above: {type(error).__name__}: {error}"}
+        sentence = f"rank {rank} failed, see above: {type(error).__name__}: {error}"
+        status, report = 1, {"kind": "crash", "sentence": sentence}
     if status:
         _report(rank, report)
     sys.stdout.flush()

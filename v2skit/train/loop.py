@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -94,17 +95,17 @@ class Trainer:
         if state is not None:
             self.average.state.update(state)
         self.averaged = copy.deepcopy(model).eval()
-        share = {"group": settings.accumulate * self.losses.learn_steps, "rank": processes.rank, "world": processes.world}
-        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, self.position, **share)
+        group = settings.accumulate * self.losses.learn_steps
+        share = (group, processes.rank, processes.world)
+        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, self.position, *share)
         self.batches = self._loader(train_set, order)
         clips = valid_set.by_length
         batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
         ours = range(processes.rank, len(batches), processes.world)
         self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batches[number]] for number in ours])
         self.sampler = Sampler(run / "samples", config, model.gives) if processes.first else None
-        self.stepper = Stepper(
-            self.model, self.losses, self.optimiser, lambda batch: self._output(self.model, batch), config.seed, processes
-        )
+        see = partial(self._output, self.model)
+        self.stepper = Stepper(self.model, self.losses, self.optimiser, see, config.seed, processes)
         self._signalled, self._stop, self._waited = False, False, 0.0
         self._patience = PATIENCE  # not all start up in the same time
 
@@ -189,8 +190,8 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Losses of the averaged weights on whole validation clips, of all processes, weighted by their valid frames; one
-        clip is synthesised."""
+        """Losses of the averaged weights on whole validation clips, shared by the processes, weighted by their valid
+        frames; one clip is synthesised."""
         self._patience = PATIENCE  # one process may have a batch more than another, and one writes
         self.averaged.load_state_dict(self.average.state)
         sums: dict[str, float] = {}

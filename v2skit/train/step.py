@@ -16,8 +16,8 @@ from v2skit.train.optimiser import Optimiser
 
 
 class Held(NamedTuple):
-    """A batch of the last turn, until the critics have learnt from all of them. Only of a single one the output is kept,
-    since the graphs of several would fill the memory; ``states`` are then those of the random generators."""
+    """A batch of the last turn, until the critics have learnt from all of them. Of several the outputs are not kept,
+    since their graphs would fill the memory; ``states`` are then those of the random generators."""
 
     batch: Batch
     seed: int
