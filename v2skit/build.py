@@ -104,7 +104,7 @@ class Losses(nn.Module):
         self.learners = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
         for name, term in self.learners.items():
             if not hasattr(term, "update"):
-                raise UserError(f"loss '{name}': learn() collects gradients, update() takes the step; it has no update()")
+                raise UserError(f"loss '{name}': learn() collects gradients, update() takes a step; it has no update()")
         steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
         if len(set(steps.values())) > 1:
             raise UserError(f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps")

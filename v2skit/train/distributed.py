@@ -70,12 +70,12 @@ class Processes:
         seconds = patience * self.timeout
         end = time.monotonic() + seconds
         if not self.first:
+            late = end + seconds  # the first may be waiting for another one
             try:
-                late = end + seconds  # the first may be waiting for another one
                 self._send(told, 0, late)
                 return self._receive(0, late)
             except RuntimeError as error:
-                raise Lost(f"rank 0 is dead or stuck {when}", [0]) from error
+                raise _lost([0], when, late, 2 * seconds) from error
         every, missing = [told], []
         for rank in range(1, self.world):
             try:
@@ -83,15 +83,15 @@ class Processes:
             except RuntimeError as error:
                 missing.append(rank)
                 if time.monotonic() < end:
-                    raise Lost(f"rank {rank} has ended {when}", missing) from error
+                    raise _lost(missing, when, end, seconds) from error
         if missing:
-            names = ", ".join(map(str, missing))
-            raise Lost(f"rank {names} is stuck: not there {seconds:g} s after the others {when}", missing)
+            raise _lost(missing, when, end, seconds)
         for rank in range(1, self.world):
+            end = time.monotonic() + seconds
             try:
-                self._send(every, rank, end + seconds)
+                self._send(every, rank, end)
             except RuntimeError as error:
-                raise Lost(f"rank {rank} is dead or stuck {when}", [rank]) from error
+                raise _lost([rank], when, end, seconds) from error
         return every
 
     def _send(self, told: Any, rank: int, end: float) -> None:
@@ -203,6 +203,14 @@ class Statistics:
     def _set(self, values: list[Tensor]) -> None:
         for buffer, value in zip(self._buffers, values, strict=True):
             buffer.data.copy_(value)  # .data: a graph that is not used up yet may hold the buffer
+
+
+def _lost(ranks: list[int], when: str, end: float, seconds: float) -> Lost:
+    """What to tell of ranks that did not answer: those that are gone are noticed before the end of the wait."""
+    names = ", ".join(map(str, ranks))
+    if time.monotonic() < end:
+        return Lost(f"rank {names} has ended {when}", ranks)
+    return Lost(f"rank {names} is stuck: not there {seconds:g} s after the others {when}", ranks)
 
 
 def _wait(work: torch.distributed.Work, end: float) -> None:

@@ -123,7 +123,7 @@ def together(
     count = torch.cuda.device_count()
     if device != "cpu" and 0 < count < group.nproc:
         raise UserError(
-            f"--nproc {group.nproc}: this machine has {count} GPUs; start no more processes than that, or give --device cpu"
+            f"--nproc {group.nproc}: this machine has {count} GPUs; start no more processes, or give --device cpu"
         )
     launch(arguments, name, group)
 
