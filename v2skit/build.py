@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,14 +128,10 @@ class Losses(nn.Module):
         found = {n: term.learn(output, batch) for n, term in self.learners.items()}
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
 
-    def update(self, average: Callable[[Iterable[nn.Parameter]], None]) -> None:
-        """Let the terms' own networks take a step, once they have learnt from all batches of a turn.
-
-        Args:
-            average: makes the gradients of parameters, sums over this process' batches, means over all batches.
-        """
+    def update(self) -> None:
+        """Let the terms' own networks take a step, once they have learnt from all batches of a turn, and their gradients
+        are means over these."""
         for term in self.learners.values():
-            average(term.parameters())
             term.update()
 
     def digests(self) -> dict[str, str]:

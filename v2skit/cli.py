@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--kills", type=int, default=3, help="default: 3")
     command.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     command.add_argument("--device", default="cpu", help="auto, cpu or cuda; default: cpu, where results are exact")
+    command.add_argument("--nproc", type=int, default=1, help="training processes; default: 1")
     command.set_defaults(run=verify)
 
     text = "speak live: from a camera, a file or raw frames, to a sound device, a file or standard output"
@@ -164,7 +165,7 @@ def verify(options: argparse.Namespace) -> None:
     from v2skit.verify import Check, verify_resume
 
     folder = options.exp or options.work_dir / "exp/verify_resume"
-    how = {name: getattr(options, name) for name in ("config", "work_dir", "steps", "kills", "seed", "device")}
+    how = {name: getattr(options, name) for name in ("config", "work_dir", "steps", "kills", "seed", "device", "nproc")}
     print(verify_resume(Check(folder=folder, sets=options.set, **how)))
 
 

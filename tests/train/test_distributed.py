@@ -18,23 +18,24 @@ from v2skit.data.dataset import SpeechDataset
 from v2skit.errors import UserError
 from v2skit.settings import Config, PartTransfer
 from v2skit.train import checkpoint
-from v2skit.train.distributed import Processes, check_shares
+from v2skit.train.distributed import Gradients, Processes, check_shares
 from v2skit.train.loop import Interrupted, Trainer
 from v2skit.verify import _tensors
 
 STEPS, CLIPS = 6, 14
 TRAINING = [
-    f"finetune.steps={STEPS}", "finetune.accumulate=2", "finetune.validate_every=3", "finetune.batch_frames=36",
+    f"finetune.steps={STEPS}", "finetune.validate_every=3", "finetune.batch_frames=36",
     "finetune.precision=float32", "networks.encoder.dropout=0.2",
 ]  # fmt: skip
 CRITICS = "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
 RAW = [
+    "finetune.accumulate=2",
     "networks.decoder={type: wavegan, channels: 8}", "losses.l1=null", "losses.spectral_convergence=null",
     "losses.power={type: power, weight: 1}",
     "losses.adversarial={type: adversarial, weight: 0.1, objective: wasserstein, gradient_penalty: 10, learn_steps: 2, "
     f"start_after: 2, window_frames: 6, critics: {CRITICS}}}",
 ]  # fmt: skip
-FAMILIES = {"mel": [], "raw": RAW}
+FAMILIES = {"mel": ["finetune.accumulate=4", "finetune.batch_frames=24"], "raw": RAW}
 
 
 class Recording(Trainer):
@@ -94,7 +95,9 @@ def check_exchanges(processes: Processes) -> None:
     given.grad = torch.full((2,), float(rank + 1))
     if rank:
         missing.grad = torch.ones(2)
-    processes.average_gradients([given, missing, never], 3)
+    gradients = Gradients([given, missing, never], processes, 3)
+    gradients.add()
+    gradients.average()
     assert given.grad.tolist() == [1, 1] and never.grad is None
     assert torch.allclose(missing.grad, torch.full((2,), 1 / 3))
     module = torch.nn.BatchNorm1d(2)
@@ -160,9 +163,11 @@ def test_each_utterance_of_an_epoch_is_seen_once_on_any_number_of_processes(runs
 
 def test_alone_nothing_is_exchanged():
     processes, parameter = Processes(), torch.nn.Parameter(torch.zeros(2))
-    parameter.grad = torch.ones(2)
-    processes.average_gradients([parameter], 2)
-    assert parameter.grad.tolist() == [0.5, 0.5] and processes.first
+    for batches in (2, 4):
+        gradients, parameter.grad = Gradients([parameter], processes, batches), torch.ones(2)
+        gradients.add()
+        gradients.average()
+        assert parameter.grad.tolist() == [1 / batches] * 2 and processes.first
     assert processes.gather("told", "") == ["told"]
 
 

@@ -132,27 +132,47 @@ class Processes:
             self.gather(None, "in an exchange")
             raise Lost(f"an exchange between the processes broke off ({str(error).splitlines()[0]})") from error
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter], batches: int) -> None:
-        """Replace gradients, sums over batches, by the means over the batches of all processes.
 
-        Args:
-            parameters: the same on every process; one that has a gradient nowhere keeps none.
-            batches: of all processes together.
-        """
-        parameters = [p for p in parameters if p.requires_grad]
-        if self.world > 1 and parameters:
-            given = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
-            for parameter in parameters:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-            self.sum([given, *(p.grad for p in parameters)])
-            for parameter, count in zip(parameters, given.tolist(), strict=True):
-                if not count:
-                    parameter.grad = None
-        if batches > 1:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    parameter.grad /= batches
+class Gradients:
+    """Gradients of a turn of batches. Of more than two they are summed in double precision on a CPU, where results are
+    exact: their order, and so the number of processes, then makes no difference.
+
+    Args:
+        parameters: the same on every process.
+        processes: that take part in the turn.
+        batches: of a turn, all processes together.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], processes: Processes, batches: int) -> None:
+        self._parameters, self._processes, self._batches = list(parameters), processes, batches
+        self._exact = batches > 2 and all(p.device.type == "cpu" for p in self._parameters)
+        self._sums: list[Tensor | None] = [None] * len(self._parameters)
+
+    def add(self) -> None:
+        """The gradients of one batch are there."""
+        if not self._exact:
+            return
+        for number, parameter in enumerate(self._parameters):
+            if parameter.grad is not None:
+                before = self._sums[number]
+                self._sums[number] = parameter.grad.double() if before is None else before.add_(parameter.grad)
+                parameter.grad = None
+
+    def average(self) -> None:
+        """Make them means over the batches of all processes. A parameter that has a gradient nowhere keeps none."""
+        wanted = [number for number, parameter in enumerate(self._parameters) if parameter.requires_grad]
+        parameters = [self._parameters[number] for number in wanted]
+        sums = [self._sums[number] for number in wanted] if self._exact else [p.grad for p in parameters]
+        self._sums = [None] * len(self._parameters)
+        if self._processes.world > 1 and parameters:
+            dtype = torch.float64 if self._exact else parameters[0].dtype
+            given = torch.tensor([total is not None for total in sums], dtype=dtype, device=parameters[0].device)
+            pairs = zip(parameters, sums, strict=True)
+            sums = [torch.zeros_like(p, dtype=dtype) if total is None else total for p, total in pairs]
+            self._processes.sum([given, *sums])
+            sums = [total if count else None for total, count in zip(sums, given.tolist(), strict=True)]
+        for parameter, total in zip(parameters, sums, strict=True):
+            parameter.grad = None if total is None else (total / self._batches).to(parameter.dtype)
 
 
 class Statistics:
@@ -175,7 +195,7 @@ class Statistics:
     def begin(self) -> None:
         """A turn begins."""
         self._start = [buffer.clone() for buffer in self._buffers]
-        self._changes = [torch.zeros_like(buffer) for buffer in self._buffers]
+        self._changes = [torch.zeros_like(buffer, dtype=_sums_in(buffer)) for buffer in self._buffers]
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -191,7 +211,8 @@ class Statistics:
         for change in self._changes:
             if change.is_floating_point():
                 change /= self._batches
-        self._set([start + change for start, change in zip(self._start, self._changes, strict=True)])
+        pairs = zip(self._start, self._changes, strict=True)
+        self._set([start + change.to(start.dtype) for start, change in pairs])
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -203,6 +224,11 @@ class Statistics:
     def _set(self, values: list[Tensor]) -> None:
         for buffer, value in zip(self._buffers, values, strict=True):
             buffer.data.copy_(value)  # .data: a graph that is not used up yet may hold the buffer
+
+
+def _sums_in(tensor: Tensor) -> torch.dtype:
+    """In what such tensors are summed: as :class:`Gradients` are."""
+    return torch.float64 if tensor.is_floating_point() and tensor.device.type == "cpu" else tensor.dtype
 
 
 def _lost(ranks: list[int], when: str, end: float, seconds: float) -> Lost:

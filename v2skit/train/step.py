@@ -11,7 +11,7 @@ from torch import Tensor
 from v2skit.build import Losses
 from v2skit.errors import UserError
 from v2skit.model import Batch, Model, Output, Vocoder
-from v2skit.train.distributed import Processes, Statistics
+from v2skit.train.distributed import Gradients, Processes, Statistics
 from v2skit.train.optimiser import Optimiser
 
 
@@ -51,6 +51,9 @@ class Stepper:
         self.model, self.losses, self.optimiser, self.see = model, losses, optimiser, see
         self.seed, self.processes, self.batches = seed, processes, optimiser.settings.accumulate
         self.statistics = Statistics(model, processes, self.batches)
+        learning = [p for term in losses.learners.values() for p in term.parameters()]
+        self.gradients = Gradients(model.parameters(), processes, self.batches)
+        self.learning = Gradients(learning, processes, self.batches)
 
     def take(
         self, step: int, next_batch: Callable[[], Batch], meet: Callable[[dict, str], list[dict]], tell: bool
@@ -81,7 +84,7 @@ class Stepper:
         for total in (total for report in reports for total in report["totals"]):
             if not math.isfinite(total):
                 raise UserError(f"the loss is {total} at step {step}; lower learning_rate or clip_norm")
-        self.processes.average_gradients(self.model.parameters(), self.batches)
+        self.gradients.average()
         if not self.losses.learners:
             self.statistics.finish()
         rate = self.optimiser.adamw.param_groups[0]["lr"]
@@ -106,13 +109,15 @@ class Stepper:
                 output = self.see(batch)
             if learns:
                 learnt.append(self.losses.learn(output, batch))
+                self.learning.add()
                 if last:
                     held.append(Held(batch, seed, output, []) if at_once else Held(batch, seed, None, _states(batch)))
             else:
                 found.append(self._descend(output, batch))
         if learns:
             meet()
-            self.losses.update(lambda parameters: self.processes.average_gradients(parameters, self.batches))
+            self.learning.average()
+            self.losses.update()
             self.statistics.finish()
         for one, told in zip(held, learnt):
             found.append({**self._descend(one.output or self._again(one), one.batch), **told})
@@ -122,6 +127,7 @@ class Stepper:
         """Add to the model's gradients. Returns the losses of a batch."""
         total, values = self.losses(output, batch)
         total.backward()
+        self.gradients.add()
         return {"total": total.detach(), **values}
 
     def _again(self, held: Held) -> Output:
