@@ -32,6 +32,7 @@ from v2skit.data.quality import rejects
 from v2skit.data.shard import SHARDS, Task, prepare_sources, read_outcomes
 from v2skit.errors import UserError
 from v2skit.settings import Component, Prepare
+from v2skit.trackers import Tracker
 
 HEADERS = 500
 """Headers that are read of a data directory; where it has no more utterances, its hours are exact."""
@@ -39,7 +40,7 @@ HEADERS = 500
 LIKELY = 0.95
 """Probability of the intervals."""
 
-STORED = ("sound", "crops", "tables")
+STORED = ("sound", "crops", "records")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Directory:
     """A data directory to be.
 
     Args:
-        name: of the split.
+        name: of the corpus's split.
         utterances: all of them.
         prepared: those that are prepared already.
         prepared_hours: their length.
@@ -83,15 +84,27 @@ class Directory:
     unreadable: list[str]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trial:
-    """A sample that was prepared, and what of it was excluded or would be filtered: reason -> how many."""
+    """A sample that was prepared.
 
-    count: int
-    seconds: float
+    Args:
+        hours: of speech in each of it, from its header; 0 where that can't be read.
+        spent: on each: bytes of each of :data:`STORED` and ``disk``, seconds of ``processor`` and ``wall``.
+        excluded: the reasons.
+        filtered: reason -> how many will be filtered.
+    """
+
     hours: list[float] = field(default_factory=list)
+    spent: list[dict[str, float]] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
-    filtered: Counter = field(default_factory=Counter)
+    filtered: Counter[str] = field(default_factory=Counter)
+
+    def per_hour(self, population: int) -> dict[str, Amount] | None:
+        """What an hour takes of those that it was drawn from; None where it has no speech."""
+        if not sum(self.hours):
+            return None
+        return {what: ratio([s[what] for s in self.spent], self.hours, population) for what in self.spent[0]}
 
 
 @dataclass(frozen=True)
@@ -102,8 +115,7 @@ class Group:
         kind: ``audio-visual`` or ``audio-only``.
         directories: which.
         trial: what was prepared of them.
-        per_hour: of speech: bytes of each of :data:`STORED` and ``disk``, seconds of ``processor`` and ``wall`` (in
-            one job); None where the sample has no speech that could be measured.
+        per_hour: what an hour of speech takes (see :class:`Trial`), in one job; None where that is not known.
     """
 
     kind: str
@@ -170,38 +182,46 @@ def estimate(
     for number, corpus in enumerate(corpora):
         kinds: dict[str, list[Directory]] = {}
         for name, sources in corpus.splits().items():
-            directory = _look(output / name, sources, clock, seed)
+            directory = _look(name, output / name, sources, clock, seed)
             directories.append(directory)
             if directory.left:
                 kind = "audio-visual" if any(source.video for source in directory.left) else "audio-only"
                 kinds.setdefault(kind, []).append(directory)
         for kind, found in kinds.items():
-            tasks = [(source, directory.name not in video_only_ok) for directory in found for source in directory.left]
-            chosen = random.Random(f"{seed} {number} {kind}").sample(tasks, min(sample, len(tasks)))
-            trial, per_hour = _try(chosen, len(tasks), built, clock, crop, settings, kind)
-            groups.append(Group(kind, found, trial, per_hour))
+            every = [(directory, source) for directory in found for source in directory.left]
+            chosen = random.Random(f"{seed} {number} {kind}").sample(every, min(sample, len(every)))
+            with tempfile.TemporaryDirectory(prefix="v2skit-estimate-") as folder:
+                tasks = [Task(source, Path(folder), d.name not in video_only_ok) for d, source in chosen]
+                trial = _try(tasks, built, clock, crop, settings, f"a sample, {kind}")
+            groups.append(Group(kind, found, trial, trial.per_hour(len(every))))
     there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     return Estimate(directories, groups, settings, output, shutil.disk_usage(there).free)
 
 
-def _look(folder: Path, sources: list[Source], clock: Clock, seed: int) -> Directory:
+def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: int) -> Directory:
     """Count, and read headers."""
     ids = {source.id for source in sources}
-    done = {name: o for name, o in read_outcomes(folder).items() if not o.reason and name in ids}
+    done = {key: o for key, o in read_outcomes(folder).items() if not o.reason and key in ids}
     left = [source for source in sources if source.id not in done]
-    chosen = random.Random(f"{seed} {folder.name}").sample(left, min(HEADERS, len(left)))
+    chosen = random.Random(f"{seed} {name}").sample(left, min(HEADERS, len(left)))
     hours, unreadable = [], []
-    for source in tqdm(chosen, f"headers of {folder.name}", unit="file", mininterval=1.0, dynamic_ncols=True):
+    for source in tqdm(chosen, f"headers of {name}", unit="file", mininterval=1.0, dynamic_ncols=True):
         try:
             hours.append(header_seconds(source) / 3600)
         except UserError as error:
             hours.append(0.0)
             unreadable.append(str(error))
-    mean = _ratio(hours, np.ones(len(hours)), len(left))
-    left_hours = mean * Amount(len(left)) if mean else Amount(0.0)
+    mean = ratio(hours, [1.0] * len(hours), len(left)) if hours else Amount(0.0)
     frames = sum(outcome.frames for outcome in done.values())
     return Directory(
-        folder.name, len(sources), len(done), frames / clock.fps / 3600, left, left_hours, len(chosen), unreadable
+        name=name,
+        utterances=len(sources),
+        prepared=len(done),
+        prepared_hours=frames / clock.fps / 3600,
+        left=left,
+        left_hours=mean * Amount(len(left)),
+        headers=len(chosen),
+        unreadable=unreadable,
     )
 
 
@@ -229,57 +249,49 @@ def header_seconds(source: Source) -> float:
     return float(max(ends, default=0) * stream.time_base) - source.start
 
 
-def _try(
-    chosen: list[tuple[Source, bool]], population: int, tracker: object, clock: Clock, crop: Crop, settings: Prepare,
-    kind: str,
-) -> tuple[Trial, dict[str, Amount] | None]:
-    """Prepare sources into a folder that goes afterwards, and measure."""
-    spent: dict[str, list[float]] = {what: [] for what in (*STORED, "disk", "processor", "wall")}
-    trial = Trial(len(chosen), 0.0)
-    with tempfile.TemporaryDirectory(prefix="v2skit-estimate-") as name:
-        folder = Path(name)
-        tasks = [Task(source, folder, needed) for source, needed in chosen]
-        outcomes = prepare_sources(tasks, tracker, clock, crop)
-        before = {**_stored(folder), "processor": time.process_time(), "wall": time.perf_counter()}
-        for source, _ in tqdm(chosen, f"preparing {kind} ones", unit="clip", mininterval=1.0, dynamic_ncols=True):
-            outcome = next(outcomes)
-            now = {"processor": time.process_time(), "wall": time.perf_counter(), **_stored(folder)}
-            for what, value in now.items():
-                spent[what].append(value - before[what])
-            before = now
-            rejected = None if outcome.reason or source.video else rejects(settings.filters, outcome.measures)
-            if outcome.reason:
-                trial.excluded.append(outcome.reason)
-            elif rejected:
-                trial.filtered[rejected] += 1
-            try:
-                trial.hours.append(header_seconds(source) / 3600)
-            except UserError:
-                trial.hours.append(0.0)
-        outcomes.close()
-    trial.seconds = sum(spent["wall"])
-    per_hour = {what: _ratio(values, trial.hours, population) for what, values in spent.items()}
-    return trial, per_hour if per_hour["disk"] else None
+def _try(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, settings: Prepare, title: str) -> Trial:
+    """Prepare sources, which share a temporary folder, and measure."""
+    trial = Trial()
+    outcomes = prepare_sources(tasks, tracker, clock, crop)
+    before = _spent(tasks[0].folder)
+    for task in tqdm(tasks, title, unit="clip", mininterval=1.0, dynamic_ncols=True):
+        outcome = next(outcomes)
+        now = _spent(task.folder)
+        trial.spent.append({what: now[what] - before[what] for what in now})
+        before = now
+        rejected = None if outcome.reason or task.source.video else rejects(settings.filters, outcome.measures)
+        if outcome.reason:
+            trial.excluded.append(outcome.reason)
+        elif rejected:
+            trial.filtered[rejected] += 1
+        try:
+            trial.hours.append(header_seconds(task.source) / 3600)
+        except UserError:
+            trial.hours.append(0.0)
+    outcomes.close()
+    return trial
 
 
-def _stored(folder: Path) -> dict[str, int]:
-    """Bytes below a data directory."""
-    sizes = {
-        what: sum(path.stat().st_size for path in (folder / name).glob("*"))
-        for what, name in zip(STORED, ("audio", "video", SHARDS))
-    }
-    return {**sizes, "disk": sum(sizes.values())}
+def _spent(folder: Path) -> dict[str, float]:
+    """Bytes below a data directory, and seconds up to now."""
+    kinds = zip(STORED, ("audio", "video", SHARDS), strict=True)
+    sizes = {what: sum(path.stat().st_size for path in (folder / name).glob("*")) for what, name in kinds}
+    times = {"processor": time.process_time(), "wall": time.perf_counter()}
+    return {**sizes, "disk": sum(sizes.values()), **times}
 
 
-def _ratio(amounts: Sequence[float], units: Sequence[float], population: int) -> Amount | None:
-    """Amount per unit, from a random sample of ``population`` (ratio estimator: Cochran, Sampling Techniques, 1977,
-    ch. 6). None where the sample has no units."""
+def ratio(amounts: Sequence[float], units: Sequence[float], population: int) -> Amount:
+    """Amount per unit, from a random sample (ratio estimator: Cochran, Sampling Techniques, 1977, ch. 6).
+
+    Args:
+        amounts: of each that was drawn.
+        units: of each; not all 0.
+        population: how many they were drawn from; exact where that is all.
+    """
     y, x = np.asarray(amounts, float), np.asarray(units, float)
     count = len(x)
-    if not x.sum():
-        return None
-    ratio = y.sum() / x.sum()
+    value = float(y.sum() / x.sum())
     if count == population:
-        return Amount(ratio)
-    spread = math.sqrt(np.square(y - ratio * x).sum() / (count - 1) * count * (1 - count / population)) / x.sum()
-    return Amount(ratio, float(stdtrit(count - 1, (1 + LIKELY) / 2)) * spread)
+        return Amount(value)
+    variance = np.square(y - value * x).sum() / (count - 1) * count * (1 - count / population)
+    return Amount(value, float(stdtrit(count - 1, (1 + LIKELY) / 2) * np.sqrt(variance) / x.sum()))

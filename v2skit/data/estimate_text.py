@@ -55,7 +55,8 @@ def _of_headers(directory: Directory) -> list[str]:
 
 def _of_trial(group: Group, estimate: Estimate) -> list[str]:
     trial, names = group.trial, ", ".join(directory.name for directory in group.directories)
-    lines = [f"{group.kind} ({names}): {trial.count} prepared in {duration(trial.seconds)} to see what they take"]
+    count, took = len(trial.hours), duration(sum(spent["wall"] for spent in trial.spent))
+    lines = [f"{group.kind} ({names}): {count} prepared in {took} to see what they take"]
     if group.per_hour:
         disk, processor = group.per_hour["disk"], group.per_hour["processor"]
         times = f"{duration(processor.value)} +- {duration(processor.half)} of processor time"
@@ -63,13 +64,13 @@ def _of_trial(group: Group, estimate: Estimate) -> list[str]:
     else:
         lines.append("  none has speech whose length is known: what they take can't be told")
     if trial.excluded:
-        lines.append(f"  {len(trial.excluded)} of {trial.count} can't be used:")
+        lines.append(f"  {len(trial.excluded)} of {count} can't be used:")
         lines += [f"    {reason}" for reason in trial.excluded[:5]]
         lines += ["    ..."] if len(trial.excluded) > 5 else []
     limit = estimate.settings.max_failed_share
-    if len(trial.excluded) > limit * trial.count:
+    if len(trial.excluded) > limit * count:
         lines.append(f"  more than prepare.max_failed_share ({limit:.0%}): stage 1 stops where the rest are like these")
-    lines += [f"  {count} of {trial.count} will be filtered: {why}" for why, count in trial.filtered.items()]
+    lines += [f"  {some} of {count} will be filtered: {why}" for why, some in trial.filtered.items()]
     return lines
 
 
@@ -98,7 +99,8 @@ def _verdict(estimate: Estimate) -> list[str]:
 
 def _hours(hours: Amount) -> str:
     digits = 1 if hours.value >= 10 else 3
-    return f"{hours.value:.{digits}f}" + (f" +- {hours.half:.{digits}f}" if hours.half else "")
+    half = f"{hours.half:.{digits}f}"
+    return f"{hours.value:.{digits}f}" + (f" +- {half}" if float(half) else "")
 
 
 def duration(seconds: float) -> str:
