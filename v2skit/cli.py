@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from v2skit import __version__, plugins
+from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
 from v2skit.registry import KINDS, arguments
 
@@ -83,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--mux", action="store_true", help="also write the video with the speech in it")
             command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
+
+    data_cli.add_commands(commands)
 
     text = "make a recipe for your own folder of videos, which runs at once"
     command = commands.add_parser("new-recipe", help=text, description=text, allow_abbrev=False)
