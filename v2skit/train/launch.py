@@ -210,8 +210,8 @@ def launch(arguments: list[str], name: str, group: Group) -> None:
 
 def _not_met(group: Group) -> UserError:
     return UserError(
-        f"the machines did not meet at {group.address}; start the same command on all {group.nnodes} of them within ten "
-        "minutes, with a --rdzv that each of them can reach"
+        f"the machines did not meet at {group.address}; start the same command on all {group.nnodes} of them within "
+        "ten minutes, with a --rdzv that each of them can reach"
     )
 
 
