@@ -2,9 +2,10 @@
 
     tools/venv/bin/python tools/benchmark_distributed.py
 
-One process on one core (now the one, now the other) and two processes with a core each take turns, with the same model (of the size of egs/mini), on
-the same sounds, which are made on the spot, and with the same batches a step. A run's time is the median over its steps
-but the first few; the table has the medians of the runs. Another load on these cores shows in the spread: repeat then.
+One process on one core (now the one, now the other) and two processes with a core each take turns, with the same
+model (of the size of egs/mini), on the same sounds, which are made on the spot, and with the same batches a step. A
+run's time is the median over its steps but the first few; the table has the medians of the runs. Other load on these
+cores shows in the spread: then take more runs.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def write_config(folder: Path, options: argparse.Namespace) -> Path:
     """The config of the runs."""
     training = {
         "steps": options.steps, "batch_frames": options.batch_frames, "accumulate": 2, "segment_frames": 50,
-        "workers": 0, "precision": "float32", "log_every": 1, "validate_every": options.steps, "checkpoint_every": 10**9,
+        "workers": 0, "precision": "float32", "log_every": 1,
+        "validate_every": options.steps, "checkpoint_every": 10**9,
     }  # fmt: skip
     config = {
         "base": str(ROOT / "egs/mini/conf/mel.yaml"),
@@ -86,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=23, help="of a run; default: 23")
     parser.add_argument("--repeats", type=int, default=6, help="runs of each kind; default: 6")
-    parser.add_argument("--batch_frames", type=int, default=800, help="of each of the two batches of a step; default: 800")
+    parser.add_argument("--batch_frames", type=int, default=800, help="of each of a step's two batches; default: 800")
     parser.add_argument("--blocks", type=int, default=4, help="of the encoder; default: 4")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))[:2]

@@ -12,11 +12,14 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two processes with a core each need two cores")
 def test_prints_speeds_beside_the_baseline_and_how_far_the_losses_are_apart():
-    command = [sys.executable, ROOT / "tools" / "benchmark_distributed.py", "--steps=5", "--repeats=1"]
-    both = f"import os; os.sched_setaffinity(0, range({os.cpu_count()})); "  # a pinned test run is no reason to fail
-    starts = f"{both}os.execv({sys.executable!r}, {[str(part) for part in (*command, '--batch_frames=100', '--blocks=1')]!r})"
+    command = [sys.executable, str(ROOT / "tools" / "benchmark_distributed.py"), "--steps=5", "--repeats=1"]
+    command += ["--batch_frames=100", "--blocks=1"]
+    # A test run that is pinned to one core is no reason to fail.
+    cores = range(os.cpu_count())
+    unpinned = f"import os; os.sched_setaffinity(0, {cores!r}); os.execv({sys.executable!r}, {command!r})"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", starts], env=environment, capture_output=True, text=True, timeout=120)
+    how = {"env": environment, "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run([sys.executable, "-c", unpinned], **how)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line[:1] in ("1", "2")]
     assert [row[0] for row in rows] == ["1", "2"] and all(float(number) > 0 for row in rows for number in row)

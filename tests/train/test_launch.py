@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.distributed.elastic import rendezvous
 
 from v2skit.cli import main
 from v2skit.data.manifest import read_manifest
 from v2skit.errors import UserError
 from v2skit.train import checkpoint
-from v2skit.train.launch import Group, first_node
+from v2skit.train.launch import Group, first_node, launch
 
 ROOT = Path(__file__).parents[2]
 SETS = ["accumulate=2", "checkpoint_every=3", "validate_every=1000", "rank_timeout_seconds=2"]
@@ -119,7 +120,7 @@ def _runs(number: int) -> bool:
 def test_batches_that_can_not_be_shared_are_refused_at_once(recipe_folder, tiny, capsys):
     options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--device", "cpu", "--nproc", "2"]
     assert main(["pretrain", *options, "--set", "pretrain.accumulate=3"]) == 1
-    assert "a step of 3 batches can't be shared evenly by 2 processes; set accumulate to 2 or 4" in capsys.readouterr().err
+    assert "by 2 processes; set accumulate to 2 or 4" in capsys.readouterr().err
     assert main(["transfer", *options]) == 1  # one process does it, whatever --nproc says
     assert "stage 2" in capsys.readouterr().err
 
@@ -138,6 +139,15 @@ def test_where_machines_meet(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_NODELIST", "gpu[03-05,07]")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     assert Group(1, 2).address == "gpu03:20007"
+
+
+def test_a_place_to_meet_that_can_not_be_reached_is_named(monkeypatch):
+    def refuse(parameters):
+        raise rendezvous.RendezvousConnectionError("no route")
+
+    monkeypatch.setattr(rendezvous.registry, "get_rendezvous_handler", refuse)
+    with pytest.raises(UserError, match="the machines did not meet at node1:29400; start the same command on all 2"):
+        launch([], "pretrain", Group(1, 2, "node1:29400"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import threading
 import traceback
 import uuid
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -197,17 +198,27 @@ def launch(arguments: list[str], name: str, group: Group) -> None:
                 watch.look(pids, bool(signals))
                 if signals and not pids:  # the other machines are still to come
                     break
-            failures = outcome[0].failures if outcome else {}
-            _judge(watch, {rank: failure.exitcode for rank, failure in failures.items()}, bool(signals))
+            ended = outcome[0] if outcome else None
+            codes = {} if ended is None else {rank: failure.exitcode for rank, failure in ended.failures.items()}
+            _judge(watch, codes, bool(signals))
+            if ended is None:
+                raise _not_met(group)
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
 
 
+def _not_met(group: Group) -> UserError:
+    return UserError(
+        f"the machines did not meet at {group.address}; start the same command on all {group.nnodes} of them within "
+        "ten minutes, with a --rdzv that each of them can reach"
+    )
+
+
 def _specification(arguments: list[str], name: str, group: Group, folder: str) -> Any:
-    """What the agent is to run."""
+    """What the agent is to run. Raises UserError where the machine to meet at can't be reached."""
     from torch.distributed.elastic.agent.server import WorkerSpec
-    from torch.distributed.elastic.rendezvous import RendezvousParameters
+    from torch.distributed.elastic.rendezvous import RendezvousError, RendezvousParameters
     from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
     alone = group.nnodes == 1
@@ -219,13 +230,17 @@ def _specification(arguments: list[str], name: str, group: Group, folder: str) -
     meeting = RendezvousParameters(
         "c10d", group.address, str(uuid.uuid4()) if alone else f"v2skit-{name}", group.nnodes, group.nnodes, local
     )
+    try:
+        handler = get_rendezvous_handler(meeting)
+    except RendezvousError as error:
+        raise _not_met(group) from error
     command = [*(f"{key}={value}" for key, value in given.items()), sys.executable, "-m", "v2skit.cli", *arguments]
     return WorkerSpec(
         role="v2skit",
         local_world_size=group.nproc,
         entrypoint="env",
         args=tuple(command),
-        rdzv_handler=get_rendezvous_handler(meeting),
+        rdzv_handler=handler,
         max_restarts=0,
         monitor_interval=POLL_SECONDS,
         local_addr=local,
@@ -233,9 +248,12 @@ def _specification(arguments: list[str], name: str, group: Group, folder: str) -
 
 
 def _run(agent: Any, outcome: list) -> None:
+    from torch.distributed.elastic.rendezvous import RendezvousError
+
     # Processes start with SIGINT held back, and let it in when they can end in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    outcome.append(agent.run("v2skit"))
+    with suppress(RendezvousError):
+        outcome.append(agent.run("v2skit"))
 
 
 def _judge(watch: _Watch, codes: dict[int, int], signalled: bool) -> None:
@@ -284,10 +302,9 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
     status, report = 0, {}
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if device != "cpu" and torch.cuda.is_available():
+            torch.cuda.set_device(local)
         where = choose_device(device)
-        if where.type == "cuda":
-            where = choose_device(f"cuda:{local}")
-            torch.cuda.set_device(where)
         processes = join(rank, world, "nccl" if where.type == "cuda" else "gloo", timeout)
         run(processes, where)
         processes.gather(None, "at the end", PATIENCE)
