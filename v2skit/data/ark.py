@@ -106,8 +106,11 @@ def _mapped(path: str, *state: int) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-class _Entry(io.RawIOBase):
-    """A file within a memory map; only the pages that are read are fetched."""
+class _Entry:
+    """A file within a memory map; only the pages that are read are fetched.
+
+    It is no ``io.RawIOBase``, whose making, closing and checks take longer than the reading.
+    """
 
     def __init__(self, content: memoryview) -> None:
         self._content, self._at = content, 0
@@ -131,8 +134,7 @@ class _Entry(io.RawIOBase):
         self._at += len(part)
         return len(part)
 
-    def read(self, size: int | None = -1) -> bytes:
-        end = len(self._content) if size is None or size < 0 else self._at + size
-        part = bytes(self._content[self._at : end])
+    def read(self, size: int) -> bytes:
+        part = bytes(self._content[self._at : self._at + size])
         self._at += len(part)
         return part
