@@ -17,7 +17,7 @@ from v2skit.errors import UserError
 from v2skit.files import beside
 
 QUANTISER = 2
-GROUP = 12
+GROUP = 6
 """Frames from one whole picture to the next: a segment is decoded from the one before its start."""
 
 
