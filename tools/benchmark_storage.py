@@ -21,7 +21,7 @@ from unittest.mock import patch
 import av
 import numpy as np
 import soundfile
-from benchmark_prepare import CLOCK, CROP, Replay, made_up, videos_in
+from benchmark_prepare import CLOCK, CROP, Replay, videos_in
 
 from v2skit.build import build
 from v2skit.data.ark import Ark
@@ -151,7 +151,8 @@ def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
         "dataset, packed": lambda: all_of(packed_data, keys),
     }
     found = in_turn(subjects, rounds)
-    print(f"{f'{len(keys)} segments of {len(sounds)} sounds':40}{'times real time':>16}{'ratio':>8}")
+    head = f"{len(keys)} segments of {len(sounds)} sounds"
+    print(f"{head:40}{'times real time':>16}{'ratio':>8}")
     length = len(keys) * SEGMENT_FRAMES / CLOCK.fps
     for name, seconds in found.items():
         ratio = np.median(found["soundfile alone"] / seconds)
@@ -196,7 +197,8 @@ def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[n
     each["original video, decoded and cut"] = found["original video, decoded and cut"] / sum(lengths)
     each["dataset, augmented, less its sound"] = each["dataset, augmented"] - each["  its sound alone"]
     stored = size / 1000 / sum(lengths) * CLOCK.fps
-    print(f"\n{f'{len(keys)} segments of {len(videos)} videos, {stored:.1f} kB/s':40}{'frames/s a core':>16}{'ratio':>8}")
+    head = f"{len(keys)} segments of {len(videos)} videos, {stored:.1f} kB/s"
+    print(f"\n{head:40}{'frames/s a core':>16}{'ratio':>8}")
     for name, seconds in each.items():
         ratio = np.median(each["original video, decoded and cut"] / seconds)
         print(f"{name:40}{1 / np.median(seconds):16.0f}{ratio:8.2f}")
