@@ -89,12 +89,14 @@ def opened(place: Path) -> str | BinaryIO:
     if offset is None:
         return path
     state = os.stat(path)  # an archive that was made anew is mapped anew
+    if not state.st_size:  # can't be mapped
+        raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
     content = _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
     kind = next((kind for kind in _KINDS if content[offset : offset + len(kind)] == kind), None)
     if kind is None:
         raise UserError(f"{place} is no entry of that archive; prepare the data again (stage 1 --force)")
     start = offset + len(kind)
-    width = content[start]  # kaldiio: how many bytes the length takes, the length, the entry
+    width = int.from_bytes(content[start : start + 1], "little")  # kaldiio: bytes of the length, the length, the entry
     length = int.from_bytes(content[start + 1 : start + 1 + width], "little")
     start, end = start + 1 + width, start + 1 + width + length
     if end > len(content):
