@@ -65,7 +65,7 @@ class Filters:
     Args:
         min_seconds: shorter utterances.
         max_seconds: longer ones.
-        max_clipped_share: of the samples.
+        max_clipped_share: of the samples, see :func:`v2skit.data.quality.clipped_share`.
         max_silence_share: of the time.
         min_rms_dbfs: quieter ones, dB below full scale.
     """
@@ -79,6 +79,8 @@ class Filters:
     def __post_init__(self) -> None:
         _check(self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1))
         _check(self, min_rms_dbfs=(-200, 0))
+        if None not in (self.min_seconds, self.max_seconds) and self.min_seconds > self.max_seconds:
+            raise UserError(f"min_seconds {self.min_seconds:g} is above max_seconds {self.max_seconds:g}")
 
 
 @dataclass(frozen=True)
