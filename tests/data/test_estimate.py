@@ -157,6 +157,8 @@ def test_what_can_not_be_used_is_counted(tmp_path, corpus):
     output = tmp_path / "data"
     make(lossy, output, max_failed_share=1.0)
     assert found.needs("sound").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
+    again = look(lossy, output).directories
+    assert [source.id for directory in again for source in directory.left] == ["junk", "silent"]
 
 
 def test_what_is_not_needed_is_no_failure(tmp_path):
