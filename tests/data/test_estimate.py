@@ -254,7 +254,14 @@ def test_too_small_a_sample(tmp_path, corpus):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.34, "0.3 s"), (25.4, "25 s"), (59.7, "1 min"), (720, "12 min"), (3599, "1 h 0 min"), (12000, "3 h 20 min")],
+    [
+        (0.34, "0.3 s"),
+        (25.4, "25 s"),
+        (125.2, "2 min 5 s"),
+        (720, "12 min"),
+        (3599, "1 h 0 min"),
+        (12000, "3 h 20 min"),
+    ],
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
