@@ -17,9 +17,7 @@ def tell(estimate: Estimate) -> str:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
         for row in (HEAD, *rows)
     ]
-    lines.append(
-        "hours: of all utterances; disk and time: of what is left to prepare; as busy as this machine is now; +-: 95 % intervals"
-    )
+    lines.append("hours: of all; disk and time: of what is left, with the machine as busy as now; +-: 95 % intervals")
     for directory in estimate.directories:
         lines += _of_headers(directory)
     for group in estimate.groups:
