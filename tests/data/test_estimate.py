@@ -157,6 +157,8 @@ def test_what_can_not_be_used_is_counted(tmp_path, corpus):
     output = tmp_path / "data"
     make(lossy, output, max_failed_share=1.0)
     assert found.needs("sound").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
+    again = look(lossy, output).directories
+    assert [source.id for directory in again for source in directory.left] == ["junk", "silent"]
 
 
 def test_what_is_not_needed_is_no_failure(tmp_path):
@@ -252,7 +254,14 @@ def test_too_small_a_sample(tmp_path, corpus):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.34, "0.3 s"), (25.4, "25 s"), (59.7, "1 min"), (720, "12 min"), (3599, "1 h 0 min"), (12000, "3 h 20 min")],
+    [
+        (0.34, "0.3 s"),
+        (25.4, "25 s"),
+        (125.2, "2 min 5 s"),
+        (720, "12 min"),
+        (3599, "1 h 0 min"),
+        (12000, "3 h 20 min"),
+    ],
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text

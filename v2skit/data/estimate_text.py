@@ -17,7 +17,7 @@ def tell(estimate: Estimate) -> str:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
         for row in (HEAD, *rows)
     ]
-    lines.append("hours: of all utterances; disk and time: of what is left to prepare; +-: 95 % intervals")
+    lines.append("hours: of all; disk and time: of what is left, with the machine as busy as now; +-: 95 % intervals")
     for directory in estimate.directories:
         lines += _of_headers(directory)
     for group in estimate.groups:
@@ -104,12 +104,14 @@ def _hours(hours: Amount) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``3 h 20 min``, ``12 min``, ``25 s``, ``0.3 s``."""
+    """``3 h 20 min``, ``12 min``, ``2 min 5 s``, ``25 s``, ``0.3 s``."""
     minutes = round(seconds / 60)
     if minutes >= 60:
         return f"{minutes // 60:,} h {minutes % 60} min"
-    if seconds >= 59.5:
+    if seconds >= 599.5:
         return f"{minutes} min"
+    if seconds >= 59.5:
+        return f"{round(seconds) // 60} min {round(seconds) % 60} s"
     return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
 
 
