@@ -51,7 +51,7 @@ def check_data(options: argparse.Namespace) -> None:
 
     recipe = _recipe(options)
     data = recipe.config.data
-    names = dict.fromkeys([*data.pretrain, data.pretrain_valid, data.train, data.valid, data.test])
+    names = dict.fromkeys([*data.pretrain, data.train, data.pretrain_valid, data.valid, data.test])
     found = {name: recipe.data(name) for name in names if (recipe.data(name) / "utt2num_frames").is_file()}
     if not found:
         raise UserError(f"{recipe.data_folder} has none of {', '.join(names)}; stage 1 (v2skit prepare) makes them")
