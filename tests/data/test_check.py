@@ -15,8 +15,9 @@ from v2skit.cli import main
 from v2skit.corpora import Source
 from v2skit.data import survey
 from v2skit.data.audio import read_audio, write_audio
-from v2skit.data.check import LIMITS, check
+from v2skit.data.check import LIMITS, _across, check
 from v2skit.data.manifest import read_manifest
+from v2skit.data.video import write_crops
 from v2skit.settings import Data, Filters
 
 NAMES = Data(pretrain=["audio"], pretrain_valid="valid")
@@ -25,7 +26,7 @@ NAMES = Data(pretrain=["audio"], pretrain_valid="valid")
 def speech(path: Path, seconds: float = 1.0, loudness: float = 0.1, seed: int = 0) -> Source:
     """An audio-only source."""
     write_audio(path, np.random.default_rng(seed).normal(0, loudness, round(24000 * seconds)), 24000)
-    return Source(path.stem, path.stem.partition("-")[0], path, text="SO")
+    return Source(path.stem, path.stem.partition("-")[0], path)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,14 @@ def test_what_two_directories_share(planted):
     shared = planted[1]["shared"]["train, test"]
     assert shared.pop("example") == "s1-a and s1-test"
     assert shared == {"speaker": 1, "sound": 1, "text": 1, "id": 0, "source": 1}
+    nothing = {"speaker": 0, "sound": 0, "text": 0, "id": 0, "source": 0}
+    assert planted[1]["shared"]["test, audio"] == nothing, "no text is no text in common"
+
+
+def test_only_what_is_held_out_must_differ():
+    counts = {"sound": 2, "source": 1, "example": "a and b"}
+    found = _across({"audio, train": counts, "train, test": counts}, NAMES)
+    assert found == ["train, test: 2 sounds are in both, e.g. a and b", "train, test: 1 source files are in both"]
 
 
 def test_shared_limits_are_those_of_the_recipes_of_plain_audio():
@@ -124,6 +133,7 @@ def test_nothing_prepared(tmp_path, tiny, capsys):
         (lambda u: soundfile.write(u.audio, np.zeros((u.frames * 960, 2)), 24000), "in 2 channels"),
         (lambda u: u.video.write_bytes(b"no video"), "mouth crops"),
         (lambda u: u.video.unlink(), "mouth crops"),
+        (lambda u: write_crops(u.video, np.zeros((3, 96, 96), np.uint8), 25), "has 3 frames, "),
     ],
 )
 def test_damaged_entries_are_errors(spoil, message, recipe_folder, tiny, capsys):
