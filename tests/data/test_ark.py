@@ -137,6 +137,7 @@ def test_damage_is_named(packed, name, damage):
     with pytest.raises(UserError, match=f"{place.name}.*") as error:
         work()
     assert "stage 1" in str(error.value) or "can't be read" in str(error.value)
+    assert ("is cut short" in str(error.value)) == (damage in ("empty", "cut", "cut at once"))
     assert exists(place) == (damage != "absent")
 
 

@@ -28,7 +28,7 @@ VERSION = 4
 FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 SPEECH_RMS = 0.07
-QUANTISER = 10
+QUANTISER = 1
 ROOM_NOISE_RMS = 1.5e-4
 """Recognisers normalise by the noise floor: in digital silence pocketsphinx gets a third of the words wrong."""
 

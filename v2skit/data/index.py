@@ -1,6 +1,8 @@
-"""Data directories compiled into one file each: however many utterances there are, opening takes no time. The numbers are
-mapped into memory, of which all processes of a machine share one copy; what is known of an utterance is read when it is
-asked for, since a map brings in 64 KB around each."""
+"""Data directories compiled into one file each: however many utterances there are, opening takes no time.
+
+Its numbers are mapped into memory, of which all processes of a machine share one copy. What is known of an utterance is
+read when it is asked for: a map would bring in 64 KB around it.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Mouth crops on disk: the luma of MPEG-4 part 2 of constant quality with short groups of pictures, in MP4.
 
-QUALITY
+At 96x96 that takes about 11 KB per second of video, against 24 for JPEG frames of the same error, and is read at nearly
+twice the speed of H.264, which has a smaller error at the same size (``tools/benchmark_storage.py``). Constant quality
+writes the same bytes each time.
 """
 
 from __future__ import annotations
