@@ -22,7 +22,7 @@ from v2skit.corpora.mini_visemes import articulate
 from v2skit.data.video import write_crops
 from v2skit.errors import UserError
 
-VERSION = 4
+VERSION = 5
 """Goes up with every change of what is generated, so that corpora made before it are made again."""
 
 FPS = 25
