@@ -11,6 +11,9 @@ corpus_dir=     # where the corpus is, for recipes that do not make or fetch it
 device=auto     # auto, cpu or cuda
 nj=             # jobs of the preparation, all at once; default: one a core
 cluster=local   # where they run: local or slurm
+nproc=1         # training processes on this machine
+nnodes=1        # machines that run this
+rdzv=           # where they meet: HOST:PORT
 force=false     # do finished stages again
 set=()          # --set key.path=value, any number of times
 
@@ -27,6 +30,9 @@ usage: run.sh [options]
   --device NAME    auto, cpu or cuda
   --nj N           jobs of stage 1, all at once; default: one a core
   --cluster NAME   where they run: local (default), or slurm: a job array (prepare.slurm has its options)
+  --nproc N        training processes on this machine, one for each GPU
+  --nnodes N       machines; the same command runs on each of them, in the same (shared) folders
+  --rdzv HOST:PORT where they meet: one of them and a free port; found in a Slurm allocation
   --force          do finished stages again
   --help           this text
 A finished stage is not done again, an interrupted one goes on where it was.
@@ -42,7 +48,8 @@ while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) usage; exit 0 ;;
         --force) force=true; shift; continue ;;
-        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set | --nj | --cluster) ;;
+        --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set) ;;
+        --nj | --cluster | --nproc | --nnodes | --rdzv) ;;
         *) die "unknown option $1; --help lists the options" ;;
     esac
     [ $# -ge 2 ] || die "$1 needs a value"
@@ -71,6 +78,7 @@ python=${V2SKIT_PYTHON:-$root/tools/venv/bin/python}
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # this checkout's v2skit, whichever one the interpreter has
 
 arguments=(--config "$config" --exp "${exp:-exp/$(basename "$config" .yaml)}" --device "$device")
+arguments+=(--nproc "$nproc" --nnodes "$nnodes" --rdzv "$rdzv")
 for value in "${set[@]}"; do arguments+=(--set "$value"); done
 if $force; then arguments+=(--force); fi
 

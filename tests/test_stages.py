@@ -12,9 +12,9 @@ from v2skit.cli import main
 from v2skit.config import load_config
 from v2skit.data.manifest import read_manifest, read_silent
 from v2skit.errors import UserError
+from v2skit.files import alone
 from v2skit.synth import Synthesiser
 from v2skit.train import checkpoint
-from v2skit.files import alone
 
 
 def stage(name: str, folder: Path, config: Path, *more: str) -> int:

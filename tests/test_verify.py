@@ -4,16 +4,19 @@ import json
 
 import pytest
 
+from tests.conftest import vocoder_config
 from v2skit.cli import main
 from v2skit.errors import UserError
 from v2skit.verify import compare
 
 
 def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path, capsys, monkeypatch):
+    """With critics, an average of the weights, and several workers."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    folder = tmp_path / "verify"
-    options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
-    assert main(["verify-resume", *options, "--kills", "1", "--set", "pretrain.workers=1"]) == 0
+    config, folder = vocoder_config(tmp_path, tiny), tmp_path / "verify"
+    options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
+    sets = ["--set", "pretrain.workers=2", "--set", "pretrain.ema_decay=0.9"]
+    assert main(["verify-resume", *options, "--kills", "1", *sets]) == 0
     told = capsys.readouterr().out
     assert "are the same, bit for bit, after 1 kills" in told and "14 lines of losses" in told
     log = folder / "killed/pretrain/log.jsonl"

@@ -3,8 +3,8 @@
     tools/venv/bin/python tools/benchmark_sampler.py
 
 For each number of processes, all their batches are drawn: whether every utterance comes exactly once, the share of
-padding, how far the processes are apart in frames, and time and memory. The baseline is the usual way, lists of all the
-batches: sort by length with some noise, cut, shuffle.
+padding, how far the processes are apart in frames, and time and memory; of whole utterances, then of segments of them.
+The baseline is the usual way, lists of all the batches: sort by length with some noise, cut, shuffle.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 import tracemalloc
+from functools import partial
 
 import numpy as np
 
@@ -22,9 +23,20 @@ FPS = Clock().fps
 
 
 def lengths_of(hours: float) -> np.ndarray:
-    """Lengths of utterances of 1 to 32 s, together this long, frames."""
-    total = hours * 3600 * FPS
-    lengths = np.random.default_rng(0).gamma(4, 60, int(total / 200)).clip(25, 800).astype(np.int32)
+    """Lengths of utterances as corpora have them, together this long, frames.
+
+    Half of the hours are parts of 10 to 20 s of read books, as in MLS, three tenths such of 2 to 17 s, most of them long,
+    as in LibriSpeech, and the rest clips of 1 to 10 s, as in Common Voice.
+    """
+    random, total = np.random.default_rng(0), hours * 3600 * FPS
+    counts = [int(total * share / (seconds * FPS)) + 1000 for share, seconds in ((0.5, 15), (0.3, 12), (0.2, 5))]
+    seconds = [
+        random.uniform(10, 20, counts[0]),
+        17 - random.gamma(1.5, 3, counts[1]),
+        random.gamma(6, 0.85, counts[2]),
+    ]
+    lengths = np.concatenate([seconds[0], seconds[1].clip(2, 17), seconds[2].clip(1, 10)]) * FPS
+    lengths = random.permutation(lengths.astype(np.int32))
     return lengths[: np.searchsorted(np.cumsum(lengths, dtype=np.int64), total) + 1]
 
 
@@ -77,19 +89,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=3572)
     parser.add_argument("--batch_frames", type=int, default=4000)
+    parser.add_argument("--segment_frames", type=int, default=50)
     args = parser.parse_args()
     lengths = lengths_of(args.hours)
-    clips = ByLength([runs_of(lengths)])
+    runs = runs_of(lengths)
     print(f"{len(lengths)} utterances, {lengths.sum() / FPS / 3600:.1f} h; batches of up to {args.batch_frames} frames")
-    print(f"{'processes':16}{'batches':>9}{'once':>6}{'padding':>10}{'apart':>8}{'us a batch':>14}{'first, s':>12}{'MB':>8}")
-    for world in (1, 8, 64):
-        orders = [EndlessBatches(clips, args.batch_frames, 1, (0, 0), world, rank, world) for rank in range(world)]
-        _, soon, memory = traced(lambda order=orders[0]: next(iter(order)))
-        start = time.perf_counter()
-        ranks = [epoch_of(order) for order in orders]
-        report(str(world), lengths, ranks, time.perf_counter() - start, f"{soon:12.4f}{memory:8.1f}")
-    batches, seconds, memory = traced(lambda: listed(lengths, args.batch_frames, 1))
-    report("lists", lengths, [batches], seconds, f"{seconds:12.4f}{memory:8.1f}")
+    heads = f"{'batches':>9}{'once':>6}{'padding':>10}{'apart':>8}{'us a batch':>14}{'first, s':>12}{'MB':>8}"
+    for longest in (None, args.segment_frames):
+        clips, drawn = ByLength([runs], longest), np.minimum(lengths, longest or lengths.max())
+        print(f"\n{f'segments of {longest}' if longest else 'whole':16}{heads}")
+        for world in (1, 8, 64):
+            order = partial(EndlessBatches, clips, args.batch_frames, 1, (0, 0), world, world=world)
+            _, soon, memory = traced(lambda order=order: next(iter(order())))
+            start = time.perf_counter()
+            ranks = [epoch_of(order(rank=rank)) for rank in range(world)]
+            label = f"{world} process{'es' * (world > 1)}"
+            report(label, drawn, ranks, time.perf_counter() - start, f"{soon:12.4f}{memory:8.1f}")
+        batches, seconds, memory = traced(lambda lengths=drawn: listed(lengths, args.batch_frames, 1))
+        report("lists", drawn, [batches], seconds, f"{seconds:12.4f}{memory:8.1f}")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def _vocoder(config: Config) -> nn.Module:
 class Losses(nn.Module):
     """The weighted terms of a config; the trainer knows only their sum and their values.
 
-    ``learn_steps``: batches that the terms' own networks learn from for each one that the model learns from.
+    ``learn_steps``: steps of the terms' own networks for each one of the model, each on batches of its own.
     """
 
     def __init__(self, config: Config) -> None:
@@ -102,6 +102,9 @@ class Losses(nn.Module):
         )
         self.weights = {name: term.weight for name, term in config.losses.items()}
         self.learners = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
+        for name, term in self.learners.items():
+            if not hasattr(term, "update"):
+                raise UserError(f"loss '{name}': learn() collects gradients, update() takes a step; it has no update()")
         steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
         if len(set(steps.values())) > 1:
             raise UserError(f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps")
@@ -120,10 +123,16 @@ class Losses(nn.Module):
         return total, values
 
     def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Let the terms' own networks learn from a batch. Returns what they tell of it."""
+        """Collect the gradients of the terms' own networks for a batch. Returns what they tell of it."""
         output = output.detached()
         found = {n: term.learn(output, batch) for n, term in self.learners.items()}
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
+
+    def update(self) -> None:
+        """Let the terms' own networks take a step, once they have learnt from all batches of a turn, and their gradients
+        are means over these."""
+        for term in self.learners.values():
+            term.update()
 
     def digests(self) -> dict[str, str]:
         """Of weights that terms bring with them, by name of the term."""

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from v2skit import __version__, plugins
-from v2skit.cli_data import add_data_commands
+from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
 from v2skit.registry import KINDS, arguments
 
@@ -17,6 +16,7 @@ from v2skit.registry import KINDS, arguments
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for an error of the user's, 130 after Ctrl-C."""
     options = _parser().parse_args(argv)
+    options.argv = list(sys.argv[1:] if argv is None else argv)
     try:
         options.run(options)
     except UserError as error:
@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
         command.add_argument("--force", action="store_true", help="do the stage again though it is finished")
         command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+        command.add_argument("--nproc", type=int, default=1, help="training processes on this machine; default: 1")
+        command.add_argument("--nnodes", type=int, default=1, help="machines that run this command; default: 1")
+        command.add_argument("--rdzv", default="", metavar="HOST:PORT", help="where they meet; Slurm tells it itself")
         command.set_defaults(run=run_stage, stage=name)
         if name == "synth":
             help = "files, or folders (without those in them), with --model; finished ones are left as they are"
@@ -81,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
             command.add_argument("--vocoder", type=Path, help="with --model: a trained vocoder's run or checkpoint")
 
-    add_data_commands(commands)
+    data_cli.add_commands(commands)
 
     text = "make a recipe for your own folder of videos, which runs at once"
     command = commands.add_parser("new-recipe", help=text, description=text, allow_abbrev=False)
@@ -99,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--kills", type=int, default=3, help="default: 3")
     command.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     command.add_argument("--device", default="cpu", help="auto, cpu or cuda; default: cpu, where results are exact")
+    command.add_argument("--nproc", type=int, default=1, help="training processes; default: 1")
     command.set_defaults(run=verify)
 
     text = "speak live: from a camera, a file or raw frames, to a sound device, a file or standard output"
@@ -163,7 +167,7 @@ def verify(options: argparse.Namespace) -> None:
     from v2skit.verify import Check, verify_resume
 
     folder = options.exp or options.work_dir / "exp/verify_resume"
-    how = {name: getattr(options, name) for name in ("config", "work_dir", "steps", "kills", "seed", "device")}
+    how = {name: getattr(options, name) for name in ("config", "work_dir", "steps", "kills", "seed", "device", "nproc")}
     print(verify_resume(Check(folder=folder, sets=options.set, **how)))
 
 
@@ -280,10 +284,10 @@ def run_stage(options: argparse.Namespace) -> None:
     """``v2skit obtain``, ``prepare``, ... ``score``."""
     from v2skit import stages
     from v2skit.config import load_config
-    from v2skit.devices import choose_device
+    from v2skit.train.launch import Group, launched, together
 
-    _name_broken(plugins.registry().broken)
-    device = choose_device(options.device)
+    if not launched():
+        _name_broken(plugins.registry().broken)
     if getattr(options, "videos", None):
         return _synth_videos(options)
     direct = [getattr(options, name, None) for name in ("model", "data_dir", "out")]
@@ -300,7 +304,14 @@ def run_stage(options: argparse.Namespace) -> None:
         raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
-    stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device))
+    training = getattr(config, options.stage) if options.stage in stages.TRAIN else None
+
+    def run(processes, device) -> None:
+        if training or processes.first:  # what does not train is done by one process
+            stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device, processes))
+
+    group = Group(options.nproc if training else 1, options.nnodes, options.rdzv)
+    together(run, group, options.argv, options.stage, options.device, training)
 
 
 def _synth_directory(options: argparse.Namespace) -> None:

@@ -167,7 +167,7 @@ class Training:
         betas: of AdamW.
         weight_decay: of AdamW, on matrices and kernels only.
         clip_norm: of the gradient.
-        accumulate: batches an optimiser step.
+        accumulate: batches an optimiser step, shared by the processes that train together.
         ema_decay: of the averaged weights that are validated and synthesise; 0: none.
         precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 where the device has it.
         workers: data-loading processes.
@@ -175,6 +175,7 @@ class Training:
         log_every: steps.
         checkpoint_every: steps.
         validate_every: steps; a validation is followed by a checkpoint.
+        rank_timeout_seconds: how long several processes wait for one that does not come.
     """
 
     steps: int = 1000
@@ -193,12 +194,13 @@ class Training:
     log_every: int = 20
     checkpoint_every: int = 200
     validate_every: int = 200
+    rank_timeout_seconds: float = 300.0
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch_frames", "accumulate", "log_every", "checkpoint_every", "validate_every")
         _check(self, **dict.fromkeys(counts, (1, 1e12)))
         _check(self, learning_rate=(0, 1e3), warmup_share=(0, 1), weight_decay=(0, 1e3), clip_norm=(1e-12, 1e12))
-        _check(self, ema_decay=(0, 1), workers=(0, 1000), cache_mb=(0, 1e9))
+        _check(self, ema_decay=(0, 1), workers=(0, 1000), cache_mb=(0, 1e9), rank_timeout_seconds=(1, 1e6))
         if self.segment_frames is not None and not 0 < self.segment_frames <= self.batch_frames:
             raise UserError(f"segment_frames {self.segment_frames} must lie in 1..batch_frames ({self.batch_frames})")
         if self.precision not in ("auto", "float32", "bfloat16"):

@@ -1,4 +1,4 @@
-"""Contract checks for networks, to be called with a built module from a plug-in's own tests.
+"""Contract checks for networks and losses, to be called with a built module from a plug-in's own tests.
 
 Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask
 is False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.errors import UserError
+from v2skit.model import Batch, Output
 
 LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
@@ -91,6 +92,46 @@ def check_critic(module: nn.Module, samples: int = 4800) -> None:
     (slope,) = torch.autograd.grad(sum(score[0].sum() for score, _ in judged), waveform)
     assert slope[0].abs().sum() > 0, "the score does not depend on the waveform"
     assert slope[1].abs().sum() == 0, "the score of one clip depends on another"
+
+
+def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
+    """Raises AssertionError where a loss breaks its contract.
+
+    Args:
+        module: the loss.
+        output: what a model may give for the batch.
+        batch: with what the loss reads.
+    """
+    tensors = {name: value for name, value in vars(output.detached()).items() if value is not None}
+    given = Output(**{name: value.clone().requires_grad_() for name, value in tensors.items()})
+    if hasattr(module, "learn"):
+        _check_learning(module, output.detached(), batch)
+    values = module(given, batch)
+    for name, value in values.items():
+        assert value.ndim == 0 and value.isfinite(), f"{name} is no finite scalar"
+    if values:
+        sum(values.values()).backward()
+        reached = [value.grad for value in vars(given).values() if value is not None and value.grad is not None]
+        assert any(grad.abs().sum() > 0 for grad in reached), "no gradient reaches the output"
+
+
+def _check_learning(module: nn.Module, output: Output, batch: Batch) -> None:
+    """``learn`` adds to gradients and moves nothing; ``update`` takes the step and clears them."""
+    assert hasattr(module, "update"), "learn() collects gradients, update() takes the step; it has no update()"
+    start = {name: p.detach().clone() for name, p in module.named_parameters()}
+
+    def learnt() -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        module.learn(output, batch)
+        moved = [name for name, p in module.named_parameters() if not torch.equal(p, start[name])]
+        assert not moved, f"learn() moves {', '.join(moved)}; update() is to do that"
+        return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+    once, twice = learnt(), learnt()
+    for name, gradient in once.items():
+        _close(twice[name], 2 * gradient, f"a second learn() does not add to the gradient of {name}")
+    module.update()
+    assert all(p.grad is None or not p.grad.any() for p in module.parameters()), "update() leaves gradients behind"
 
 
 def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...]) -> None:

@@ -35,6 +35,7 @@ class Check:
         kills: how often one of the two is killed.
         seed: of the moments of the kills.
         device: ``auto``, ``cpu`` or ``cuda``.
+        nproc: processes that train together; that many or more batches a step.
     """
 
     config: Path
@@ -45,6 +46,7 @@ class Check:
     kills: int
     seed: int
     device: str
+    nproc: int = 1
 
 
 def verify_resume(check: Check) -> str:
@@ -118,6 +120,7 @@ def _start(check: Check, name: str) -> subprocess.Popen:
     sets = [*check.sets, *sets, f"pretrain.validate_every={max(1, check.steps // 2)}"]
     command = [sys.executable, "-m", "v2skit.cli", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]
+    command += ["--nproc", str(check.nproc)]
     command += [text for value in sets for text in ("--set", value)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 

@@ -92,7 +92,7 @@ def test_stale_where_a_table_went(tmp_path):
         lambda whole: whole[:-1],
         lambda whole: whole[:100],
         lambda whole: bytes(len(whole)),
-        lambda whole: whole.replace(b'"format": 1', b'"format": 0'),
+        lambda whole: whole.replace(b'"format": 2', b'"format": 1'),
         lambda whole: whole.replace(b'"frames": ["<i4", 20', b'"frames": ["<i4", 9\x7f'),
     ],
     ids=["empty", "cut", "cut in the header", "zeros", "other format", "other header"],

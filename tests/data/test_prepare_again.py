@@ -14,14 +14,14 @@ from tests.media_files import every, make_video
 from v2skit import plugins
 from v2skit.clock import Clock
 from v2skit.corpora import Source
-from v2skit.data.audio import read_audio
+from v2skit.data.audio import read_audio, write_audio
 from v2skit.data.crop import Crop
 from v2skit.data.manifest import read_manifest, read_settings
 from v2skit.data.prepare import prepare
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 from v2skit.registry import Entry
-from v2skit.settings import Component, Prepare
+from v2skit.settings import Component, Filters, Prepare
 from v2skit.trackers import Mouth
 
 
@@ -185,3 +185,29 @@ def test_large_pictures_and_files_cut_short(tmp_path):
     assert [u.id for u in read_manifest(tmp_path / "train")] == ["large.mp4"]
     report = (tmp_path / "train/report.md").read_text()
     assert "1 of 3 prepared, 2 excluded" in report and report.count("fetch") == 2
+
+
+def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
+    lengths = {"short": 0.2, "fine": 1.0, "long": 3.0}
+    time = np.arange(3 * 24000) / 24000
+    for name, seconds in lengths.items():
+        write_audio(tmp_path / f"{name}.wav", 0.2 * np.sin(1000 * time[: int(seconds * 24000)]), 24000)
+    sources = [Source(name, "s1", tmp_path / f"{name}.wav") for name in lengths]
+    filters = Filters(min_seconds=0.5, max_seconds=2.0)
+    run(tmp_path, sources, filters=filters, max_failed_share=0.0)
+    assert [u.id for u in read_manifest(tmp_path / "train")] == ["fine"]
+    report = json.loads((tmp_path / "train/report.json").read_text())
+    assert report["counts"] == {"sources": 3, "prepared": 1, "excluded": 0, "filtered": 2}
+    assert report["filtered"] == {"longer than 2 s": 1, "shorter than 0.5 s": 1}
+    assert report["hours"]["kept"] == pytest.approx(1 / 3600, abs=1e-4)
+    assert "- filtered: 1 (0.00 h) longer than 2 s" in (tmp_path / "train/report.md").read_text()
+    digest, sound = read_settings(tmp_path / "train")["digest"], (tmp_path / "train/audio/0.ark").read_bytes()
+    run(tmp_path, sources)
+    assert [u.id for u in read_manifest(tmp_path / "train")] == ["fine", "long", "short"]
+    assert (tmp_path / "train/audio/0.ark").read_bytes() == sound
+    assert read_settings(tmp_path / "train")["digest"] != digest
+
+
+def test_filters_are_for_audio_alone(tmp_path, clips):
+    run(tmp_path, clips, filters=Filters(min_seconds=5.0))
+    assert len(read_manifest(tmp_path / "train")) == 4

@@ -7,13 +7,12 @@ import sys
 import numpy as np
 import pytest
 
+from tests.evaluate.signals import RATE, babble, white
 from v2skit.clock import Clock, Mel
 from v2skit.data.audio import MelSpectrogram
 from v2skit.errors import UserError
 from v2skit.evaluate.metrics import MetricError, resample
 from v2skit.plugins import registry
-
-from tests.evaluate.signals import RATE, babble, white
 
 NEEDS = {"stoi": "pystoi", "estoi": "pystoi", "pesq_wb": "pesq", "pesq_nb": "pesq", "mcd": "numpy"}
 PERFECT = {"stoi": 1.0, "estoi": 1.0, "pesq_wb": 4.644, "pesq_nb": 4.549, "mcd": 0.0}

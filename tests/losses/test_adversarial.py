@@ -12,6 +12,7 @@ from v2skit.critics.waveform import WaveformCritic
 from v2skit.errors import UserError
 from v2skit.losses.adversarial import OBJECTIVES, Adversarial, penalty
 from v2skit.model import Batch, Output
+from v2skit.testing import check_loss
 
 FRAMES, PER_FRAME = 6, 8
 
@@ -67,6 +68,7 @@ def test_generator_gradient_is_unaffected_by_the_critic_update():
         output = Output(waveform=gain * batch.waveform.flip(1))
         if learns:
             loss.learn(output, batch)
+            loss.update()
             assert gain.grad is None  # the critics' update does not reach the generator
         before = [None if p.grad is None else p.grad.clone() for p in loss.parameters()]
         sum(loss(output, batch).values()).backward()
@@ -81,6 +83,7 @@ def test_critics_learn_to_tell_the_two_apart():
     output = Output(waveform=torch.randn(16, FRAMES * PER_FRAME) * 0.1 + 0.5)
     first = loss.learn(output, batch)
     for _ in range(50):
+        loss.update()
         last = loss.learn(output, batch)
     assert last["critic"] < 0.5 * first["critic"] and last["real"] > last["fake"]
 
@@ -90,9 +93,12 @@ def test_nothing_before_the_start():
     output = Output(waveform=batch.waveform.flip(1))
     before = loss.critics["linear"].weight.clone()
     for _ in range(2):
-        assert loss.learn(output, batch) == {} == loss(output, batch)
+        assert loss.learn(output, batch) == {}
+        loss.update()
+        assert loss(output, batch) == {}
     assert torch.equal(loss.critics["linear"].weight, before)
     assert set(loss.learn(output, batch)) == {"critic", "real", "fake"}
+    loss.update()
     assert set(loss(output, batch)) == {"adversarial"}
     assert not torch.equal(loss.critics["linear"].weight, before)
 
@@ -119,13 +125,16 @@ def test_state_goes_on_exactly():
     torch.manual_seed(0)
     for _ in range(4):
         whole.learn(output, batch)
+        whole.update()
     torch.manual_seed(0)
     for _ in range(2):
         cut.learn(output, batch)
+        cut.update()
     again = adversarial(**settings)
     again.load_state_dict(cut.state_dict())
     for _ in range(2):
         again.learn(output, batch)
+        again.update()
     assert torch.equal(again.critics["linear"].weight, whole.critics["linear"].weight) and again.learnt == 4
 
 
@@ -140,6 +149,26 @@ def test_wrong_settings_are_refused():
     with pytest.raises(UserError, match="critic 'w': feature_matching compares its layers; set its phase_shuffle to 0"):
         Adversarial({"w": WaveformCritic(channels=2)}, feature_matching=1.0)
     Adversarial({"w": WaveformCritic(channels=2, phase_shuffle=0)}, feature_matching=1.0)
+
+
+def test_the_contract_of_losses_that_learn(tiny, monkeypatch):
+    batch = example()
+    output = Output(waveform=batch.waveform.flip(1))
+    check_loss(adversarial(gradient_penalty=10.0, feature_matching=1.0), output, batch)
+    breaks = {
+        "learn.. moves critics.linear.weight": {"learn": lambda self, o, b: self.critics["linear"].weight.data.add_(1)},
+        "a second learn.. does not add": {
+            "learn": lambda self, o, b: self.optimiser.zero_grad() or Adversarial.learn(self, o, b)
+        },
+        "update.. leaves gradients": {"update": lambda self: None},
+    }
+    for message, methods in breaks.items():
+        broken = type("Broken", (Adversarial,), methods)({"linear": Linear(FRAMES * PER_FRAME)})
+        with pytest.raises(AssertionError, match=message):
+            check_loss(broken, output, batch)
+    monkeypatch.delattr(Adversarial, "update")
+    with pytest.raises(UserError, match="loss 'gan': learn.. collects gradients, .* it has no update"):
+        Losses(load_config(tiny, [f"losses.gan={{type: adversarial, weight: 1, critics: {CRITICS}}}"]))
 
 
 NO_MEL = ["losses.l1=null", "losses.spectral_convergence=null"]
@@ -160,6 +189,7 @@ def test_config_builds_critics_and_the_state_holds_them_alone(tiny):
     batch = Batch(["a", "b"], torch.ones(2, 4, dtype=torch.bool), torch.zeros(2, 0), waveform)
     output = Output(waveform=waveform.flip(1).requires_grad_())
     learnt = losses.learn(output, batch)
+    losses.update()
     assert {"gan/critic", "gan/real", "gan/fake"} == set(learnt) and math.isfinite(learnt["gan/critic"])
     total, values = losses(output, batch)
     assert total.item() == pytest.approx(2 * values["gan/adversarial"].item())

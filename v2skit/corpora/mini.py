@@ -22,13 +22,13 @@ from v2skit.corpora.mini_visemes import articulate
 from v2skit.data.video import write_crops
 from v2skit.errors import UserError
 
-VERSION = 4
+VERSION = 5
 """Goes up with every change of what is generated, so that corpora made before it are made again."""
 
 FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 SPEECH_RMS = 0.07
-QUANTISER = 10
+QUANTISER = 1
 ROOM_NOISE_RMS = 1.5e-4
 """Recognisers normalise by the noise floor: in digital silence pocketsphinx gets a third of the words wrong."""
 

@@ -6,10 +6,8 @@ A *place* is a file, or an entry of an archive as Kaldi's tables write it: ``aud
 
 from __future__ import annotations
 
-import io
 import mmap
 import os
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -22,7 +20,6 @@ from v2skit.errors import UserError
 MAPS = 1024
 """Archives that a process keeps mapped."""
 
-_PLACE = re.compile(r"(.*\.ark):(\d+)")
 _KINDS = (b"AUDIO", b"NPY")
 
 
@@ -67,8 +64,13 @@ class Ark:
 
 def parts(place: Path) -> tuple[Path, int | None]:
     """(file, offset of the entry or None where the place is a file)."""
-    found = _PLACE.fullmatch(str(place))
-    return (Path(found[1]), int(found[2])) if found else (place, None)
+    path, offset = _split(os.fspath(place))
+    return (place, None) if offset is None else (Path(path), offset)
+
+
+def _split(place: str) -> tuple[str, int | None]:
+    path, colon, offset = place.rpartition(":")
+    return (path, int(offset)) if colon and path.endswith(".ark") and offset.isdecimal() else (place, None)
 
 
 def exists(place: Path) -> bool:
@@ -83,16 +85,18 @@ def opened(place: Path) -> str | BinaryIO:
         UserError: the archive has no such entry.
         OSError: it can't be read.
     """
-    path, offset = parts(place)
+    path, offset = _split(os.fspath(place))
     if offset is None:
-        return str(place)
-    state = path.stat()  # an archive that was made anew is mapped anew
-    content = _mapped(str(path), state.st_ino, state.st_size, state.st_mtime_ns)
+        return path
+    state = os.stat(path)  # an archive that was made anew is mapped anew
+    if not state.st_size:  # can't be mapped
+        raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
+    content = _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
     kind = next((kind for kind in _KINDS if content[offset : offset + len(kind)] == kind), None)
     if kind is None:
         raise UserError(f"{place} is no entry of that archive; prepare the data again (stage 1 --force)")
     start = offset + len(kind)
-    width = content[start]  # kaldiio: how many bytes the length takes, the length, the entry
+    width = int.from_bytes(content[start : start + 1], "little")  # kaldiio: bytes of the length, the length, the entry
     length = int.from_bytes(content[start + 1 : start + 1 + width], "little")
     start, end = start + 1 + width, start + 1 + width + length
     if end > len(content):
@@ -108,33 +112,28 @@ def _mapped(path: str, *state: int) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-class _Part(io.RawIOBase):
-    """A file within a memory map; only the pages that are read are fetched."""
+class _Part:
+    """A file within a memory map, as far as soundfile and PyAV use it; only the pages that are read are fetched. It is
+    called some fifty times for a segment of sound, where :mod:`io`'s base classes would cost as much as the rest."""
 
     def __init__(self, content: memoryview) -> None:
         self._content, self._at = content, 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
     def tell(self) -> int:
         return self._at
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + (0, self._at, len(self._content))[whence])
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset if not whence else offset + (self._at if whence == 1 else len(self._content))
         return self._at
 
     def readinto(self, buffer) -> int:
         part = self._content[self._at : self._at + len(buffer)]
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
+        count = len(part)
+        buffer[:count] = part
+        self._at += count
+        return count
 
-    def read(self, size: int | None = -1) -> bytes:
-        end = len(self._content) if size is None or size < 0 else self._at + size
-        part = bytes(self._content[self._at : end])
+    def read(self, size: int = -1) -> bytes:
+        part = bytes(self._content[self._at : None if size < 0 else self._at + size])
         self._at += len(part)
         return part

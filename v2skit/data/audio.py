@@ -63,17 +63,24 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
         UserError: the file can't be read, or is not mono at ``sample_rate``.
     """
     try:
-        with soundfile.SoundFile(opened(path)) as file:
+        with _Sound(opened(path)) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
                     "prepare the data again (stage 1)"
                 )
-            file.seek(min(start, file.frames))
-            sound = file.read(-1 if samples is None else samples, dtype="float32")
+            start = file.seek(min(start, file.frames))
+            sound = np.empty(file.frames - start if samples is None else samples, np.float32)
+            return file.read(out=sound, fill_value=None if samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
         raise UserError(f"sound file {path} can't be read: {error}") from error
-    return sound if samples is None else np.pad(sound, (0, samples - len(sound)))
+
+
+class _Sound(soundfile.SoundFile):
+    """A sound file that is read once, after which soundfile would seek to where it is: of FLAC, that decodes again."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:

@@ -14,8 +14,9 @@ MEAN, STD = 0.421, 0.165
 
 def normalise(crops: np.ndarray) -> np.ndarray:
     """uint8 (T,H,W) -> float32 (T,1,H,W), about zero mean and unit variance."""
-    table = ((np.arange(256) / 255.0 - MEAN) / STD).astype(np.float32)
-    return table[crops][:, None]
+    normal = np.multiply(crops, np.float32(1 / (255 * STD)), dtype=np.float32)
+    normal -= np.float32(MEAN / STD)
+    return normal[:, None]
 
 
 def centre_crop(crops: np.ndarray, side: int) -> np.ndarray:
@@ -44,5 +45,5 @@ def augment(crops: np.ndarray, settings: Augmentation, fps: int, random: np.rand
         run = round(random.uniform(0, settings.time_mask_seconds) * fps)
         start = second + random.integers(0, max(1, fps - run))
         if run and start < len(crops):
-            crops[start : start + run] = crops.mean(dtype=np.float64)
+            crops[start : start + run] = crops.sum((1, 2), dtype=np.uint32).sum() // crops.size
     return crops

@@ -1,196 +1,297 @@
-"""What a preparation will take, from a sample that is really prepared, into a folder that is then deleted."""
+"""``v2skit data estimate``: hours, disk and time of a preparation, from samples, before it is begun.
+
+Lengths come from the headers of a sample of each data directory; what an hour of speech takes comes from a smaller
+sample that is really prepared, into a temporary folder. Audio-visual and audio-only directories of a corpus are sampled
+apart, since a video takes far more than its sound.
+"""
 
 from __future__ import annotations
 
 import math
 import os
+import random
 import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterable
+from typing import Collection, Sequence
 
+import av
 import numpy as np
+from scipy.special import stdtrit
 from tqdm import tqdm
 
 from v2skit.build import build
+from v2skit.clock import Clock
 from v2skit.corpora import Corpus, Source
-from v2skit.data.media import probe
+from v2skit.data.crop import Crop
+from v2skit.data.media import opened, video_stream
 from v2skit.data.quality import rejects
-from v2skit.data.shard import Outcome, Task, prepare_sources
+from v2skit.data.shard import SHARDS, Task, prepare_sources, read_outcomes
 from v2skit.errors import UserError
-from v2skit.settings import Config
+from v2skit.settings import Component, Prepare
 from v2skit.trackers import Tracker
 
 HEADERS = 500
-"""Sources of a split whose length is read from their headers; there, the hours' standard error is some 2 %."""
+"""Headers that are read of a data directory; where it has no more utterances, its hours are exact."""
 
-SPARE = 1.1
-"""So much of the estimated space should be free."""
+LIKELY = 0.95
+"""Probability of the intervals."""
+
+STORED = ("sound", "crops", "records")
+
+
+@dataclass(frozen=True)
+class Amount:
+    """An estimate: ``value``, and ``half`` of its 95 % interval."""
+
+    value: float
+    half: float = 0.0
+
+    def __mul__(self, other: Amount) -> Amount:
+        return Amount(self.value * other.value, math.hypot(self.half * other.value, self.value * other.half))
+
+
+def total(amounts: Sequence[Amount]) -> Amount:
+    """The sum of independent estimates."""
+    return Amount(sum(amount.value for amount in amounts), math.hypot(*(amount.half for amount in amounts)))
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A data directory to be.
+
+    Args:
+        name: of the corpus's split.
+        utterances: all of them.
+        prepared: those that are prepared already.
+        prepared_hours: their length.
+        left: what is still to be prepared.
+        left_hours: its length.
+        headers: how many headers that was estimated from.
+        unreadable: why headers among these can't be read; their files count as without speech.
+    """
+
+    name: str
+    utterances: int
+    prepared: int
+    prepared_hours: float
+    left: list[Source]
+    left_hours: Amount
+    headers: int
+    unreadable: list[str]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A sample that was prepared.
+
+    Args:
+        hours: of speech in each of it, from its header; 0 where that can't be read.
+        spent: on each: bytes of each of :data:`STORED` and ``disk``, seconds of ``processor`` and ``wall``.
+        excluded: the reasons.
+        filtered: reason -> how many will be filtered.
+    """
+
+    hours: list[float] = field(default_factory=list)
+    spent: list[dict[str, float]] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
+    filtered: Counter[str] = field(default_factory=Counter)
+
+    def per_hour(self, population: int) -> dict[str, Amount] | None:
+        """What an hour takes of those that it was drawn from; None where it has no speech."""
+        if not sum(self.hours):
+            return None
+        return {what: ratio([s[what] for s in self.spent], self.hours, population) for what in self.spent[0]}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Data directories of one corpus that are all audio-visual, or all audio-only.
+
+    Args:
+        kind: ``audio-visual`` or ``audio-only``.
+        directories: which.
+        trial: what was prepared of them.
+        per_hour: what an hour of speech takes (see :class:`Trial`), in one job; None where that is not known.
+    """
+
+    kind: str
+    directories: list[Directory]
+    trial: Trial
+    per_hour: dict[str, Amount] | None
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the preparation of a split will take.
+    """What preparation takes. ``directories`` that have nothing left are in no group."""
 
-    Args:
-        sources: in the split.
-        hours: of sound or video, as published.
-        margin: half of the hours' 95 % interval; 0 where the length of every source was read.
-        bytes: on the disk.
-        processor: seconds.
-        wall: seconds of one job.
-        tried: sources that were prepared for this.
-        failed: reason -> how many of these.
-        filtered: likewise of those that prepare.filters leave out.
-    """
+    directories: list[Directory]
+    groups: list[Group]
+    settings: Prepare
+    folder: Path
+    free_bytes: int
 
-    sources: int
-    hours: float
-    margin: float
-    bytes: float
-    processor: float
-    wall: float
-    tried: int
-    failed: Counter
-    filtered: Counter
+    def needs(self, what: str) -> Amount:
+        """Of what is left: bytes of ``disk``, or seconds of ``processor`` or ``wall`` in one job."""
+        known = [group for group in self.groups if group.per_hour]
+        return total([g.per_hour[what] * total([d.left_hours for d in g.directories]) for g in known])
+
+    @property
+    def at_once(self) -> int:
+        """Jobs that work at the same time: no more than there are utterances, or cores on this machine."""
+        count = self.settings.jobs or os.cpu_count() or 1
+        if self.settings.cluster == "local":
+            count = min(count, len(os.sched_getaffinity(0)))
+        return max(1, min(count, sum(len(directory.left) for directory in self.directories)))
 
 
 def estimate(
-    config: Config, corpora: Iterable[Corpus], output: Path, sample: int = 20, jobs: int | None = None, seed: int = 0
-) -> str:
-    """Estimate a recipe's stage 1; nothing is written to its folders.
+    corpora: Sequence[Corpus],
+    tracker: Component,
+    clock: Clock,
+    crop: Crop,
+    output: Path,
+    settings: Prepare = Prepare(),
+    video_only_ok: Collection[str] = (),
+    sample: int = 20,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate what :func:`v2skit.data.prepare.prepare` will take. Nothing is written into ``output``.
 
     Args:
-        config: of the recipe.
         corpora: obtained.
-        output: where the data directories are to be.
-        sample: sources of each split to prepare.
-        jobs: at once; None: those of the config.
-        seed: of what is drawn.
-
-    Returns:
-        a report, Markdown.
+        tracker: which one finds the mouth.
+        clock: rates of sound and picture.
+        crop: of the mouth.
+        output: the recipe's data folder; what is prepared there already is taken to be as it should.
+        settings: of preparation.
+        video_only_ok: splits whose clips need no sound.
+        sample: sources to prepare, of each corpus's audio-visual and of its audio-only directories.
+        seed: of the samples.
 
     Raises:
-        UserError: a corpus is not there, or the tracker can't be used.
+        UserError: the tracker can't be used, the sample is too small, or the disk is full.
     """
-    tracker, found = build("tracker", config.tracker), {}
-    for corpus in corpora:
+    if sample < 2:
+        raise UserError(f"sample {sample} must be at least 2: one utterance does not tell how they differ")
+    built = build("tracker", tracker)
+    directories, groups = [], []
+    for number, corpus in enumerate(corpora):
+        kinds: dict[str, list[Directory]] = {}
         for name, sources in corpus.splits().items():
-            found[name] = _split(name, sources, config, tracker, sample, np.random.default_rng(seed))
-    cores = os.cpu_count() or 1
-    return _markdown(found, jobs or config.prepare.jobs or cores, cores, config.prepare.cluster, _free(output))
+            directory = _look(name, output / name, sources, clock, seed)
+            directories.append(directory)
+            if directory.left:
+                kind = "audio-visual" if any(source.video for source in directory.left) else "audio-only"
+                kinds.setdefault(kind, []).append(directory)
+        for kind, found in kinds.items():
+            every = [(directory, source) for directory in found for source in directory.left]
+            chosen = random.Random(f"{seed} {number} {kind}").sample(every, min(sample, len(every)))
+            with tempfile.TemporaryDirectory(prefix="v2skit-estimate-") as folder:
+                tasks = [Task(source, Path(folder), d.name not in video_only_ok) for d, source in chosen]
+                trial = _try(tasks, built, clock, crop, settings, f"a sample, {kind}")
+            groups.append(Group(kind, found, trial, trial.per_hour(len(every))))
+    there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    return Estimate(directories, groups, settings, output, shutil.disk_usage(there).free)
 
 
-def _split(
-    name: str, sources: list[Source], config: Config, tracker: Tracker, sample: int, random: np.random.Generator
-) -> Estimate:
-    order = random.permutation(len(sources)).tolist()
-    lengths = {n: _seconds(sources[n]) for n in tqdm(order[:HEADERS], f"{name}: headers", mininterval=1.0)}
-    known = np.array([seconds for seconds in lengths.values() if seconds is not None])
-    mean = float(known.mean()) if len(known) else 0.0
-    error = float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else 0.0
-    error *= math.sqrt(max(0.0, 1 - len(known) / len(sources))) if sources else 0.0  # of a finite population
-    tried = order[:sample]
-    needed = name != config.data.test
-    failed, filtered, written, processor, wall = Counter(), Counter(), 0, 0.0, 0.0
-    with tempfile.TemporaryDirectory(prefix="v2skit-estimate-") as folder:
-        _prepare([Task(sources[n], Path(folder) / "first", needed) for n in tried[:1]], tracker, config)
-        tasks = [Task(sources[n], Path(folder) / "sample", needed) for n in tried]
-        began, used = time.perf_counter(), time.process_time()
-        outcomes = _prepare(tqdm(tasks, f"{name}: preparing a sample", mininterval=1.0), tracker, config)
-        wall, processor = time.perf_counter() - began, time.process_time() - used
-        written = sum(path.stat().st_size for path in (Path(folder) / "sample").rglob("*") if path.is_file())
-    for task, outcome in zip(tasks, outcomes, strict=True):
-        rejected = None if task.source.video else rejects(config.prepare.filters, outcome.measures)
-        if outcome.reason:
-            failed[outcome.reason.replace(str(task.source.video or task.source.audio), "FILE")] += 1
-        elif rejected:
-            filtered[rejected] += 1
-    # Long sources take longer: the sample's share of the split is one of its seconds, where these are known.
-    seconds = [lengths[n] for n in tried]
-    if seconds and None not in seconds and sum(seconds) > 0:
-        times = mean * len(sources) / sum(seconds)
-    else:
-        times = len(sources) / max(1, len(tried))
-    total = len(sources) / 3600
-    costs = (times * value for value in (written, processor, wall))
-    return Estimate(len(sources), mean * total, 1.96 * error * total, *costs, len(tried), failed, filtered)
+def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: int) -> Directory:
+    """Count, and read headers."""
+    ids = {source.id for source in sources}
+    done = {key: o for key, o in read_outcomes(folder).items() if not o.reason and key in ids}
+    left = [source for source in sources if source.id not in done]
+    chosen = random.Random(f"{seed} {name}").sample(left, min(HEADERS, len(left)))
+    hours, unreadable = [], []
+    for source in tqdm(chosen, f"headers of {name}", unit="file", mininterval=1.0, dynamic_ncols=True):
+        try:
+            hours.append(header_seconds(source) / 3600)
+        except UserError as error:
+            hours.append(0.0)
+            unreadable.append(str(error))
+    mean = ratio(hours, [1.0] * len(hours), len(left)) if hours else Amount(0.0)
+    frames = sum(outcome.frames for outcome in done.values())
+    return Directory(
+        name=name,
+        utterances=len(sources),
+        prepared=len(done),
+        prepared_hours=frames / clock.fps / 3600,
+        left=left,
+        left_hours=mean * Amount(len(left)),
+        headers=len(chosen),
+        unreadable=unreadable,
+    )
 
 
-def _prepare(tasks: Iterable[Task], tracker: Tracker, config: Config) -> list[Outcome]:
-    return list(prepare_sources(tasks, tracker, config.clock, config.crop))
+def header_seconds(source: Source) -> float:
+    """How long an utterance is, from its file's header; from its packets where the header does not say.
 
-
-def _seconds(source: Source) -> float | None:
-    """From the header; None where it does not say, or can't be read, which preparation reports."""
+    Raises:
+        UserError: it can't be read, or lacks the picture or the sound.
+    """
     if source.end is not None:
         return source.end - source.start
-    try:
-        seconds = probe(source.video or source.audio).seconds
-    except UserError:
-        return None
-    return None if seconds is None else max(0.0, seconds - source.start)
+    path = source.video or source.audio
+    with opened(path) as container:
+        stream = video_stream(container) if source.video else next(iter(container.streams.audio), None)
+        if stream is None:
+            raise UserError(f"{path} has no {'video' if source.video else 'audio'} stream")
+        if stream.duration:
+            return float(stream.duration * stream.time_base) - source.start
+        if container.duration:
+            return container.duration / av.time_base - source.start
+        try:
+            ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
+        except av.FFmpegError as error:
+            raise UserError(f"{path} is damaged ({error.strerror}); fetch it again") from error
+    return float(max(ends, default=0) * stream.time_base) - source.start
 
 
-def _free(folder: Path) -> int:
-    """Bytes that are free where a folder is, or is to be."""
-    folder = folder.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+def _try(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, settings: Prepare, title: str) -> Trial:
+    """Prepare sources, which share a temporary folder, and measure."""
+    trial = Trial()
+    outcomes = prepare_sources(tasks, tracker, clock, crop)
+    before = _spent(tasks[0].folder)
+    for task in tqdm(tasks, title, unit="clip", mininterval=1.0, dynamic_ncols=True):
+        outcome = next(outcomes)
+        now = _spent(task.folder)
+        trial.spent.append({what: now[what] - before[what] for what in now})
+        before = now
+        rejected = None if outcome.reason or task.source.video else rejects(settings.filters, outcome.measures)
+        if outcome.reason:
+            trial.excluded.append(outcome.reason)
+        elif rejected:
+            trial.filtered[rejected] += 1
+        try:
+            trial.hours.append(header_seconds(task.source) / 3600)
+        except UserError:
+            trial.hours.append(0.0)
+    outcomes.close()
+    return trial
 
 
-def _markdown(found: dict[str, Estimate], jobs: int, cores: int, cluster: str, free: int) -> str:
-    """The estimates of the splits and of all of them."""
-    splits = list(found.values())
-
-    def wall(estimates: list[Estimate]) -> float:
-        """Jobs of this machine share its cores."""
-        alone, processor = sum(e.wall for e in estimates), sum(e.processor for e in estimates)
-        return max(alone / jobs, processor / cores if cluster == "local" else 0.0)
-
-    lines = [
-        f"| | sources | hours | disk | processor time | wall time, jobs: {jobs} | of the sample, failed |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, of in [*((name, [e]) for name, e in found.items()), ("all", splits)]:
-        hours, margin = sum(e.hours for e in of), math.hypot(*(e.margin for e in of))
-        failed, tried = sum(sum(e.failed.values()) for e in of), sum(e.tried for e in of)
-        cells = (
-            f"{sum(e.sources for e in of):,}",
-            f"{hours:.3g} ± {margin:.2g}" if margin else f"{hours:.3g}",
-            _size(sum(e.bytes for e in of)),
-            _duration(sum(e.processor for e in of)),
-            _duration(wall(of)),
-            f"{failed} of {tried}" + (f" ({failed / tried:.0%})" if failed else ""),
-        )
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines += ["", "±: 95 % interval; hours without it are exact. Disk and time go by the sample's share of the hours."]
-    for name, e in found.items():
-        lines += [f"- {name}: failed, {count} of {e.tried}: {reason}" for reason, count in e.failed.most_common()]
-        lines += [f"- {name}: filtered, {count} of {e.tried}: {reason}" for reason, count in e.filtered.most_common()]
-    wanted = SPARE * sum(e.bytes for e in splits)
-    lines.append(f"- free where the data goes: {_size(free)}")
-    if wanted > free:
-        lines.append(
-            f"- WARNING: the disk is short of {_size(wanted - free)}; make room, or name another with data.folder"
-        )
-    return "\n".join(lines) + "\n"
+def _spent(folder: Path) -> dict[str, float]:
+    """Bytes below a data directory, and seconds up to now."""
+    kinds = zip(STORED, ("audio", "video", SHARDS), strict=True)
+    sizes = {what: sum(path.stat().st_size for path in (folder / name).glob("*")) for what, name in kinds}
+    times = {"processor": time.process_time(), "wall": time.perf_counter()}
+    return {**sizes, "disk": sum(sizes.values()), **times}
 
 
-def _size(count: float) -> str:
-    for unit in ("KB", "MB", "GB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-    return f"{count / 1000:.3g} TB"
+def ratio(amounts: Sequence[float], units: Sequence[float], population: int) -> Amount:
+    """Amount per unit, from a random sample (ratio estimator: Cochran, Sampling Techniques, 1977, ch. 6).
 
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    Args:
+        amounts: of each that was drawn.
+        units: of each; not all 0.
+        population: how many they were drawn from; exact where that is all.
+    """
+    y, x = np.asarray(amounts, float), np.asarray(units, float)
+    count = len(x)
+    value = float(y.sum() / x.sum())
+    if count == population:
+        return Amount(value)
+    variance = np.square(y - value * x).sum() / (count - 1) * count * (1 - count / population)
+    return Amount(value, float(stdtrit(count - 1, (1 + LIKELY) / 2) * np.sqrt(variance) / x.sum()))

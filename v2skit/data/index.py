@@ -1,5 +1,8 @@
-"""Data directories compiled into one file each, which is mapped into memory: however many utterances there are, opening
-takes no time, and all processes of a machine share one copy of them."""
+"""Data directories compiled into one file each: however many utterances there are, opening takes no time.
+
+Its numbers are mapped into memory, of which all processes of a machine share one copy. What is known of an utterance is
+read when it is asked for: a map would bring in 64 KB around it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import hashlib
 import json
 import mmap
 import os
+import struct
 import time
 import uuid
+import weakref
 from array import array
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +27,7 @@ from v2skit.data.manifest import TABLES, Utterance, check_there, is_length, read
 from v2skit.data.sampler import Runs, runs_of
 from v2skit.errors import UserError
 
-NAME, FORMAT = "index.bin", 1
+NAME, FORMAT = "index.bin", 2
 HEADER_BYTES = 8192
 TICK_NS = 20_000_000
 """File systems tell times at least as finely as this."""
@@ -52,16 +57,18 @@ class Index(Sequence):
     def __init__(self, directory: Path, path: Path, tables: dict) -> None:
         self.directory, self.path, self._tables = directory, path, tables
         try:
-            with path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            header = json.loads(self._map[:HEADER_BYTES])
+            self._file = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._file)
+            content = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
+            header = json.loads(content[:HEADER_BYTES])
             found = header["format"], header["tables"], header["bytes"]
             self.lacking = {name: tuple(value) for name, value in header["lacking"].items()}
             sections = header["at"].items()
-            self._sections = {n: np.frombuffer(self._map, t, count, start) for n, (t, count, start) in sections}
+            self._sections = {n: np.frombuffer(content, t, count, start) for n, (t, count, start) in sections}
+            self._starts_at = header["at"]["starts"][2]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it") from error
-        if found != (FORMAT, tables, len(self._map)):
+        if found != (FORMAT, tables, len(content)):
             raise UserError(f"{directory} changed after work with it began; give the same command again")
         self.frames = self._sections["frames"]
         self.runs = Runs(*(self._sections[name] for name in Runs._fields))
@@ -80,10 +87,11 @@ class Index(Sequence):
     def __getitem__(self, number: int) -> Utterance:
         if not 0 <= number < len(self):
             raise IndexError(number)
-        start, end = self._sections["starts"][number : number + 2].tolist()
-        key, speaker, audio, video, text = (v or None for v in self._map[start:end].decode().split("\n"))
+        start, end = struct.unpack("=qq", os.pread(self._file, 16, self._starts_at + 8 * number))
+        row = os.pread(self._file, end - start, start).decode().split("\n")
+        key, speaker, audio, video, text, count = (value or None for value in row)
         audio, video = (resolved(self.directory, path) for path in (audio, video))
-        return Utterance(key, speaker, int(self.frames[number]), audio, video, text)
+        return Utterance(key, speaker, int(count), audio, video, text)
 
 
 class Joined(Sequence):
@@ -204,7 +212,7 @@ def _fill(file: BinaryIO, rows: Iterable[tuple[list[str], str]], state: dict) ->
     starts, frames, speakers = array("q", [HEADER_BYTES]), array("i"), set()
     lacking = {"audio": [0, None], "video": [0, None]}
     for row, count in tqdm(rows, "indexing", unit=" utterances", delay=2, mininterval=1.0, dynamic_ncols=True):
-        starts.append(starts[-1] + file.write("\n".join(row).encode()))
+        starts.append(starts[-1] + file.write("\n".join([*row, count]).encode()))
         frames.append(int(count))
         speakers.add(row[1])
         for name, value in zip(lacking, row[2:4], strict=True):

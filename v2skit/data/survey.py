@@ -117,8 +117,10 @@ def _check_sound(u: Utterance, clock: Clock) -> int:
 def _head(place: Path) -> bytes:
     try:
         file = opened(place)
-        with open(file, "rb") if isinstance(file, str) else file as file:
+        if not isinstance(file, str):
             return file.read(42)
+        with open(file, "rb") as whole:
+            return whole.read(42)
     except OSError as error:
         raise UserError(f"sound file {place} can't be read: {error}") from error
 

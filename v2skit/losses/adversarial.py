@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from v2skit.errors import UserError
 from v2skit.model import Batch, Output
 from v2skit.settings import Component
-from v2skit.train.distributed import average_gradients
 
 # objective -> (what the critic minimises, given scores of true and generated sound; what the generator minimises)
 OBJECTIVES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
@@ -31,15 +30,15 @@ class Adversarial(nn.Module):
     raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares`` or ``hinge`` and
     ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all parts of
     all critics, and over their layers, where those papers have sums: with P parts of L layers each, their weights 1 and
-    2 are here P and, within this loss, 2 L. Processes that train together must start with the same seed.
+    2 are here P and, within this loss, 2 L.
 
     Args:
         critics: by name.
         objective: ``hinge``, ``least_squares`` or ``wasserstein``.
         feature_matching: weight, within this loss, of the L1 between the critics' hidden layers for both sounds.
         gradient_penalty: weight of (||gradient|| - 1)^2 between true and generated sound.
-        learn_steps: batches the critics learn from for each one that the generator learns from.
-        start_after: batches before which there is neither critic nor loss, while other losses shape the sound.
+        learn_steps: steps of the critics for each one of the generator, each on batches of its own.
+        start_after: steps of the critics that are left out, without a loss; other losses shape the sound meanwhile.
         window_frames: video frames the critics see of each clip, at random; null: all.
         learning_rate: of the critics.
         betas: of the critics' optimiser.
@@ -85,12 +84,10 @@ class Adversarial(nn.Module):
         self.learnt = 0
 
     def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """One step of the critics; ``output`` has no graph behind it. Returns their loss, penalty and mean scores."""
-        self.learnt += 1
-        if self.learnt <= self.start_after:
+        """Collect the critics' gradient; ``output`` has no graph behind it. Returns loss, penalty, mean scores."""
+        if self.learnt < self.start_after:
             return {}
         self.requires_grad_(True)
-        self.optimiser.zero_grad(set_to_none=True)
         real, fake = self._windows(batch, batch.waveform, output.waveform.detach().float())
         terms, penalties = [], []
         for critic in self.critics.values():
@@ -104,9 +101,13 @@ class Adversarial(nn.Module):
             values["penalty"] = torch.stack(penalties).mean()
             loss = loss + self.gradient_penalty * values["penalty"]
         loss.backward()
-        average_gradients(self.parameters())
-        self.optimiser.step()
         return values
+
+    def update(self) -> None:
+        """One step of the critics; their gradients are by now means over the batches they have learnt from."""
+        self.learnt += 1
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """``{"adversarial": scalar}``, and ``"feature_matching"`` where it has a weight; nothing before the start."""

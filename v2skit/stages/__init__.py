@@ -10,6 +10,9 @@ EXPERIMENTS = {"v2s": speech, "vocoder": vocoder}
 """What an experiment trains (``trains:`` in its config) -> the module with its stages."""
 NAMES = ("obtain", "prepare", "pretrain", "transfer", "finetune", "synth", "score")
 
+TRAIN = ("pretrain", "finetune")
+"""Those that several processes can do together."""
+
 
 def run(name: str, recipe: Recipe) -> None:
     """Do one stage. Raises UserError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from v2skit.build import build
+from v2skit.corpora import Corpus
 from v2skit.errors import UserError
 from v2skit.files import alone
 from v2skit.stages.recipe import Recipe, say_next
@@ -29,12 +30,7 @@ def prepare(recipe: Recipe) -> None:
         corpora = recipe.build_corpora()
         for corpus in corpora:
             corpus.obtain()
-        names = Counter(name for corpus in corpora for name in corpus.splits())
-        twice = [name for name, count in names.items() if count > 1]
-        if twice:
-            raise UserError(
-                f"corpus and audio_corpus both have a data directory '{twice[0]}'; rename it in one of them"
-            )
+        names = check_names(corpora)
         for corpus in corpora:
             prepare_corpus(
                 corpus,
@@ -49,3 +45,12 @@ def prepare(recipe: Recipe) -> None:
         for name in names:
             speaker.prepare(recipe.data(name))
     say_next("2 (audio pre-training)")
+
+
+def check_names(corpora: list[Corpus]) -> list[str]:
+    """The names of all data directories. Raises UserError where two corpora have one of the same name."""
+    names = Counter(name for corpus in corpora for name in corpus.splits())
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise UserError(f"corpus and audio_corpus both have a data directory '{twice[0]}'; rename it in one of them")
+    return list(names)

@@ -18,6 +18,7 @@ from v2skit.model import Model, Vocoder
 from v2skit.settings import Component, Config, Training
 from v2skit.synth import check_prepared, speech_folder
 from v2skit.train import checkpoint
+from v2skit.train.distributed import Processes
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Recipe:
         exp: folder of the experiment: ``pretrain/``, ``finetune/``, ``scratch/``, ``synth/``, results.
         force: do the stage again though it is finished, from the start.
         device: where models run.
+        processes: that train together.
     """
 
     config: Config
@@ -37,6 +39,7 @@ class Recipe:
     exp: Path
     force: bool
     device: torch.device
+    processes: Processes = Processes()
 
     @property
     def data_folder(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
@@ -12,6 +13,7 @@ from v2skit.model import Model, Vocoder
 from v2skit.settings import PartTransfer, Training
 from v2skit.stages.recipe import Recipe
 from v2skit.train import checkpoint
+from v2skit.train.distributed import PATIENCE
 from v2skit.train.runs import check_made_with, start
 
 
@@ -55,7 +57,7 @@ def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Mo
     Raises:
         UserError: the folder was made with other settings or data, or the data do not fit.
     """
-    with alone(recipe.exp / run.name):
+    with alone(recipe.exp / run.name) if recipe.processes.first else nullcontext():
         _train_alone(recipe, run, build)
 
 
@@ -66,7 +68,7 @@ def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
     losses = Losses(config)
     data = recipe.digests([*run.train, run.valid], run.with_video)
     made_from = {**run.made_from, "data": data, "losses": losses.digests()}
-    newest = None if recipe.force else checkpoint.latest(folder)
+    newest = _newest(recipe, folder)
     if newest is not None:
         check_made_with(config, folder, run.depends, made_from)
         if checkpoint.read_meta(newest).step >= settings.steps:
@@ -79,8 +81,17 @@ def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
     valid_set = recipe.dataset([run.valid], model, settings, training=False)
     trainer = Trainer(
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
-        resume=newest is not None,
+        resume=newest is not None, processes=recipe.processes,
     )  # fmt: skip
-    start(config, folder, made_from, recipe.force)  # last, since it may delete a finished run
+    recipe.processes.gather(None, "at the start", PATIENCE)  # nothing is written before all have read
+    if recipe.processes.first:
+        start(config, folder, made_from, recipe.force)  # last, since it may delete a finished run
     trainer.train()
     print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ beside it")
+
+
+def _newest(recipe: Recipe, folder: Path) -> Path | None:
+    """The checkpoint to go on from: the one that the first process finds."""
+    newest = None if recipe.force else checkpoint.latest(folder)
+    name = recipe.processes.gather(newest and newest.name, "at the start", PATIENCE)[0]
+    return folder / name if name else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Callable
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -65,6 +66,13 @@ class RunLog:
         self._bar.close()
         self._file.close()
         self._board.close()
+
+
+class NoLog:
+    """A log that nobody writes."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: None
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,8 +7,9 @@ import re
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import torch
 from torch.utils.data import DataLoader
@@ -21,9 +22,11 @@ from v2skit.errors import UserError
 from v2skit.model import Batch, Model, Output, Vocoder
 from v2skit.settings import Config, PartTransfer, Training
 from v2skit.train import checkpoint
-from v2skit.train.log import RunLog
+from v2skit.train.distributed import PATIENCE, Processes, check_shares
+from v2skit.train.log import NoLog, RunLog
 from v2skit.train.optimiser import Average, Optimiser, precision_of
 from v2skit.train.sample import Sampler
+from v2skit.train.step import Stepper
 
 
 class Interrupted(KeyboardInterrupt):
@@ -46,9 +49,11 @@ class Trainer:
         parts: frozen steps and learning-rate factors of transferred parts.
         device: where to train.
         resume: go on from the newest checkpoint; nothing is written before :meth:`train`.
+        processes: that train together; the first alone writes.
 
     Raises:
-        UserError: the data do not fit the batches, or precision or checkpoints do not fit this machine.
+        UserError: the data do not fit the batches, the processes can't share these evenly, or precision or checkpoints
+            do not fit this machine.
     """
 
     def __init__(
@@ -65,7 +70,10 @@ class Trainer:
         parts: dict[str, PartTransfer],
         device: torch.device,
         resume: bool = True,
+        processes: Processes = Processes(),
     ) -> None:
+        check_shares(settings.accumulate, processes.world)
+        self.processes = processes
         self.run, self.task, self.config, self.settings = run, task, config, settings
         self.speakers, self.device = speakers, device
         self.model = model.to(device)
@@ -81,18 +89,25 @@ class Trainer:
         self.optimiser = Optimiser(model, settings, parts)
         self.step, self.position = 0, (0, 0)
         state = self._resume() if resume else None
+        for module in (self.model, self.losses):
+            processes.copy_first(module)
         self.average = Average(model, settings.ema_decay)
         if state is not None:
             self.average.state.update(state)
         self.averaged = copy.deepcopy(model).eval()
         group = settings.accumulate * self.losses.learn_steps
-        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, self.position, group)
+        share = (group, processes.rank, processes.world)
+        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, self.position, *share)
         self.batches = self._loader(train_set, order)
         clips = valid_set.by_length
         batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
-        self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batch] for batch in batches])
-        self.sampler = Sampler(run / "samples", config, model.gives)
-        self._stop = False
+        ours = range(processes.rank, len(batches), processes.world)
+        self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batches[number]] for number in ours])
+        self.sampler = Sampler(run / "samples", config, model.gives) if processes.first else None
+        see = partial(self._output, self.model)
+        self.stepper = Stepper(self.model, self.losses, self.optimiser, see, config.seed, processes)
+        self._signalled, self._stop, self._waited = False, False, 0.0
+        self._patience = PATIENCE  # not all start up in the same time
 
     def train(self) -> None:
         """Train to the end.
@@ -101,7 +116,7 @@ class Trainer:
             Interrupted: after a signal, when what was done is saved.
         """
         old = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-        log = RunLog(self.run, self.run.name, self.step, self.settings.steps)
+        log = RunLog(self.run, self.run.name, self.step, self.settings.steps) if self.processes.first else NoLog()
         try:
             self._steps(log)
         finally:
@@ -116,11 +131,15 @@ class Trainer:
         settings = self.settings
         batches = iter(self.batches)
         while self.step < settings.steps:
-            values, waited = self._one_step(batches)
-            log.step(waited)
-            last = self.step == settings.steps
-            if self.step % settings.log_every == 0 or last:
-                log.write(self.step, "train", {k: float(v) for k, v in values.items()})
+            last, self._waited = self.step + 1 == settings.steps, 0.0
+            tell = (self.step + 1) % settings.log_every == 0 or last
+            values = self.stepper.take(self.step, lambda: self._next_train(batches), self._meet, tell)
+            self._patience = 1
+            self.step += 1
+            self.average.update(self.model, self.step)
+            log.step(self._waited)
+            if tell:
+                log.write(self.step, "train", values)
             valid = None
             if self.step % settings.validate_every == 0 or last:
                 start = time.perf_counter()
@@ -131,36 +150,23 @@ class Trainer:
             if valid or self.step % settings.checkpoint_every == 0 or self._stop:
                 self._save(valid)
             if self._stop and not last:
+                self._meet(None, "after a checkpoint")  # nobody leaves before it is written
                 raise Interrupted(f"interrupted after step {self.step}; the same command goes on from there")
+        self._meet(None, "after the last checkpoint")
 
-    def _one_step(self, batches: Iterator[Batch]) -> tuple[dict, float]:
-        """An optimiser step. Returns the values to log and the seconds spent waiting for data."""
-        # Dropout is a function of (seed, step), so that resuming needs no state of the random generators.
-        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
-        self.model.train()
-        self.optimiser.start(self.step)
-        waited, learnt = 0.0, {}
-        turns = self.losses.learn_steps
-        for turn in range(turns * self.settings.accumulate):
-            start = time.perf_counter()
-            batch = self._next(batches)
-            waited += time.perf_counter() - start
-            batch, last = self._ready(batch), (turn + 1) % turns == 0
-            with torch.set_grad_enabled(last):
-                output = self._output(self.model, batch)
-            learnt = self.losses.learn(output, batch)
-            self.position = batch.position
-            if not last:
-                continue
-            total, values = self.losses(output, batch)
-            if not torch.isfinite(total):
-                raise UserError(f"the loss is {float(total)} at step {self.step}; lower learning_rate or clip_norm")
-            (total / self.settings.accumulate).backward()
-        rate = self.optimiser.adamw.param_groups[0]["lr"]
-        norm = self.optimiser.finish()
-        self.step += 1
-        self.average.update(self.model, self.step)
-        return {"total": total.detach(), **values, **learnt, "gradient_norm": norm, "learning_rate": rate}, waited
+    def _meet(self, told: Any, when: str) -> list[Any]:
+        """:meth:`Processes.gather`; all learn as well whether one of them was told to stop."""
+        reports = self.processes.gather([self._signalled, told], when, self._patience)
+        self._stop = any(signalled for signalled, _ in reports)
+        return [told for _, told in reports]
+
+    def _next_train(self, batches: Iterator[Batch]) -> Batch:
+        """The next training batch of this process, on the device."""
+        start = time.perf_counter()
+        batch = self._next(batches)
+        self._waited += time.perf_counter() - start
+        self.position = batch.position
+        return self._ready(batch)
 
     def _next(self, batches: Iterator[Batch]) -> Batch:
         """The next batch. Raises UserError for what is wrong with the data, whichever process found it."""
@@ -184,8 +190,9 @@ class Trainer:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Losses of the averaged weights on whole validation clips, weighted by their valid frames; one clip is
-        synthesised."""
+        """Losses of the averaged weights on whole validation clips, shared by the processes, weighted by their valid
+        frames; one clip is synthesised."""
+        self._patience = PATIENCE  # one process may have a batch more than another, and one writes
         self.averaged.load_state_dict(self.average.state)
         sums: dict[str, float] = {}
         frames = 0
@@ -197,11 +204,16 @@ class Trainer:
             frames += count
             for name, value in {"total": total, **values}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * count
-            if number == 0:
+            if number == 0 and self.sampler:
                 self.sampler.write(self.averaged, batch, self.step)
-        return {name: value / frames for name, value in sums.items()}
+        reports = self._meet({"frames": frames, "sums": sums}, "in validation")
+        frames = sum(report["frames"] for report in reports)
+        return {name: sum(r["sums"].get(name, 0.0) for r in reports) / frames for name in reports[0]["sums"]}
 
     def _save(self, valid: dict[str, float] | None) -> None:
+        self._patience = PATIENCE
+        if not self.processes.first:
+            return
         meta = checkpoint.new_meta(
             self.config, self.task, self.speakers, step=self.step, position=self.position, valid=valid
         )
@@ -236,7 +248,7 @@ class Trainer:
         )
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self._stop = True
+        self._signalled = True
 
 
 def _start_worker(number: int) -> None:

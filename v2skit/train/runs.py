@@ -41,7 +41,7 @@ _DEPENDS = {
     "vocoder": (*_VOCODER, "pretrain", "data.pretrain"),
     "vocoder_finetune": (*_VOCODER, "finetune", "predictor", "data.train", "crop"),
 }
-_OF_THE_MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every")
+_OF_THE_MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _MACHINE = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _OF_THE_MACHINE}
 CONFIG = "config.yaml"
 

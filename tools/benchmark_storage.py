@@ -1,0 +1,236 @@
+"""Speed of reading training segments through the dataset, and what each storage format of mouth crops costs.
+
+    tools/venv/bin/python tools/benchmark_storage.py --sound_dir DIR --corpus_dir DIR
+
+Speech is taken from the first folder and videos of faces from the second; without them, both are made on the spot, and
+the videos need no tracker. Segments are 2 s long; a clip's work is all in it: the index, the draw, reading, numpy. The
+subjects take turns, on the same segments; rates are medians for a core's processor time, ratios medians of the turns.
+The baselines: soundfile alone, that opens a file for each segment; decoding the original video and cutting the mouth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from pathlib import Path
+from typing import Callable
+from unittest.mock import patch
+
+import av
+import numpy as np
+import soundfile
+from benchmark_prepare import CLOCK, CROP, Replay, videos_in
+
+from v2skit.build import build
+from v2skit.data.ark import Ark
+from v2skit.data.audio import read_audio, write_audio
+from v2skit.data.crop import cut_mouth
+from v2skit.data.dataset import SpeechDataset
+from v2skit.data.manifest import Utterance, write_manifest
+from v2skit.data.media import probe, read_video
+from v2skit.data.media import read_audio as read_media
+from v2skit.data.sampler import Key
+from v2skit.data.video import GROUP, QUANTISER, encode_crops, luma, read_crops, with_luma
+from v2skit.settings import Augmentation, Component
+from v2skit.speakers.none import NoSpeaker
+
+SEGMENT_FRAMES = 50
+
+
+def h264(group: int, **quality: str) -> tuple[str, str, str, dict]:
+    options = {"bf": "0", "preset": "veryfast", "tune": "fastdecode", "g": str(group), **quality}
+    return "libx264", "mp4", "gray", options
+
+
+def fixed(codec: str, container: str, quantiser: int, group: int = GROUP) -> tuple[str, str, str, dict]:
+    layout = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    return codec, container, layout, {"qmin": str(quantiser), "qmax": str(quantiser), "g": str(group)}
+
+
+FORMATS = {
+    "MPEG-4 part 2, q 1": fixed("mpeg4", "mp4", 1),
+    f"MPEG-4 part 2, q {QUANTISER} (ours)": fixed("mpeg4", "mp4", QUANTISER),
+    "  group of 1": fixed("mpeg4", "mp4", QUANTISER, 1),
+    "  group of 75": fixed("mpeg4", "mp4", QUANTISER, 75),
+    "MPEG-4 part 2, q 3": fixed("mpeg4", "mp4", 3),
+    "MPEG-2, q 2": fixed("mpeg2video", "mp4", 2),
+    "H.264 qp 0": h264(GROUP, qp="0"),
+    "H.264 qp 12": h264(GROUP, qp="12"),
+    "H.264 qp 16": h264(GROUP, qp="16"),
+    "H.264 qp 20": h264(GROUP, qp="20"),
+    "H.264 crf 18": h264(GROUP, crf="18"),
+    "JPEG frames, q 1": fixed("mjpeg", "matroska", 1),
+    "JPEG frames, q 3": fixed("mjpeg", "matroska", 3),
+    "FFV1 lossless": ("ffv1", "matroska", "gray", {}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sound_dir", type=Path, help="speech of any rate")
+    parser.add_argument("--corpus_dir", type=Path, help="videos of talking faces")
+    parser.add_argument("--clips", type=int, default=20, help="videos, spread over what is there; ten times the sounds")
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sounds = speech(arguments.sound_dir, 10 * arguments.clips)
+        sound_table(sounds, Path(folder) / "sound", arguments.rounds)
+        videos = videos_in(arguments.corpus_dir, arguments.clips, parser, Path(folder))
+        tracker = build("tracker", Component("mediapipe" if arguments.corpus_dir else "none", {}))
+        crops = crop_table(videos, tracker, Path(folder) / "faces", arguments.rounds)
+    format_table(crops)
+
+
+def speech(folder: Path | None, count: int) -> list[np.ndarray]:
+    """Sounds (N,) of whole video frames, longer than a segment; made up where there is no folder: 3 to 15 s of noise
+    that has the spectrum's slope and the syllables of speech."""
+    if folder:
+        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".flac", ".wav"))
+        sounds = [read_media(path, CLOCK.sample_rate) for path in found[:: max(1, len(found) // count)][:count]]
+    else:
+        random = np.random.default_rng(0)
+        noise = [random.normal(0, 1, int(random.uniform(3, 15) * CLOCK.sample_rate)) for _ in range(count)]
+        dull = [np.convolve(sound, np.exp(-np.arange(64) / 8), "same") for sound in noise]
+        sounds = [0.03 * sound * np.sin(np.arange(len(sound)) / 2000) ** 2 for sound in dull]
+    whole = [sound[: len(sound) // CLOCK.samples_per_frame * CLOCK.samples_per_frame] for sound in sounds]
+    return [sound.astype(np.float32) for sound in whole if len(sound) > SEGMENT_FRAMES * CLOCK.samples_per_frame]
+
+
+def dataset(folder: Path, utterances: list[Utterance], with_video: bool, augment: bool = True) -> SpeechDataset:
+    write_manifest(folder, utterances, {})
+    options = {"training": True, "segment_frames": SEGMENT_FRAMES, "augment": augment}
+    return SpeechDataset([folder], [NoSpeaker().reader(folder)], CLOCK, with_video, Augmentation(), **options)
+
+
+def keys_of(data: SpeechDataset, epochs: int) -> list[Key]:
+    return [Key(epoch, index, (0, 0)) for epoch in range(epochs) for index in range(len(data))]
+
+
+def all_of(data: SpeechDataset, keys: list[Key]) -> None:
+    for key in keys:
+        data[key]
+
+
+def in_turn(subjects: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """Processor time of each round, s, after one that does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in subjects}
+    for _ in range(rounds + 1):
+        for name, work in subjects.items():
+            started = time.process_time()
+            work()
+            seconds[name].append(time.process_time() - started)
+    return {name: np.array(values[1:]) for name, values in seconds.items()}
+
+
+def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
+    ark, packed, single = Ark(folder / "packed" / "audio" / "0.ark"), [], []
+    for number, sound in enumerate(sounds):
+        key, frames = f"s-{number:04d}", len(sound) // CLOCK.samples_per_frame
+        place, path = ark.add_sound(key, sound, CLOCK.sample_rate).place, folder / "single" / "audio" / f"{key}.flac"
+        write_audio(path, sound, CLOCK.sample_rate)
+        packed.append(Utterance(key, "s", frames, folder / "packed" / place))
+        single.append(Utterance(key, "s", frames, path))
+    ark.close()
+    packed_data, single_data = dataset(folder / "packed", packed, False), dataset(folder / "single", single, False)
+    keys = keys_of(single_data, 3)
+    with patch("v2skit.data.dataset.read_audio", wraps=read_audio) as reading:
+        all_of(single_data, keys)
+    segments = [(str(path), start, count) for path, _, start, count in (call.args for call in reading.call_args_list)]
+
+    def alone() -> None:
+        for path, start, count in segments:
+            with soundfile.SoundFile(path) as file:
+                file.seek(start)
+                file.read(count, dtype="float32")
+
+    subjects = {
+        "soundfile alone": alone,
+        "dataset, a file each": lambda: all_of(single_data, keys),
+        "dataset, packed": lambda: all_of(packed_data, keys),
+    }
+    found = in_turn(subjects, rounds)
+    head = f"{len(keys)} segments of {len(sounds)} sounds"
+    print(f"{head:40}{'times real time':>16}{'ratio':>8}")
+    length = len(keys) * SEGMENT_FRAMES / CLOCK.fps
+    for name, seconds in found.items():
+        ratio = np.median(found["soundfile alone"] / seconds)
+        print(f"{name:40}{length / np.median(seconds):16.0f}{ratio:8.2f}")
+
+
+def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[np.ndarray]:
+    """Returns the crops before they are stored, (T,H,W) each."""
+    sounds, pictures = Ark(folder / "audio" / "0.ark"), Ark(folder / "video" / "0.ark")
+    utterances, mouths, crops, size = [], [], [], 0
+    for number, video in enumerate(videos):
+        frames = list(read_video(video, CLOCK.fps))
+        tracker.start(video, CLOCK.fps)
+        mouths.append([tracker.update(frame) for frame in frames])
+        crops.append(cut_mouth(frames, Replay(mouths[-1]), CROP, CLOCK.fps)[0])
+        sound, samples = read_media(video, CLOCK.sample_rate, probe(video).start), len(frames) * CLOCK.samples_per_frame
+        sound, stored = np.pad(sound[:samples], (0, max(0, samples - len(sound)))), encode_crops(crops[-1], CLOCK.fps)
+        key, size = f"s-{number:04d}", size + len(stored)
+        places = sounds.add_sound(key, sound, CLOCK.sample_rate).place, pictures.add_bytes(key, stored).place
+        utterances.append(Utterance(key, "s", len(frames), *(folder / place for place in places)))
+    for ark in (sounds, pictures):
+        ark.close()
+    plain, augmented, deaf = (dataset(folder, utterances, *which) for which in ((True, False), (True, True), (False,)))
+    keys = keys_of(plain, 10)
+    with patch("v2skit.data.dataset.read_crops", wraps=read_crops) as reading:
+        all_of(plain, keys)
+    segments = [call.args for call in reading.call_args_list]
+
+    def original() -> None:
+        for video, track in zip(videos, mouths, strict=True):
+            cut_mouth(read_video(video, CLOCK.fps), Replay(track), CROP, CLOCK.fps)
+
+    subjects = {
+        "original video, decoded and cut": original,
+        "dataset, augmented": lambda: all_of(augmented, keys),
+        "dataset, not augmented": lambda: all_of(plain, keys),
+        "  its sound alone": lambda: all_of(deaf, keys),
+        "  its stored crops alone": lambda: [None for segment in segments if read_crops(*segment) is None],
+    }
+    found, lengths = in_turn(subjects, rounds), [u.frames for u in utterances]
+    each = {name: seconds / sum(min(lengths[k.index], SEGMENT_FRAMES) for k in keys) for name, seconds in found.items()}
+    each["original video, decoded and cut"] = found["original video, decoded and cut"] / sum(lengths)
+    each["dataset, augmented, less its sound"] = each["dataset, augmented"] - each["  its sound alone"]
+    stored = size / 1000 / sum(lengths) * CLOCK.fps
+    head = f"{len(keys)} segments of {len(videos)} videos, {stored:.1f} kB/s"
+    print(f"\n{head:40}{'frames/s a core':>16}{'ratio':>8}")
+    for name, seconds in each.items():
+        ratio = np.median(each["original video, decoded and cut"] / seconds)
+        print(f"{name:40}{1 / np.median(seconds):16.0f}{ratio:8.2f}")
+    return crops
+
+
+def format_table(crops: list[np.ndarray]) -> None:
+    print(f"\n{'storage format':28}{'kB/s':>8}{'write/s':>9}{'read/s':>9}{'mean error':>12}{'largest':>9}")
+    for name, choice in FORMATS.items():
+        size, written, back, mean, largest = np.mean([store(clip, *choice) for clip in crops], axis=0)
+        print(f"{name:28}{size:8.1f}{written:9.0f}{back:9.0f}{mean:12.2f}{largest:9.0f}")
+
+
+def store(clip: np.ndarray, codec: str, container: str, layout: str, options: dict) -> tuple[float, ...]:
+    """kB a second of video, frames a second written and read, mean and largest error in gray levels."""
+    started, stored = time.process_time(), io.BytesIO()
+    with av.open(stored, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=CLOCK.fps, options={**options, "threads": "1"})
+        stream.height, stream.width, stream.pix_fmt = *clip.shape[1:], layout
+        for picture in clip:
+            output.mux(stream.encode(with_luma(picture, layout)))
+        output.mux(stream.encode(None))
+    between, size = time.process_time(), len(stored.getvalue())
+    stored.seek(0)
+    with av.open(stored) as source:
+        source.streams.video[0].codec_context.thread_count = 1
+        back = np.stack([luma(frame) for frame in source.decode(video=0)])
+    ended = time.process_time()
+    error = np.abs(back.astype(int) - clip)
+    speeds = len(clip) / (between - started), len(clip) / (ended - between)
+    return size / 1000 / (len(clip) / CLOCK.fps), *speeds, error.mean(), error.max()
+
+
+if __name__ == "__main__":
+    main()
