@@ -158,7 +158,7 @@ def read_span(path: Path, sample_rate: int, start: float, end: float | None) -> 
         begin = float((stream.start_time or 0) * stream.time_base)
         if start > SEEK_SECONDS:
             container.seek(round((begin + start - SEEK_SECONDS) / stream.time_base), stream=stream)
-        resampler, first, pieces, samples = av.AudioResampler(format="fltp", rate=sample_rate), None, [], 0
+        resampler, first, pieces = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:
             for frame in container.decode(stream):
                 if frame.time is None:

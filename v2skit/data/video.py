@@ -33,7 +33,7 @@ def encode_crops(frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> by
     """
     options = {"qmin": str(quantiser), "qmax": str(quantiser), "g": str(GROUP), "threads": "1"}
     content = io.BytesIO()
-    with av.open(content, "w", format="mp4") as container:
+    with av.open(content, "w", format="mp4", options={"movflags": "+write_colr"}) as container:  # says the range
         stream = container.add_stream("mpeg4", rate=fps, options=options)
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = "yuv420p"
