@@ -6,16 +6,19 @@ Speech is taken from the first folder and videos of faces from the second; witho
 the videos need no tracker. Segments are 2 s long; a clip's work is all in it: the index, the draw, reading, numpy. The
 subjects take turns, on the same segments; rates are medians for a core's processor time, ratios medians of the turns.
 The baselines: soundfile alone, that opens a file for each segment; decoding the original video and cutting the mouth.
+Sound is also read by the clock from a disk of whose files nothing is in memory, as of corpora that do not fit into it.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
+import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable
 from unittest.mock import patch
 
 import av
@@ -77,6 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sounds = speech(arguments.sound_dir, 10 * arguments.clips)
         sound_table(sounds, Path(folder) / "sound", arguments.rounds)
+        cold_table(sounds, Path(folder) / "cold", arguments.rounds, 200 * arguments.clips)
         videos = videos_in(arguments.corpus_dir, arguments.clips, parser, Path(folder))
         tracker = build("tracker", Component("mediapipe" if arguments.corpus_dir else "none", {}))
         crops = crop_table(videos, tracker, Path(folder) / "faces", arguments.rounds)
@@ -124,7 +128,8 @@ def in_turn(subjects: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
-def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
+def in_both_ways(sounds: Iterable[np.ndarray], folder: Path) -> tuple[SpeechDataset, SpeechDataset]:
+    """Sounds stored with a file each, and packed."""
     ark, packed, single = Ark(folder / "packed" / "audio" / "0.ark"), [], []
     for number, sound in enumerate(sounds):
         key, frames = f"s-{number:04d}", len(sound) // CLOCK.samples_per_frame
@@ -133,7 +138,11 @@ def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
         packed.append(Utterance(key, "s", frames, folder / "packed" / place))
         single.append(Utterance(key, "s", frames, path))
     ark.close()
-    packed_data, single_data = dataset(folder / "packed", packed, False), dataset(folder / "single", single, False)
+    return dataset(folder / "single", single, False), dataset(folder / "packed", packed, False)
+
+
+def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
+    single_data, packed_data = in_both_ways(sounds, folder)
     keys = keys_of(single_data, 3)
     with patch("v2skit.data.dataset.read_audio", wraps=read_audio) as reading:
         all_of(single_data, keys)
@@ -157,6 +166,31 @@ def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
     for name, seconds in found.items():
         ratio = np.median(found["soundfile alone"] / seconds)
         print(f"{name:40}{length / np.median(seconds):16.0f}{ratio:8.2f}")
+
+
+def cold_table(sounds: list[np.ndarray], folder: Path, rounds: int, count: int) -> None:
+    single, packed = in_both_ways(itertools.islice(itertools.cycle(sounds), count), folder)
+    keys = keys_of(single, 1)
+    keys = [keys[number] for number in np.random.default_rng(0).permutation(len(keys))]
+    seconds: dict[str, list[float]] = {"dataset, a file each": [], "dataset, packed": []}
+    for _ in range(rounds):
+        for name, data in zip(seconds, (single, packed), strict=True):
+            forget(folder)
+            started = time.perf_counter()
+            all_of(data, keys)
+            seconds[name].append(time.perf_counter() - started)
+    print(f"\n{f'nothing in memory: {len(keys)} sounds':40}{'times real time':>16}{'ratio':>8}")
+    for name, found in seconds.items():
+        ratio = np.median(np.array(seconds["dataset, a file each"]) / found)
+        print(f"{name:40}{len(keys) * SEGMENT_FRAMES / CLOCK.fps / np.median(found):16.0f}{ratio:8.2f}")
+
+
+def forget(folder: Path) -> None:
+    """Have the system drop what it keeps of files in memory."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[np.ndarray]:

@@ -13,9 +13,10 @@ def test_prints_rates_beside_the_baselines_and_the_formats():
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    sounds, crops, formats = done.stdout.split("\n\n")
+    sounds, cold, crops, formats = done.stdout.split("\n\n")
     for table, names in (
         (sounds, ["soundfile alone", "dataset, a file each", "dataset, packed"]),
+        (cold, ["dataset, a file each", "dataset, packed"]),
         (crops, ["original video, decoded and cut", "dataset, augmented", "dataset, not augmented"]),
     ):
         rows = {line[:40].strip(): [*map(float, line[40:].split())] for line in table.splitlines()[1:]}
