@@ -10,7 +10,7 @@ exp=            # default: exp/<config name>
 corpus_dir=     # where the corpus is, for recipes that do not make or fetch it
 device=auto     # auto, cpu or cuda
 nj=             # jobs of the preparation, all at once; default: one a core
-cluster=local   # where they run: local or slurm
+cluster=        # where they run: local or slurm; default: what the config says, local
 nproc=1         # training processes on this machine
 nnodes=1        # machines that run this
 rdzv=           # where they meet: HOST:PORT
@@ -70,7 +70,7 @@ if [ -n "$corpus_dir" ]; then
 fi
 
 if [ -n "$nj" ]; then set+=("prepare.jobs=$nj"); fi
-if [ "$cluster" != local ]; then set+=("prepare.cluster=$cluster"); fi
+if [ -n "$cluster" ]; then set+=("prepare.cluster=$cluster"); fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/tools/install.sh"

@@ -41,6 +41,8 @@ def _recipe(options: argparse.Namespace):
     from v2skit.config import load_config
     from v2skit.stages.recipe import Recipe
 
+    if options.seed < 0:
+        raise UserError(f"--seed {options.seed} must not be negative")
     config = load_config(options.config, options.set)
     return Recipe(config, options.work_dir, options.work_dir / "exp", force=False, device=torch.device("cpu"))
 
@@ -52,9 +54,7 @@ def check_data(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
     data = recipe.config.data
     names = dict.fromkeys([*data.pretrain, data.train, data.pretrain_valid, data.valid, data.test])
-    found = {name: recipe.data(name) for name in names if (recipe.data(name) / "utt2num_frames").is_file()}
-    if not found:
-        raise UserError(f"{recipe.data_folder} has none of {', '.join(names)}; stage 1 (v2skit prepare) makes them")
+    found = {name: recipe.data(name) for name in names}
     print(check(found, data, recipe.config.prepare.filters, recipe.data_folder, recipe.build_corpora(), options.seed))
 
 

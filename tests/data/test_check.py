@@ -119,6 +119,31 @@ def test_the_command(recipe_folder, tiny, capsys):
     assert report["shared"]["train, test"]["source"] is None and not report["errors"]
 
 
+def test_a_directory_that_is_not_prepared_is_named(recipe_folder, tiny, capsys):
+    (recipe_folder / "data/valid/utt2num_frames").unlink()
+    assert run(recipe_folder, tiny) == 0
+    assert "- valid: not prepared; stage 1 makes it, or says why it can't" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("limit", ["max_seconds=0.4", "min_seconds=60"])
+def test_limits_that_a_default_would_contradict(recipe_folder, tiny, capsys, limit):
+    assert run(recipe_folder, tiny, "--set", f"prepare.filters.{limit}") == 0
+    length = {"max_seconds=0.4": "longer than 0.4 s", "min_seconds=60": "shorter than 60 s"}[limit]
+    assert length in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("settings", ["[]", "{}", '{"clock": {"foo": 1}}', '{"clock": 25}'])
+def test_settings_without_a_clock(recipe_folder, tiny, capsys, settings):
+    (recipe_folder / "data/train/settings.json").write_text(settings)
+    assert run(recipe_folder, tiny) == 1
+    assert "stage 1" in (told := capsys.readouterr().err) and "train/settings.json" in told
+
+
+def test_negative_seed(tmp_path, tiny, capsys):
+    assert run(tmp_path, tiny, "--seed", "-1") == 1
+    assert "--seed -1 must not be negative" in capsys.readouterr().err
+
+
 def test_nothing_prepared(tmp_path, tiny, capsys):
     assert run(tmp_path, tiny) == 1
     assert "has none of audio, train, valid, test; stage 1 (v2skit prepare) makes them" in capsys.readouterr().err

@@ -157,8 +157,11 @@ def test_what_can_not_be_used_is_counted(tmp_path, corpus):
     output = tmp_path / "data"
     make(lossy, output, max_failed_share=1.0)
     assert found.needs("sound").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
-    again = look(lossy, output).directories
-    assert [source.id for directory in again for source in directory.left] == ["junk", "silent"]
+    assert [(d.prepared, d.left) for d in look(lossy, output).directories] == [(4, []), (0, [])], "tried already"
+    with pytest.raises(UserError, match="1 of 5 utterances"):
+        make(lossy, output)
+    again = look(lossy, output).directories[0]
+    assert [source.id for source in again.left] == ["junk"], "stage 1 did not come to its end"
 
 
 def test_what_is_not_needed_is_no_failure(tmp_path):
@@ -173,6 +176,22 @@ def test_nothing_readable_is_told(tmp_path):
     junk.write_bytes(b"junk")
     text = tell(look(Corpus(audio=[Source("junk", "s1", junk)], empty=[]), tmp_path / "data"))
     assert "what they take can't be told" in text and "1 of 1 headers can't be read" in text
+    assert "what audio will take can't be told (above)" in text and "fits" not in text and " MB" not in text
+
+
+def test_what_is_known_is_told_beside_what_is_not(tmp_path, corpus):
+    junk = tmp_path / "junk.mp4"
+    junk.write_bytes(b"junk")
+    mixed = Corpus(**{"s1/train": [Source("junk", "s1", junk, junk)], "audio": corpus.splits()["audio"]})
+    text = tell(look(mixed, tmp_path / "data"))
+    assert "what s1/train will take can't be told" in text and "the others' disk: " in text and "fits" not in text
+
+
+def test_a_folder_that_stage_1_will_refuse(tmp_path, corpus):
+    (tmp_path / "data/audio").mkdir(parents=True)
+    (tmp_path / "data/audio/thesis.tex").touch()
+    text = tell(look(Corpus(audio=corpus.splits()["audio"][:3]), tmp_path / "data"))
+    assert text.splitlines()[-2] == "stage 1 will refuse:" and "preparation did not write" in text and "fits" not in text
 
 
 def test_what_is_left(tmp_path, corpus):

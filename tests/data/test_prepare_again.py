@@ -20,6 +20,7 @@ from v2skit.data.manifest import read_manifest, read_settings
 from v2skit.data.prepare import prepare
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
+from v2skit.files import alone
 from v2skit.registry import Entry
 from v2skit.settings import Component, Filters, Prepare
 from v2skit.trackers import Mouth
@@ -93,6 +94,40 @@ def test_a_record_that_a_kill_cut_short_loses_one_clip(tmp_path, clips):
     assert [u.id for u in found] == [clip.id for clip in clips]
     assert all(len(read_audio(u.audio, 24000)) == 24000 and len(read_crops(u.video)) == 25 for u in found)
     assert run(tmp_path, clips) == 0
+
+
+def test_a_record_line_cut_behind_a_brace_is_left_out(tmp_path, clips):
+    run(tmp_path, clips)
+    record = tmp_path / "train/shards/0.jsonl"
+    record.write_text(record.read_text()[: record.read_text().rindex("}", 0, -2) + 1])
+    assert run(tmp_path, clips) == 1
+
+
+def test_nothing_is_touched_while_a_job_is_at_work(tmp_path, clips):
+    run(tmp_path, clips[:2])
+    before = (tmp_path / "train/shards/0.jsonl").read_bytes()
+    with alone(tmp_path / "train/shards/0"):
+        for force in (False, True):
+            with pytest.raises(UserError, match=r"job 0 of an earlier run is still at work in .*train; wait"):
+                run(tmp_path, clips, force=force)
+    assert (tmp_path / "train/shards/0.jsonl").read_bytes() == before
+    assert run(tmp_path, clips) == 2
+
+
+def test_what_was_excluded_is_tried_again_when_its_file_changes_or_after_a_stop(tmp_path, clips):
+    bad = make_video(tmp_path / "mute.mp4", every(25, 1.0))
+    sources = [*clips, Source("mute", "s1", bad, bad)]
+    for _ in range(2):
+        with pytest.raises(UserError, match="1 of 5 utterances"):
+            run(tmp_path, sources)
+    before = (tmp_path / "train/shards/0.jsonl").read_text().count('"id": "mute"')
+    run(tmp_path, sources, max_failed_share=0.5)
+    record = (tmp_path / "train/shards/0.jsonl").read_text()
+    run(tmp_path, sources, max_failed_share=0.5)
+    assert before == 1 and (tmp_path / "train/shards/0.jsonl").read_text() == record
+    assert "- excluded: " in (tmp_path / "train/report.md").read_text()
+    make_video(bad, every(25, 1.0), audio_seconds=1.0)
+    assert run(tmp_path, sources) == 1 and len(read_manifest(tmp_path / "train")) == 5
 
 
 @pytest.mark.parametrize("lost", ["deleted", "cut"])

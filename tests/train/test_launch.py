@@ -133,8 +133,9 @@ def test_where_machines_meet(monkeypatch):
     assert Group(2, 3, "node1:29400").world == 6
     with pytest.raises(UserError, match="--nnodes 2 needs --rdzv HOST:PORT"):
         Group(1, 2)
-    with pytest.raises(UserError, match="not of the form HOST:PORT"):
-        Group(1, 2, "node1")
+    for place in ("node1", "node1:99999", "node1:0"):
+        with pytest.raises(UserError, match="not of the form HOST:PORT"):
+            Group(1, 2, place)
     with pytest.raises(UserError, match="--nproc 0 and --nnodes 1 must be at least 1"):
         Group(0)
     monkeypatch.setenv("SLURM_JOB_NODELIST", "gpu[03-05,07]")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import multiprocessing
-import os
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from v2skit.cores import cores
 from v2skit.corpora import Source
 from v2skit.corpora.grid_grammar import jsgf, sample_codes, sentence_from_code
 from v2skit.corpora.mini_mouth import draw, random_face
@@ -72,7 +72,7 @@ class Mini:
         if seed < 0 or jobs < 0:
             raise UserError(f"corpus mini: seed {seed} and jobs {jobs} must not be negative")
         self.folder = Path(work_dir) / "corpus"
-        self.jobs = jobs or os.cpu_count() or 1
+        self.jobs = jobs or cores()
         self.settings = {
             "version": VERSION,
             "utterances": utterances,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Iterable
@@ -10,8 +11,8 @@ from typing import Any, Iterable
 import numpy as np
 
 from v2skit.corpora import Corpus
-from v2skit.data.manifest import check_there
 from v2skit.data.quality import limits
+from v2skit.data.shard import finished
 from v2skit.data.survey import Survey, digest, survey
 from v2skit.errors import UserError
 from v2skit.files import write_text
@@ -43,7 +44,7 @@ def check(
     """Report on data directories, in ``output/check.md`` and ``check.json``.
 
     Args:
-        directories: by name, prepared.
+        directories: by name; those that are not prepared are named.
         data: which of them are trained on, and which are held out.
         filters: their limits take the place of LIMITS.
         output: folder for the report.
@@ -54,17 +55,19 @@ def check(
         the report, Markdown.
 
     Raises:
-        UserError: a directory is not prepared; or, once the report is written, entries can't be read or are not of
+        UserError: no directory is prepared; or, once the report is written, entries can't be read or are not of
             the stated length.
     """
-    for directory in directories.values():
-        check_there(directory, "utt2num_frames")
-    surveys = {name: survey(directory, seed) for name, directory in directories.items()}
+    there = {name: directory for name, directory in directories.items() if finished(directory)}
+    if not there:
+        raise UserError(f"{output} has none of {', '.join(directories)}; stage 1 (v2skit prepare) makes them")
+    surveys = {name: survey(directory, seed) for name, directory in there.items()}
     sources = _sources(corpora)
-    known = {**vars(LIMITS), **{name: value for name, value in vars(filters).items() if value is not None}}
-    facts, look_at = {}, []
+    missing = [name for name in directories if name not in there and (name in sources or directories[name].exists())]
+    facts, look_at = {}, [f"{name}: not prepared; stage 1 makes it, or says why it can't" for name in missing]
+    known = _limits(filters)
     for name, found in surveys.items():
-        facts[name], odd = _describe(found, Filters(**known))
+        facts[name], odd = _describe(found, known)
         look_at += [f"{name}: {text}" for text in odd]
     pairs = {f"{a}, {b}": _shared(surveys, sources, a, b) for a, b in combinations(surveys, 2)}
     speakers, odd = _speakers(surveys, data)
@@ -79,6 +82,16 @@ def check(
         count, first = sum(len(found.ids) for found in bad.values()), next(iter(bad.values())).examples[0]
         raise UserError(f"{count} utterances can't be used, see {output / 'check.md'}; the first: {first}")
     return text
+
+
+def _limits(filters: Filters) -> Filters:
+    """A config's limits, and those of LIMITS that do not contradict them."""
+    known = {name: value for name, value in vars(filters).items() if value is not None}
+    for name, value in vars(LIMITS).items():
+        with suppress(UserError):
+            Filters(**(more := {name: value, **known}))
+            known = more
+    return Filters(**known)
 
 
 def _describe(found: Survey, filters: Filters) -> tuple[dict[str, Any], list[str]]:

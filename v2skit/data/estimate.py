@@ -8,7 +8,6 @@ apart, since a video takes far more than its sound.
 from __future__ import annotations
 
 import math
-import os
 import random
 import shutil
 import tempfile
@@ -25,11 +24,13 @@ from tqdm import tqdm
 
 from v2skit.build import build
 from v2skit.clock import Clock
+from v2skit.cores import cores
 from v2skit.corpora import Corpus, Source
 from v2skit.data.crop import Crop
 from v2skit.data.media import opened, video_stream
+from v2skit.data.prepare import check_claim, settings_of
 from v2skit.data.quality import rejects
-from v2skit.data.shard import SHARDS, Task, prepare_sources, read_outcomes
+from v2skit.data.shard import SHARDS, Task, finished, prepare_sources, read_outcomes
 from v2skit.errors import UserError
 from v2skit.settings import Component, Prepare
 from v2skit.trackers import Tracker
@@ -126,25 +127,33 @@ class Group:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What preparation takes. ``directories`` that have nothing left are in no group."""
+    """What preparation takes. ``directories`` that have nothing left are in no group; ``refused`` says why stage 1 will
+    not begin."""
 
     directories: list[Directory]
     groups: list[Group]
     settings: Prepare
     folder: Path
     free_bytes: int
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Data directories of which nothing can be told."""
+        return [directory.name for group in self.groups if not group.per_hour for directory in group.directories]
 
     def needs(self, what: str) -> Amount:
-        """Of what is left: bytes of ``disk``, or seconds of ``processor`` or ``wall`` in one job."""
+        """Of what is left, but for what is unknown: bytes of ``disk``, or seconds of ``processor`` or ``wall`` in one
+        job."""
         known = [group for group in self.groups if group.per_hour]
         return total([g.per_hour[what] * total([d.left_hours for d in g.directories]) for g in known])
 
     @property
     def at_once(self) -> int:
         """Jobs that work at the same time: no more than there are utterances, or cores on this machine."""
-        count = self.settings.jobs or os.cpu_count() or 1
+        count = self.settings.jobs or cores()
         if self.settings.cluster == "local":
-            count = min(count, len(os.sched_getaffinity(0)))
+            count = min(count, cores())
         return max(1, min(count, sum(len(directory.left) for directory in self.directories)))
 
 
@@ -178,10 +187,15 @@ def estimate(
     if sample < 2:
         raise UserError(f"sample {sample} must be at least 2: one utterance does not tell how they differ")
     built = build("tracker", tracker)
-    directories, groups = [], []
+    directories, groups, refused = [], [], []
+    made_with = settings_of(tracker, clock, crop)
     for number, corpus in enumerate(corpora):
         kinds: dict[str, list[Directory]] = {}
         for name, sources in corpus.splits().items():
+            try:
+                check_claim(output / name, made_with)
+            except UserError as error:
+                refused.append(str(error))
             directory = _look(name, output / name, sources, clock, seed)
             directories.append(directory)
             if directory.left:
@@ -195,13 +209,14 @@ def estimate(
                 trial = _try(tasks, built, clock, crop, settings, f"a sample, {kind}")
             groups.append(Group(kind, found, trial, trial.per_hour(len(every))))
     there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
-    return Estimate(directories, groups, settings, output, shutil.disk_usage(there).free)
+    return Estimate(directories, groups, settings, output, shutil.disk_usage(there).free, refused)
 
 
 def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: int) -> Directory:
     """Count, and read headers."""
     ids = {source.id for source in sources}
-    done = {key: o for key, o in read_outcomes(folder).items() if not o.reason and key in ids}
+    tried = {key: o for key, o in read_outcomes(folder).items() if key in ids}
+    done = {key: o for key, o in tried.items() if finished(folder) or not o.reason}
     left = [source for source in sources if source.id not in done]
     chosen = random.Random(f"{seed} {name}").sample(left, min(HEADERS, len(left)))
     hours, unreadable = [], []
@@ -216,7 +231,7 @@ def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: in
     return Directory(
         name=name,
         utterances=len(sources),
-        prepared=len(done),
+        prepared=sum(not outcome.reason for outcome in done.values()),
         prepared_hours=frames / clock.fps / 3600,
         left=left,
         left_hours=mean * Amount(len(left)),

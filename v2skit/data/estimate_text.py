@@ -41,6 +41,8 @@ def _sum(estimate: Estimate) -> tuple[str, ...]:
     directories = estimate.directories
     hours = total([Amount(d.prepared_hours + d.left_hours.value, d.left_hours.half) for d in directories])
     counts = f"{sum(d.utterances for d in directories):,}", f"{sum(d.prepared for d in directories):,}"
+    if estimate.unknown:
+        return "sum", *counts, _hours(hours), "?", "?", "?", "?"
     sizes = size(estimate.needs("sound").value), size(estimate.needs("crops").value)
     times = duration(estimate.needs("processor").value), duration(estimate.needs("wall").value / estimate.at_once)
     return "sum", *counts, _hours(hours), *sizes, *times
@@ -76,6 +78,8 @@ def _of_trial(group: Group, estimate: Estimate) -> list[str]:
 
 def _verdict(estimate: Estimate) -> list[str]:
     left = sum(len(directory.left) for directory in estimate.directories)
+    if estimate.refused:
+        return ["stage 1 will refuse:", *(f"  {why}" for why in estimate.refused)]
     if not left:
         return ["everything is prepared already"]
     hours = total([directory.left_hours for directory in estimate.directories])
@@ -88,6 +92,12 @@ def _verdict(estimate: Estimate) -> list[str]:
         f"{where}, {duration(estimate.needs('processor').value)} of processor time"
     ]
     needed = f"disk: {size(disk.value)} +- {size(disk.half)} needed, {size(free)} free for {estimate.folder}"
+    if estimate.unknown:
+        names = ", ".join(estimate.unknown)
+        return [
+            f"left: {left:,} utterances, {_hours(hours)} h; what {names} will take can't be told (above)",
+            *([f"the others' {needed}"] if wall.value else []),
+        ]
     if disk.value > free:
         lines.append(f"{needed}: it does NOT fit, {size(disk.value - free)} are lacking; free them, or set data.folder")
     elif disk.value + disk.half > free:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable
 
+from v2skit.clock import Clock
 from v2skit.errors import UserError
 from v2skit.files import write_text
 
@@ -148,9 +150,23 @@ def read_settings(directory: Path) -> dict:
     """What the directory was prepared with. Raises UserError where that is not known."""
     check_there(directory, "utt2num_frames")
     try:
-        return json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
+        settings = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{directory / SETTINGS} can't be read ({error}); stage 1 makes it") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{directory / SETTINGS} is no JSON object; stage 1 makes it")
+    return settings
+
+
+def read_clock(directory: Path) -> Clock:
+    """The clock that a directory was prepared on. Raises UserError where that is not known."""
+    try:
+        return Clock(**read_settings(directory)["clock"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{directory / SETTINGS} does not say the clock, e.g. "
+            f'{{"clock": {json.dumps(dataclasses.asdict(Clock()))}}}; stage 1 writes it'
+        ) from error
 
 
 def _stored(directory: Path, path: Path | None) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -21,16 +20,18 @@ from tqdm import tqdm
 from v2skit.build import build
 from v2skit.clock import Clock
 from v2skit.config import flatten, to_tree
+from v2skit.cores import cores
 from v2skit.corpora import Corpus, Source
 from v2skit.data.crop import Crop
 from v2skit.data.jobs import run_jobs
 from v2skit.data.manifest import Utterance, write_manifest
 from v2skit.data.quality import rejects
-from v2skit.data.shard import Outcome, Task, keep_outcomes, prepare_sources, read_outcomes, records
+from v2skit.data.shard import Outcome, Task, check_idle, keep_outcomes, prepare_sources, read_outcomes, records
 from v2skit.errors import UserError
 from v2skit.files import write_text
 from v2skit.settings import Component, Prepare
 
+PREPARED_WITH = "prepared_with.json"
 STORAGE = 1
 """Changes with the way in which utterances are stored."""
 
@@ -58,7 +59,8 @@ def prepare(
 ) -> None:
     """Prepare every split of a corpus into ``output/<split>``.
 
-    It goes on where an interrupted run was, and prepares again what was excluded or whose files have changed.
+    It goes on where an interrupted run was, and prepares again what has changed. What was excluded is tried again when
+    its file changes, or where the run did not come to its end.
 
     Args:
         corpus: obtained.
@@ -72,18 +74,20 @@ def prepare(
 
     Raises:
         UserError: the tracker can't be used, ids are not fit, a split's folder holds something else or was prepared
-            with other settings, a job failed, or more was excluded than ``max_failed_share``.
+            with other settings, jobs are still writing to it, a job failed, or more was excluded than
+            ``max_failed_share``.
     """
-    made_with = {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": to_tree(tracker)}
+    made_with = settings_of(tracker, clock, crop)
     build("tracker", tracker)  # what it lacks shows before the work starts
     splits = corpus.splits()
     for name, sources in splits.items():
         _check_ids(name, sources)
     tasks = []
     for name, sources in splits.items():
+        check_idle(output / name)
         _claim(output / name, made_with, force)
-        prepared = keep_outcomes(output / name, sources)
         needed = name not in video_only_ok
+        prepared = keep_outcomes(output / name, sources, needed)
         tasks += [Task(source, output / name, needed) for source in sources if source.id not in prepared]
     if tasks:
         _run(tasks, tracker, clock, crop, settings, output)
@@ -91,23 +95,38 @@ def prepare(
         _finish(output / name, sources, made_with, clock, settings)
 
 
+def settings_of(tracker: Component, clock: Clock, crop: Crop) -> dict:
+    """What utterances are prepared with, for their folder's record."""
+    return {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": to_tree(tracker)}
+
+
+def check_claim(folder: Path, made_with: dict) -> None:
+    """Raises UserError where a split's folder is not one of these settings."""
+    path = folder / PREPARED_WITH
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(
+                f"{folder} holds files that preparation did not write; move them away (--force deletes them)"
+            )
+        return
+    made, now = flatten(json.loads(path.read_text(encoding="utf-8"))), flatten({**made_with, "storage": STORAGE})
+    differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in {**made, **now} if made.get(k) != now.get(k)]
+    if differs:
+        raise UserError(
+            f"{folder} was prepared with other settings ({'; '.join(differs)}); every experiment of this recipe "
+            "shares it: give this one a folder of its own, e.g. --set data.folder=data_other, or --force to "
+            "prepare it anew for all"
+        )
+
+
 def _claim(folder: Path, made_with: dict, force: bool) -> None:
     """Make a split's folder, or see that it is one of these settings."""
-    path, settings = folder / "prepared_with.json", {**made_with, "storage": STORAGE}
-    if not force and not path.exists() and folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds files that preparation did not write; move them away (--force deletes them)")
-    if not force and path.exists():
-        made, now = flatten(json.loads(path.read_text(encoding="utf-8"))), flatten(settings)
-        differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in {**made, **now} if made.get(k) != now.get(k)]
-        if differs:
-            raise UserError(
-                f"{folder} was prepared with other settings ({'; '.join(differs)}); every experiment of this recipe "
-                "shares it: give this one a folder of its own, e.g. --set data.folder=data_other, or --force to "
-                "prepare it anew for all"
-            )
+    path = folder / PREPARED_WITH
+    if not force:
+        check_claim(folder, made_with)
     if force or not path.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        write_text(path, json.dumps(settings))
+        write_text(path, json.dumps({**made_with, "storage": STORAGE}))
 
 
 def _check_ids(split: str, sources: list[Source]) -> None:
@@ -125,7 +144,7 @@ def _run(
     tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path
 ) -> None:
     """Prepare sources, with progress: one job in this process, several in others."""
-    count = min(settings.jobs or os.cpu_count() or 1, len(tasks))
+    count = min(settings.jobs or cores(), len(tasks))
     if settings.cluster == "local" and count == 1:
         outcomes = prepare_sources(tasks, build("tracker", tracker), clock, crop)
         for _ in tqdm(outcomes, "preparing", len(tasks), unit="clip", mininterval=1.0, dynamic_ncols=True):

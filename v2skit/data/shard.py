@@ -46,6 +46,7 @@ class Outcome:
         notes: what was changed.
         measures: of its quality, see :class:`v2skit.data.source.Prepared`.
         fingerprint: of its files.
+        audio_needed: whether it was excluded where it has no sound.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
+    audio_needed: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,9 @@ def prepare_sources(
         for task in tasks:
             if task.folder != folder:
                 stack.close()
-                folder, writer = task.folder, _Writer(task.folder, shard, clock.sample_rate, clock.fps)
+                folder = task.folder
                 stack.enter_context(alone(folder / SHARDS / str(shard)))
+                writer = _Writer(folder, shard, clock.sample_rate, clock.fps)
                 stack.callback(writer.close)
             yield _prepare_one(task, writer, tracker, clock, crop)
 
@@ -108,7 +111,7 @@ def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, cr
         if isinstance(error, MemoryError) or shutil.disk_usage(task.folder).free < FULL_DISK_BYTES:
             raise UserError(f"{source.id} can't be prepared: {error}; see to disk and memory, then go on") from error
         outcome = Outcome(source.id, reason=f"{type(error).__name__}: {error}")
-    outcome = dataclasses.replace(outcome, fingerprint=fingerprint(source))
+    outcome = dataclasses.replace(outcome, fingerprint=fingerprint(source), audio_needed=task.audio_needed)
     writer.note(outcome)
     return outcome
 
@@ -153,33 +156,67 @@ def records(folder: Path) -> list[Path]:
     return sorted((folder / SHARDS).glob("*.jsonl"))
 
 
+def read_record(path: Path) -> Iterator[Outcome]:
+    """What a record says; lines that a kill or a full disk cut short are left out."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield Outcome(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+
+
 def read_outcomes(folder: Path) -> dict[str, Outcome]:
-    """What became of each source of a data directory, by id. A line that a kill cut short is left out."""
-    lines = (line for path in records(folder) for line in path.read_text(encoding="utf-8").split("\n"))
-    outcomes = (Outcome(**json.loads(line)) for line in lines if line.endswith("}"))
-    return {outcome.id: outcome for outcome in outcomes}
+    """What became of each source of a data directory, by id."""
+    return {outcome.id: outcome for path in records(folder) for outcome in read_record(path)}
 
 
-def keep_outcomes(folder: Path, sources: Iterable[Source]) -> set[str]:
-    """Take out of the records what is to be prepared (again): what was excluded, or whose files have changed, or whose
-    archive is no longer whole. Returns the ids of what stays."""
-    prints = {source.id: fingerprint(source) for source in sources}
+def check_idle(folder: Path) -> None:
+    """Raises UserError where a job, of a cluster perhaps, still writes to a shard of a data directory."""
+    for path in records(folder):
+        try:
+            with alone(path.with_suffix("")):
+                pass
+        except UserError as error:
+            raise UserError(
+                f"job {path.stem} of an earlier run is still at work in {folder}; wait until it is done, or end it "
+                "(a cluster's jobs: scancel --name v2skit)"
+            ) from error
+
+
+def finished(folder: Path) -> bool:
+    """Whether a data directory has its tables: what was excluded is not tried again then, unless its file changes."""
+    return (folder / "utt2num_frames").exists()
+
+
+def keep_outcomes(folder: Path, sources: Iterable[Source], audio_needed: bool) -> set[str]:
+    """Take out of the records what is to be prepared (again): what has changed, or whose archive is no longer whole;
+    in a directory that is not finished also what was excluded.
+
+    Args:
+        folder: the data directory; no job may be writing to it.
+        sources: that it is to hold.
+        audio_needed: whether these need sound.
+
+    Returns:
+        the ids of what stays.
+    """
+    retry, prints = not finished(folder), {source.id: fingerprint(source) for source in sources}
     kept: set[str] = set()
     sizes = _Sizes(folder)
     for path in records(folder):
-        lines = path.read_text(encoding="utf-8").split("\n")
-        found = [Outcome(**json.loads(line)) for line in lines if line.endswith("}")]
-        good = [o for o in found if o.id not in kept and not o.reason and sizes.whole(o) and _current(o, prints)]
-        kept |= {outcome.id for outcome in good if outcome.id in prints}
+        good = []
+        for outcome in read_record(path):
+            tried = not outcome.reason or not retry and outcome.audio_needed == audio_needed
+            # one that the corpus no longer names stays, in case it comes back
+            current = prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
+            if outcome.id not in kept and tried and current and sizes.whole(outcome):
+                good.append(outcome)
+                kept.add(outcome.id)
         text = "".join(map(_line, good))
-        if text != "\n".join(lines):
+        if text != path.read_text(encoding="utf-8"):
             write_text(path, text)
-    return kept
-
-
-def _current(outcome: Outcome, prints: dict[str, str]) -> bool:
-    """Whether a source is still as it was; one that the corpus no longer names stays, in case it comes back."""
-    return prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
+    return kept & prints.keys()
 
 
 class _Sizes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator
@@ -16,9 +15,9 @@ from v2skit.clock import Clock
 from v2skit.data.ark import opened
 from v2skit.data.audio import read_audio
 from v2skit.data.index import Index, open_index
-from v2skit.data.manifest import Utterance, read_settings
+from v2skit.data.manifest import Utterance, read_clock
 from v2skit.data.offset import LONGEST_FRAMES, Offset, measure_offset
-from v2skit.data.shard import records
+from v2skit.data.shard import read_record, records
 from v2skit.data.video import read_crops
 from v2skit.errors import UserError
 
@@ -76,7 +75,7 @@ def survey(directory: Path, seed: int = 0) -> Survey:
     Raises:
         UserError: the directory is missing, incomplete or inconsistent.
     """
-    index, clock, errors = open_index(directory), Clock(**read_settings(directory)["clock"]), Errors()
+    index, clock, errors = open_index(directory), read_clock(directory), Errors()
     digests = {name: np.zeros(len(index), np.uint64) for name in ("sound", "text", "id")}
     for number in tqdm(range(len(index)), f"checking {directory.name}", unit=" utterances", mininterval=1.0):
         u = index[number]
@@ -170,17 +169,13 @@ def _measures(directory: Path, ids: np.ndarray) -> dict[str, np.ndarray]:
     order, columns = np.argsort(ids), {}
     ranked = ids[order]
     for path in records(directory):
-        with path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"}\n"):  # cut short by a kill
-                    continue
-                outcome = json.loads(line)
-                key = np.uint64(digest(outcome["id"]))
-                place = int(np.searchsorted(ranked, key))
-                if outcome["reason"] or place == len(ranked) or ranked[place] != key:
-                    continue
-                for name, value in outcome["measures"].items():
-                    if name not in columns:
-                        columns[name] = np.full(len(ids), np.nan, np.float32)
-                    columns[name][order[place]] = value
+        for outcome in read_record(path):
+            key = np.uint64(digest(outcome.id))
+            place = int(np.searchsorted(ranked, key))
+            if outcome.reason or place == len(ranked) or ranked[place] != key:
+                continue
+            for name, value in outcome.measures.items():
+                if name not in columns:
+                    columns[name] = np.full(len(ids), np.nan, np.float32)
+                columns[name][order[place]] = value
     return columns

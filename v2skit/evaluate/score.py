@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from v2skit.cores import cores
 from v2skit.data.audio import read_audio
 from v2skit.data.manifest import Utterance
 from v2skit.errors import UserError
@@ -95,7 +95,7 @@ def score(
     if jobs < 0:
         raise UserError(f"jobs {jobs}: give a number of processes, or 0 for one a core")
     protocols, directions = _columns(metrics, asr)
-    processes = min(jobs or len(os.sched_getaffinity(0)), math.ceil(len(utterances) / _FILES_A_PROCESS))
+    processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_A_PROCESS))
     results = _scored(_Scorer(hypotheses, metrics, asr, sample_rate), utterances, processes)
     name = "ground truth" if hypotheses is None else hypotheses.name
     files = []

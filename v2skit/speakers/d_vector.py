@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from v2skit.data import media
 from v2skit.data.audio import read_audio
 from v2skit.data.lookup import Lookup
-from v2skit.data.manifest import Utterance, read_manifest, read_settings
+from v2skit.data.manifest import Utterance, read_clock, read_manifest
 from v2skit.errors import UserError
 
 DIM = 256
@@ -48,7 +48,7 @@ class DVector(nn.Module):
         record = directory / SOURCES
         if (directory / f"{TABLE}.scp").exists() and record.exists() and record.read_text(encoding="utf-8") == content:
             return
-        rate = read_settings(directory)["clock"]["sample_rate"]
+        rate = read_clock(directory).sample_rate
         by_id = {u.id: u for u in utterances}
         vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
         with kaldiio.WriteHelper(f"ark,scp:{directory / TABLE}.ark,{directory / TABLE}.scp") as writer:

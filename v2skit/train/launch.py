@@ -14,7 +14,6 @@ import threading
 import traceback
 import uuid
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Callable, NoReturn
 import torch
 import torch.distributed
 
+from v2skit.cores import cores
 from v2skit.devices import choose_device
 from v2skit.errors import UserError
 from v2skit.settings import Training
@@ -58,8 +58,9 @@ class Group:
     def __post_init__(self) -> None:
         if min(self.nproc, self.nnodes) < 1:
             raise UserError(f"--nproc {self.nproc} and --nnodes {self.nnodes} must be at least 1")
-        if self.rdzv and not re.fullmatch(r".+:\d+", self.rdzv):
-            raise UserError(f"--rdzv {self.rdzv} is not of the form HOST:PORT, e.g. node1:29400")
+        port = re.fullmatch(r".+:(\d{1,5})", self.rdzv)
+        if self.rdzv and not (port and 0 < int(port[1]) < 2**16):
+            raise UserError(f"--rdzv {self.rdzv} is not of the form HOST:PORT, e.g. node1:29400; ports end at 65535")
         if self.nnodes > 1:
             self.address  # noqa: B018 raises where there is none
 
@@ -199,6 +200,8 @@ def launch(arguments: list[str], name: str, group: Group) -> None:
                 if signals and not pids:  # the other machines are still to come
                     break
             ended = outcome[0] if outcome else None
+            if isinstance(ended, Exception):
+                raise ended
             codes = {} if ended is None else {rank: failure.exitcode for rank, failure in ended.failures.items()}
             _judge(watch, codes, bool(signals))
             if ended is None:
@@ -222,7 +225,7 @@ def _specification(arguments: list[str], name: str, group: Group, folder: str) -
     from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
     alone = group.nnodes == 1
-    threads = max(1, len(os.sched_getaffinity(0)) // group.nproc)
+    threads = max(1, cores() // group.nproc)
     given = {REPORTS: folder, LAUNCHER: os.getpid(), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
     if alone:
         given["GLOO_SOCKET_IFNAME"] = "lo"
@@ -252,8 +255,12 @@ def _run(agent: Any, outcome: list) -> None:
 
     # Processes start with SIGINT held back, and let it in when they can end in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with suppress(RendezvousError):
+    try:
         outcome.append(agent.run("v2skit"))
+    except RendezvousError:
+        return
+    except Exception as error:
+        outcome.append(error)
 
 
 def _judge(watch: _Watch, codes: dict[int, int], signalled: bool) -> None:
