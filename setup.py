@@ -48,6 +48,9 @@ setup(
         "tqdm",
     ],
     # pesq has no wheel and needs a C compiler; tools/install.sh installs it apart, so that its lack costs no more.
-    extras_require={**EXTRAS, "test": ["pytest", *(p for extra in EXTRAS.values() for p in extra if p != "pesq")]},
+    extras_require={
+        **EXTRAS,
+        "test": ["pytest", "pytest-xdist", *(p for extra in EXTRAS.values() for p in extra if p != "pesq")],
+    },
     entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
 )

@@ -6,7 +6,7 @@ tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$tools")
 venv=$tools/venv
 needs='torch torchaudio av kaldiio matplotlib pluggy yaml safetensors scipy soundfile tensorboard tqdm pystoi pesq
-    pocketsphinx espeakng_loader pytest sentencepiece numpy librosa webrtcvad resemblyzer starlette uvicorn
+    pocketsphinx espeakng_loader pytest xdist sentencepiece numpy librosa webrtcvad resemblyzer starlette uvicorn
     python_multipart sounddevice submitit'
 
 install_into() {  # interpreter

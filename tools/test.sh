@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Installs what is needed and runs the tests; arguments go to pytest.
+# Installs what is needed and runs the tests, on up to four cores; arguments go to pytest (-n 0: in one process).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/tools/install.sh"
 cd "$root"
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
-exec "${V2SKIT_PYTHON:-tools/venv/bin/python}" -m pytest tests -q --durations=10 "$@"
+python=${V2SKIT_PYTHON:-tools/venv/bin/python}
+count=$("$python" -c 'from v2skit.cores import cores; print(min(4, cores()))')
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # threads of several processes would fight for the cores
+exec "$python" -m pytest tests -q --numprocesses "$count" --dist loadfile --durations=10 "$@"
