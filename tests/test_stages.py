@@ -70,7 +70,7 @@ def test_finished_stages_are_not_done_twice(trained, tiny, capsys):
 def test_exp_made_with_another_config_is_refused(trained, tiny, capsys):
     assert stage("finetune", trained, tiny, "--set", "finetune.learning_rate=0.5") == 1
     message = capsys.readouterr().err
-    assert "was made with another config (finetune.learning_rate: 0.001 there, 0.5 now)" in message
+    assert "was made with another config or data (finetune.learning_rate: 0.001 there, 0.5 now)" in message
     assert "another --exp, or --force" in message
     assert stage("finetune", trained, tiny, "--set", "finetune.workers=1") == 0
 
@@ -144,6 +144,19 @@ def test_other_data_are_not_taken_for_the_same(trained, tiny, capsys):
     settings.write_text(settings.read_text().replace("{", '{"digest": "other",', 1))
     assert stage("finetune", trained, tiny) == 1
     assert "made_from.data.train: None there, other now" in capsys.readouterr().err
+
+
+def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_clips(recipe_folder, tiny, capsys):
+    settings = recipe_folder / "data/train/settings.json"
+    settings.write_text(settings.read_text().replace("{", '{"digest": "before",', 1))
+    for name in ("pretrain", "transfer", "finetune", "synth"):
+        assert stage(name, recipe_folder, tiny) == 0
+    settings.write_text(settings.read_text().replace("before", "after"))
+    for name in ("synth", "score"):
+        assert stage(name, recipe_folder, tiny) == 1
+        assert "scratch was made with another config or data (train has other utterances" in capsys.readouterr().err
+    shutil.rmtree(recipe_folder / "data/train")  # a model that was moved to where only the test clips are
+    assert stage("synth", recipe_folder, tiny) == 0
 
 
 def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):

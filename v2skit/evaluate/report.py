@@ -24,6 +24,8 @@ LABELS = {
     "predicted_finetuned": "predicted mel, fine-tuned",
 }
 _PERCENT = 100.0
+FEW = 6
+"""Files from which on there is an interval: fewer can't tell at its level even where all agree (sign test)."""
 
 
 def write_results(
@@ -110,7 +112,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines.append(_line(_label(row), *(_cell(entries[name], decimals[name]) for name in directions)))
     resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
     files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
-    lines += ["", f"In brackets: {level} % intervals, {resamples} bootstrap resamples of the files. Files: {files}."]
+    lines += ["", f"In brackets: {level} % intervals, {resamples} bootstrap resamples of the files, where there are at least {FEW}. Files: {files}."]
     if results["chance_wer"] is not None:
         lines.append(f"WER by chance (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
@@ -156,13 +158,15 @@ def _cell(entry: dict[str, Any], decimals: int) -> str:
     if not entry["n"]:
         return f"-{failed}"
     mean, low, high = (f"{entry[key]:.{decimals}f}" for key in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]{failed}"
+    return f"{mean}{failed}" if entry["n"] < FEW else f"{mean} [{low}, {high}]{failed}"
 
 
 def _difference(entry: dict[str, Any], decimals: int, higher_is_better: bool) -> str:
     if not entry["n"]:
         return "no file has both"
     mean, low, high = (f"{entry[key]:+.{decimals}f}" for key in ("mean", "low", "high"))
+    if entry["n"] < FEW:
+        return f"{mean}, {entry['n']} file{'s' if entry['n'] > 1 else ''}: too few to tell"
     clear = entry["low"] > 0 or entry["high"] < 0
     verdict = ("better" if (entry["mean"] > 0) == higher_is_better else "worse") if clear else "no clear difference"
     return f"{mean} [{low}, {high}], {entry['n']} files: {verdict}"

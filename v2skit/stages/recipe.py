@@ -13,7 +13,7 @@ from torch import nn
 from v2skit.build import build
 from v2skit.config import to_tree
 from v2skit.data.dataset import SpeechDataset
-from v2skit.data.manifest import read_settings
+from v2skit.data.manifest import SETTINGS, read_settings
 from v2skit.model import Model, Vocoder
 from v2skit.settings import Component, Config, Training
 from v2skit.synth import check_prepared, speech_folder
@@ -71,6 +71,13 @@ class Recipe:
         for directory in directories:
             check_prepared(self.config, directory, with_video)
         return {os.path.relpath(d, self.data_folder): digest(d) for d in directories}
+
+    def trained_on(self, *names: str) -> dict:
+        """Digests of the data directories that a run was trained on, to compare; empty where one is not here."""
+        directories = [self.data(name) for name in names]
+        if not all((d / SETTINGS).exists() for d in directories):
+            return {}
+        return {"data": {os.path.relpath(d, self.data_folder): digest(d) for d in directories}}
 
     def dataset(
         self, directories: list[Path], model: Model | Vocoder, settings: Training, training: bool, augment: bool = True

@@ -128,10 +128,14 @@ def synth(recipe: Recipe) -> None:
 
 
 def find(recipe: Recipe, name: str) -> Path:
-    """The best checkpoint of a run. Raises UserError where there is none, or it was made from something else."""
-    stage = "2" if name == "pretrain" else "4"
-    settings = recipe.config.pretrain if name == "pretrain" else recipe.config.finetune
-    return trained(recipe.config, recipe.exp / name, settings, f"stage {stage}", name, _made_from(recipe, name))
+    """The best checkpoint of a run. Raises UserError where there is none, or it was made from something else, such as
+    a training set with other clips: what is a test clip now may have been among them."""
+    config, data = recipe.config, recipe.config.data
+    settings, stage, directories = config.finetune, "4", (data.train, data.valid)
+    if name == "pretrain":
+        settings, stage, directories = config.pretrain, "2", (*data.pretrain, data.pretrain_valid)
+    made_from = {**_made_from(recipe, name), **recipe.trained_on(*directories)}
+    return trained(config, recipe.exp / name, settings, f"stage {stage}", name, made_from)
 
 
 def _made_from(recipe: Recipe, name: str) -> dict:

@@ -120,10 +120,12 @@ def synth(recipe: Recipe) -> None:
 
 def find(recipe: Recipe, name: str) -> Path:
     """The best checkpoint of a run. Raises UserError where there is none, or it was made from something else."""
-    config, exp = recipe.config, recipe.exp
+    config, exp, data = recipe.config, recipe.exp, recipe.config.data
     if name == "pretrain":
-        return trained(config, exp / name, config.pretrain, "stage 2", "vocoder")
-    return trained(config, exp / name, config.finetune, "stage 4", "vocoder_finetune", _made_from(recipe))
+        made_from = recipe.trained_on(*data.pretrain, data.pretrain_valid)
+        return trained(config, exp / name, config.pretrain, "stage 2", "vocoder", made_from)
+    made_from = {**_made_from(recipe), **recipe.trained_on(data.train, data.valid)}
+    return trained(config, exp / name, config.finetune, "stage 4", "vocoder_finetune", made_from)
 
 
 def _made_from(recipe: Recipe) -> dict:

@@ -44,6 +44,7 @@ _DEPENDS = {
 _OF_THE_MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _MACHINE = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _OF_THE_MACHINE}
 CONFIG = "config.yaml"
+_DATA = "made_from.data."
 
 
 def _completed(tree: dict) -> dict:
@@ -76,12 +77,18 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
     now = flatten({**to_tree(config), "made_from": made_from})
     prefixes = (*_DEPENDS[name], *(f"made_from.{key}" for key in made_from))
     keys = sorted(k for k in {*made, *now} if k.startswith(prefixes) and k not in _MACHINE)
-    differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in keys if made.get(k) != now.get(k)]
+    differs = [_difference(k, made.get(k), now.get(k)) for k in keys if made.get(k) != now.get(k)]
     if differs:
         raise UserError(
-            f"{run} was made with another config ({'; '.join(differs)}); "
+            f"{run} was made with another config or data ({'; '.join(differs)}); "
             "give another --exp, or --force to do that stage anew"
         )
+
+
+def _difference(key: str, made: object, now: object) -> str:
+    if key.startswith(_DATA) and made and now:
+        return f"{key.removeprefix(_DATA)} has other utterances or files now"
+    return f"{key}: {made} there, {now} now"
 
 
 def start(config: Config, run: Path, made_from: dict, force: bool) -> None:
