@@ -57,7 +57,9 @@ class Pool:
             try:
                 corpus.obtain()
             except UserError as error:
-                raise UserError(f"corpora.{name}: {error}; --set corpus.corpora.{name}=null does without it") from error
+                key = f"--set corpus.corpora.{name}"  # options that it names as a corpus of its own are longer here
+                told = str(error).replace("--set corpus.", f"{key}.").replace("--corpus_dir", f"{key}.corpus_dir=DIR")
+                raise UserError(f"corpora.{name}: {told}; {key}=null does without it") from error
         kept, dropped = self._sorted
         lines, total = [], 0.0
         for name, corpus in self.corpora.items():
