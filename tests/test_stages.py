@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 
+from tests.conftest import make_data
 from v2skit.cli import main
 from v2skit.config import load_config
 from v2skit.data.manifest import read_manifest, read_silent
@@ -157,6 +158,46 @@ def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_cli
         assert "scratch was made with another config or data (train has other utterances" in capsys.readouterr().err
     shutil.rmtree(recipe_folder / "data/train")  # a model that was moved to where only the test clips are
     assert stage("synth", recipe_folder, tiny) == 0
+
+
+def test_a_model_pretrained_in_another_recipe_is_transferred(tmp_path, tiny, capsys):
+    audio, video = tmp_path / "audio_recipe", tmp_path / "video_recipe"
+    data = [(audio, "audio"), (audio, "valid"), (video, "train"), (video, "valid"), (video, "test")]
+    for seed, (folder, name) in enumerate(data):
+        make_data(folder / "data" / name, 3, folder == video, seed)
+    assert stage("pretrain", audio, tiny, "--set", "data.pretrain=[audio]") == 0
+    given = f"pretrained={audio / 'exp/tiny'}"
+    assert f"of an audio-visual recipe, with --set {given}" in capsys.readouterr().out
+    assert stage("transfer", audio, tiny) == 1
+    assert f"goes on with --set {given}" in capsys.readouterr().err
+    # The encoder takes the speaker vector as well, which is as wide for other speakers.
+    for name in ("pretrain", "transfer", "finetune", "synth", "score"):
+        assert stage(name, video, tiny, "--set", given, "--set", "scoring.asr=null") == 0
+    assert not (video / "exp/tiny/pretrain").exists()
+    ledger = json.loads((video / "exp/tiny/transfer/ledger.json").read_text())
+    assert ledger["shares"]["decoder"] == ledger["shares"]["encoder"] == 1 and ledger["shares"]["speaker"] == 0
+    init = checkpoint.load(video / "exp/tiny/transfer/init")
+    source = checkpoint.load(checkpoint.best(audio / "exp/tiny/pretrain"))
+    moved = [name for name in init.weights if name.startswith("decoder.")]
+    assert moved and all(torch.equal(init.weights[n], (source.averaged or source.weights)[n]) for n in moved)
+    assert init.meta.speakers == ["s0", "s1"]
+
+
+def test_what_cannot_be_transferred_from_is_a_sentence(trained, tiny, capsys):
+    other = ("--exp", "exp/other", "--set")
+    assert stage("transfer", trained, tiny, *other, f"pretrained={trained / 'none'}") == 1
+    assert "none does not exist; pretrained: give the experiment" in capsys.readouterr().err
+    assert stage("transfer", trained, tiny, *other, f"pretrained={trained / 'exp/tiny/finetune'}") == 1
+    assert "is no audio-to-audio model" in capsys.readouterr().err
+    mine = f"pretrained={trained / 'exp/tiny'}"
+    assert stage("transfer", trained, tiny, *other, mine, "--set", "mel.f_max=8000") == 1
+    assert "f_max" in capsys.readouterr().err
+    make_data(trained / "data/more", 3, seed=7)
+    table = trained / "data/more/utt2spk"
+    table.write_text(table.read_text().replace(" s1", " s9"))
+    sets = (mine, "data.train=more", "transfer.speaker={}")
+    assert stage("transfer", trained, tiny, "--exp", "exp/other", *(x for s in sets for x in ("--set", s))) == 1
+    assert "knows other speakers than the videos' (2); --set transfer.speaker=null" in capsys.readouterr().err
 
 
 def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):

@@ -245,6 +245,8 @@ class Config:
     Args:
         trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder on mels of plain audio.
         scratch: also fine-tune without transfer, for the comparison.
+        pretrained: folder of a finished A2A run or of its experiment, from where the command runs, such as an audio
+            recipe's: stage 3 moves that model's parts, and stage 2 has nothing to do.
         predictor: folder of a finished V2A run, from where the command runs, for ``trains: vocoder``: the vocoder is
             then fine-tuned on the mels that this model predicts.
     """
@@ -268,6 +270,7 @@ class Config:
     finetune: Training = Training()
     trains: str = "v2s"
     scratch: bool = True
+    pretrained: str | None = None
     predictor: str | None = None
 
     def __post_init__(self) -> None:
@@ -276,6 +279,8 @@ class Config:
             raise UserError(f"trains: '{self.trains}' is neither v2s nor vocoder")
         if self.predictor is not None and self.trains != "vocoder":
             raise UserError("predictor: only a vocoder (trains: vocoder) is fine-tuned on another model's mels")
+        if self.pretrained is not None and self.trains != "v2s":
+            raise UserError("pretrained: a vocoder has nothing to transfer; leave it out")
         self.mel.per_frame(self.clock)
         for name, term in self.losses.items():
             if not math.isfinite(term.weight):

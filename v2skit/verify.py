@@ -117,7 +117,7 @@ def _tensors(value: object, name: str) -> dict[str, Tensor]:
 
 def _start(check: Check, name: str) -> subprocess.Popen:
     sets = [f"pretrain.steps={check.steps}", "pretrain.log_every=1", f"pretrain.checkpoint_every={max(1, check.steps // 8)}"]
-    sets = [*check.sets, *sets, f"pretrain.validate_every={max(1, check.steps // 2)}"]
+    sets = [*check.sets, *sets, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
     command = [sys.executable, "-m", "v2skit.cli", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]
     command += ["--nproc", str(check.nproc)]

@@ -40,8 +40,11 @@ def rows(recipe: Recipe) -> dict[str, Row]:
 
 
 def pretrain(recipe: Recipe) -> None:
-    """Stage 2: A2A on audio alone."""
+    """Stage 2: A2A on audio alone, unless such a model is given."""
     config, data = recipe.config, recipe.config.data
+    if config.pretrained:
+        print(f"pretrained: {find(recipe, 'pretrain')}")
+        return say_next("3 (decoder transfer)")
     every = [*map(recipe.data, data.pretrain), recipe.data(data.train)]
 
     def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
@@ -51,7 +54,10 @@ def pretrain(recipe: Recipe) -> None:
     directories = [recipe.data(d) for d in data.pretrain]
     valid = recipe.data(data.pretrain_valid)
     train(recipe, Run("pretrain", "pretrain", "a2a", config.pretrain, directories, valid, False), build)
-    say_next("3 (decoder transfer)")
+    if _has_videos(recipe):
+        say_next("3 (decoder transfer)")
+    else:
+        say_next(f"3 (decoder transfer) of an audio-visual recipe, with --set pretrained={recipe.exp.resolve()}")
 
 
 def transfer(recipe: Recipe) -> None:
@@ -59,10 +65,11 @@ def transfer(recipe: Recipe) -> None:
     from v2skit.train.transfer import transfer as move
 
     config, out = recipe.config, recipe.exp / "transfer"
-    if not (recipe.data(config.data.train) / "utt2num_frames").exists():
+    if not _has_videos(recipe):
         raise UserError(
             f"there are no prepared videos ({recipe.data(config.data.train)}); stage 1 makes them, or this is a recipe "
-            "of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe pre-trains on its data"
+            "of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe goes on with "
+            f"--set pretrained={recipe.exp.resolve()}"
         )
     source = find(recipe, "pretrain")
     saved = checkpoint.load(source)
@@ -73,9 +80,12 @@ def transfer(recipe: Recipe) -> None:
         return say_next("4 (V2S fine-tuning)")
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
-    model = build_model(config, "v2a", saved.meta.speakers)
+    speakers = _speakers([recipe.data(config.data.train)]) if config.pretrained else saved.meta.speakers
+    model = build_model(config, "v2a", speakers)
+    if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
+        raise UserError(f"{source} knows other speakers than the videos' ({len(speakers)}); --set transfer.speaker=null")
     ledger = move(saved.averaged or saved.weights, model, sorted(config.transfer))
-    meta = checkpoint.new_meta(config, "v2a", saved.meta.speakers)
+    meta = checkpoint.new_meta(config, "v2a", speakers)
     start(config, out, made_from, force=True)
     checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), out / "init")
     ledger.write(out)
@@ -131,11 +141,27 @@ def find(recipe: Recipe, name: str) -> Path:
     """The best checkpoint of a run. Raises UserError where there is none, or it was made from something else, such as
     a training set with other clips: what is a test clip now may have been among them."""
     config, data = recipe.config, recipe.config.data
+    if name == "pretrain" and config.pretrained:
+        return _given(Path(config.pretrained))
     settings, stage, directories = config.finetune, "4", (data.train, data.valid)
     if name == "pretrain":
         settings, stage, directories = config.pretrain, "2", (*data.pretrain, data.pretrain_valid)
     made_from = {**_made_from(recipe, name), **recipe.trained_on(*directories)}
     return trained(config, recipe.exp / name, settings, f"stage {stage}", name, made_from)
+
+
+def _given(path: Path) -> Path:
+    """The A2A checkpoint that a config names. Raises UserError where it is none."""
+    remedy = "pretrained: give the experiment of a recipe whose stage 2 is done"
+    folder = checkpoint.folder_in(path, remedy, "pretrain")
+    if checkpoint.read_meta(folder).task != "a2a":
+        raise UserError(f"{folder} is no audio-to-audio model; {remedy}")
+    return folder
+
+
+def _has_videos(recipe: Recipe) -> bool:
+    """Whether there is an audio-visual training set."""
+    return (recipe.data(recipe.config.data.train) / "utt2num_frames").exists()
 
 
 def _made_from(recipe: Recipe, name: str) -> dict:

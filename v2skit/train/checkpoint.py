@@ -189,13 +189,13 @@ def best(run: Path) -> Path | None:
     return min(finite)[1] if finite else latest(run)
 
 
-def folder_in(path: Path, remedy: str) -> Path:
-    """A checkpoint folder itself, or the best one of a run, of an experiment's fine-tuned run. Raises UserError, with
-    the remedy, where there is none."""
+def folder_in(path: Path, remedy: str, run: str = "finetune") -> Path:
+    """A checkpoint folder itself, or the best one of a run, of the named one where an experiment's folder is given.
+    Raises UserError, with the remedy, where there is none."""
     if not path.exists():
         raise UserError(f"{path} does not exist; {remedy}")
-    if (path / "finetune").is_dir():
-        path = path / "finetune"
+    if (path / run).is_dir():
+        path = path / run
     folder = path if (path / META).is_file() else best(path)
     if folder is None:
         raise UserError(f"{path} is neither a checkpoint nor a run with checkpoints; {remedy}")
