@@ -170,6 +170,8 @@ def test_a_model_pretrained_in_another_recipe_is_transferred(tmp_path, tiny, cap
     assert f"of an audio-visual recipe, with --set {given}" in capsys.readouterr().out
     assert stage("transfer", audio, tiny) == 1
     assert f"goes on with --set {given}" in capsys.readouterr().err
+    assert stage("transfer", audio, tiny, "--set", given) == 1
+    assert capsys.readouterr().err.endswith("stage 1 makes them\n")
     # The encoder takes the speaker vector as well, which is as wide for other speakers.
     for name in ("pretrain", "transfer", "finetune", "synth", "score"):
         assert stage(name, video, tiny, "--set", given, "--set", "scoring.asr=null") == 0

@@ -66,10 +66,13 @@ def transfer(recipe: Recipe) -> None:
 
     config, out = recipe.config, recipe.exp / "transfer"
     if not _has_videos(recipe):
+        alone = (
+            ", or this is a recipe of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe goes "
+            f"on with --set pretrained={recipe.exp.resolve()}"
+        )
         raise UserError(
-            f"there are no prepared videos ({recipe.data(config.data.train)}); stage 1 makes them, or this is a recipe "
-            "of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe goes on with "
-            f"--set pretrained={recipe.exp.resolve()}"
+            f"there are no prepared videos ({recipe.data(config.data.train)}); stage 1 makes them"
+            + ("" if config.pretrained else alone)
         )
     source = find(recipe, "pretrain")
     saved = checkpoint.load(source)
