@@ -106,8 +106,8 @@ def test_talkers_to_be_tested_can_be_excluded(tmp_path):
 def test_a_missing_corpus_is_named(tmp_path):
     with pytest.raises(UserError, match=r"corpora.vctk: .*--set corpus.corpora.vctk=null does without it") as error:
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).obtain()
-    remedies = "--set corpus.corpora.vctk.download=true, or give its folder with --set corpus.corpora.vctk.corpus_dir=DIR"
-    assert remedies in str(error.value)
+    key = "--set corpus.corpora.vctk"
+    assert f"{key}.download=true, or give its folder with {key}.corpus_dir=DIR" in str(error.value)
     with pytest.raises(UserError, match="names no corpus"):
         Pool(tmp_path, {})
 

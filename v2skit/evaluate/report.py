@@ -112,7 +112,8 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines.append(_line(_label(row), *(_cell(entries[name], decimals[name]) for name in directions)))
     resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
     files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
-    lines += ["", f"In brackets: {level} % intervals, {resamples} bootstrap resamples of the files, where there are at least {FEW}. Files: {files}."]
+    told = f"In brackets, from {FEW} files on: {level} % intervals, {resamples} bootstrap resamples of the files."
+    lines += ["", f"{told} Files: {files}."]
     if results["chance_wer"] is not None:
         lines.append(f"WER by chance (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
