@@ -37,6 +37,7 @@ def test_every_shipped_config_builds(path):
         ("finetune.steps=many", "finetune.steps: expected a whole number, not 'many'"),
         ("finetune.steps=1.5", "finetune.steps: expected a whole number"),
         ("scratch=1", "scratch: expected true or false"),
+        ("losses.l2=null", r"losses has no 'l2' to leave out; known: l1, spectral_convergence"),
         ("clock.fps=7", "sample_rate 24000 / fps 7 is not a whole number"),
         ("mel.hop=250", "hop must divide 960"),
         ("mel.log=log2", "neither 'natural' nor 'log10'"),
@@ -91,6 +92,11 @@ def test_override_reaches_the_component_and_keeps_the_rest(tiny):
     assert config.networks.encoder.args["blocks"] == 1
     assert config.pretrain.learning_rate == 1e-4
     assert set(config.losses) == {"spectral_convergence"}
+
+
+def test_null_leaves_out_what_is_there(tiny):
+    losses = load_config(tiny, ["losses.l1=null"]).losses
+    assert "l1" not in losses and losses
 
 
 def test_another_type_drops_the_arguments_of_the_old_one(tiny):

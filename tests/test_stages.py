@@ -202,6 +202,33 @@ def test_what_cannot_be_transferred_from_is_a_sentence(trained, tiny, capsys):
     assert "knows other speakers than the videos' (2); --set transfer.speaker=null" in capsys.readouterr().err
 
 
+def test_a_model_whose_pretraining_was_done_anew_is_not_spoken(trained, tiny, capsys):
+    assert stage("pretrain", trained, tiny, "--force", "--set", "pretrain.steps=2") == 0
+    for name in ("finetune", "synth"):
+        assert stage(name, trained, tiny, "--set", "pretrain.steps=2") == 1
+        told = capsys.readouterr().err
+        assert "transfer was made with another config or data (the pre-trained model is another one now)" in told
+    shutil.rmtree(trained / "exp/tiny/pretrain")  # which fine-tuned models do without
+    assert stage("synth", trained, tiny, "--set", "pretrain.steps=2") == 0
+
+
+def test_data_that_were_filtered_otherwise_are_told(recipe_folder, tiny, capsys):
+    settings = recipe_folder / "data/audio/settings.json"
+    filters = {**vars(load_config(tiny).prepare.filters), "min_seconds": 0.5}
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "filters": filters}))
+    data = ("--set", "data.pretrain=[audio]")
+    assert stage("pretrain", recipe_folder, tiny, *data, "--set", "prepare.filters.min_seconds=0.5") == 0
+    assert "note" not in capsys.readouterr().out
+    assert stage("pretrain", recipe_folder, tiny, *data) == 0
+    assert "audio was filtered otherwise (min_seconds: 0.5 there, None now); stage 1 does it" in capsys.readouterr().out
+
+
+def test_an_experiment_among_the_data_is_refused(recipe_folder, tiny, capsys):
+    for folder in ("data", "data/train"):
+        assert stage("pretrain", recipe_folder, tiny, "--exp", str(recipe_folder / folder)) == 1
+        assert "is where the data directories are" in capsys.readouterr().err
+
+
 def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):
     run, out = trained / "exp/tiny", trained / "out"
     options = ["--data_dir", str(trained / "data/test"), "--out", str(out), "--device", "cpu"]

@@ -27,9 +27,18 @@ def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path
         compare(folder / "whole/pretrain", folder / "killed/pretrain")
 
 
+@pytest.mark.parametrize("folder", [".", "data", "exp/mine"])
+def test_nothing_of_others_is_deleted(recipe_folder, tiny, capsys, folder):
+    (recipe_folder / "exp/mine/pretrain").mkdir(parents=True)
+    before = sorted(recipe_folder.rglob("*"))
+    options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--exp", str(recipe_folder / folder)]
+    assert main(["verify-resume", *options]) == 1
+    assert "holds other things" in capsys.readouterr().err and sorted(recipe_folder.rglob("*")) == before
+
+
 def test_what_fails_is_told(recipe_folder, tiny, tmp_path, capsys):
     options = ["--config", str(tiny), "--work_dir", str(tmp_path / "nothing"), "--exp", str(tmp_path / "verify")]
     assert main(["verify-resume", *options]) == 1
-    assert "training failed" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("v2skit: error: ") == 1
     assert main(["verify-resume", *options, "--kills", "0"]) == 1
     assert "must be at least 1" in capsys.readouterr().err

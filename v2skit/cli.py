@@ -304,6 +304,8 @@ def run_stage(options: argparse.Namespace) -> None:
         raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
+    if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):
+        raise UserError(f"--exp {exp} is where the data directories are; give another folder")
     training = getattr(config, options.stage) if options.stage in stages.TRAIN else None
 
     def run(processes, device) -> None:

@@ -28,6 +28,7 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         UserError: a file can't be read, or a key or value does not fit; names the file, the key and the nearest name.
     """
     tree, origins = _read(Path(path), ())
+    known = set(origins)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
@@ -36,12 +37,12 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         for part in reversed(key.split(".")):
             branch = {part: branch}
         _merge(tree, branch, "--set", origins)
-    return check_config(tree, origins, str(path))
+    return _Checker(origins, str(path), known).value(tree, Config, "")
 
 
-def check_config(tree: dict, origins: Origins | None = None, source: str = "config") -> Config:
+def check_config(tree: dict, source: str = "config") -> Config:
     """Check a plain tree (as :func:`to_tree` makes it) and turn it into settings. Raises UserError."""
-    return _Checker(origins or {}, source).value(tree, Config, "")
+    return _Checker({}, source).value(tree, Config, "")
 
 
 def parse_component(kind: str, text: str, source: str) -> Component:
@@ -136,8 +137,16 @@ def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = 
 
 
 class _Checker:
-    def __init__(self, origins: Origins, source: str) -> None:
-        self.origins, self.source = origins, source
+    """Turns plain trees into settings.
+
+    Args:
+        origins: where keys come from, for messages.
+        source: where all others do.
+        known: keys of the files, of which ``--set KEY=null`` can leave one out; None: no key is left out so.
+    """
+
+    def __init__(self, origins: Origins, source: str, known: set[str] | None = None) -> None:
+        self.origins, self.source, self.known = origins, source, known
 
     def error(self, path: str, message: str) -> UserError:
         where = path
@@ -161,6 +170,9 @@ class _Checker:
         if origin is dict:
             if not isinstance(value, dict):
                 raise self.error(path, f"{path}: expected keys and values, not {value!r}")
+            for k, v in value.items():
+                if v is None and self.known is not None and f"{path}.{k}" not in self.known:
+                    raise self.error(f"{path}.{k}", f"{path} has no '{k}' to leave out{suggestion(k, set(value) - {k})}")
             return {k: self.value(v, inner[1], f"{path}.{k}") for k, v in value.items() if v is not None}
         if origin in (list, tuple):
             if not isinstance(value, (list, tuple)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from v2skit.errors import UserError
@@ -31,6 +32,8 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
     command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder; default: .")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+    text = "the corpus as published, for recipes that do not make it"
+    command.add_argument("--corpus_dir", type=Path, help=text)
     command.add_argument("--seed", type=int, default=0, help="of what is drawn at random; default: 0")
 
 
@@ -43,7 +46,8 @@ def _recipe(options: argparse.Namespace):
 
     if options.seed < 0:
         raise UserError(f"--seed {options.seed} must not be negative")
-    config = load_config(options.config, options.set)
+    corpus = [f"corpus.corpus_dir={json.dumps(str(options.corpus_dir.absolute()))}"] if options.corpus_dir else []
+    config = load_config(options.config, [*options.set, *corpus])
     return Recipe(config, options.work_dir, options.work_dir / "exp", force=False, device=torch.device("cpu"))
 
 

@@ -18,6 +18,7 @@ from v2skit.errors import UserError
 from v2skit.train import checkpoint
 
 OF_THE_CLOCK = ("seconds_per_step", "waiting_share")
+RUNS = ("whole", "killed")
 PATIENCE_SECONDS = 600.0
 """Without a new step in this time a run is taken to be stuck."""
 
@@ -29,7 +30,7 @@ class Check:
     Args:
         config: of the recipe.
         work_dir: its folder, prepared.
-        folder: for the two runs; emptied before.
+        folder: for the two runs; what an earlier check left there is deleted.
         sets: ``--set`` values.
         steps: to train.
         kills: how often one of the two is killed.
@@ -60,7 +61,11 @@ def verify_resume(check: Check) -> str:
     """
     if check.kills < 1 or check.steps < 2:
         raise UserError(f"verify-resume: kills {check.kills} must be at least 1 and steps {check.steps} at least 2")
-    shutil.rmtree(check.folder, ignore_errors=True)
+    others = sorted({path.name for path in check.folder.glob("*")} - set(RUNS))
+    if others:
+        raise UserError(f"--exp {check.folder} holds other things ({others[0]}); give a folder for this check alone")
+    for name in RUNS:
+        shutil.rmtree(check.folder / name, ignore_errors=True)
     print(f"training {check.steps} steps without interruption")
     _finish(_start(check, "whole"))
     moments, killed = random.Random(check.seed), []
@@ -75,8 +80,9 @@ def verify_resume(check: Check) -> str:
         killed.append(_reached(check))
         print(f"killed at about step {killed[-1]}")
     _finish(_start(check, "killed"))
+    fewer = "" if len(killed) == check.kills else f"; for {check.kills} kills give more --steps"
     compared = compare(check.folder / "whole/pretrain", check.folder / "killed/pretrain")
-    return f"{compared} are the same, bit for bit, after {len(killed)} kills (at about steps {killed})"
+    return f"{compared} are the same, bit for bit, after {len(killed)} kills (at about steps {killed}){fewer}"
 
 
 def compare(ours: Path, theirs: Path) -> str:
@@ -128,7 +134,8 @@ def _start(check: Check, name: str) -> subprocess.Popen:
 def _finish(process: subprocess.Popen) -> None:
     told = process.communicate()[1]
     if process.returncode:
-        raise UserError(f"verify-resume: training failed: {told.strip().splitlines()[-1] if told.strip() else told}")
+        last = (told.strip().splitlines() or [""])[-1].removeprefix("v2skit: error: ")
+        raise UserError(f"verify-resume: training failed: {last}")
 
 
 def _wait(process: subprocess.Popen, check: Check, step: int) -> bool:

@@ -106,6 +106,8 @@ def test_talkers_to_be_tested_can_be_excluded(tmp_path):
 def test_a_missing_corpus_is_named(tmp_path):
     with pytest.raises(UserError, match=r"corpora.vctk: .*--set corpus.corpora.vctk=null does without it") as error:
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).obtain()
+    with pytest.raises(UserError, match=r"corpora.vctk: .*corpora.vctk=null does without it"):
+        Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).splits()
     key = "--set corpus.corpora.vctk"
     assert f"{key}.download=true, or give its folder with {key}.corpus_dir=DIR" in str(error.value)
     with pytest.raises(UserError, match="names no corpus"):

@@ -16,7 +16,7 @@ from v2skit.corpora import Source
 from v2skit.data import survey
 from v2skit.data.audio import read_audio, write_audio
 from v2skit.data.check import LIMITS, _across, check
-from v2skit.data.manifest import read_manifest
+from v2skit.data.manifest import read_manifest, read_settings, write_manifest
 from v2skit.data.video import write_crops
 from v2skit.settings import Data, Filters
 
@@ -123,6 +123,12 @@ def test_a_directory_that_is_not_prepared_is_named(recipe_folder, tiny, capsys):
     (recipe_folder / "data/valid/utt2num_frames").unlink()
     assert run(recipe_folder, tiny) == 0
     assert "- valid: not prepared; stage 1 makes it, or says why it can't" in capsys.readouterr().out
+
+
+def test_an_empty_directory_is_named(recipe_folder, tiny, capsys):
+    write_manifest(recipe_folder / "data/audio", [], read_settings(recipe_folder / "data/train"))
+    assert run(recipe_folder, tiny) == 0
+    assert "- audio: it has no utterances; its report.md says why" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("limit", ["max_seconds=0.4", "min_seconds=60"])

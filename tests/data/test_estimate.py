@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -297,6 +296,8 @@ def test_command(tmp_path, tiny, capsys):
     text = capsys.readouterr().out
     assert "data directory" in text and "\nsum" in text and ": it fits" in text
     assert [path.name for path in folder.iterdir()] == ["corpus"]
-    shutil.rmtree(folder / "corpus")
+    (folder / "corpus").rename(tmp_path / "elsewhere: 'here'")
+    assert main([*options, "--sample", "4", "--corpus_dir", str(tmp_path / "elsewhere: 'here'")]) == 0
+    assert ": it fits" in capsys.readouterr().out
     assert main(options) == 1
     assert "v2skit: error:" in capsys.readouterr().err

@@ -192,7 +192,7 @@ def test_a_short_loss_of_the_face_is_bridged_and_noted(tmp_path, clips):
 
 
 def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, clips):
-    with pytest.raises(UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%"):
+    with pytest.raises(UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%.*failed_share=1$"):
         run(tmp_path, clips, lost=99)
     with pytest.raises(UserError, match="not a prepared data directory"):
         read_manifest(tmp_path / "train")
@@ -241,6 +241,15 @@ def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
     assert [u.id for u in read_manifest(tmp_path / "train")] == ["fine", "long", "short"]
     assert (tmp_path / "train/audio/0.ark").read_bytes() == sound
     assert read_settings(tmp_path / "train")["digest"] != digest
+
+
+def test_filters_that_leave_nothing_are_an_error(tmp_path):
+    write_audio(tmp_path / "a.wav", 0.2 * np.sin(np.arange(24000)), 24000)
+    sources = [Source("a", "s1", tmp_path / "a.wav")]
+    with pytest.raises(UserError, match=r"filters leave nothing of .*train: 1 shorter than 5 s; set them to less"):
+        run(tmp_path, sources, filters=Filters(min_seconds=5.0))
+    run(tmp_path, sources)
+    assert len(read_manifest(tmp_path / "train")) == 1
 
 
 def test_filters_are_for_audio_alone(tmp_path, clips):

@@ -17,7 +17,7 @@ from v2skit.cli import main
 from v2skit.data.manifest import read_manifest
 from v2skit.errors import UserError
 from v2skit.train import checkpoint
-from v2skit.train.launch import Group, first_node, launch
+from v2skit.train.launch import Group, _judge, _Watch, first_node, launch
 
 ROOT = Path(__file__).parents[2]
 SETS = ["accumulate=2", "checkpoint_every=3", "validate_every=1000", "rank_timeout_seconds=2"]
@@ -121,9 +121,18 @@ def _runs(number: int) -> bool:
 def test_batches_that_can_not_be_shared_are_refused_at_once(recipe_folder, tiny, capsys):
     options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--device", "cpu", "--nproc", "2"]
     assert main(["pretrain", *options, "--set", "pretrain.accumulate=3"]) == 1
-    assert "by 2 processes; set accumulate to 2 or 4" in capsys.readouterr().err
+    assert "by 2 processes; set accumulate to 2 or 4 (--set pretrain.accumulate=N" in capsys.readouterr().err
     assert main(["transfer", *options]) == 1  # one process does it, whatever --nproc says
     assert "stage 2" in capsys.readouterr().err
+
+
+def test_a_process_is_named_before_those_that_were_ended_for_its_sake(tmp_path):
+    """On a busy machine they are all seen to have ended at once."""
+    codes = {0: -signal.SIGTERM, 1: -signal.SIGKILL, 2: -signal.SIGTERM}
+    with pytest.raises(UserError, match=r"rank 1 was ended by SIGKILL \(for want of memory"):
+        _judge(_Watch(tmp_path, first={0, 1, 2}), codes, False)
+    with pytest.raises(UserError, match="rank 2 was ended by SIGTERM"):
+        _judge(_Watch(tmp_path, first={2}), codes, False)
 
 
 def test_where_machines_meet(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Iterator
@@ -54,12 +55,8 @@ class Pool:
     def obtain(self) -> str:
         """Look for all of them. Raises UserError where one is missing, or ``exclude`` names what none has."""
         for name, corpus in self.corpora.items():
-            try:
+            with _named(name):
                 corpus.obtain()
-            except UserError as error:
-                key = f"--set corpus.corpora.{name}"  # options that it names as a corpus of its own are longer here
-                told = str(error).replace("--set corpus.", f"{key}.").replace("--corpus_dir", f"{key}.corpus_dir=DIR")
-                raise UserError(f"corpora.{name}: {told}; {key}=null does without it") from error
         kept, dropped = self._sorted
         lines, total = [], 0.0
         for name, corpus in self.corpora.items():
@@ -82,7 +79,10 @@ class Pool:
     @cached_property
     def _sorted(self) -> tuple[dict[str, dict[str, list[Source]]], dict[str, dict[str, int]]]:
         """Split -> corpus -> its sources that are kept; and corpus -> why others are not -> how many."""
-        splits = {name: corpus.splits() for name, corpus in self.corpora.items()}
+        splits = {}
+        for name, corpus in self.corpora.items():
+            with _named(name):
+                splits[name] = corpus.splits()
         for name, found in splits.items():
             if not found.keys() <= set(SPLITS):
                 taken = ", ".join(reversed(SPLITS))
@@ -108,6 +108,17 @@ class Pool:
             first = min(unused)
             raise UserError(f"exclude: no corpus has '{first}'{suggestion(first, sorted(speakers)[:1000])}")
         return kept, dropped
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Errors of a member tell its name, and the options that it has in the pool instead of those of its own recipe."""
+    try:
+        yield
+    except UserError as error:
+        key = f"--set corpus.corpora.{name}"
+        told = str(error).replace("--set corpus.", f"{key}.").replace("--corpus_dir", f"{key}.corpus_dir=DIR")
+        raise UserError(f"corpora.{name}: {told}; {key}=null does without it") from error
 
 
 class _Heard:

@@ -105,6 +105,8 @@ def _describe(found: Survey, filters: Filters) -> tuple[dict[str, Any], list[str
         "fps": clock.fps,
         "length, s": _spread(seconds),
     }
+    if not len(index):
+        look_at.append("it has no utterances; its report.md says why")
     measures = {**found.measures, "seconds": seconds}
     rates, counts = np.unique(np.round(_known(measures, "source_fps"), 2), return_counts=True)
     if len(rates):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -218,7 +219,14 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
         raise UserError(
             f"{len(excluded)} of {len(sources)} utterances of {folder} can't be used, more than "
             f"prepare.max_failed_share ({settings.max_failed_share:.0%}) allows; {folder}/report.md says why, "
-            f"e.g. {excluded[0].id}: {excluded[0].reason}"
+            f"e.g. {excluded[0].id}: {excluded[0].reason}; or do without them: --set prepare.max_failed_share="
+            f"{math.ceil(100 * len(excluded) / len(sources)) / 100:g}"
+        )
+    if filtered and not kept:
+        (folder / "utt2num_frames").unlink(missing_ok=True)
+        raise UserError(
+            f"prepare.filters leave nothing of {folder}: {', '.join(f'{n} {why}' for why, n in left_out.items())}; "
+            "set them to less, or to null, and run stage 1 again"
         )
     utterances = [
         Utterance(
@@ -232,7 +240,8 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
         for o in kept
     ]
     content = sorted((o.id, o.frames, o.fingerprint) for o in kept)
-    write_manifest(folder, utterances, {**made_with, "digest": hashlib.sha256(repr(content).encode()).hexdigest()[:12]})
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+    write_manifest(folder, utterances, {**made_with, "digest": digest, "filters": to_tree(settings.filters)})
 
 
 def _hours(outcomes: list[Outcome], clock: Clock) -> float:

@@ -68,8 +68,13 @@ class Recipe:
 
     def digests(self, directories: list[Path], with_video: bool) -> dict[str, str | None]:
         """Name -> digest of data directories. Raises UserError where one was prepared with other settings."""
+        filters = to_tree(self.config.prepare.filters)
         for directory in directories:
             check_prepared(self.config, directory, with_video)
+            made = read_settings(directory).get("filters", filters)
+            others = [f"{k}: {made.get(k)} there, {v} now" for k, v in filters.items() if made.get(k) != v]
+            if others and directory.parent == self.data_folder:  # another recipe's have theirs
+                print(f"note: {directory} was filtered otherwise ({'; '.join(others)}); stage 1 does it anew")
         return {os.path.relpath(d, self.data_folder): digest(d) for d in directories}
 
     def trained_on(self, *names: str) -> dict:

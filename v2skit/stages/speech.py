@@ -103,6 +103,7 @@ def finetune(recipe: Recipe) -> None:
     init = recipe.exp / "transfer" / "init"
     if not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them")
+    _check_source(recipe)
     every = [*map(recipe.data, data.pretrain), recipe.data(data.train)]
 
     def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
@@ -146,6 +147,8 @@ def find(recipe: Recipe, name: str) -> Path:
     config, data = recipe.config, recipe.config.data
     if name == "pretrain" and config.pretrained:
         return _given(Path(config.pretrained))
+    if name == "finetune":
+        _check_source(recipe)
     settings, stage, directories = config.finetune, "4", (data.train, data.valid)
     if name == "pretrain":
         settings, stage, directories = config.pretrain, "2", (*data.pretrain, data.pretrain_valid)
@@ -160,6 +163,17 @@ def _given(path: Path) -> Path:
     if checkpoint.read_meta(folder).task != "a2a":
         raise UserError(f"{folder} is no audio-to-audio model; {remedy}")
     return folder
+
+
+def _check_source(recipe: Recipe) -> None:
+    """Raises UserError where the pre-trained model, if it is here, is not the one that stage 3 transferred from."""
+    given = recipe.config.pretrained
+    if given and Path(given).exists():
+        source = _given(Path(given))
+    else:
+        source = checkpoint.best(recipe.exp / "pretrain")
+    if source:
+        check_made_with(recipe.config, recipe.exp / "transfer", "transfer", {"digest": checkpoint.digest(source)})
 
 
 def _has_videos(recipe: Recipe) -> bool:

@@ -76,7 +76,8 @@ def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
             return
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None)
     count = sum(p.numel() for p in model.parameters())
-    print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps, into {folder}/")
+    done = f" from step {checkpoint.read_meta(newest).step} on" if newest else ""
+    print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{done}, into {folder}/")
     train_set = recipe.dataset(run.train, model, settings, training=True, augment=run.augment)
     valid_set = recipe.dataset([run.valid], model, settings, training=False)
     trainer = Trainer(

@@ -250,8 +250,9 @@ def check_shares(accumulate: int, world: int) -> None:
         low = accumulate // world * world
         values = " or ".join(str(value) for value in (low, low + world) if value)
         raise UserError(
-            f"a step of {accumulate} batches can't be shared evenly by {world} processes; set accumulate to {values}, "
-            "with a batch_frames that makes up for it, or start as many processes as divide it"
+            f"a step of {accumulate} batches can't be shared evenly by {world} processes; set accumulate to {values} "
+            "(--set pretrain.accumulate=N for stage 2, finetune.accumulate for stage 4), with a batch_frames that makes "
+            "up for it, or start as many processes as divide it"
         )
 
 

@@ -274,7 +274,8 @@ def _judge(watch: _Watch, codes: dict[int, int], signalled: bool) -> None:
             raise UserError(kinds[kind][0]["sentence"])
     if codes:
         print(file=sys.stderr)  # the progress bar may have been left as it was
-    for rank in sorted(watch.first - watch.ended):
+    # The agent ends the others by SIGTERM, and where the machine is busy they are all seen to have ended at once.
+    for rank in sorted(watch.first - watch.ended, key=lambda rank: (codes.get(rank) == -signal.SIGTERM, rank)):
         if codes.get(rank, 0) < 0:
             number = signal.Signals(-codes[rank])
             why = " (for want of memory perhaps)" if number == signal.SIGKILL else ""

@@ -88,6 +88,8 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
 def _difference(key: str, made: object, now: object) -> str:
     if key.startswith(_DATA) and made and now:
         return f"{key.removeprefix(_DATA)} has other utterances or files now"
+    if key == "made_from.digest" and made and now:
+        return "the pre-trained model is another one now"
     return f"{key}: {made} there, {now} now"
 
 

@@ -1,0 +1,7 @@
+"""``python -m v2skit`` is ``v2skit``."""
+
+import sys
+
+from v2skit.cli import main
+
+sys.exit(main())
