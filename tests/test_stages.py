@@ -14,6 +14,7 @@ from v2skit.config import load_config
 from v2skit.data.manifest import read_manifest, read_silent
 from v2skit.errors import UserError
 from v2skit.files import alone
+from v2skit.stages.recipe import corpus_settings
 from v2skit.synth import Synthesiser
 from v2skit.train import checkpoint
 
@@ -212,15 +213,27 @@ def test_a_model_whose_pretraining_was_done_anew_is_not_spoken(trained, tiny, ca
     assert stage("synth", trained, tiny, "--set", "pretrain.steps=2") == 0
 
 
-def test_data_that_were_filtered_otherwise_are_told(recipe_folder, tiny, capsys):
-    settings = recipe_folder / "data/audio/settings.json"
-    filters = {**vars(load_config(tiny).prepare.filters), "min_seconds": 0.5}
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "filters": filters}))
-    data = ("--set", "data.pretrain=[audio]")
-    assert stage("pretrain", recipe_folder, tiny, *data, "--set", "prepare.filters.min_seconds=0.5") == 0
+def test_data_that_were_made_with_other_settings_are_told(recipe_folder, tiny, capsys):
+    corpus = load_config(tiny).corpus
+    for name in ("audio", "train", "valid"):
+        settings = recipe_folder / "data" / name / "settings.json"
+        filters = {**vars(load_config(tiny).prepare.filters), "min_seconds": 0.5}
+        made_of = {"corpus": corpus_settings(corpus), "filters": filters}
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), **made_of}))
+    same = ("--set", "prepare.filters.min_seconds=0.5", "--set", "corpus.jobs=3")
+    assert stage("pretrain", recipe_folder, tiny, *same) == 0
     assert "note" not in capsys.readouterr().out
-    assert stage("pretrain", recipe_folder, tiny, *data) == 0
-    assert "audio was filtered otherwise (min_seconds: 0.5 there, None now); stage 1 does it" in capsys.readouterr().out
+    assert stage("pretrain", recipe_folder, tiny, "--set", "corpus.seed=7") == 0
+    told = capsys.readouterr().out
+    assert "data/audio was made with other settings (corpus.seed: " in told
+    assert "prepare.filters.min_seconds: 0.5 there, None now); stage 1 makes it anew" in told
+    elsewhere = ("--set", "data.pretrain=[../other/audio]", "--set", "data.pretrain_valid=../other/valid")
+    shutil.copytree(recipe_folder / "data", recipe_folder / "other")
+    assert stage("pretrain", recipe_folder, tiny, *elsewhere, "--exp", str(recipe_folder / "exp/other")) == 0
+    assert "note" not in capsys.readouterr().out
+    other = ("--set", "corpus={type: custom, corpus_dir: x}")
+    assert stage("pretrain", recipe_folder, tiny, *other) == 0
+    assert "note" not in capsys.readouterr().out
 
 
 def test_an_experiment_among_the_data_is_refused(recipe_folder, tiny, capsys):

@@ -57,6 +57,7 @@ def prepare(
     settings: Prepare = Prepare(),
     video_only_ok: Collection[str] = (),
     force: bool = False,
+    made_of: dict | None = None,
 ) -> None:
     """Prepare every split of a corpus into ``output/<split>``.
 
@@ -72,6 +73,7 @@ def prepare(
         settings: jobs, and what is left out.
         video_only_ok: splits whose clips need no sound, since they are for synthesis.
         force: start anew.
+        made_of: more for the record in ``settings.json``: the corpus and filters as the config has them.
 
     Raises:
         UserError: the tracker can't be used, ids are not fit, a split's folder holds something else or was prepared
@@ -93,7 +95,7 @@ def prepare(
     if tasks:
         _run(tasks, tracker, clock, crop, settings, output)
     for name, sources in splits.items():
-        _finish(output / name, sources, made_with, clock, settings)
+        _finish(output / name, sources, {**made_with, **(made_of or {})}, clock, settings)
 
 
 def settings_of(tracker: Component, clock: Clock, crop: Crop) -> dict:
@@ -241,7 +243,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     ]
     content = sorted((o.id, o.frames, o.fingerprint) for o in kept)
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-    write_manifest(folder, utterances, {**made_with, "digest": digest, "filters": to_tree(settings.filters)})
+    write_manifest(folder, utterances, {**made_with, "digest": digest})
 
 
 def _hours(outcomes: list[Outcome], clock: Clock) -> float:

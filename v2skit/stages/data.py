@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from v2skit.build import build
+from v2skit.config import to_tree
 from v2skit.corpora import Corpus
 from v2skit.errors import UserError
 from v2skit.files import alone
-from v2skit.stages.recipe import Recipe, say_next
+from v2skit.stages.recipe import Recipe, corpus_settings, say_next
 
 
 def obtain(recipe: Recipe) -> None:
@@ -31,9 +32,10 @@ def prepare(recipe: Recipe) -> None:
         for corpus in corpora:
             corpus.obtain()
         names = check_names(corpora)
-        for corpus in corpora:
+        for corpus, choice in zip(corpora, recipe.corpora, strict=True):
             prepare_corpus(
                 corpus,
+                made_of={"corpus": corpus_settings(choice), "filters": to_tree(config.prepare.filters)},
                 tracker=config.tracker,
                 clock=config.clock,
                 crop=config.crop,

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from v2skit.build import build
-from v2skit.config import to_tree
+from v2skit.config import flatten, to_tree
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.manifest import SETTINGS, read_settings
 from v2skit.model import Model, Vocoder
@@ -61,21 +61,34 @@ class Recipe:
         grammar = self.build_corpora()[0].grammar()
         return metrics, build("asr", self.config.scoring.asr, grammar=grammar) if self.config.scoring.asr else None
 
-    def build_corpora(self) -> list[Any]:
+    @property
+    def corpora(self) -> list[Component]:
         """The corpus, and the audio-only one where there is one."""
-        choices = [self.config.corpus, self.config.audio_corpus]
-        return [build("corpus", choice, work_dir=self.work_dir) for choice in choices if choice]
+        return [choice for choice in (self.config.corpus, self.config.audio_corpus) if choice]
+
+    def build_corpora(self) -> list[Any]:
+        """These, built."""
+        return [build("corpus", choice, work_dir=self.work_dir) for choice in self.corpora]
 
     def digests(self, directories: list[Path], with_video: bool) -> dict[str, str | None]:
         """Name -> digest of data directories. Raises UserError where one was prepared with other settings."""
-        filters = to_tree(self.config.prepare.filters)
         for directory in directories:
             check_prepared(self.config, directory, with_video)
-            made = read_settings(directory).get("filters", filters)
-            others = [f"{k}: {made.get(k)} there, {v} now" for k, v in filters.items() if made.get(k) != v]
-            if others and directory.parent == self.data_folder:  # another recipe's have theirs
-                print(f"note: {directory} was filtered otherwise ({'; '.join(others)}); stage 1 does it anew")
+            differs = self._made_otherwise(directory)
+            if differs:
+                print(f"note: {directory} was made with other settings ({'; '.join(differs)}); stage 1 makes it anew")
         return {os.path.relpath(d, self.data_folder): digest(d) for d in directories}
+
+    def _made_otherwise(self, directory: Path) -> list[str]:
+        """What of its corpus and filters was set otherwise, if one of this recipe's corpora made a data directory."""
+        made = read_settings(directory)
+        type_ = made.get("corpus", {}).get("type")
+        choice = next((corpus for corpus in self.corpora if corpus.type == type_), None)
+        if choice is None or self.data_folder not in directory.parents or ".." in directory.parts:
+            return []
+        now = flatten({"corpus": corpus_settings(choice), "prepare.filters": to_tree(self.config.prepare.filters)})
+        then = flatten({"corpus": made["corpus"], "prepare.filters": made.get("filters", {})})
+        return [f"{k}: {then[k]} there, {v} now" for k, v in now.items() if k in then and then[k] != v]
 
     def trained_on(self, *names: str) -> dict:
         """Digests of the data directories that a run was trained on, to compare; empty where one is not here."""
@@ -124,6 +137,17 @@ class Row:
 
     source: Callable[[], dict]
     hears: bool = False
+
+
+def corpus_settings(corpus: Component) -> dict:
+    """A corpus's settings, but for where it is and whether it is to be fetched."""
+
+    def kept(tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        return {key: kept(value) for key, value in tree.items() if key not in ("corpus_dir", "download", "jobs")}
+
+    return kept(to_tree(corpus))
 
 
 def checkpoint_source(folder: Path) -> dict:

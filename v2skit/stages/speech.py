@@ -67,8 +67,8 @@ def transfer(recipe: Recipe) -> None:
     config, out = recipe.config, recipe.exp / "transfer"
     if not _has_videos(recipe):
         alone = (
-            ", or this is a recipe of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe goes "
-            f"on with --set pretrained={recipe.exp.resolve()}"
+            ", or this is a recipe of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe "
+            f"goes on with --set pretrained={recipe.exp.resolve()}"
         )
         raise UserError(
             f"there are no prepared videos ({recipe.data(config.data.train)}); stage 1 makes them"
@@ -86,7 +86,8 @@ def transfer(recipe: Recipe) -> None:
     speakers = _speakers([recipe.data(config.data.train)]) if config.pretrained else saved.meta.speakers
     model = build_model(config, "v2a", speakers)
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
-        raise UserError(f"{source} knows other speakers than the videos' ({len(speakers)}); --set transfer.speaker=null")
+        others = f"{source} knows other speakers than the videos' ({len(speakers)})"
+        raise UserError(f"{others}; --set transfer.speaker=null")
     ledger = move(saved.averaged or saved.weights, model, sorted(config.transfer))
     meta = checkpoint.new_meta(config, "v2a", speakers)
     start(config, out, made_from, force=True)
