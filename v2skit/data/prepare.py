@@ -209,7 +209,8 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     told = f"{len(kept)} of {len(sources)} prepared, {len(excluded)} excluded; {hours['kept']:.2f} h"
     lines = [f"# {folder.name}: {told}", ""]
     lines += [f"- filtered: {count} ({hours[why]:.2f} h) {why}" for why, count in left_out.items()]
-    lines += [f"- excluded: {row['file']}: {row['reason']}" for row in rows if row["reason"]]
+    for file, why in ((row["file"], row["reason"]) for row in rows if row["reason"]):
+        lines.append(f"- excluded: {why if file in why else f'{file}: {why}'}")
     notes = Counter(note for row in rows if not row["reason"] for note in row["notes"])
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
     write_text(folder / "report.md", "\n".join(lines) + "\n")
