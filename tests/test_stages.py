@@ -157,6 +157,8 @@ def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_cli
     for name in ("synth", "score"):
         assert stage(name, recipe_folder, tiny) == 1
         assert "scratch was made with another config or data (train has other utterances" in capsys.readouterr().err
+    shutil.rmtree(recipe_folder / "data/valid")
+    assert stage("synth", recipe_folder, tiny) == 1, "what is here is compared"
     shutil.rmtree(recipe_folder / "data/train")  # a model that was moved to where only the test clips are
     assert stage("synth", recipe_folder, tiny) == 0
 

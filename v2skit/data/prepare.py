@@ -219,11 +219,12 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     print(f"{folder}: {told}; {folder}/report.md")
     if len(excluded) > settings.max_failed_share * len(sources):
         (folder / "utt2num_frames").unlink(missing_ok=True)
+        share = math.ceil(100 * len(excluded) / len(sources)) / 100
+        without = f"; or do without them: --set prepare.max_failed_share={share:g}"
         raise UserError(
             f"{len(excluded)} of {len(sources)} utterances of {folder} can't be used, more than "
             f"prepare.max_failed_share ({settings.max_failed_share:.0%}) allows; {folder}/report.md says why, "
-            f"e.g. {excluded[0].id}: {excluded[0].reason}; or do without them: --set prepare.max_failed_share="
-            f"{math.ceil(100 * len(excluded) / len(sources)) / 100:g}"
+            f"e.g. {excluded[0].id}: {excluded[0].reason}" + (without if kept else "")
         )
     if filtered and not kept:
         (folder / "utt2num_frames").unlink(missing_ok=True)

@@ -13,7 +13,8 @@ from torch import nn
 from v2skit.build import build
 from v2skit.config import flatten, to_tree
 from v2skit.data.dataset import SpeechDataset
-from v2skit.data.manifest import SETTINGS, read_settings
+from v2skit.data.manifest import read_settings
+from v2skit.data.shard import finished
 from v2skit.model import Model, Vocoder
 from v2skit.settings import Component, Config, Training
 from v2skit.synth import check_prepared, speech_folder
@@ -84,18 +85,16 @@ class Recipe:
         made = read_settings(directory)
         type_ = made.get("corpus", {}).get("type")
         choice = next((corpus for corpus in self.corpora if corpus.type == type_), None)
-        if choice is None or self.data_folder not in directory.parents or ".." in directory.parts:
+        if choice is None or os.path.relpath(directory, self.data_folder).startswith(os.pardir):
             return []
         now = flatten({"corpus": corpus_settings(choice), "prepare.filters": to_tree(self.config.prepare.filters)})
         then = flatten({"corpus": made["corpus"], "prepare.filters": made.get("filters", {})})
         return [f"{k}: {then[k]} there, {v} now" for k, v in now.items() if k in then and then[k] != v]
 
     def trained_on(self, *names: str) -> dict:
-        """Digests of the data directories that a run was trained on, to compare; empty where one is not here."""
-        directories = [self.data(name) for name in names]
-        if not all((d / SETTINGS).exists() for d in directories):
-            return {}
-        return {"data": {os.path.relpath(d, self.data_folder): digest(d) for d in directories}}
+        """Digests of the data directories that a run was trained on, to compare, of those that are here."""
+        there = [self.data(name) for name in names if finished(self.data(name))]
+        return {f"data.{os.path.relpath(d, self.data_folder)}": digest(d) for d in there}
 
     def dataset(
         self, directories: list[Path], model: Model | Vocoder, settings: Training, training: bool, augment: bool = True

@@ -9,6 +9,7 @@ from v2skit.build import build_model, build_vocoder
 from v2skit.clock import check_same_features, feature_settings
 from v2skit.data.index import open_index
 from v2skit.data.manifest import read_manifest, read_silent
+from v2skit.data.shard import finished
 from v2skit.errors import UserError
 from v2skit.model import Model
 from v2skit.stages.recipe import Recipe, Row, checkpoint_source, say_next, vocoder_source
@@ -54,7 +55,7 @@ def pretrain(recipe: Recipe) -> None:
     directories = [recipe.data(d) for d in data.pretrain]
     valid = recipe.data(data.pretrain_valid)
     train(recipe, Run("pretrain", "pretrain", "a2a", config.pretrain, directories, valid, False), build)
-    if _has_videos(recipe):
+    if finished(recipe.data(data.train)):
         say_next("3 (decoder transfer)")
     else:
         say_next(f"3 (decoder transfer) of an audio-visual recipe, with --set pretrained={recipe.exp.resolve()}")
@@ -65,14 +66,14 @@ def transfer(recipe: Recipe) -> None:
     from v2skit.train.transfer import transfer as move
 
     config, out = recipe.config, recipe.exp / "transfer"
-    if not _has_videos(recipe):
-        alone = (
+    if not finished(recipe.data(config.data.train)):
+        or_audio = (
             ", or this is a recipe of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe "
             f"goes on with --set pretrained={recipe.exp.resolve()}"
         )
         raise UserError(
             f"there are no prepared videos ({recipe.data(config.data.train)}); stage 1 makes them"
-            + ("" if config.pretrained else alone)
+            + ("" if config.pretrained else or_audio)
         )
     source = find(recipe, "pretrain")
     saved = checkpoint.load(source)
@@ -169,17 +170,12 @@ def _given(path: Path) -> Path:
 def _check_source(recipe: Recipe) -> None:
     """Raises UserError where the pre-trained model, if it is here, is not the one that stage 3 transferred from."""
     given = recipe.config.pretrained
-    if given and Path(given).exists():
-        source = _given(Path(given))
+    if given:
+        source = _given(Path(given)) if Path(given).exists() else None
     else:
         source = checkpoint.best(recipe.exp / "pretrain")
     if source:
         check_made_with(recipe.config, recipe.exp / "transfer", "transfer", {"digest": checkpoint.digest(source)})
-
-
-def _has_videos(recipe: Recipe) -> bool:
-    """Whether there is an audio-visual training set."""
-    return (recipe.data(recipe.config.data.train) / "utt2num_frames").exists()
 
 
 def _made_from(recipe: Recipe, name: str) -> dict:

@@ -76,7 +76,7 @@ def check_made_with(config: Config, run: Path, name: str, made_from: dict | None
     made_from = made_from or {}
     now = flatten({**to_tree(config), "made_from": made_from})
     prefixes = (*_DEPENDS[name], *(f"made_from.{key}" for key in made_from))
-    keys = sorted(k for k in {*made, *now} if k.startswith(prefixes) and k not in _MACHINE)
+    keys = sorted(k for k in {*made, *now} if k not in _MACHINE and any(f"{k}.".startswith(f"{p}.") for p in prefixes))
     differs = [_difference(k, made.get(k), now.get(k)) for k in keys if made.get(k) != now.get(k)]
     if differs:
         raise UserError(
