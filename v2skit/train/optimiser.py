@@ -43,7 +43,7 @@ class Optimiser:
                 if parameters:
                     decay = settings.weight_decay if decays else 0.0
                     groups.append({"params": parameters, "weight_decay": decay, "part": name})
-        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas))
+        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
 
     def start(self, step: int) -> None:
         """Set learning rates and frozen parts for a step, and clear the gradients."""
