@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Callable
 
-import kaldiio
 import numpy as np
 from torch import Tensor, nn
 
 from v2skit.data import media
+from v2skit.data.ark import read_vector, write_vectors
 from v2skit.data.audio import read_audio
 from v2skit.data.lookup import Lookup
 from v2skit.data.manifest import Utterance, read_clock, read_manifest
@@ -51,10 +51,9 @@ class DVector(nn.Module):
         rate = read_clock(directory).sample_rate
         by_id = {u.id: u for u in utterances}
         vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
-        with kaldiio.WriteHelper(f"ark,scp:{directory / TABLE}.ark,{directory / TABLE}.scp") as writer:
-            for key, names in sorted(sources.items()):
-                mean = np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM)
-                writer(key, (mean / max(np.linalg.norm(mean), 1e-8)).astype(np.float32))
+        means = {k: np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM) for k, names in sources.items()}
+        normalised = ((key, mean / max(np.linalg.norm(mean), 1e-8)) for key, mean in sorted(means.items()))
+        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", normalised)
         record.write_text(content, encoding="utf-8")
 
     def reader(self, directory: Path) -> _Reader:
@@ -106,8 +105,15 @@ class _Reader:
         if place is None:
             raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
         # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
-        ark = self.directory / f"{TABLE}.ark"
-        return np.asarray(kaldiio.load_mat(f"{ark}:{place.rpartition(':')[2]}"), np.float32)
+        entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
+        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
+        try:
+            vector = read_vector(entry, remedy)
+        except OSError as error:
+            raise UserError(f"{entry} can't be read ({error}); {remedy}") from error
+        if vector.size != DIM:
+            raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
+        return vector.reshape(DIM)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
