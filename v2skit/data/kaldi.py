@@ -1,4 +1,4 @@
-"""The entries of Kaldi's archives, as bytes. An archive is a row of ``key``, a blank and an entry of one of these kinds:
+"""The entries of Kaldi's archives, as bytes. An archive repeats: a key, a blank, and an entry of one of these kinds:
 
     AUDIO  a sound file of any format, after its length     NPY  a NumPy array, after its length
     RIFF   a WAVE file, as Kaldi's own tools write it       \\0B   a vector or matrix of numbers, in Kaldi's binary form
@@ -73,7 +73,7 @@ def file_span(content: mmap, offset: int, place: object) -> tuple[int, int]:
     if head.startswith(b"RIFF"):
         end = offset + 8 + int.from_bytes(head[4:], "little")
         if len(head) < 8 or end > len(content):
-            raise UserError(f"{place} is cut short, or its WAVE header lacks the length; rewrite the archive (wav-copy)")
+            raise UserError(f"{place} is cut short, or its header lacks the length; rewrite the archive (wav-copy)")
         return offset, end
     kind, start, end = _length(content, offset, place, PREPARE_AGAIN)
     if kind == b"NPY":

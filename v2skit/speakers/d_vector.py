@@ -51,9 +51,8 @@ class DVector(nn.Module):
         rate = read_clock(directory).sample_rate
         by_id = {u.id: u for u in utterances}
         vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
-        means = {k: np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM) for k, names in sources.items()}
-        normalised = ((key, mean / max(np.linalg.norm(mean), 1e-8)) for key, mean in sorted(means.items()))
-        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", normalised)
+        means = ((key, _mean([vectors[name] for name in names])) for key, names in sorted(sources.items()))
+        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", means)
         record.write_text(content, encoding="utf-8")
 
     def reader(self, directory: Path) -> _Reader:
@@ -114,6 +113,12 @@ class _Reader:
         if vector.size != DIM:
             raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
         return vector.reshape(DIM)
+
+
+def _mean(vectors: list[np.ndarray]) -> np.ndarray:
+    """Their mean, normalised; zeros where there are none. (256,)."""
+    mean = np.mean(vectors, axis=0) if vectors else np.zeros(DIM)
+    return mean / max(np.linalg.norm(mean), 1e-8)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
