@@ -18,6 +18,7 @@ EXTRAS = {
     "serve": ["starlette", "uvicorn", "python-multipart"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
+    "kaldi": ["kaldiio"],  # its licence is for evaluation only, see LICENCES.md: nothing else may need it
 }
 
 setup(
@@ -35,7 +36,6 @@ setup(
         "torch>=2.8,<2.12",
         "torchaudio>=2.8,<2.12",
         "av",
-        "kaldiio",
         "matplotlib",
         "numpy",
         "pluggy",
