@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from v2skit.data.ark import Ark, read_vector
+from tests.data.test_ark import crops
+from v2skit.data.ark import Ark, read_vector, write_vectors
 from v2skit.data.audio import read_audio
 from v2skit.data.index import open_index
 from v2skit.data.kaldi import bytes_entry, sound_entry, vector_entry
-from v2skit.data.video import read_crops
+from v2skit.data.video import read_crops, write_crops
 from v2skit.errors import UserError
 
 RATE = 24000
@@ -71,6 +72,30 @@ def test_bytes_are_kaldiios(kaldiio, size):
 @pytest.mark.parametrize("size", [0, 1, 256])
 def test_vectors_are_kaldiios(kaldiio, size):
     assert vector_entry(VECTOR[:size].astype(float)) == theirs(kaldiio, VECTOR[:size])
+
+
+def test_the_format_is_fixed():
+    """Without kaldiio to compare with."""
+    assert vector_entry(np.array([1.0, -2.0])) == b"\0BFV \x04\x02\0\0\0" + bytes.fromhex("0000803f000000c0")
+    header = b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }"
+    assert bytes_entry(b"abc") == b"NPY\x01\x83" + header.ljust(127) + b"\nabc"
+    entry = sound_entry(sound(100_000), RATE)
+    assert entry[:6] == b"AUDIO\x03" and entry[9:13] == b"fLaC"
+    assert int.from_bytes(entry[6:9], "little") == len(entry[9:])
+
+
+def test_an_interruption_leaves_no_table(tmp_path):
+    ark, table = tmp_path / "v.ark", tmp_path / "v.scp"
+    write_vectors(ark, table, [("a", VECTOR), ("b", VECTOR)])
+    assert np.array_equal(read_vector(Path(table.read_text().split()[3]), ""), VECTOR)
+
+    def interrupted():
+        yield "a", VECTOR
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_vectors(ark, table, interrupted())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v.ark"]
 
 
 def test_whole_archives_are_kaldiios(kaldiio, tmp_path):
@@ -238,9 +263,6 @@ def test_hostile_tables_run_nothing(archive, tmp_path, monkeypatch, table, place
 def test_a_relative_path_is_no_url(tmp_path, monkeypatch):
     """PyAV would follow ``concat:`` and the like."""
     monkeypatch.chdir(tmp_path)
-    from tests.data.test_ark import crops
-    from v2skit.data.video import write_crops
-
     write_crops(tmp_path / "a.mp4", crops(0), 25)
     assert len(read_crops(Path("a.mp4"))) == 40
     with pytest.raises(UserError, match="can't be read"):

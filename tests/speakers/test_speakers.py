@@ -65,8 +65,17 @@ def test_d_vectors_are_stored_as_kaldiio_stores_them(stored, monkeypatch):
 
 @pytest.mark.parametrize(
     "place",
-    ["touch {ran} |", "| touch {ran}", "d_vector.ark:0; touch {ran} |", "../other.ark", "d_vector.ark:-5",
-     "d_vector.ark:99999999", "d_vector.ark:" + "9" * 5000, "d_vector.ark:5[0:3]", "a:/../../x.ark:12x"],
+    [
+        "touch {ran} |",
+        "| touch {ran}",
+        "d_vector.ark:0; touch {ran} |",
+        "../other.ark",
+        "d_vector.ark:-5",
+        "d_vector.ark:99999999",
+        "d_vector.ark:" + "9" * 5000,
+        "d_vector.ark:5[0:3]",
+        "a:/../../x.ark:12x",
+    ],
 )
 def test_no_text_of_the_table_is_run_or_leads_elsewhere(stored, place, tmp_path):
     folder, key, table = stored
@@ -74,6 +83,14 @@ def test_no_text_of_the_table_is_run_or_leads_elsewhere(stored, place, tmp_path)
     with pytest.raises(UserError, match="delete .*d_vector.scp and run stage 1 again"):
         DVector().reader(folder)(key, "")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{key} \xff\xfe"])
+def test_damaged_tables_are_named(stored, content):
+    folder, key, table = stored
+    table.write_bytes(content.replace(b"{key}", key.encode()))
+    with pytest.raises(UserError, match="d_vector.scp is damaged .*run stage 1 again"):
+        DVector().reader(folder)(key, "")
 
 
 def test_vectors_of_other_lengths_are_refused(stored):

@@ -84,6 +84,11 @@ def exists(place: Path) -> bool:
     return os.path.exists(parts(place)[0])
 
 
+def hint(place: Path) -> str:
+    """What to add to an error where there is no such file; else nothing."""
+    return "" if exists(place) else "; relative paths in a table start at its own folder"
+
+
 def opened(place: Path) -> str | BinaryIO:
     """What soundfile and PyAV open: the path of a file, or an entry of an archive as a file.
 

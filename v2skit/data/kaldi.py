@@ -128,7 +128,7 @@ def _length(content: mmap, offset: int, place: object, remedy: str) -> tuple[byt
     if kind is None:
         head = content[offset : offset + 3]
         if head == b"PKL":
-            raise UserError(f"{place} is a pickle, which could run anything and is not read; {remedy}")
+            raise UserError(f"{place} is a pickle, which could run code; store another kind of entry, or {remedy}")
         if head.startswith((b"\0B", b" [")):
             raise UserError(f"{place} holds numbers without a sample rate; wav.scp needs archives of sound (wav-copy)")
         raise UserError(f"{place} is no entry of that archive; {remedy}")

@@ -100,12 +100,15 @@ class _Reader:
         self._places = Lookup(directory / f"{TABLE}.scp")
 
     def __call__(self, utterance: str, speaker: str) -> np.ndarray:
-        place = self._places.get(utterance)
+        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
+        try:
+            place = self._places.get(utterance)
+        except ValueError as error:  # it is empty, or not UTF-8
+            raise UserError(f"{self._places.path} is damaged ({error}); {remedy}") from error
         if place is None:
             raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
         # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
         entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
-        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
         try:
             vector = read_vector(entry, remedy)
         except OSError as error:
