@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 from v2skit.trackers.region import Region, overlap
-from v2skit.trackers.tflite import TfliteModel
+from v2skit.trackers.tflite import TfliteModel, sigmoid
 
 SHORT_RANGE = ("face_detection_short_range", ((8, 2), (16, 6)))
-"""Faces within about 2 m of the camera: the model's file, and (stride in pixels, anchors in each cell) of its outputs."""
+"""For faces within about 2 m of the camera: the model's file; the stride of each output, pixels, with anchors per cell."""
 
 FULL_RANGE = ("face_detection_full_range", ((4, 1),))
-"""Faces within about 5 m of the camera, which are smaller in the frame; likewise."""
+"""For faces within about 5 m, which are smaller in the frame; likewise."""
 
 SAME_FACE = 0.3
 """Intersection over union from which two detections are one face."""
@@ -42,11 +42,10 @@ class BlazeFace:
         size = self._model.size
         picture, scale, offset = letterbox(frame, size)
         values, logits = self._model(picture)
-        logits = logits[:, 0]
-        likely = logits >= np.log(self._min_score) - np.log1p(-self._min_score) if self._min_score < 1 else logits > 50
-        scores = 1 / (1 + np.exp(-np.clip(logits[likely].astype(np.float64), -100, 100)))
+        scores = sigmoid(logits[:, 0])
+        likely = scores >= self._min_score
         faces = decode(values[likely].astype(np.float64), self._anchors[likely], size)
-        _, faces = merge(scores, faces)
+        _, faces = merge(scores[likely], faces)
         faces = (faces.reshape(-1, 8, 2) * size - offset) / scale
         return [Region.around(face[:2].ravel(), face[2], face[3]) for face in faces]
 
@@ -112,7 +111,7 @@ def letterbox(frame: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.
     """RGB uint8 (H,W,3) -> the frame as large as fits into a square, with black beside or above and below it.
 
     Returns:
-        float32 (size,size,3), -1..1; pixels of it per pixel of the frame, (2,), x and y; the frame's corner in it, (2,).
+        float32 (size,size,3), -1..1; its pixels per pixel of the frame, x and y (2,); the frame's corner in it (2,).
     """
     height, width = frame.shape[:2]
     scale = size / max(height, width)

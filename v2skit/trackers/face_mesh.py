@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from v2skit.trackers.blazeface import FULL_RANGE, SHORT_RANGE, BlazeFace
 from v2skit.trackers.follow import Follower
 from v2skit.trackers.landmarks import mouth_of
 from v2skit.trackers.region import Region, overlap
-from v2skit.trackers.tflite import TfliteModel
+from v2skit.trackers.tflite import TfliteModel, sigmoid
 
 EYES = (33, 263)
 """Points of the mesh at the outer corners of the eyes, the right one first: they turn the next frame's region."""
@@ -21,6 +22,12 @@ EYES = (33, 263)
 MOST_FACES = 8
 SAME_FACE = 0.5
 """Intersection over union of two regions from which they are of one face."""
+
+ACROSS, DOWN, SIZE, TURN = -0.0079, -0.0281, 1.0101, -0.0148
+"""The mean difference of these weights' mesh from the later weights' of mediapipe 0.10.14, which the mouth is corrected
+for, so that the two trackers' crops are interchangeable: of the mouth along and across the line of the eyes, in
+distances between the eyes; the ratio of those distances; radians. They are means over 13 talkers of GRID, each as
+recorded and mirrored; ``tools/benchmark_trackers.py`` prints what is left."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Face:
 
 
 class FaceMesh:
-    """BlazeFace and MediaPipe's face mesh: about 600 frames/s per core; follows one of up to 8 faces, from the front.
+    """BlazeFace and MediaPipe's face mesh: about 500 frames/s per core; follows one of up to 8 faces, from the front.
 
     Args:
         min_confidence: a face is one from this score on, 0..1, when it is looked for and when it is followed.
@@ -70,7 +77,7 @@ class FaceMesh:
                 faces = distinct([*faces, *self._located(frame, _others(detector.detect(frame), faces))])
         self._frames += 1
         self._regions = [face.region for face in faces]
-        chosen = self._follower.choose([mouth_of(face.points) for face in faces], frame)
+        chosen = self._follower.choose([corrected(mouth_of(face.points)) for face in faces], frame)
         self._missed = chosen is None  # there may be more faces than those that are tracked
         return chosen
 
@@ -85,11 +92,20 @@ class FaceMesh:
 
     def _locate(self, frame: np.ndarray, region: Region) -> Face | None:
         points, logit = self._mesh(region.sample(frame, self._mesh.size))
-        if 1 / (1 + np.exp(-min(max(float(logit.item()), -100), 100))) < self._min_confidence:
+        if sigmoid(logit).item() < self._min_confidence:
             return None
         points = region.to_frame(points.reshape(-1, 3)[:, :2].astype(np.float64) / self._mesh.size)
         right_eye, left_eye = points[list(EYES)]
         return Face(points, Region.around(np.concatenate([points.min(0), points.max(0)]), right_eye, left_eye))
+
+
+def corrected(mouth: Mouth) -> Mouth:
+    """The mouth where the mesh of mediapipe 0.10.14 has it, on average."""
+    eye_distance, roll = mouth.eye_distance / SIZE, mouth.roll - TURN
+    across, down = ACROSS * eye_distance, DOWN * eye_distance
+    cos, sin = math.cos(roll), math.sin(roll)
+    x, y = mouth.x - (cos * across - sin * down), mouth.y - (sin * across + cos * down)
+    return Mouth(x, y, eye_distance, roll)
 
 
 def distinct(faces: list[Face]) -> list[Face]:

@@ -40,7 +40,7 @@ class MediaPipe:
             from mediapipe.python.solutions.face_mesh import FaceMesh
         except ImportError as error:
             remedy = "pip install 'v2skit[mediapipe]' && pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)"
-            raise UserError(f"{error}; tracker 'mediapipe' needs: {remedy}") from error
+            raise UserError(f"{error}; take tracker 'face_mesh'; 'mediapipe' needs: {remedy}") from error
         with quiet():  # MediaPipe's C++ part logs whenever its graph starts, until the first frame is through
             # The mesh looks for more faces in every frame until it has as many as it may: to follow a face that is
             # alone takes half the time with the mesh that stops at one.

