@@ -79,11 +79,12 @@ def test_the_face_of_a_talker_is_found_once_and_upright(talker, model, degrees):
 
 
 def test_small_faces_are_found_by_the_full_range(talker):
-    """A face 25 pixels wide in a frame of 640x480: 5 pixels for the short range."""
+    """A head about 60 pixels high in a frame of 640x480: too small for the short range."""
     frame = np.full((480, 640, 3), 128, np.uint8)
-    frame[200:258, 300:372] = np.asarray(Image.fromarray(talker).resize((72, 58), Image.Resampling.BILINEAR))
+    frame[200:315, 300:444] = np.asarray(Image.fromarray(talker).resize((144, 115), Image.Resampling.BILINEAR))
     (face,) = BlazeFace(*FULL_RANGE, 0.5).detect(frame)
-    assert 300 < face.x < 372 and 200 < face.y < 258 and face.side < 60
+    assert 350 < face.x < 394 and 240 < face.y < 290 and face.side < 110
+    assert BlazeFace(*SHORT_RANGE, 0.5).detect(frame) == []
 
 
 def test_nothing_is_found_where_there_is_nothing():
