@@ -11,7 +11,7 @@ from v2skit.trackers.region import Region, overlap
 from v2skit.trackers.tflite import TfliteModel, sigmoid
 
 SHORT_RANGE = ("face_detection_short_range", ((8, 2), (16, 6)))
-"""For faces within about 2 m of the camera: the model's file, and of its outputs strides in pixels and anchors per cell."""
+"""For faces within about 2 m of the camera: the model's file, and (stride in pixels, anchors per cell) of its outputs."""
 
 FULL_RANGE = ("face_detection_full_range", ((4, 1),))
 """For faces within about 5 m, which are smaller in the frame; likewise."""
