@@ -11,10 +11,10 @@ from v2skit.trackers.region import Region, overlap
 from v2skit.trackers.tflite import TfliteModel, sigmoid
 
 SHORT_RANGE = ("face_detection_short_range", ((8, 2), (16, 6)))
-"""For faces within about 2 m of the camera: the model's file, and (stride in pixels, anchors per cell) of its outputs."""
+"""Faces within about 2 m of the camera: the model's file, and (stride in pixels, anchors per cell) of its outputs."""
 
 FULL_RANGE = ("face_detection_full_range", ((4, 1),))
-"""For faces within about 5 m, which are smaller in the frame; likewise."""
+"""Faces within about 5 m, which are smaller in the frame; likewise."""
 
 SAME_FACE = 0.3
 """Intersection over union from which two detections are one face."""
