@@ -67,3 +67,15 @@ def test_overlap_is_intersection_over_union():
     boxes = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [2, 0, 4, 2], [5, 5, 6, 6], [0, 0, 1, 1], [1, 1, 1, 1]], float)
     assert overlap(boxes[0], boxes) == pytest.approx([1, 1 / 3, 0, 0, 1 / 4, 0])
     assert overlap(np.zeros(4), np.zeros((1, 4))) == [0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_frame_that_is_read_only_or_a_view_is_sampled_alike():
+    frame = ramp()
+    locked = frame.copy()
+    locked.flags.writeable = False
+    region = Region(80, 60, 300.0, 0.1)
+    wanted = region.sample(frame, 32)
+    assert (region.sample(locked, 32) == wanted).all()
+    assert (region.sample(np.asfortranarray(frame), 32) == wanted).all()
+    assert (region.sample(frame[::-1].copy()[::-1], 32) == wanted).all()

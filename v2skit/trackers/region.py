@@ -44,11 +44,11 @@ class Region:
         """
         height, width = frame.shape[:2]
         cos, sin = self.side / 2 * math.cos(self.roll), self.side / 2 * math.sin(self.roll)
-        reach = abs(cos) + abs(sin) + 2
-        left, right = (int(min(max(v, 0), width - 1)) for v in (self.x - reach, self.x + reach + 1))
-        top, bottom = (int(min(max(v, 0), height - 1)) for v in (self.y - reach, self.y + reach + 1))
-        part = np.ascontiguousarray(frame[top : bottom + 1, left : right + 1])
-        wide, high = part.shape[1], part.shape[0]
+        extent = abs(cos) + abs(sin) + 2
+        left, right = (int(min(max(v, 0), width - 1)) for v in (self.x - extent, self.x + extent + 1))
+        top, bottom = (int(min(max(v, 0), height - 1)) for v in (self.y - extent, self.y + extent + 1))
+        part = frame[top : bottom + 1, left : right + 1].astype(np.float32, order="C")
+        high, wide = part.shape[:2]
         shift = 1 / size
         place_x = (2 * (self.x - left - shift * (cos - sin)) + 1) / wide - 1
         place_y = (2 * (self.y - top - shift * (sin + cos)) + 1) / high - 1
@@ -56,7 +56,7 @@ class Region:
             [[[2 * cos / wide, -2 * sin / wide, place_x], [2 * sin / high, 2 * cos / high, place_y]]],
             dtype=torch.float32,
         )
-        picture = torch.from_numpy(part).permute(2, 0, 1)[None].float()  # (1,3,h,w)
+        picture = torch.from_numpy(part).permute(2, 0, 1)[None]  # (h,w,3) -> (1,3,h,w)
         grid = affine_grid(turn, [1, 3, size, size], align_corners=False)
         sampled = grid_sample(picture, grid, padding_mode="border", align_corners=False)
         return sampled[0].permute(1, 2, 0).mul(1 / 255).contiguous().numpy()
