@@ -16,7 +16,7 @@ SHORT_RANGE = ("face_detection_short_range", ((8, 2), (16, 6)))
 FULL_RANGE = ("face_detection_full_range", ((4, 1),))
 """Faces within about 5 m, which are smaller in the frame; likewise."""
 
-SAME_FACE = 0.3
+MERGED_OVERLAP = 0.3
 """Intersection over union from which two detections are one face."""
 
 
@@ -99,7 +99,7 @@ def merge(scores: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray
     scores, faces = scores[order], faces[order]
     best, means = [], []
     while len(scores):
-        same = overlap(faces[0, :4], faces[:, :4]) > SAME_FACE
+        same = overlap(faces[0, :4], faces[:, :4]) > MERGED_OVERLAP
         same[0] = True
         best.append(scores[0])
         means.append(scores[same] @ faces[same] / scores[same].sum())

@@ -20,7 +20,7 @@ EYES = (33, 263)
 """Points of the mesh at the outer corners of the eyes, the right one first: they turn the next frame's region."""
 
 MOST_FACES = 8
-SAME_FACE = 0.5
+SAME_FACE_OVERLAP = 0.5
 """Intersection over union of two regions from which they are of one face."""
 
 ACROSS, DOWN, SIZE, TURN = -0.0079, -0.0281, 1.0101, -0.0148
@@ -122,4 +122,4 @@ def _others(regions: list[Region], faces: list[Face]) -> list[Region]:
     if not faces:
         return regions
     boxes = np.stack([face.region.box() for face in faces])
-    return [region for region in regions if overlap(region.box(), boxes).max() <= SAME_FACE]
+    return [region for region in regions if overlap(region.box(), boxes).max() <= SAME_FACE_OVERLAP]
