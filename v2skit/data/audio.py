@@ -12,7 +12,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
-from v2skit.data.ark import opened
+from v2skit.data.ark import hint, opened
 from v2skit.errors import UserError
 from v2skit.files import beside
 from v2skit.layers.stft import Stft
@@ -74,7 +74,7 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
             sound = np.empty(file.frames - start if samples is None else samples, np.float32)
             return file.read(out=sound, fill_value=None if samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"sound file {path} can't be read: {error}") from error
+        raise UserError(f"sound file {path} can't be read: {error}{hint(path)}") from error
 
 
 class _Sound(soundfile.SoundFile):

@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import Callable
 
-import kaldiio
 import numpy as np
 from torch import Tensor, nn
 
 from v2skit.data import media
+from v2skit.data.ark import read_vector, write_vectors
 from v2skit.data.audio import read_audio
 from v2skit.data.lookup import Lookup
 from v2skit.data.manifest import Utterance, read_clock, read_manifest
@@ -51,10 +51,8 @@ class DVector(nn.Module):
         rate = read_clock(directory).sample_rate
         by_id = {u.id: u for u in utterances}
         vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
-        with kaldiio.WriteHelper(f"ark,scp:{directory / TABLE}.ark,{directory / TABLE}.scp") as writer:
-            for key, names in sorted(sources.items()):
-                mean = np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM)
-                writer(key, (mean / max(np.linalg.norm(mean), 1e-8)).astype(np.float32))
+        means = ((key, _mean([vectors[name] for name in names])) for key, names in sorted(sources.items()))
+        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", means)
         record.write_text(content, encoding="utf-8")
 
     def reader(self, directory: Path) -> _Reader:
@@ -102,12 +100,28 @@ class _Reader:
         self._places = Lookup(directory / f"{TABLE}.scp")
 
     def __call__(self, utterance: str, speaker: str) -> np.ndarray:
-        place = self._places.get(utterance)
+        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
+        try:
+            place = self._places.get(utterance)
+        except ValueError as error:  # it is empty, or not UTF-8
+            raise UserError(f"{self._places.path} is damaged ({error}); {remedy}") from error
         if place is None:
             raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
         # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
-        ark = self.directory / f"{TABLE}.ark"
-        return np.asarray(kaldiio.load_mat(f"{ark}:{place.rpartition(':')[2]}"), np.float32)
+        entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
+        try:
+            vector = read_vector(entry, remedy)
+        except OSError as error:
+            raise UserError(f"{entry} can't be read ({error}); {remedy}") from error
+        if vector.size != DIM:
+            raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
+        return vector.reshape(DIM)
+
+
+def _mean(vectors: list[np.ndarray]) -> np.ndarray:
+    """Their mean, normalised; zeros where there are none. (256,)."""
+    mean = np.mean(vectors, axis=0) if vectors else np.zeros(DIM)
+    return mean / max(np.linalg.norm(mean), 1e-8)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
