@@ -10,6 +10,7 @@ from typing import Sequence
 
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
+from v2skit.extras import missing
 from v2skit.registry import KINDS, arguments
 
 
@@ -21,6 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.run(options)
     except UserError as error:
         print(f"v2skit: error: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        lacking = missing(error, "this command")
+        if lacking is None:
+            raise
+        print(f"v2skit: error: {lacking}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"\nv2skit: {str(interrupt) or 'interrupted'}", file=sys.stderr)
