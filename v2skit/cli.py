@@ -93,9 +93,9 @@ def _parser() -> argparse.ArgumentParser:
 
     data_cli.add_commands(commands)
 
-    text = "make a recipe for your own folder of videos, which runs at once"
+    text = "copy a shipped recipe, or make one for your own folder of videos; it runs at once"
     command = commands.add_parser("new-recipe", help=text, description=text, allow_abbrev=False)
-    command.add_argument("name", help="of the recipe: egs/NAME")
+    command.add_argument("name", help="of a shipped recipe (mini, grid, ...) or a new one; it goes to egs/NAME")
     command.add_argument("--corpus_dir", type=Path, help="of the videos; then run.sh needs no option")
     command.set_defaults(run=make_recipe)
 
