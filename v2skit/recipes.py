@@ -1,4 +1,4 @@
-"""The shipped recipes: in a checkout they are its ``egs``, in an installed v2skit they came with it as ``v2skit/egs``."""
+"""The shipped recipes: ``egs`` of a checkout, or ``v2skit/egs`` of an installed v2skit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def names(egs: Path) -> list[str]:
 
 
 def recipes_folder(folder: Path) -> Path:
-    """Where new recipes go: the ``egs`` that ``folder`` is in, of a checkout or copied; else ``egs`` in it, to be made."""
+    """Where new recipes go: the ``egs`` of a checkout or of copies that ``folder`` is in, else a new one in it."""
     for place in (folder.resolve(), *folder.resolve().parents):
         if (place / "egs" / STAGES).is_file():
             return place / "egs"

@@ -1,4 +1,4 @@
-"""tools/install.sh where something is missing or was cut short: a sentence with the remedy, then the same command resumes.
+"""tools/install.sh where something is missing or was cut short: the remedy is named, then the same command resumes.
 
 The interpreters on its path are stand-ins: they run this Python, but for ``-m venv`` and ``-m pip``, which touch no
 network.
@@ -61,8 +61,10 @@ class Place:
 
     def interpreter(self, name: str, version: str = "", lacks: str = "", complete: str = "") -> Path:
         """A stand-in of a version; ``lacks``: a module it can't import; ``complete``: it has all packages."""
-        text = STAND_IN.replace("@folder@", shlex.quote(str(self.folder))).replace("@python@", shlex.quote(sys.executable))
-        text = text.replace("@version@", version).replace("@lacks@", lacks).replace("@complete@", complete)
+        values = {"folder": shlex.quote(str(self.folder)), "python": shlex.quote(sys.executable)}
+        text = STAND_IN
+        for key, value in {**values, "version": version, "lacks": lacks, "complete": complete}.items():
+            text = text.replace(f"@{key}@", value)
         (self.bin / name).write_text(text)
         (self.bin / name).chmod(0o755)
         return self.bin / name
@@ -269,7 +271,8 @@ def _path_without_compiler(folder: Path) -> Path:
     """A folder with links to what the script calls."""
     tools = folder / "tools"
     tools.mkdir()
-    for name in "bash cat cksum chmod cp dirname env find flock grep head ls mkdir mktemp rm sed sleep tail touch".split():
+    needed = "bash cat cksum chmod cp dirname env find flock grep head ls mkdir mktemp rm sed sleep tail touch"
+    for name in needed.split():
         if shutil.which(name):
             (tools / name).symlink_to(shutil.which(name))
     return tools
