@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 SIDE = 96
 """Of the picture, in the units of all lengths here."""
@@ -82,6 +81,8 @@ def draw(tracks: dict[str, np.ndarray], fps: int, face: Face, generator: np.rand
     picture = _over(picture, lips["mask"](y), _lips(x, y, shape, lips, face, generator))
     picture = _over(picture, lips["inside"](y), _inside(x, y, shape, drop, lips, face))
     picture = picture * (1.0 + face.light[0] * x / (SIDE / 2) + face.light[1] * y / (SIDE / 2))
+    from scipy.ndimage import gaussian_filter
+
     picture = gaussian_filter(picture, (0.0, face.blur / face.pixel, face.blur / face.pixel))
     picture += generator.normal(0.0, face.noise, picture.shape).astype(np.float32)
     return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
@@ -146,6 +147,8 @@ def _skin(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Skin with pores and stubble that move with the jaw, folds, nostrils, and the chin below."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
     half = face.half_width
     jaw = 0.7 * drop * np.clip(y / half + 0.3, 0.0, 1.0)
     grain = gaussian_filter(generator.normal(size=(TEXTURE_SIZE, TEXTURE_SIZE)), 0.8).astype(np.float32)
@@ -171,6 +174,8 @@ def _lips(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """The upper lip lies in shade, the lower one shines; creases; a dark seam where they meet."""
+    from scipy.ndimage import gaussian_filter
+
     tone = face.skin_tone - face.lip_contrast * (0.6 + 0.8 * face.skin_tone)
     seam = (lips["top_inner"] + lips["bottom_inner"]) / 2.0
     creases = gaussian_filter(generator.normal(size=64), 0.8).astype(np.float32)

@@ -16,6 +16,7 @@ from v2skit.data.audio import read_audio
 from v2skit.data.lookup import Lookup
 from v2skit.data.manifest import Utterance, read_clock, read_manifest
 from v2skit.errors import UserError
+from v2skit.extras import needs
 
 DIM = 256
 RATE = 16000
@@ -132,12 +133,8 @@ def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
 @cache
 def _encoder() -> Callable[[np.ndarray, int], np.ndarray]:
     """(waveform, its rate) -> d-vector. Raises UserError where resemblyzer is not installed."""
-    try:
+    with needs("d_vector", "speaker 'd_vector'"):
         from resemblyzer import VoiceEncoder, preprocess_wav
-    except ImportError as error:
-        raise UserError(
-            "speaker 'd_vector' needs resemblyzer: pip install 'v2skit[d_vector]' && pip install --no-deps resemblyzer "
-            f"({error})"
-        ) from error
+
     encoder = VoiceEncoder("cpu", verbose=False)
     return lambda waveform, rate: encoder.embed_utterance(preprocess_wav(waveform, rate))

