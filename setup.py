@@ -18,6 +18,8 @@ EXTRAS = {
     "serve": ["starlette", "uvicorn", "python-multipart"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
+    # The last release line; from 2.11 on it works with any later torch that is built for the same CUDA, or for the CPU.
+    "torchaudio": ["torchaudio>=2.8,<2.12"],
 }
 
 setup(
@@ -31,9 +33,7 @@ setup(
     packages=find_packages(include=["v2skit", "v2skit.*"]),
     package_data={"v2skit.serve": ["page/*"]},
     install_requires=[
-        # torchaudio's wheel refuses a torch built for another CUDA, so the two are pinned to the same releases.
-        "torch>=2.8,<2.12",
-        "torchaudio>=2.8,<2.12",
+        "torch>=2.8,<2.16",
         "av",
         "kaldiio",
         "matplotlib",
