@@ -10,10 +10,16 @@ VERSION = next(
 EXTRAS = {
     # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
     # does not use, so tools/install.sh installs it without its dependencies, which are these.
-    "mediapipe": ["absl-py", "attrs", "flatbuffers", "protobuf>=4.25,<5", "opencv-contrib-python-headless", "matplotlib"],
+    # It has no wheel from Python 3.13 on; its protobuf is too old for Python 3.14 and for tensorboard 2.19.
+    "mediapipe": [
+        f"{package}; python_version < '3.13'"
+        for package in ("absl-py", "attrs", "flatbuffers", "protobuf>=4.25,<5", "tensorboard<2.19")
+        + ("opencv-contrib-python-headless", "matplotlib")
+    ],
     # resemblyzer asks for a webrtcvad without wheels; tools/install.sh installs it without its dependencies.
     "d_vector": ["librosa", "webrtcvad-wheels"],
-    "evaluate": ["pystoi", "pesq", "pocketsphinx"],
+    # pocketsphinx has no wheel for Python 3.14; there, like pesq, it needs a C compiler and is installed apart.
+    "evaluate": ["pystoi", "pesq", "pocketsphinx; python_version < '3.14'"],
     "mini": ["espeakng-loader"],
     "serve": ["starlette", "uvicorn", "python-multipart"],
     "stream": ["sounddevice"],
@@ -29,7 +35,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10",
+    python_requires=">=3.10,<3.15",
     packages=find_packages(include=["v2skit", "v2skit.*"]),
     package_data={"v2skit.serve": ["page/*"]},
     install_requires=[
@@ -44,7 +50,7 @@ setup(
         "scipy",
         "sentencepiece",
         "soundfile",
-        "tensorboard<2.19",  # later ones and mediapipe's face mesh disagree on protobuf
+        "tensorboard",
         "tqdm",
     ],
     # pesq has no wheel and needs a C compiler; tools/install.sh installs it apart, so that its lack costs no more.
