@@ -24,7 +24,8 @@ EXTRAS = {
     "serve": ["starlette", "uvicorn", "python-multipart"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
-    # The last release line; from 2.11 on it works with any later torch that is built for the same CUDA, or for the CPU.
+    # 2.11 is the last one. It works with later releases of torch that are built for its CUDA release, as 2.11 to 2.14
+    # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
     "torchaudio": ["torchaudio>=2.8,<2.12"],
 }
 

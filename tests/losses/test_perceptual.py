@@ -283,5 +283,5 @@ def test_a_torchaudio_that_is_missing_or_does_not_fit_torch_is_an_error(monkeypa
         TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))
     monkeypatch.setattr("v2skit.extractors.torchaudio.version", lambda name: "2.11.0+cu130")
     monkeypatch.setattr("v2skit.extractors.torchaudio.importlib.import_module", unfit)
-    with pytest.raises(UserError, match=r"torchaudio 2.11.0\+cu130 does not work with torch .*same CUDA release"):
+    with pytest.raises(UserError, match=r"torchaudio 2.11.0\+cu130 does not work with torch .*for one CUDA release"):
         TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))
