@@ -69,12 +69,12 @@ def _torchaudio() -> ModuleType:
     try:
         return importlib.import_module("torchaudio")
     except ModuleNotFoundError as error:
-        raise UserError(f"extractor 'torchaudio' needs torchaudio: pip install 'v2skit[torchaudio]' ({error})") from error
+        raise UserError(f"extractor 'torchaudio' needs it: pip install 'v2skit[torchaudio]' ({error})") from error
     except (ImportError, RuntimeError, OSError) as error:
         raise UserError(
-            f"torchaudio {version('torchaudio')} does not work with torch {torch.__version__} ({error}); install both "
-            "for one CUDA release (on PyPI: torchaudio 2.11, torch 2.11 to 2.14) or both for the CPU, or choose another "
-            "extractor (v2skit components)"
+            f"torchaudio {version('torchaudio')} does not work with torch {torch.__version__} ({error}); install "
+            "both for one CUDA release (on PyPI: torchaudio 2.11, torch 2.11 to 2.14) or both for the CPU, or choose "
+            "another extractor (v2skit components)"
         ) from error
 
 
