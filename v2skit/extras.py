@@ -10,7 +10,8 @@ from v2skit.errors import UserError
 
 MODULES = {
     "train": ("tensorboard", "matplotlib", "scipy"),
-    "evaluate": ("matplotlib", "scipy", "pystoi", "pesq", "pocketsphinx"),
+    "evaluate": ("matplotlib", "scipy", "pystoi", "pocketsphinx"),
+    "pesq": ("pesq",),
     "serve": ("starlette", "uvicorn", "python_multipart", "matplotlib"),
     "stream": ("sounddevice",),
     "slurm": ("submitit",),

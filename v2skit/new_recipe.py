@@ -101,7 +101,7 @@ def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
 
 def _lacking(name: str) -> str:
     """A line about packages that the recipe needs and that are not here, if there are any."""
-    lacking = absent(["train", "evaluate", *(["mini"] if name in MADE else [])])
+    lacking = absent(["train", "evaluate", "pesq", *(["mini"] if name in MADE else [])])
     if not lacking:
         return ""
     modules = ", ".join(dict.fromkeys(module for modules in lacking.values() for module in modules))

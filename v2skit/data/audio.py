@@ -8,13 +8,13 @@ from typing import Iterable
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.data.ark import hint, opened
 from v2skit.errors import UserError
 from v2skit.files import beside
+from v2skit.layers.filterbank import mel_filters
 from v2skit.layers.stft import Stft
 
 
@@ -29,10 +29,7 @@ class MelSpectrogram(nn.Module):
         super().__init__()
         mel.per_frame(clock)
         self.mel = mel
-        norm = "slaney" if mel.scale == "slaney" else None
-        filters = torchaudio.functional.melscale_fbanks(
-            mel.n_fft // 2 + 1, mel.f_min, mel.f_max, mel.n_mels, clock.sample_rate, norm, mel.scale
-        )
+        filters = mel_filters(mel.n_fft, clock.sample_rate, mel.n_mels, mel.f_min, mel.f_max, mel.scale)
         self.register_buffer("filters", filters, persistent=False)  # (n_fft/2+1, M)
         self.stft = Stft(mel.n_fft, mel.hop, mel.window)
 

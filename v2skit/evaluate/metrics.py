@@ -102,7 +102,7 @@ class PesqWideBand:
     rate = 16000
 
     def __init__(self) -> None:
-        with needs("evaluate", "PESQ", NOT_SCORED):
+        with needs("pesq", "PESQ", NOT_SCORED):
             import pesq
 
         self._pesq, self._errors = pesq.pesq, (pesq.PesqError, ValueError)
