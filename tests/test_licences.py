@@ -3,7 +3,6 @@
 import importlib.metadata
 import re
 import runpy
-import shlex
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,8 +77,8 @@ def by_install() -> set[str]:
     """Distributions that tools/install.sh names."""
     found = set()
     for line in (ROOT / "tools/install.sh").read_text(encoding="utf-8").splitlines():
-        for command in re.findall(r'"\$\{pip\[@\]\}"([^;|&]*)', line):
-            words = [word for word in shlex.split(command) if not word.startswith("-") and "$" not in word]
+        for command in re.findall(r"(?:^\s*|[{&] )(?:fetch|must (?:'[^']*'|\S+)) ([^;|&{}]*)", line):
+            words = [word.strip("'") for word in command.split() if not word.startswith("-") and "$" not in word]
             found |= set(map(normalised, words))
     return found
 
