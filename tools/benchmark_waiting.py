@@ -24,7 +24,7 @@ from typing import Callable
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "egs/mini/conf/mel.yaml"
 SUBJECTS = ("pre-training step", "fine-tuning step", "synthesis of 3 s")
-WARM_UP, REPEATS = 3, 12
+WARM_UP, REPEATS = 2, 7
 BUSY = "while True: pass"
 
 
@@ -36,54 +36,63 @@ def main() -> None:
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.subject:
-        measure(arguments.subject)
+        measure(arguments.subject, arguments.neighbours)
         return
     policies = {"v2skit": "v2skit", "libgomp": "", **{f"GOMP_SPINCOUNT={spins}": spins for spins in arguments.spins}}
-    seconds: dict[tuple[str, str, bool], list[float]] = {}
+    found: dict[tuple[str, str], list[list[float]]] = {}
     for _ in range(arguments.rounds):
-        for busy in (False, True):
-            neighbours = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(arguments.neighbours * busy)]
-            try:
-                for subject in SUBJECTS:
-                    for policy, spins in policies.items():
-                        seconds.setdefault((policy, subject, busy), []).extend(run(subject, spins))
-            finally:
-                for process in neighbours:
-                    process.kill()
+        for subject in SUBJECTS:
+            for policy, spins in policies.items():
+                found.setdefault((policy, subject), []).append(run(subject, spins, arguments.neighbours))
     print(f"\n{'seconds: idle, beside, ratio':28}" + "".join(f"{subject:>26}" for subject in SUBJECTS))
     for policy in policies:
         row = f"{policy:28}"
         for subject in SUBJECTS:
-            idle, beside = (statistics.median(seconds[policy, subject, busy]) for busy in (False, True))
+            idle, beside = (statistics.median(times) for times in zip(*found[policy, subject], strict=True))
             row += f"{idle:12.3f}{beside:8.3f}{beside / idle:6.2f}"
         print(row)
 
 
-def run(subject: str, spins: str) -> list[float]:
-    """Seconds of each repetition in a process of its own."""
+def run(subject: str, spins: str, neighbours: int) -> list[float]:
+    """Median seconds, on an idle machine and beside the neighbours, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{environment.get('PYTHONPATH', '')}"
     environment["V2SKIT_BENCHMARK_WAITING"] = "v2skit" if spins == "v2skit" else "given"
     if spins not in ("v2skit", ""):
         environment["GOMP_SPINCOUNT"] = spins
-    command = [sys.executable, __file__, "--subject", subject]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, __file__, "--subject", subject, "--neighbours", str(neighbours)]
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
     print(".", end="", flush=True)
-    return [float(word) for word in output.split()[-REPEATS:]]
+    return [float(word) for word in output.split()[-2:]]
 
 
-def measure(subject: str) -> None:
-    """Print the seconds of each repetition; torch is imported here, when the environment is as it should be."""
+def measure(subject: str, neighbours: int) -> None:
+    """Print the medians; torch is imported here, when the environment is as it should be."""
     if os.environ["V2SKIT_BENCHMARK_WAITING"] == "v2skit":
         from v2skit.process import set_up
 
         set_up()
     repeat = synthesis() if subject == SUBJECTS[2] else training("a2a" if subject == SUBJECTS[0] else "v2a")
-    for number in range(WARM_UP + REPEATS):
+    for _ in range(WARM_UP):
+        repeat()
+    print(median_of(repeat))
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(neighbours)]
+    try:
+        time.sleep(1)
+        print(median_of(repeat))
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def median_of(repeat: Callable[[], None]) -> float:
+    """Median seconds of a repetition."""
+    seconds = []
+    for _ in range(REPEATS):
         start = time.perf_counter()
         repeat()
-        if number >= WARM_UP:
-            print(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
 def training(task: str) -> Callable[[], None]:
