@@ -10,7 +10,14 @@ VERSION = next(
 EXTRAS = {
     # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
     # does not use, so tools/install.sh installs it without its dependencies, which are these.
-    "mediapipe": ["absl-py", "attrs", "flatbuffers", "protobuf>=4.25,<5", "opencv-contrib-python-headless", "matplotlib"],
+    "mediapipe": [
+        "absl-py",
+        "attrs",
+        "flatbuffers",
+        "protobuf>=4.25,<5",
+        "opencv-contrib-python-headless",
+        "matplotlib",
+    ],
     # resemblyzer asks for a webrtcvad without wheels; tools/install.sh installs it without its dependencies.
     "d_vector": ["librosa", "webrtcvad-wheels"],
     "evaluate": ["pystoi", "pesq", "pocketsphinx"],

@@ -96,7 +96,9 @@ def test_config_keys_of_the_text_exist(tiny):
 
 def test_recipe_commands_have_configs_and_keys_that_exist():
     text = README.replace("\\\n", " ")
-    commands = [shlex.split(line, comments=True) for line in re.findall(r"^ +(egs/mini/run\.sh.*)$", text, re.MULTILINE)]
+    commands = [
+        shlex.split(line, comments=True) for line in re.findall(r"^ +(egs/mini/run\.sh.*)$", text, re.MULTILINE)
+    ]
     checked = 0
     for command in commands:
         options = list(zip(command[1:], command[2:]))

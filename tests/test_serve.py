@@ -28,7 +28,7 @@ from v2skit.serve import LOCAL_HOSTS, serve
 for package in ("starlette", "uvicorn", "python_multipart"):
     pytest.importorskip(package, reason=f"{package} is missing; pip install 'v2skit[serve]'")
 
-from v2skit.serve.app import Limits  # noqa: E402
+from v2skit.serve.app import Limits
 
 BOUNDARY = "limit-of-parts"
 
@@ -260,9 +260,8 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
 
 def test_a_taken_port_wrong_limits_and_a_missing_package_are_told(monkeypatch):
     monkeypatch.setattr(v2skit, "load", lambda *_, **__: pytest.fail("too early"), raising=False)
-    with page_server(Humming()) as address:
-        with pytest.raises(UserError, match="port .* give another --host or --port"):
-            serve(Path("model.v2s"), port=int(address.rpartition(":")[2]))
+    with page_server(Humming()) as address, pytest.raises(UserError, match="port .* give another --host or --port"):
+        serve(Path("model.v2s"), port=int(address.rpartition(":")[2]))
     with pytest.raises(UserError, match="give another"):
         serve(Path("model.v2s"), port=70000)
     with pytest.raises(UserError, match="must be positive"):

@@ -14,8 +14,8 @@ import argparse
 import inspect
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import torch
 from torch import nn

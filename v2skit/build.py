@@ -107,7 +107,9 @@ class Losses(nn.Module):
                 raise UserError(f"loss '{name}': learn() collects gradients, update() takes a step; it has no update()")
         steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
         if len(set(steps.values())) > 1:
-            raise UserError(f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps")
+            raise UserError(
+                f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps"
+            )
         self.learn_steps = max(steps.values(), default=1)
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
             raise UserError("losses: critics can't tell the best checkpoint; add a loss such as log_mel")

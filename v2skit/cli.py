@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
         command.add_argument("--exp", type=Path, help="default: exp/<config name>")
-        command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder; default: .")
+        command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
         command.add_argument("--force", action="store_true", help="do the stage again though it is finished")
         command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
             command.add_argument("-o", "--out", type=Path, help=OUT)
-            command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
+            command.add_argument(
+                "--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's"
+            )
             command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
             command.add_argument("--voice", help="a speaker that the model knows, or a recording, as the model takes")
             command.add_argument("--mux", action="store_true", help="also write the video with the speech in it")
@@ -95,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "kill training at random moments, go on, and compare all losses and weights with an uninterrupted run"
     command = commands.add_parser("verify-resume", help=text, description=text, allow_abbrev=False)
     command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
-    command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder, prepared; default: .")
+    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder, prepared; default: .")
     command.add_argument("--exp", type=Path, help="for the two runs, emptied before; default: exp/verify_resume")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
     command.add_argument("--steps", type=int, default=40, help="of pre-training; default: 40")
@@ -114,7 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
     command.add_argument("--size", metavar="WxH", help="of raw frames; or what to ask of the camera")
     command.add_argument("--fps", type=float, help="likewise, frames a second")
-    command.add_argument("--realtime", action="store_true", help="a file's frames come at their times, as a camera's do")
+    command.add_argument(
+        "--realtime", action="store_true", help="a file's frames come at their times, as a camera's do"
+    )
     command.add_argument("--force", action="store_true", help="overwrite a sound file that is there")
     command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help="computed together; default: 1")
     command.set_defaults(run=stream)
@@ -301,7 +305,9 @@ def run_stage(options: argparse.Namespace) -> None:
             raise UserError("synth: --set changes nothing in a finished model; --vocoder RUN gives it another vocoder")
         return _synth_directory(options)
     if getattr(options, "vocoder", None):
-        raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
+        raise UserError(
+            "synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'"
+        )
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):

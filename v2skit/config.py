@@ -7,8 +7,9 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Iterable
+from typing import Annotated, Any
 
 import yaml
 
@@ -172,7 +173,9 @@ class _Checker:
                 raise self.error(path, f"{path}: expected keys and values, not {value!r}")
             for k, v in value.items():
                 if v is None and self.known is not None and f"{path}.{k}" not in self.known:
-                    raise self.error(f"{path}.{k}", f"{path} has no '{k}' to leave out{suggestion(k, set(value) - {k})}")
+                    raise self.error(
+                        f"{path}.{k}", f"{path} has no '{k}' to leave out{suggestion(k, set(value) - {k})}"
+                    )
             return {k: self.value(v, inner[1], f"{path}.{k}") for k, v in value.items() if v is not None}
         if origin in (list, tuple):
             if not isinstance(value, (list, tuple)):

@@ -22,7 +22,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--sample", type=int, default=20, metavar="N", help=text)
     command.set_defaults(run=estimate_data)
 
-    text = "tell what the data directories are like and what they share; also in check.md and check.json in their folder"
+    text = (
+        "tell what the data directories are like and what they share; also in check.md and check.json in their folder"
+    )
     command = commands.add_parser("check", help=text, description=text, allow_abbrev=False)
     _add_recipe(command)
     command.set_defaults(run=check_data)
@@ -30,7 +32,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
-    command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder; default: .")
+    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
     text = "the corpus as published, for recipes that do not make it"
     command.add_argument("--corpus_dir", type=Path, help=text)

@@ -33,7 +33,7 @@ None yet.
 """
 
 
-def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path(".")) -> str:
+def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path()) -> str:
     """Write ``egs/<name>``: ``run.sh``, ``conf/`` and a README to be filled in.
 
     Args:

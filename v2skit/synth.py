@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -248,7 +248,9 @@ def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Pat
     for clip, path in _missing(clips, out):
         crops = read_crops(clip.video)
         if len(crops) != clip.frames:
-            raise UserError(f"{clip.video} has {len(crops)} frames, its data directory says {clip.frames}; prepare it again")
+            raise UserError(
+                f"{clip.video} has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
+            )
         waveform = synthesiser.speak(crops, reader(clip.id, clip.speaker))
         write_audio(path, waveform, synthesiser.config.clock.sample_rate)
 

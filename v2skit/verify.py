@@ -71,7 +71,9 @@ def verify_resume(check: Check) -> str:
     moments, killed = random.Random(check.seed), []
     for number in range(1, check.kills + 1):
         process = _start(check, "killed")
-        wanted = moments.randint(_reached(check) + 1, max(_reached(check) + 1, check.steps * number // (check.kills + 1)))
+        wanted = moments.randint(
+            _reached(check) + 1, max(_reached(check) + 1, check.steps * number // (check.kills + 1))
+        )
         if not _wait(process, check, wanted):
             break
         time.sleep(moments.uniform(0, 0.3))
@@ -122,7 +124,11 @@ def _tensors(value: object, name: str) -> dict[str, Tensor]:
 
 
 def _start(check: Check, name: str) -> subprocess.Popen:
-    sets = [f"pretrain.steps={check.steps}", "pretrain.log_every=1", f"pretrain.checkpoint_every={max(1, check.steps // 8)}"]
+    sets = [
+        f"pretrain.steps={check.steps}",
+        "pretrain.log_every=1",
+        f"pretrain.checkpoint_every={max(1, check.steps // 8)}",
+    ]
     sets = [*check.sets, *sets, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
     command = [sys.executable, "-m", "v2skit.cli", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]

@@ -9,7 +9,7 @@ from v2skit.errors import UserError
 
 pytest.importorskip("mediapipe")
 
-from v2skit.trackers.mediapipe import MediaPipe  # noqa: E402
+from v2skit.trackers.mediapipe import MediaPipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype")  # pytest sets the module's filter aside
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
 import yaml
+from torch import multiprocessing
 
 from tests.conftest import TINY, make_data
 from v2skit.build import Losses, build_model

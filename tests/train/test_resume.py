@@ -32,7 +32,11 @@ def start(folder: Path, config: Path, stage: str, exp: str, family: str) -> subp
     sets = [x for value in SETS for x in ("--set", f"{stage}.{value}")]
     sets += [x for value in FAMILIES[family] for x in ("--set", value)]
     command = [sys.executable, "-m", "v2skit.cli", stage, "--config", str(config), "--work_dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen([*command, "--exp", str(folder / exp), *sets], env=environment, text=True, **pipes)
 

@@ -13,9 +13,10 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Callable, Iterator
+from typing import IO
 
 from tqdm import tqdm
 
@@ -69,9 +70,7 @@ def fetch(archive: Archive, directory: Path) -> None:
     path.unlink()
 
 
-def download(
-    url: str, path: Path, sha256: str | None = None, md5: str | None = None, size: int | None = None
-) -> Path:
+def download(url: str, path: Path, sha256: str | None = None, md5: str | None = None, size: int | None = None) -> Path:
     """Fetch a file. What is there of it is kept as ``<name>.part``, and fetching goes on from there.
 
     Args:

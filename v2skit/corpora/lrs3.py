@@ -38,8 +38,7 @@ class Lrs3(Lrs):
         speakers=None,
         languages="English",
         licence="CC BY-NC-ND 4.0, as TED's talks (not confirmed)",
-        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with "
-        "--corpus_dir",
+        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with --corpus_dir",
         available="no longer given out",
         counts={"pretrain": 118516, "trainval": 31982, "test": 1321},
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
+from xml.etree import ElementTree
 
 import soundfile
 
@@ -91,7 +91,7 @@ class SpokenWikipedia(AudioCorpus):
             sentences = sorted(_sentences(tree))
             for path, offset, seconds in recordings:
                 shifted = ((start - offset, end - offset, text) for start, end, text in sentences)
-                here = [sentence for sentence in shifted if 0 <= sentence[0] and sentence[1] <= seconds]
+                here = [sentence for sentence in shifted if sentence[0] >= 0 and sentence[1] <= seconds]
                 for start, end, text in _pieces(here, seconds):
                     if text or self.unaligned:
                         name = f"{reader}-{article}-{round((offset + start) * 1000):08d}"

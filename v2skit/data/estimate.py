@@ -13,9 +13,9 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Collection, Sequence
 
 import av
 import numpy as np

@@ -4,11 +4,12 @@ more of it, or a file that was cut off, is an error."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Iterable, Iterator, TypeVar
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -187,7 +188,7 @@ def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> 
     ticks, first, held = 0, None, []
     for time, duration, picture in frames:
         first = time if first is None else first
-        while ticks and Fraction(ticks, fps) < (before + time) / 2 - first or not ticks and time > first:
+        while (ticks and Fraction(ticks, fps) < (before + time) / 2 - first) or (not ticks and time > first):
             # One picture is held back: whether the video is long enough for it shows with its last frame.
             yield from held
             held, ticks = [current], ticks + 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Iterator
 
 import av
 import soundfile

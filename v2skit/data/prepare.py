@@ -12,9 +12,9 @@ import json
 import math
 import shutil
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection
 
 from tqdm import tqdm
 
@@ -137,15 +137,15 @@ def _check_ids(split: str, sources: list[Source]) -> None:
     counts = Counter(source.id for source in sources)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise UserError(f"split '{split}': {len(twice)} ids come twice (e.g. '{twice[0]}'); the corpus must give others")
+        raise UserError(
+            f"split '{split}': {len(twice)} ids come twice (e.g. '{twice[0]}'); the corpus must give others"
+        )
     unfit = [name for name in counts if not name or "/" in name or name.split() != [name]]
     if unfit:
         raise UserError(f"split '{split}': ids must have no white space and no '/', '{unfit[0]}' has; rename its file")
 
 
-def _run(
-    tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path
-) -> None:
+def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path) -> None:
     """Prepare sources, with progress: one job in this process, several in others."""
     count = min(settings.jobs or cores(), len(tasks))
     if settings.cluster == "local" and count == 1:

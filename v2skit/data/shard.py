@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -207,7 +208,7 @@ def keep_outcomes(folder: Path, sources: Iterable[Source], audio_needed: bool) -
     for path in records(folder):
         good = []
         for outcome in read_record(path):
-            tried = not outcome.reason or not retry and outcome.audio_needed == audio_needed
+            tried = not outcome.reason or (not retry and outcome.audio_needed == audio_needed)
             # one that the corpus no longer names stays, in case it comes back
             current = prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
             if outcome.id not in kept and tried and current and sizes.whole(outcome):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -114,9 +114,7 @@ class Conformer(nn.Module):
         shape = _resolve(size, {"blocks": blocks, "dim": dim, "heads": heads})
         dim, heads = shape["dim"], shape["heads"]
         if dim % heads or dim % 2 or conv_kernel % 2 == 0:
-            raise UserError(
-                f"dim {dim} must be even and a multiple of heads {heads}, conv_kernel {conv_kernel} odd"
-            )
+            raise UserError(f"dim {dim} must be even and a multiple of heads {heads}, conv_kernel {conv_kernel} odd")
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)

@@ -13,4 +13,6 @@ def optional(package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise UserError(f"{package} can't be imported ({error}); pip install 'v2skit[evaluate]' or drop it from scoring") from error
+        raise UserError(
+            f"{package} can't be imported ({error}); pip install 'v2skit[evaluate]' or drop it from scoring"
+        ) from error

@@ -6,9 +6,9 @@ import base64
 import math
 import os
 import tempfile
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Callable
 from urllib.parse import quote
 
 import av
@@ -122,7 +122,7 @@ def _video(path: Path, video: Path, speech: Path) -> str:
     if codec not in SHOWN_BY_BROWSERS.get(video.suffix, ()):
         lines = [
             f'<audio controls preload="metadata" src="{_link(path, speech)}"></audio>',
-            f'<p>Not every browser can show this video ({escape(codec)} in {escape(video.suffix)}): '
+            f"<p>Not every browser can show this video ({escape(codec)} in {escape(video.suffix)}): "
             f'open <a href="{link}">{escape(video.name)}</a> in a player. Above is its speech alone.</p>',
         ]
     return "\n".join(lines)

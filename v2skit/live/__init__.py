@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from array import array
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Callable, Iterable, Iterator
 
 import numpy as np
 

@@ -6,11 +6,12 @@ import base64
 import shutil
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Callable
+from typing import BinaryIO
 
 from v2skit.api import Speech, VideoToSpeech
 from v2skit.clock import Clock, Mel

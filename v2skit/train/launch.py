@@ -14,10 +14,11 @@ import threading
 import traceback
 import uuid
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable, NoReturn
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed
@@ -62,7 +63,7 @@ class Group:
         if self.rdzv and not (port and 0 < int(port[1]) < 2**16):
             raise UserError(f"--rdzv {self.rdzv} is not of the form HOST:PORT, e.g. node1:29400; ports end at 65535")
         if self.nnodes > 1:
-            self.address  # noqa: B018 raises where there is none
+            self.address
 
     @property
     def world(self) -> int:
