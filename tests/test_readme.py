@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_recipe_commands_have_configs_and_keys_that_exist():
     ]
     checked = 0
     for command in commands:
-        options = list(zip(command[1:], command[2:]))
+        options = list(pairwise(command[1:]))
         sets = [value for option, value in options if option == "--set"]
         if not any("my_" in value for value in sets):
             config = dict(options).get("--config", "conf/mel.yaml")

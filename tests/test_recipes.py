@@ -16,8 +16,10 @@ ROOT = Path(__file__).parent.parent
 ROWS = ("ground_truth", "copy_synthesis", "scratch", "pretrained")
 
 CUT_DOWN = [
-    "corpus.utterances=12", "corpus.audio_utterances=8", "vocoder.iterations=4", "vocoder.fit_iterations=4", "scoring.bootstrap=200",
-    *(f"{stage}.{value}" for stage in ("pretrain", "finetune") for value in ("steps=3", "batch_frames=100", "workers=0")),
+    "corpus.utterances=12", "corpus.audio_utterances=8",
+    "vocoder.iterations=4", "vocoder.fit_iterations=4", "scoring.bootstrap=200",
+    *(f"{stage}.{value}"
+      for stage in ("pretrain", "finetune") for value in ("steps=3", "batch_frames=100", "workers=0")),
 ]  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def test_grid_names_a_missing_corpus(checkout):
 
 
 def test_recipes_are_thin_and_scripts_clean():
-    scripts = [p for p in (*ROOT.glob("egs/**/*.sh"), *ROOT.glob("tools/*.sh"), ROOT / ".ci/run")]
+    scripts = [*ROOT.glob("egs/**/*.sh"), *ROOT.glob("tools/*.sh"), ROOT / ".ci/run"]
     for script in ROOT.glob("egs/*/run.sh"):
         assert len(script.read_text().splitlines()) <= 12, f"{script} has more than its few lines"
     if shutil.which("shellcheck") is None:

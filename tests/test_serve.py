@@ -24,11 +24,10 @@ from tests.media_files import every, make_video
 from tests.page_server import Humming, page_server
 from v2skit.errors import UserError
 from v2skit.serve import LOCAL_HOSTS, serve
+from v2skit.serve.worker import Limits
 
 for package in ("starlette", "uvicorn", "python_multipart"):
     pytest.importorskip(package, reason=f"{package} is missing; pip install 'v2skit[serve]'")
-
-from v2skit.serve.app import Limits
 
 BOUNDARY = "limit-of-parts"
 
@@ -92,9 +91,7 @@ def test_a_video_is_spoken_and_nothing_of_it_is_kept(video, temporary):
     assert answer["text"] == "0.80 s of speech; no face was found in 25.0% of the frames."
 
 
-@pytest.mark.parametrize(
-    ("rate", "samples"), [(16000, 640), (22050, 882), (44100, 1764), (48000, 1920)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("rate", "samples"), [(16000, 640), (22050, 882), (44100, 1764), (48000, 1920)], ids=str)
 def test_pictures_of_any_sample_rate_have_about_100_frames_a_second(rate, samples):
     from v2skit.clock import Clock
     from v2skit.serve.worker import _mel

@@ -37,9 +37,9 @@ GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {
     "istft, dim 256, 6 blocks": lambda dim, step: Istft(dim, step, MEL, dim=256, blocks=6),
     "istft, dim 512, 8 blocks": lambda dim, step: Istft(dim, step, MEL),
     "wavegan, 128 channels": lambda dim, step: WaveGan(dim, step, channels=128),
-    "wavegan, 512 channels": lambda dim, step: WaveGan(dim, step),
+    "wavegan, 512 channels": WaveGan,
     "hifigan, 128 channels (V2)": lambda dim, step: HifiGan(dim, step, channels=128),
-    "hifigan, 512 channels (V1)": lambda dim, step: HifiGan(dim, step),
+    "hifigan, 512 channels (V1)": HifiGan,
 }
 
 

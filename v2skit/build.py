@@ -131,8 +131,7 @@ class Losses(nn.Module):
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
 
     def update(self) -> None:
-        """Let the terms' own networks take a step, once they have learnt from all batches of a turn, and their gradients
-        are means over these."""
+        """Let the terms' own networks take a step, once they have the gradients of all batches of a step, as means."""
         for term in self.learners.values():
             term.update()
 

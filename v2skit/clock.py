@@ -32,6 +32,7 @@ class Clock:
 
     @property
     def samples_per_frame(self) -> int:
+        """Samples of one video frame."""
         return self.sample_rate // self.fps
 
 

@@ -90,6 +90,7 @@ class Model(nn.Module):
             set_modality(part, "video" if self.takes == "video" else "audio")
 
     def forward(self, inputs: Inputs) -> Output:
+        """Mouth crops or audio of a batch -> its mel or waveform, zero beyond the mask."""
         x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
         x = self.encode(x, inputs.speaker, inputs.mask)
         return Output(**{self.gives: self.decoder(x, inputs.mask)})
@@ -138,6 +139,7 @@ class Vocoder(nn.Module):
 
     @property
     def speaker(self) -> nn.Module:
+        """The speaker embedding of the predictor; it is not trained with the vocoder."""
         return self._outside.speaker
 
     def speak(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -145,6 +147,7 @@ class Vocoder(nn.Module):
         return self.generator((mel - self.mean) / self.std, mask)
 
     def forward(self, inputs: Inputs) -> Output:
+        """The batch's mel, or the predictor's where there is one -> its waveform."""
         mel, predictor = inputs.signal, self._outside.predictor
         if predictor is not None:
             with torch.no_grad():

@@ -160,7 +160,8 @@ def read_part(path: Path, part: str) -> Checkpoint:
     checkpoint.check_plugins(meta, path)
     prefix = f"{part}."
     with safe_open(path, "pt") as file:
-        weights = {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}
+        names = file.keys()
+        weights = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
     return Checkpoint(meta, weights)
 
 

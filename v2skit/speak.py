@@ -50,8 +50,8 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> tuple[list[Pat
         the videos to be spoken, and a sound file for each.
 
     Raises:
-        UserError: a video is missing, several videos for one file, two of one name, another kind of file, or one that is
-            there already and not to be lost.
+        UserError: a video is missing, several videos for one file, two of one name, another kind of file, or one that
+            is there already and not to be lost.
     """
     missing = [video for video in videos if not video.exists()]
     if missing:

@@ -27,13 +27,15 @@ SBATCH = """#!{python}
 # As Slurm's, as far as it goes here: runs the tasks of an array one after the other, and notes how each ended.
 import os, pathlib, re, subprocess, sys
 if sys.argv[1] != "run":
-    subprocess.Popen([sys.executable, __file__, "run", sys.argv[-1]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}}
+    subprocess.Popen([sys.executable, __file__, "run", sys.argv[-1]], **quiet)
     sys.exit(print("Submitted batch job 7"))
 text = pathlib.Path(sys.argv[-1]).read_text()
 array = re.search(r"--array=0-(\\d+)", text)
 for task in range(int(array[1]) + 1 if array else 1):
-    names = {{"SLURM_JOB_ID": f"7{{task}}", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here"}}
-    names |= {{"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_PROCID": "0", "SLURMD_NODENAME": "here"}}
+    names = {{"SLURM_JOB_ID": f"7{{task}}", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1"}}
+    names |= {{"SLURM_JOB_NODELIST": "here", "SLURMD_NODENAME": "here"}}
+    names |= {{"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_PROCID": "0"}}
     if array:
         names |= {{"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task)}}
     code = subprocess.run(["bash", sys.argv[-1]], env={{**os.environ, **names}}, capture_output=True).returncode

@@ -18,7 +18,8 @@ SETS = ["steps=12", "checkpoint_every=3", "validate_every=6", "accumulate=2", "w
 
 
 CRITICS = "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
-ADVERSARIAL = f"{{type: adversarial, weight: 1, objective: wasserstein, gradient_penalty: 10, learn_steps: 2, critics: {CRITICS}}}"
+OBJECTIVE = "objective: wasserstein, gradient_penalty: 10, learn_steps: 2"
+ADVERSARIAL = f"{{type: adversarial, weight: 1, {OBJECTIVE}, critics: {CRITICS}}}"
 FAMILIES = {
     "mel": [],
     "raw": [

@@ -69,7 +69,7 @@ class CommonVoice(AudioCorpus):
     @cached_property
     def _clips(self) -> set[str]:
         """Names of the files: one look at a folder of millions, not one for each."""
-        return set(os.listdir(self.root / "clips"))
+        return {entry.name for entry in os.scandir(self.root / "clips")}
 
     @cached_property
     def _held_out_speakers(self) -> set[str]:

@@ -187,7 +187,8 @@ def _check(path: Path, url: str, sha256: str | None, md5: str | None, size: int 
     _tag(path).unlink(missing_ok=True)
     raise UserError(
         f"{url} came with {found}, published is {published}: it was damaged on the way or is another file, and is "
-        "deleted; run the same command again, and if that says the same, ask where it is given out whether it has changed"
+        "deleted; run the same command again, and if that says the same, ask where it is given out whether it has "
+        "changed"
     )
 
 

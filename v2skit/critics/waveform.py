@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,7 +47,7 @@ class WaveformCritic(nn.Module):
         self.phase_shuffle = phase_shuffle
         widths = [1, *(min(channels * 2**layer, max_channels) for layer in range(layers))]
         self.layers = nn.ModuleList(
-            nn.Conv1d(before, after, kernel, stride, padding=kernel // 2) for before, after in zip(widths, widths[1:])
+            nn.Conv1d(before, after, kernel, stride, padding=kernel // 2) for before, after in pairwise(widths)
         )
         self.score = nn.Linear(widths[-1], 1)
 

@@ -37,6 +37,7 @@ class MelSpectrogram(nn.Module):
         self.stft = Stft(mel.n_fft, mel.hop, mel.window)
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """Waveform (B,N) -> log mel (B,F,M)."""
         with torch.autocast(waveform.device.type, enabled=False):
             magnitude = self.stft(waveform).abs().transpose(1, 2)  # (B, K, F) -> (B, F, K)
             mel = (magnitude @ self.filters).clamp(min=self.mel.floor)

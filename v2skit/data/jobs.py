@@ -63,7 +63,7 @@ def run_jobs(
     jobs = start(function, items, settings, logs)
     try:
         with tqdm(total=total, desc="preparing", unit="clip", mininterval=1.0, dynamic_ncols=True) as bar:
-            while not all([job.done() for job in jobs]):
+            while not all(job.done() for job in jobs):
                 bar.update(progress() - bar.n)
                 time.sleep(POLL_SECONDS)
             bar.update(progress() - bar.n)

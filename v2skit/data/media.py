@@ -185,18 +185,20 @@ def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> 
 
     The first picture is at t = 0; the number of pictures is the whole duration times ``fps``, rounded, at least one.
     """
-    ticks, first, held = 0, None, []
+    ticks, first, before, end = 0, None, Fraction(0), Fraction(0)
+    held: list[Picture] = []
+    latest: list[Picture] = []
     for time, duration, picture in frames:
         first = time if first is None else first
         while (ticks and Fraction(ticks, fps) < (before + time) / 2 - first) or (not ticks and time > first):
             # One picture is held back: whether the video is long enough for it shows with its last frame.
             yield from held
-            held, ticks = [current], ticks + 1
-        before, end, current = time, time + duration, picture
+            held, ticks = latest, ticks + 1
+        before, end, latest = time, time + duration, [picture]
     length = 0 if first is None else max(1, round((end - first) * fps))
     while ticks < length:
         yield from held
-        held, ticks = [current], ticks + 1
+        held, ticks = latest, ticks + 1
     if ticks <= length:
         yield from held
 

@@ -39,7 +39,8 @@ BLOCK = 1 << 16
 
 def mux_path(video: Path, speech: Path) -> Path:
     """Where :func:`mux` is to write: beside the speech, under its name, as ``.mp4`` where the video's codec belongs
-    there, else as ``.mkv``; with ``_speech`` in its name where that is beside the video. Raises UserError where neither can hold the picture as it is."""
+    there, else as ``.mkv``; with ``_speech`` in its name where that is beside the video. Raises UserError where neither
+    can hold the picture as it is."""
     with opened(video) as source:
         stream = video_in(source, video)
         suffix = ".mp4" if _codec(stream) in IN_MP4 else ".mkv"

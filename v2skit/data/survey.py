@@ -118,7 +118,7 @@ def _head(place: Path) -> bytes:
         file = opened(place)
         if not isinstance(file, str):
             return file.read(42)
-        with open(file, "rb") as whole:
+        with Path(file).open("rb") as whole:
             return whole.read(42)
     except OSError as error:
         raise UserError(f"sound file {place} can't be read: {error}") from error

@@ -46,6 +46,7 @@ class Convolution(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,T,D), valid frames (B,T) -> (B,T,D)."""
         x = F.glu(self.gated(self.norm(x)))
         x = F.silu(on_valid(self.batch_norm, self.depthwise(x, mask), mask))
         return self.dropout(self.out(x))
@@ -71,6 +72,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,T,D), embedded relative positions, valid frames (B,T) -> (B,T,D)."""
         x = x + 0.5 * self.first(x)
         x = x + self.attention_dropout(self.attention(self.attention_norm(x), positions, mask))
         x = x + self.convolution(x, mask)
@@ -145,7 +147,7 @@ class Conformer(nn.Module):
         return zero_padding(x, mask)
 
     def links(self) -> list[tuple[Callable[[Tensor, Tensor], Tensor], int, int]]:
-        """What the encoder does, step by step, (B,T,D), (B,T) -> (B,T,dim), and how many frames back and ahead each sees.
+        """The steps of the encoder, (B,T,D), (B,T) -> (B,T,dim), with the left and right context of each, frames.
 
         To run it live block by block takes far less than to run all of it on all that it sees.
         """

@@ -215,7 +215,7 @@ _scorer: _Scorer
 
 
 def _start(scorer: _Scorer) -> None:
-    global _scorer
+    global _scorer  # noqa: PLW0603  made once a process, since a recogniser takes long to load
     torch.set_num_threads(1)
     _scorer = scorer
 

@@ -7,6 +7,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -168,7 +169,7 @@ def _crops(crops: np.ndarray, track: Track) -> str:
     for number in np.linspace(0, len(crops) - 1, min(CROPS, len(crops))).round().astype(int):
         frame = min(number * every, len(track.lost) - 1)
         found = "<br>no face" if track.lost[frame] else ""
-        picture = _picture(lambda file: imsave(file, crops[number][..., None].repeat(3, -1)))
+        picture = _picture(partial(imsave, arr=crops[number][..., None].repeat(3, -1)))
         lines.append(f"<li>{_image(picture, 'Mouth')}{_clock(frame / track.fps)}{found}</li>")
     return "\n".join([*lines, "</ol>"])
 

@@ -28,6 +28,7 @@ class Block1d(nn.Module):
             self.shortcut_norm = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor, mask: Tensor, out_mask: Tensor) -> Tensor:
+        """Features (B,N,C), what is valid of them (B,N) and of the output (B,N') -> (B,N',C')."""
         y = F.silu(on_valid(self.norm1, self.conv1(x, mask), out_mask))
         y = on_valid(self.norm2, self.conv2(y, out_mask), out_mask)
         if self.shortcut is not None:

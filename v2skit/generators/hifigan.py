@@ -42,6 +42,7 @@ class ResBlock(nn.Module):
         self.plain = nn.ModuleList(conv(1) for _ in dilations)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Features (B,N,C), what is valid of them (B,N) -> (B,N,C)."""
         for dilated, plain in zip(self.dilated, self.plain):
             y = zero_channels_first(dilated(_activate(x)), mask)
             x = x + zero_channels_first(plain(_activate(y)), mask)

@@ -32,6 +32,7 @@ class DualBatchNorm(nn.Module):
             self.register_buffer(f"{modality}_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B,C,...) with the statistics of the present modality."""
         mean, var = (getattr(self, f"{self.modality}_{name}") for name in ("mean", "var"))
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 

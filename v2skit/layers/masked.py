@@ -81,6 +81,7 @@ class MaskedConv1d(nn.Conv1d):
     """
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,T,C), valid frames (B,T) -> (B,T',C')."""
         x = zero_padding(x, mask).transpose(1, 2)  # (B, T, C) -> (B, C, T)
         return super().forward(x).transpose(1, 2)  # (B, C', T') -> (B, T', C')
 
@@ -105,4 +106,5 @@ class LookAheadConv1d(MaskedConv1d):
         super().__init__(in_channels, out_channels, kernel, padding=kernel - 1 - ahead, groups=groups)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,T,C), valid frames (B,T) -> (B,T,C')."""
         return super().forward(x, mask)[:, : x.shape[1]]

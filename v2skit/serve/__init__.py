@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from importlib import import_module
 from pathlib import Path
 
 from v2skit.errors import UserError
@@ -40,6 +41,7 @@ def serve(
     import v2skit
 
     try:
+        import_module("python_multipart")  # starlette asks for it with the first upload only
         from v2skit.serve.app import Limits, build_app
         from v2skit.serve.server import run
     except ImportError as error:

@@ -121,7 +121,7 @@ class Worker:
             try:
                 progress(0.0, None)
                 for kind, upload in uploads.items():
-                    with open(paths[kind], "wb") as file:
+                    with paths[kind].open("wb") as file:
                         shutil.copyfileobj(upload.file, file)
                 return self._speak(paths["video"], paths.get("recording"), voice, progress)
             except Stopped:

@@ -166,4 +166,5 @@ def digest(directory: Path) -> str | None:
 
 
 def say_next(stage: str) -> None:
+    """Print which stage follows."""
     print(f"next: stage {stage}")

@@ -204,14 +204,14 @@ class Statistics:
         self._set(self._start)
         yield
         for buffer, start, change in zip(self._buffers, self._start, self._changes, strict=True):
-            change += buffer - start
+            change.add_(buffer - start)
 
     def finish(self) -> None:
         """The turn is over."""
         self._processes.sum(self._changes)
         for change in self._changes:
             if change.is_floating_point():
-                change /= self._batches
+                change.div_(self._batches)
         pairs = zip(self._start, self._changes, strict=True)
         self._set([start + change.to(start.dtype) for start, change in pairs])
 
@@ -252,8 +252,8 @@ def check_shares(accumulate: int, world: int) -> None:
         values = " or ".join(str(value) for value in (low, low + world) if value)
         raise UserError(
             f"a step of {accumulate} batches can't be shared evenly by {world} processes; set accumulate to {values} "
-            "(--set pretrain.accumulate=N for stage 2, finetune.accumulate for stage 4), with a batch_frames that makes "
-            "up for it, or start as many processes as divide it"
+            "(--set pretrain.accumulate=N for stage 2, finetune.accumulate for stage 4), with a batch_frames that "
+            "makes up for it, or start as many processes as divide it"
         )
 
 

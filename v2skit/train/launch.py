@@ -63,7 +63,7 @@ class Group:
         if self.rdzv and not (port and 0 < int(port[1]) < 2**16):
             raise UserError(f"--rdzv {self.rdzv} is not of the form HOST:PORT, e.g. node1:29400; ports end at 65535")
         if self.nnodes > 1:
-            self.address
+            _ = self.address  # raises where there is none
 
     @property
     def world(self) -> int:
@@ -81,7 +81,7 @@ class Group:
                 f"--nnodes {self.nnodes} needs --rdzv HOST:PORT: the name of one of the machines and a free port, the "
                 "same on all; in a Slurm allocation, start it with srun --ntasks-per-node 1 and it is found"
             )
-        return self.rdzv or f"{first_node(nodes)}:{20000 + int(os.environ.get('SLURM_JOB_ID', 0)) % 20000}"
+        return self.rdzv or f"{first_node(nodes)}:{20000 + int(os.environ.get('SLURM_JOB_ID', '0')) % 20000}"
 
 
 def first_node(nodes: str) -> str:
@@ -305,7 +305,7 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
     """
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if rank:  # the first speaks for all
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
         warnings.simplefilter("ignore")
     _die_with_launcher()
     status, report = 0, {}

@@ -254,6 +254,6 @@ class Trainer:
 
 def _start_worker(number: int) -> None:
     """Workers leave signals to the loop, which saves and ends them, and its cores to the network."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
     torch.set_num_threads(1)
