@@ -60,7 +60,7 @@ def epoch_of(order: EndlessBatches) -> list[list[int]]:
     for batch in order:
         if batch[0].epoch:
             return batches
-        batches.append([key.index for key in batch])
+        batches.append([key.number for key in batch])
 
 
 def traced(work) -> tuple[object, float, float]:

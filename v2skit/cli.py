@@ -7,9 +7,18 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
+
+if TYPE_CHECKING:  # imported by the commands that need them
+    import torch
+
+    from v2skit.api import VideoToSpeech
+    from v2skit.settings import Component
+    from v2skit.trackers import Tracker
+    from v2skit.train.distributed import Processes
 from v2skit.registry import KINDS, arguments
 
 
@@ -209,7 +218,7 @@ def serve_page(options: argparse.Namespace) -> None:
     serve(options.model, options.host, options.port, **limits, **how)
 
 
-def _loaded(options: argparse.Namespace):
+def _loaded(options: argparse.Namespace) -> tuple[VideoToSpeech, Tracker]:
     """The model of :func:`_add_model`'s options, and its tracker, with the face that was chosen."""
     from v2skit.api import load
     from v2skit.speak import with_face
@@ -219,7 +228,7 @@ def _loaded(options: argparse.Namespace):
     return model, model.tracker(with_face(choice, options.face))
 
 
-def _tracker(options: argparse.Namespace):
+def _tracker(options: argparse.Namespace) -> Component | None:
     """The choice of a tracker; None: that of the model's training."""
     from v2skit.config import parse_component
 
@@ -314,7 +323,7 @@ def run_stage(options: argparse.Namespace) -> None:
         raise UserError(f"--exp {exp} is where the data directories are; give another folder")
     training = getattr(config, options.stage) if options.stage in stages.TRAIN else None
 
-    def run(processes, device) -> None:
+    def run(processes: Processes, device: torch.device) -> None:
         if training or processes.first:  # what does not train is done by one process
             stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device, processes))
 
@@ -332,7 +341,11 @@ def _synth_directory(options: argparse.Namespace) -> None:
     synthesiser = load(options.model, options.device, options.vocoder).synthesiser
     clips = read_silent(options.data_dir)
     digest = open_model(options.model, "model", "stage 4 makes them")[1]
-    source = {"model": str(options.model.resolve()), "digest": digest, "data": str(options.data_dir.resolve())}
+    source: dict[str, Any] = {
+        "model": str(options.model.resolve()),
+        "digest": digest,
+        "data": str(options.data_dir.resolve()),
+    }
     if synthesiser.vocoder:
         source["vocoder"] = vocoder_source(synthesiser.config.vocoder, synthesiser.vocoder)
     speech_folder(options.out, source, options.force)

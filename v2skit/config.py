@@ -166,7 +166,7 @@ class _Checker:
             if value is None and type(None) in inner:
                 return None
             return self.value(value, next(t for t in inner if t is not type(None)), path)
-        if dataclasses.is_dataclass(want):
+        if isinstance(want, type) and dataclasses.is_dataclass(want):
             return self.section(value, want, path)
         if origin is dict:
             if not isinstance(value, dict):
@@ -234,7 +234,8 @@ class _Checker:
         except UserError as error:
             raise self.error(f"{path}.type", f"{path}: {error}") from error
         allowed = arguments(kind, cls)
-        hints = typing.get_type_hints(cls.__init__, include_extras=True)
+        component: Any = cls
+        hints = typing.get_type_hints(component.__init__, include_extras=True)
         for key in args:
             if key in KINDS[kind].given:
                 raise self.error(f"{path}.{key}", f"{kind} '{name}': '{key}' is set by the toolkit, not by the config")

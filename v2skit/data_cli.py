@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from v2skit.errors import UserError
+
+if TYPE_CHECKING:
+    from v2skit.stages.recipe import Recipe
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -39,7 +43,7 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=int, default=0, help="of what is drawn at random; default: 0")
 
 
-def _recipe(options: argparse.Namespace):
+def _recipe(options: argparse.Namespace) -> Recipe:
     """The recipe that the options name; nothing is written to its experiment."""
     import torch
 

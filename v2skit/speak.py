@@ -23,8 +23,9 @@ from v2skit.settings import Component
 from v2skit.trackers import Tracker
 from v2skit.trackers.follow import FacesError
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
-SUFFIXES += (".mts", ".m2ts", ".vob", ".mxf", ".asf", ".3g2", ".dv", ".gif")
+SUFFIXES = tuple(
+    ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv .gif".split()
+)
 OTHER_SOUND = (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aiff")
 
 
@@ -57,7 +58,7 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> tuple[list[Pat
     if missing:
         raise UserError(f"{missing[0]} does not exist; check the path")
     suffix = "" if out is None or out.is_dir() else out.suffix.lower()
-    if suffix in (".wav", ".flac"):
+    if out is not None and suffix in (".wav", ".flac"):
         if len(videos) > 1:
             raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
         targets = [out]

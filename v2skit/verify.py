@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -97,7 +99,8 @@ def compare(ours: Path, theirs: Path) -> str:
         if keys:
             told = f"{one[keys[0]]} in {ours}, {other.get(keys[0])} in {theirs}"
             raise UserError(f"step {one['step']}, {one['kind']} {keys[0]}: {told}")
-    one, other = (checkpoint.load(checkpoint.latest(run), optimiser=True) for run in (ours, theirs))
+    newest = [checkpoint.latest(run) for run in (ours, theirs)]
+    one, other = (checkpoint.load(path, optimiser=True) for path in newest if path is not None)
     tensors = 0
     for part in ("weights", "averaged", "optimiser"):
         found = [_tensors(getattr(saved, part), part) for saved in (one, other)]
@@ -115,7 +118,7 @@ def _tensors(value: object, name: str) -> dict[str, Tensor]:
     if isinstance(value, Tensor):
         return {name: value}
     if isinstance(value, dict):
-        pairs = value.items()
+        pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, (list, tuple)):
         pairs = enumerate(value)
     else:

@@ -90,4 +90,5 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
     places = [columns.index(name) for name in ("path", "client_id", "sentence")]
     for fields in lines:
         if len(fields) > max(places):
-            yield tuple(fields[place] for place in places)
+            path_at, speaker_at, text_at = places
+            yield fields[path_at], fields[speaker_at], fields[text_at]

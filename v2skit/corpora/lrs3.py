@@ -86,6 +86,7 @@ class Lrs3(Lrs):
     @cached_property
     def _lists(self) -> dict[str, list[str]]:
         """Part -> the clips that its list names. Raises UserError where lists are missing or share a clip."""
+        assert self.lists is not None, "asked for only where there are lists"
         found = {}
         for part, end in (("train", "train.txt"), ("valid", "val.txt"), ("test", "test.txt")):
             paths = sorted(self.lists.glob(f"*{end}"))

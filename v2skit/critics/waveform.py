@@ -53,7 +53,8 @@ class WaveformCritic(nn.Module):
 
     def forward(self, waveform: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Waveform (B,N) -> [(score (B,), each layer's output (B,C,L))]."""
-        x, features = waveform[:, None], []
+        x = waveform[:, None]
+        features: list[Tensor] = []
         for layer in self.layers:
             if features and self.training and self.phase_shuffle:
                 x = self._shift(x)

@@ -126,7 +126,7 @@ class _Part:
         self._at = offset if not whence else offset + (self._at if whence == 1 else len(self._content))
         return self._at
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: memoryview | bytearray) -> int:
         part = self._content[self._at : self._at + len(buffer)]
         count = len(part)
         buffer[:count] = part

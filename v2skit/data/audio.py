@@ -25,6 +25,8 @@ class MelSpectrogram(nn.Module):
         UserError: hop does not divide the video frame, or ``f_max`` is beyond half the sample rate.
     """
 
+    filters: Tensor
+
     def __init__(self, clock: Clock, mel: Mel) -> None:
         super().__init__()
         mel.per_frame(clock)

@@ -59,7 +59,7 @@ def run_jobs(
     Raises:
         UserError: jobs can't be started, or some failed: each with its number and reason.
     """
-    start = _slurm if settings.cluster == "slurm" else _processes
+    start: Callable[..., Sequence[Job]] = _slurm if settings.cluster == "slurm" else _processes
     jobs = start(function, items, settings, logs)
     try:
         with tqdm(total=total, desc="preparing", unit="clip", mininterval=1.0, dynamic_ncols=True) as bar:
@@ -117,7 +117,8 @@ def _in_process(function: Callable, item: Any, told: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
     os._exit(1)
 
 

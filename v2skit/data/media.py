@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -101,7 +101,7 @@ def video_in(container: av.container.InputContainer, path: Path) -> av.VideoStre
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
     picture = frame.to_ndarray(format="rgb24")
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
         if a * d < b * c:  # mirrored, as front cameras may ask for
@@ -156,9 +156,9 @@ def read_span(path: Path, sample_rate: int, start: float, end: float | None) -> 
         if not container.streams.audio:
             raise UserError(f"{path} has no audio stream; give a file with sound")
         stream = container.streams.audio[0]
-        begin = float((stream.start_time or 0) * stream.time_base)
+        begin = float((stream.start_time or 0) * tick_of(stream))
         if start > SEEK_SECONDS:
-            container.seek(round((begin + start - SEEK_SECONDS) / stream.time_base), stream=stream)
+            container.seek(round((begin + start - SEEK_SECONDS) / tick_of(stream)), stream=stream)
         resampler, first, pieces = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:
             for frame in container.decode(stream):
@@ -207,13 +207,14 @@ def timed(
     frames: Iterable[av.VideoFrame], stream: av.VideoStream
 ) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
     """Times and durations in seconds; frames without a time, or with a wrong one, follow on directly."""
-    time, duration = None, Fraction(0)
+    time: Fraction | None = None
+    duration = Fraction(0)
     for frame, later in _with_following(frames, LOOK_AHEAD):
         right = frame.pts is not None and all(frame.pts < f.pts for f in later if f.pts is not None)
-        stated = frame.pts * stream.time_base if right else None
+        stated = frame.pts * tick_of(stream) if right and frame.pts is not None else None
         follows = Fraction(0) if time is None else time + duration
         time = follows if stated is None or (time is not None and stated <= time) else stated
-        duration = frame.duration * stream.time_base if frame.duration else 1 / _rate(stream)
+        duration = frame.duration * tick_of(stream) if frame.duration else Fraction(1 / _rate(stream))
         yield time, duration, frame
 
 
@@ -238,7 +239,14 @@ def _with_following(frames: Iterable[Picture], count: int) -> Iterator[tuple[Pic
         yield waiting.popleft(), waiting
 
 
-def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iterator:
+def tick_of(stream: av.VideoStream | av.AudioStream) -> Fraction:
+    """Seconds of a tick, in which a stream counts its times. Raises UserError where it states none."""
+    if stream.time_base is None:
+        raise UserError("a stream of the file has no time base; convert the file, or record it again")
+    return stream.time_base
+
+
+def _decoded(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, path: Path) -> Iterator:
     packets, damaged, seconds, reached, cut_off = 0, 0, 0.0, 0.0, False
     try:
         for packet in container.demux():
@@ -249,7 +257,7 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
             packets += packet.size > 0
             cut_off = packet.is_corrupt or (cut_off and not packet.size)
             try:
-                frames = packet.decode()
+                frames: list[Any] = packet.decode()  # all of the stream's kind
             except av.InvalidDataError:
                 damaged += 1
                 continue
@@ -261,7 +269,7 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
     except av.FFmpegError as error:
         raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
     is_stated = container.format.name not in UNSTATED_LENGTH
-    stated = float((stream.duration or 0) * stream.time_base) if is_stated else 0.0
+    stated = float((stream.duration or 0) * tick_of(stream)) if is_stated else 0.0
     # Matroska states only the length of the whole; any stream may be the one that lasts so long.
     whole = (container.duration or 0) / av.time_base if is_stated else 0.0
     if container.format.name != "matroska,webm":  # its length is the time of the end

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -189,7 +190,8 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     by_id = {s.id: s for s in sources}
     found = sorted((o for o in read_outcomes(folder).values() if o.id in by_id), key=lambda o: o.id)
     excluded = [o for o in found if o.reason]
-    kept, filtered = [], defaultdict(list)
+    kept: list[Outcome] = []
+    filtered: defaultdict[str, list[Outcome]] = defaultdict(list)
     for o in found:
         if not o.reason:
             rejected = rejects(settings.filters, o.measures) if by_id[o.id].video is None else None
@@ -199,7 +201,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     counts = {"sources": len(sources), "prepared": len(kept), "excluded": len(excluded)}
     if left_out:
         counts["filtered"] = sum(left_out.values())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": o.id, "file": str(by_id[o.id].video or by_id[o.id].audio), "reason": o.reason, "notes": o.notes}
         for o in found
         if o.reason or o.notes
@@ -211,7 +213,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     lines += [f"- filtered: {count} ({hours[why]:.2f} h) {why}" for why, count in left_out.items()]
     for file, why in ((row["file"], row["reason"]) for row in rows if row["reason"]):
         lines.append(f"- excluded: {why if file in why else f'{file}: {why}'}")
-    notes = Counter(note for row in rows if not row["reason"] for note in row["notes"])
+    notes = Counter(note for o in found if not o.reason for note in o.notes)
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
     write_text(folder / "report.md", "\n".join(lines) + "\n")
     also = f", {counts['filtered']} filtered" if left_out else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +74,7 @@ class Task:
 
 def prepare_sources(
     tasks: Iterable[Task], tracker: Tracker, clock: Clock, crop: Crop, shard: int = 0
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Prepare sources one by one, into this shard of their data directories.
 
     Args:
@@ -224,7 +224,8 @@ class _Sizes:
     """How long the archives of a data directory are; each is looked at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._sizes = folder, {}
+        self._folder = folder
+        self._sizes: dict[Path, int] = {}
 
     def whole(self, outcome: Outcome) -> bool:
         """Whether the archives reach to the ends of what an outcome says is in them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -97,5 +98,5 @@ def with_luma(picture: np.ndarray, layout: str) -> av.VideoFrame:
 
 def luma(frame: av.VideoFrame) -> np.ndarray:
     """The luma of a frame as it is, uint8 (H,W), a view; ``to_ndarray`` takes a third as long as decoding."""
-    plane = frame.planes[0]
+    plane: Any = frame.planes[0]  # its type does not say that it is a buffer
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]

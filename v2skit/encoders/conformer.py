@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -155,7 +156,8 @@ class Conformer(nn.Module):
         def through(block: Block, x: Tensor, mask: Tensor) -> Tensor:
             return block(x, relative_positions(x.shape[1], self.out_dim, like=x), mask)
 
-        steps = [(partial(through, block), *block.reach) for block in self.blocks]
+        blocks: list[Any] = list(self.blocks)
+        steps = [(partial(through, block), *block.reach) for block in blocks]
         return [(lambda x, mask: self.dropout(self.project(x)), 0, 0), *steps]
 
 
@@ -176,10 +178,10 @@ def _resolve(size: str | None, given: dict[str, int | None]) -> dict[str, int]:
     if size is not None and size not in SIZES:
         raise UserError(f"unknown size '{size}'{suggestion(size, SIZES)}")
     preset = SIZES[size or "s"]
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in chosen.items():
         if size is not None and value != preset[name]:
             raise UserError(f"{name} {value} contradicts size '{size}' ({preset[name]}); give one of the two")
         if value < 1:
             raise UserError(f"{name} {value} must be at least 1")
-    return {**preset, **given}
+    return {**preset, **chosen}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -92,7 +94,8 @@ class ResNet1d(nn.Module):
         sample_mask = F.pad(sample_mask, (0, spare))
         at_stride = sample_mask[:, ::STEM_STRIDE]
         x = F.silu(on_valid(self.stem_norm, self.stem(x, sample_mask), at_stride))
-        for block in self.stages:
+        stages: list[Any] = list(self.stages)
+        for block in stages:
             out_mask = at_stride[:, :: block.conv1.stride[0]]
             x = block(x, at_stride, out_mask)
             at_stride = out_mask

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from v2skit.api import Speech, VideoToSpeech
 from v2skit.clock import Clock, Mel
@@ -99,7 +99,7 @@ class Worker:
         self.stop()
         self._thread.shutdown()
 
-    def _told(self, *request) -> dict:
+    def _told(self, *request: Any) -> dict:
         """An answer in any case, also where there is no place for files."""
         try:
             return self._answer(*request)

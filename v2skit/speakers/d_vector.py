@@ -54,7 +54,7 @@ class DVector(nn.Module):
         with kaldiio.WriteHelper(f"ark,scp:{directory / TABLE}.ark,{directory / TABLE}.scp") as writer:
             for key, names in sorted(sources.items()):
                 mean = np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM)
-                writer(key, (mean / max(np.linalg.norm(mean), 1e-8)).astype(np.float32))
+                writer(key, (mean / max(float(np.linalg.norm(mean)), 1e-8)).astype(np.float32))
         record.write_text(content, encoding="utf-8")
 
     def reader(self, directory: Path) -> _Reader:
@@ -112,7 +112,7 @@ class _Reader:
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
     embed = _encoder()
-    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances}
+    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances if u.audio is not None}
 
 
 @cache

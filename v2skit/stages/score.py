@@ -59,7 +59,8 @@ def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -
         return
     rate = recipe.config.clock.sample_rate
     files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
-    files["ground_truth"] = utterance.audio
+    if utterance.audio is not None:
+        files["ground_truth"] = utterance.audio
     sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
     spectrogram_picture(recipe.exp / "spectrograms.png", sounds, recipe.config.clock, recipe.config.mel)
 

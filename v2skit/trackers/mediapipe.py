@@ -7,9 +7,10 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +94,7 @@ class MediaPipe:
         self._follower.finish()
 
 
-def _mouth(points, frame: np.ndarray) -> Mouth:
+def _mouth(points: Sequence[Any], frame: np.ndarray) -> Mouth:
     height, width = frame.shape[:2]
 
     def between(corners: tuple[int, int]) -> tuple[float, float]:

@@ -169,9 +169,9 @@ class Gradients:
             dtype = torch.float64 if self._exact else parameters[0].dtype
             given = torch.tensor([total is not None for total in sums], dtype=dtype, device=parameters[0].device)
             pairs = zip(parameters, sums, strict=True)
-            sums = [torch.zeros_like(p, dtype=dtype) if total is None else total for p, total in pairs]
-            self._processes.sum([given, *sums])
-            sums = [total if count else None for total, count in zip(sums, given.tolist(), strict=True)]
+            whole = [torch.zeros_like(p, dtype=dtype) if total is None else total for p, total in pairs]
+            self._processes.sum([given, *whole])
+            sums = [total if count else None for total, count in zip(whole, given.tolist(), strict=True)]
         for parameter, total in zip(parameters, sums, strict=True):
             parameter.grad = None if total is None else (total / self._batches).to(parameter.dtype)
 
@@ -240,8 +240,9 @@ def _lost(ranks: list[int], when: str, end: float, seconds: float) -> Lost:
     return Lost(f"rank {names} is stuck: not there {seconds:g} s after the others {when}", ranks)
 
 
-def _wait(work: torch.distributed.Work, end: float) -> None:
+def _wait(work: torch.distributed.Work | None, end: float) -> None:
     """Raises RuntimeError where the other side is gone, or still not there at the end (of the monotonic clock)."""
+    assert work is not None, "this process is one of the group"
     work.wait(timedelta(seconds=max(0.05, end - time.monotonic())))
 
 

@@ -81,13 +81,13 @@ class Group:
                 f"--nnodes {self.nnodes} needs --rdzv HOST:PORT: the name of one of the machines and a free port, the "
                 "same on all; in a Slurm allocation, start it with srun --ntasks-per-node 1 and it is found"
             )
-        return self.rdzv or f"{first_node(nodes)}:{20000 + int(os.environ.get('SLURM_JOB_ID', '0')) % 20000}"
+        return self.rdzv or f"{first_node(nodes or '')}:{20000 + int(os.environ.get('SLURM_JOB_ID', '0')) % 20000}"
 
 
 def first_node(nodes: str) -> str:
     """The first name of Slurm's list: ``gpu[03-05,07],cpu1`` -> ``gpu03``."""
-    before, number, after = re.match(r"([^,\[]*)(?:\[(\w+)[^\]]*\]([^,]*))?", nodes).groups()
-    return before + (number or "") + (after or "")
+    found = re.match(r"([^,\[]*)(?:\[(\w+)[^\]]*\]([^,]*))?", nodes)
+    return "".join(part or "" for part in found.groups()) if found else ""
 
 
 def launched() -> bool:
@@ -188,7 +188,8 @@ def launch(arguments: list[str], name: str, group: Group) -> None:
     old = {s: signal.signal(s, lambda number, frame: signals.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         with tempfile.TemporaryDirectory(prefix="v2skit-") as folder:
-            watch, outcome = _Watch(Path(folder)), []
+            watch = _Watch(Path(folder))
+            outcome: list[Any] = []
             logs = DefaultLogsSpecs(log_dir=folder)
             agent = LocalElasticAgent(_specification(arguments, name, group, folder), logs)
             thread = threading.Thread(target=_run, args=(agent, outcome), daemon=True)
