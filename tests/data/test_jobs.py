@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.test_prepare import CROPS, Folder, clip
+from tests.failing_job import failing
 from v2skit.clock import Clock
 from v2skit.corpora import Source
 from v2skit.data.audio import read_audio
@@ -69,15 +70,6 @@ def test_two_jobs_prepare_what_one_does(tmp_path, clips):
         assert (two / "train" / table).read_bytes() == (one / "train" / table).read_bytes()
 
 
-def failing(item: str) -> None:
-    if item == "known":
-        raise UserError("the disk is full")
-    if item == "unknown":
-        raise KeyError("what")
-    if item == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_failed_jobs_are_named_and_the_others_end(tmp_path):
     items = ["known", "unknown", "killed", "good"]
     expected = "3 of 4 jobs failed .job 0: the disk is full; job 1: KeyError: 'what'; job 2: .* by SIGKILL.*fewer jobs"
@@ -121,6 +113,9 @@ def test_an_interrupt_ends_the_jobs(tmp_path):
 def slurm(tmp_path, monkeypatch) -> Path:
     """Programs named as Slurm's are found first. Returns the file in which they say how tasks ended."""
     pytest.importorskip("submitit")
+    # submitit asks sacct ever more seldom, and waits 15 s for a result that a network file system may still hide.
+    monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1, raising=False)
+    monkeypatch.setattr("submitit.slurm.slurm.SlurmJob.watcher._delay_s", 0.2, raising=False)
     programs, states = tmp_path / "bin", tmp_path / "states"
     programs.mkdir()
     states.touch()
