@@ -88,7 +88,7 @@ def opened(place: Path) -> str | BinaryIO:
     path, offset = _split(os.fspath(place))
     if offset is None:
         return path
-    state = Path(path).stat()  # an archive that was made anew is mapped anew
+    state = os.stat(path)  # an archive that was made anew is mapped anew
     if not state.st_size:  # can't be mapped
         raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
     content = _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
@@ -108,7 +108,7 @@ def opened(place: Path) -> str | BinaryIO:
 
 @lru_cache(MAPS)
 def _mapped(path: str, *state: int) -> mmap.mmap:
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
