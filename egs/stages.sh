@@ -73,9 +73,22 @@ if [ -n "$nj" ]; then set+=("prepare.jobs=$nj"); fi
 if [ -n "$cluster" ]; then set+=("prepare.cluster=$cluster"); fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-"$root/tools/install.sh"
-python=${V2SKIT_PYTHON:-$root/tools/venv/bin/python}
-export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # this checkout's v2skit, whichever one the interpreter has
+installed=  # the Python that has v2skit: v2skit new-recipe writes it into its copies of this file
+if [ -f "$root/tools/install.sh" ]; then  # a checkout
+    "$root/tools/install.sh"
+    python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-$root/tools/venv}/bin/python}
+    export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # this checkout's v2skit, whichever one the interpreter has
+else
+    python=
+    for candidate in ${V2SKIT_PYTHON:+"$V2SKIT_PYTHON"} "$installed" python3; do
+        if "$candidate" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("v2skit") is None)' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+        [ "$candidate" != "${V2SKIT_PYTHON:-}" ] || die "V2SKIT_PYTHON=$candidate has no v2skit; name a Python that has"
+    done
+    [ -n "$python" ] || die "no Python with v2skit found; install it, or name the Python that has it with V2SKIT_PYTHON"
+fi
 
 arguments=(--config "$config" --exp "${exp:-exp/$(basename "$config" .yaml)}" --device "$device")
 arguments+=(--nproc "$nproc" --nnodes "$nnodes" --rdzv "$rdzv")

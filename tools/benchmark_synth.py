@@ -181,7 +181,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
-    tracker = Component("mediapipe" if args.video else "none", {}, kind="tracker")
+    tracker = Component("face_mesh" if args.video else "none", {}, kind="tracker")
     seconds = 3600 if args.hour else min(args.seconds, 20) if args.live else args.seconds
     with tempfile.TemporaryDirectory() as name:
         video = Path(name) / "long.mp4"

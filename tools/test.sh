@@ -5,7 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 "$root/tools/install.sh"
 cd "$root"
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
-python=${V2SKIT_PYTHON:-tools/venv/bin/python}
+python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-tools/venv}/bin/python}
 count=$("$python" -c 'from v2skit.cores import cores; print(min(4, cores()))')
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # threads of several processes would fight for the cores
 exec "$python" -m pytest tests -q --numprocesses "$count" --dist loadfile --durations=10 "$@"

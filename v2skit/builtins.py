@@ -82,6 +82,7 @@ COMPONENTS = {
         "pool": "v2skit.corpora.pool:Pool",
     },
     "tracker": {
+        "face_mesh": "v2skit.trackers.face_mesh:FaceMesh",
         "mediapipe": "v2skit.trackers.mediapipe:MediaPipe",
         "landmarks": "v2skit.trackers.landmarks:Landmarks",
         "fixed": "v2skit.trackers.fixed:Fixed",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
+from v2skit.extras import missing
+from v2skit.registry import KINDS, arguments
 
 if TYPE_CHECKING:  # imported by the commands that need them
     import torch
@@ -19,7 +21,6 @@ if TYPE_CHECKING:  # imported by the commands that need them
     from v2skit.settings import Component
     from v2skit.trackers import Tracker
     from v2skit.train.distributed import Processes
-from v2skit.registry import KINDS, arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.run(options)
     except UserError as error:
         print(f"v2skit: error: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        lacking = missing(error, "this command")
+        if lacking is None:
+            raise
+        print(f"v2skit: error: {lacking}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"\nv2skit: {str(interrupt) or 'interrupted'}", file=sys.stderr)
@@ -97,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
     data_cli.add_commands(commands)
 
-    text = "make a recipe for your own folder of videos, which runs at once"
+    text = "copy a shipped recipe, or make one for your own folder of videos; it runs at once"
     command = commands.add_parser("new-recipe", help=text, description=text, allow_abbrev=False)
-    command.add_argument("name", help="of the recipe: egs/NAME")
+    command.add_argument("name", help="of a shipped recipe (mini, grid, ...) or a new one; it goes to egs/NAME")
     command.add_argument("--corpus_dir", type=Path, help="of the videos; then run.sh needs no option")
     command.set_defaults(run=make_recipe)
 

@@ -1,15 +1,21 @@
-"""A new recipe, made of the one for any folder of videos (``egs/custom``): it runs at once."""
+"""A recipe to run: a copy of a shipped one, or a new one made of that for any folder of videos (``egs/custom``)."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
 from v2skit.corpora.custom import Custom
 from v2skit.errors import UserError
+from v2skit.extras import absent, remedy
+from v2skit.recipes import SHARED, copy_recipe, copy_shared, is_checkout, names, recipes_folder, shipped
 
 TEMPLATE = "custom"
+
+MADE = ("mini",)
+"""Recipes that make their corpus."""
 
 README = """# {name}
 
@@ -34,29 +40,52 @@ None yet.
 
 
 def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path()) -> str:
-    """Write ``egs/<name>``: ``run.sh``, ``conf/`` and a README to be filled in.
+    """Copy a shipped recipe, or write a new one of the template: ``run.sh``, ``conf/`` and a README to be filled in.
+
+    In a checkout, or where recipes were copied before, it goes beside the others; elsewhere into a new ``egs``.
 
     Args:
-        name: of the recipe and its folder.
+        name: of a shipped recipe, or a new one; it is also the recipe's folder.
         corpus_dir: of the videos; it is looked into, and written into the configs, so that ``run.sh`` needs no option.
-        folder: a checkout, or a folder in one.
+        folder: to start from.
 
     Returns:
         what is there, and the command that runs it.
 
     Raises:
-        UserError: the name is not fit or taken, there is no checkout, or the videos can't be used.
+        UserError: the name is not fit or taken, the videos can't be used, or the folder can't be written.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in SHARED:
         raise UserError(f"'{name}' is no name for a recipe; take letters, digits, '_' and '-'")
-    egs = _recipes(folder)
-    recipe = egs / name
+    egs = recipes_folder(folder)
+    recipe, checkout = egs / name, is_checkout(egs)
     if recipe.exists():
-        raise UserError(f"{recipe} is there already; take another name")
+        raise UserError(f"{recipe} is there already: {recipe}/run.sh runs it; take another name for a new recipe")
+    as_shipped = not checkout and name in names(shipped())
     found = ""
     if corpus_dir is not None:
+        if as_shipped:
+            raise UserError(f"{name} is a shipped recipe, whose run.sh takes the --corpus_dir; leave it out here")
         corpus_dir = corpus_dir.resolve()
         found = Custom(recipe, str(corpus_dir)).obtain() + "\n"
+    try:
+        if not checkout:
+            copy_shared(egs)
+            copy_recipe(name if as_shipped else TEMPLATE, egs)
+        if not as_shipped:
+            _write(egs, name, corpus_dir)
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(f"{recipe} can't be written ({why}); call this in another folder") from error
+    option = "" if corpus_dir or (as_shipped and name in MADE) else " --corpus_dir DIR"
+    told = "says what the corpus is" if as_shipped else "waits for what the corpus is"
+    command = shlex.quote(f"{recipe}/run.sh") + option
+    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(name)}"
+
+
+def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
+    """The recipe of the template under its new name. Nothing of it is left where that fails."""
+    recipe = egs / name
     try:
         (recipe / "conf").mkdir(parents=True)
         shutil.copy(egs / TEMPLATE / "run.sh", recipe / "run.sh")
@@ -68,7 +97,15 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     except BaseException:
         shutil.rmtree(recipe, ignore_errors=True)
         raise
-    return f"{found}{recipe}: {recipe}/run.sh{option} runs it, {recipe}/README.md waits for what the corpus is"
+
+
+def _lacking(name: str) -> str:
+    """A line about packages that the recipe needs and that are not here, if there are any."""
+    lacking = absent(["train", "evaluate", "pesq", *(["mini"] if name in MADE else [])])
+    if not lacking:
+        return ""
+    modules = ", ".join(dict.fromkeys(module for modules in lacking.values() for module in modules))
+    return f"\nit needs packages that are not installed here ({modules}): {remedy(*lacking)}"
 
 
 def _renamed(config: str, name: str, corpus_dir: Path | None) -> str:
@@ -79,11 +116,3 @@ def _renamed(config: str, name: str, corpus_dir: Path | None) -> str:
         return config
     quoted = str(corpus_dir).replace("'", "''")
     return config.replace(f"type: {TEMPLATE},", f"type: {TEMPLATE}, corpus_dir: '{quoted}',")
-
-
-def _recipes(folder: Path) -> Path:
-    """The ``egs`` of the checkout that a folder is in."""
-    for place in (folder.resolve(), *folder.resolve().parents):
-        if (place / "egs/stages.sh").is_file() and (place / "egs" / TEMPLATE).is_dir():
-            return place / "egs"
-    raise UserError(f"{folder.resolve()} is not in a checkout of v2skit; call the command where egs/{TEMPLATE} is")

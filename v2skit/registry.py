@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from v2skit.errors import UserError, suggestion
+from v2skit.extras import missing
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Entry:
         try:
             return getattr(importlib.import_module(module), attribute)
         except Exception as error:  # its module may fail in any way
+            if isinstance(error, ImportError):
+                error = missing(error, "it") or error
             why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) can't be loaded: {why}") from error
 

@@ -16,6 +16,7 @@ from v2skit.data.audio import write_pieces
 from v2skit.data.crop import Track
 from v2skit.data.mux import SPOKEN, mux, mux_path
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.files import beside
 from v2skit.plugins import registry
 from v2skit.registry import arguments
@@ -126,6 +127,9 @@ def speak_files(
         UserError: a video could not be spoken; all that could not are named.
     """
     model.voice(voice)  # a wrong one shows before the work begins
+    if extras.report:
+        with needs("evaluate", "--report"):
+            import v2skit.evaluate.video_report  # noqa: F401
     failed = []
     for number, (video, target) in enumerate(zip(videos, targets, strict=True), 1):
         label = video.name if len(videos) == 1 else f"{number}/{len(videos)} {video.name}"
@@ -170,7 +174,7 @@ def _write(paths: dict[str, Path], video: Path, target: Path, speech: ClipSpeech
     if "video" in paths:
         mux(video, target, paths["video"])
     if "report" in paths:
-        from v2skit.evaluate.video_report import write_report  # matplotlib takes a second
+        from v2skit.evaluate.video_report import write_report
 
         write_report(paths["report"], paths["video"], target, speech.track, speech.strip, facts)
 
@@ -188,5 +192,5 @@ def with_face(tracker: Component, face: int | None) -> Component:
     if face is None:
         return tracker
     if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
-        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or take --tracker mediapipe")
+        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or take --tracker face_mesh")
     return replace(tracker, args={**tracker.args, "face": face})

@@ -14,14 +14,13 @@ import soundfile
 from PIL import Image
 
 import v2skit
-from tests.media_files import make_video
+from tests.media_files import make_video, needs_face_mesh
 from v2skit.cli import main
 
 from .clips import Pictures, beside, covered, frame_times, mirrored, sized, talker, turned, write_clip
 from .model import untrained_run
 
-pytest.importorskip("mediapipe", reason="mediapipe is not installed")
-pytestmark = pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype")  # pytest sets the module's filter aside
+needs_face_mesh()
 
 RATE, FRAME = 24000, 960
 
@@ -52,7 +51,7 @@ class Case:
     view: Callable[[Pictures, Pictures], Pictures] = lambda one, other: one
     clip: dict[str, Any] = field(default_factory=dict)
     spoil: Callable[[Path], Any] = lambda path: None
-    options: tuple[str, ...] = ("--tracker", "mediapipe")
+    options: tuple[str, ...] = ("--tracker", "face_mesh")
     told: str = ""
     silent: tuple[float, float] = (0.0, 0.0)
     left: tuple[str, ...] = ()
@@ -86,7 +85,7 @@ def portrait(degrees: int) -> dict[str, Any]:
 
 NTSC = F(30000, 1001)
 LONG = {"times": frame_times(25, 3)}
-MEDIAPIPE = ("--tracker", "mediapipe")
+FACE_MESH = ("--tracker", "face_mesh")
 
 CASES = [
     # Frame rates
@@ -152,12 +151,12 @@ CASES = [
     Case("no_face.mp4", None, "no face in the video; show one", view=lambda one, _: covered(one, 0.0, 3.0)),
     # Several faces
     Case("faces.mp4", F(16, 10), view=two),
-    Case("faces.mp4", F(16, 10), view=two, options=(*MEDIAPIPE, "--face", "2")),
+    Case("faces.mp4", F(16, 10), view=two, options=(*FACE_MESH, "--face", "2")),
     Case(
         "faces.mp4", None, "there are 2 faces, counted from the largest; ", view=two,
-        options=(*MEDIAPIPE, "--face", "3"), left=("speech.faces.png",),
+        options=(*FACE_MESH, "--face", "3"), left=("speech.faces.png",),
     ),
-    Case("face.mp4", None, "faces are counted from 1", options=(*MEDIAPIPE, "--face", "0")),
+    Case("face.mp4", None, "faces are counted from 1", options=(*FACE_MESH, "--face", "0")),
     Case("face.mp4", None, "can't choose a face; leave --face out", options=("--tracker", "none", "--face", "2")),
     # Files that are damaged, or no videos
     Case("no_index.mp4", None, "is no media file, or is damaged", spoil=cut(0.9)),
@@ -212,7 +211,7 @@ def tracked(run, talkers, tmp_path_factory) -> Callable:
     """(view, clip, tracker) -> the speech, with its track."""
     model, folder = v2skit.load(run, "cpu"), tmp_path_factory.mktemp("clips")
 
-    def speak(view, clip=None, tracker="mediapipe"):
+    def speak(view, clip=None, tracker="face_mesh"):
         video = write_clip(folder / "clip.mp4", view, **(clip or {}))
         return model.synthesise(video, tracker=v2skit.tracker(tracker))
 
@@ -271,14 +270,14 @@ def test_time_without_a_face_is_told(tracked, talkers):
 def test_the_largest_face_is_followed_or_the_one_that_is_asked_for(tracked, talkers):
     both = two(*talkers)
     first = place(tracked(both))
-    second = place(tracked(both, tracker="{type: mediapipe, face: 2}"))
+    second = place(tracked(both, tracker="{type: face_mesh, face: 2}"))
     assert (first[:, 0] < 220).all() and (second[:, 0] > 220).all()
     assert (first[:, 2] > second[:, 2]).all()
 
 
 def test_the_picture_of_the_faces_has_a_box_around_each(run, talkers, tmp_path, capsys):
     video = write_clip(tmp_path / "faces.mp4", two(*talkers))
-    options = ["--model", str(run), "-o", str(tmp_path / "speech.wav"), "--device", "cpu", *MEDIAPIPE, "--face", "3"]
+    options = ["--model", str(run), "-o", str(tmp_path / "speech.wav"), "--device", "cpu", *FACE_MESH, "--face", "3"]
     assert main(["synth", str(video), *options]) == 1
     shown = tmp_path / "speech.faces.png"
     assert f"{shown} shows them" in capsys.readouterr().err

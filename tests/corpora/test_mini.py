@@ -38,9 +38,9 @@ def pictures(path, format="gray"):
         return np.stack([frame.to_ndarray(format=format) for frame in container.decode(video=0)])
 
 
-def still(**shape):
+def still(pixels=96, **shape):
     tracks = {name: np.full(3, shape.get(name, 0.0)) for name in PARAMETERS}
-    face = random_face(np.random.default_rng(1), np.random.default_rng(2))
+    face = random_face(np.random.default_rng(1), np.random.default_rng(2), pixels)
     return draw(tracks, 25, face, np.random.default_rng(3)).astype(float)
 
 
@@ -102,7 +102,7 @@ def test_audio_and_video_have_the_same_length(corpus):
         video = pictures(source.video)
         assert rate == SAMPLE_RATE
         assert waveform.shape == (len(video) * 960,)
-        assert video.shape[1:] == (96, 96)
+        assert video.shape[1:] == (48, 48)
         assert 1.5 < len(waveform) / rate < 3.5
 
 
@@ -168,6 +168,15 @@ def test_the_drawing_shows_every_parameter():
     for name, shape in shows.items():
         assert np.abs(still(opening=0.5, **shape) - rest)[:, 25:85].max() > 25, name
     assert np.abs(still(opening=0.0) - rest).max() > 25
+
+
+def test_a_small_picture_is_the_large_one_seen_with_fewer_pixels():
+    for shape in ({"opening": 0.0}, {"opening": 0.8, "teeth": 1.0}, {"opening": 0.5, "rounding": 1.0}):
+        large, small = still(96, **shape), still(48, **shape)
+        means = large.reshape(3, 48, 2, 48, 2).mean((2, 4))
+        assert small.shape == (3, 48, 48)
+        assert np.abs(small - means).mean() < 3, shape
+        assert np.corrcoef(small.ravel(), means.ravel())[0, 1] > 0.98, shape
 
 
 def test_a_face_changes_from_take_to_take_but_stays_the_speakers():

@@ -3,7 +3,6 @@
 import multiprocessing
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 import pytest
 import soundfile
@@ -67,6 +66,7 @@ def test_segments_are_those_of_plain_files(packed, tmp_path, start, count):
 
 
 def test_kaldiio_reads_both(packed):
+    kaldiio = pytest.importorskip("kaldiio", reason="kaldiio is not installed")
     rate, samples = kaldiio.load_mat(str(packed["sound2"]))
     assert rate == RATE and np.array_equal(samples, read_audio(packed["sound2"], RATE))
     assert kaldiio.load_mat(str(packed["crops2"])).tobytes() == encode_crops(crops(2), 25)
@@ -112,7 +112,7 @@ def test_goes_on_behind_what_a_kill_left(packed, tmp_path):
     back = read(packed)
     assert all(np.abs(back[4 + number] - sound(number)).max() <= 2**-15 for number in range(4))
     assert all(np.abs(back[number].astype(int) - crops(number)).mean() < 2 for number in range(4))
-    assert kaldiio.load_mat(str(packed["sound3"]))[0] == RATE
+    assert read_audio(packed["sound3"], RATE).shape == sound(3).shape
 
 
 @pytest.mark.parametrize("name", ["sound1", "crops1"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.media_files import every, make_video, real_data
+from tests.media_files import every, make_video, needs_face_mesh, real_data
 from v2skit.clock import Clock
 from v2skit.corpora import Source
 from v2skit.corpora.grid import Grid
@@ -133,14 +133,14 @@ def test_a_tracker_that_does_not_exist_is_an_error_before_the_work(tmp_path):
 
 
 def test_real_grid_clips_through_the_face_mesh(tmp_path):
-    pytest.importorskip("mediapipe")
+    needs_face_mesh()
     clips = sorted(real_data("grid/s1").glob("*.mpg"))[:2]
     (tmp_path / "grid/s1").mkdir(parents=True)
     for path in clips:
         (tmp_path / "grid/s1" / path.name).symlink_to(path)
     make_video(tmp_path / "grid/s1/bbaz9a.mp4", every(25, 1.0), audio_seconds=1.0)
     settings = Prepare(jobs=1, max_failed_share=1.0)
-    prepare(Grid(tmp_path, "grid"), Component("mediapipe", {}), Clock(), Crop(), tmp_path / "data", settings)
+    prepare(Grid(tmp_path, "grid"), Component("face_mesh", {}), Clock(), Crop(), tmp_path / "data", settings)
     splits = [path.parent for path in (tmp_path / "data/s1").glob("*/utt2num_frames")]
     kept = [u for split in splits for u in read_manifest(split)]
     assert sorted(u.id for u in kept) == [f"s1-{path.stem}" for path in clips]

@@ -105,7 +105,12 @@ def test_devices_that_are_not_there_are_refused(monkeypatch):
         pass
 
 
-def test_a_missing_package_names_the_extra(monkeypatch):
+def test_a_missing_package_names_the_extra_and_a_missing_library_its_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(UserError, match=r"pip install 'v2skit\[stream\]'.*libportaudio2"), open_sink("device", RATE):
+    with pytest.raises(UserError, match=r"pip install 'v2skit\[stream\]'"), open_sink("device", RATE):
+        pass
+    monkeypatch.delitem(sys.modules, "sounddevice")
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match="library not found.*libportaudio2"), open_sink("device", RATE):
         pass

@@ -1,14 +1,14 @@
 """The perceptual loss compares features of frozen extractors, clip by clip."""
 
 import copy
+import importlib
 import io
+import sys
 
 import pytest
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import nn
-from torchaudio.pipelines import Wav2Vec2Bundle
 
 from v2skit.build import Losses, build_model
 from v2skit.clock import Clock, Mel
@@ -205,13 +205,22 @@ SMALL = {
 WAVLM = {"encoder_num_buckets": 8, "encoder_max_distance": 16}
 
 
+@pytest.fixture(scope="module")
+def torchaudio():
+    """The package, where it is and works with this torch."""
+    try:
+        return importlib.import_module("torchaudio")
+    except (ImportError, RuntimeError, OSError) as error:
+        pytest.skip(f"no torchaudio that works with torch {torch.__version__}: {error}")
+
+
 @pytest.fixture(params=["Wav2Vec2", "Wav2Vec2 normalising", "WavLM"])
-def small(request, monkeypatch, tmp_path):
+def small(request, monkeypatch, tmp_path, torchaudio):
     """A bundle like those of torchaudio, but small, and a file with its weights."""
     kind, _, normalising = request.param.partition(" ")
     make = {"Wav2Vec2": torchaudio.models.wav2vec2_model, "WavLM": torchaudio.models.wavlm_model}[kind]
     params = {**SMALL, **(WAVLM if kind == "WavLM" else {})}
-    bundle = Wav2Vec2Bundle("small.pth", params, 16000, bool(normalising), kind)
+    bundle = torchaudio.pipelines.Wav2Vec2Bundle("small.pth", params, 16000, bool(normalising), kind)
     monkeypatch.setattr(torchaudio.pipelines, "SMALL", bundle, raising=False)
     torch.manual_seed(1)
     torch.save(make(**params).state_dict(), tmp_path / "weights.pth")
@@ -219,7 +228,7 @@ def small(request, monkeypatch, tmp_path):
     return bundle, tmp_path / "weights.pth"
 
 
-def test_torchaudio_gives_what_the_bundle_gives_for_each_clip(small):
+def test_torchaudio_gives_what_the_bundle_gives_for_each_clip(small, torchaudio):
     bundle, file = small
     waveform = torch.stack([0.1 * torch.randn(8 * STEP), torch.randn(8 * STEP) + 0.5])
     model = bundle.get_model(dl_kwargs={"model_dir": str(file.parent), "file_name": file.name})
@@ -263,3 +272,16 @@ def test_torchaudio_without_the_right_file_is_refused(small, tmp_path):
         file.write_bytes(content)
         with pytest.raises(UserError, match="does not hold the weights of SMALL"):
             TorchaudioBundle(CLOCK, "SMALL", str(file))
+
+
+def test_a_torchaudio_that_is_missing_or_does_not_fit_torch_is_an_error(monkeypatch, tmp_path):
+    def unfit(name):
+        raise RuntimeError("compiled with different CUDA versions")
+
+    monkeypatch.setitem(sys.modules, "torchaudio", None)
+    with pytest.raises(UserError, match=r"needs it: pip install 'v2skit\[torchaudio\]'"):
+        TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))
+    monkeypatch.setattr("v2skit.extractors.torchaudio.version", lambda name: "2.11.0+cu130")
+    monkeypatch.setattr("v2skit.extractors.torchaudio.importlib.import_module", unfit)
+    with pytest.raises(UserError, match=r"torchaudio 2.11.0\+cu130 does not work with torch .*for one CUDA release"):
+        TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))

@@ -139,7 +139,7 @@ def test_without_the_package_it_says_how_to_install_it(tmp_path, monkeypatch):
     for name in [n for n in sys.modules if n.partition(".")[0] == "parallel_wavegan"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "parallel_wavegan", None)
-    with pytest.raises(UserError, match="pip install --no-build-isolation parallel_wavegan"):
+    with pytest.raises(UserError, match="pip install --no-build-isolation --no-deps parallel_wavegan"):
         vocoder(checkpoint)
 
 

@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_prints_times_and_memory_beside_the_baseline():
+    pytest.importorskip("kaldiio", reason="kaldiio, the baseline, is not installed")
     command = [sys.executable, ROOT / "tools" / "benchmark_index.py", "--utterances=20000"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
@@ -21,3 +25,18 @@ def test_prints_times_and_memory_beside_the_baseline():
     for opened, first, process, _, process_then, _, each in (rows["index"], rows["dataset"]):
         assert opened >= 0 and first > 0 and each > 0
         assert process <= process_then < rows["kaldiio.load_scp"][2]
+
+
+def test_does_without_the_baseline(tmp_path):
+    """The process that measures finds no kaldiio."""
+    hidden = """
+        import importlib.util as util
+        find = util.find_spec
+        util.find_spec = lambda name, *rest: None if name == "kaldiio" else find(name, *rest)
+    """
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(hidden))
+    command = [sys.executable, ROOT / "tools" / "benchmark_index.py", "--utterances=2000"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "kaldiio.load_scp: kaldiio is not installed; pip install 'v2skit[kaldi]'"

@@ -22,7 +22,7 @@ from v2skit.corpora.mini_visemes import articulate
 from v2skit.data.video import write_crops
 from v2skit.errors import UserError
 
-VERSION = 5
+VERSION = 6
 """Goes up with every change of what is generated, so that corpora made before it are made again."""
 
 FPS = 25
@@ -48,6 +48,7 @@ class Mini:
         audio_utterances: audio-only utterances, for pre-training.
         voices: how many of the 8 voices speak.
         seed: the corpus is a function of it and of the sizes above.
+        pixels: side of the pictures.
         jobs: processes; 0 is one a core.
 
     Raises:
@@ -61,6 +62,7 @@ class Mini:
         audio_utterances: int = 1600,
         voices: int = 4,
         seed: int = 1,
+        pixels: int = 48,
         jobs: int = 0,
     ) -> None:
         if utterances < 3:
@@ -71,6 +73,8 @@ class Mini:
             raise UserError(f"corpus mini: voices is {voices}; there are {len(VOICES)}, ask for 1 to {len(VOICES)}")
         if seed < 0 or jobs < 0:
             raise UserError(f"corpus mini: seed {seed} and jobs {jobs} must not be negative")
+        if pixels < 16 or pixels % 2:
+            raise UserError(f"corpus mini: pixels {pixels} must be even and 16 or more")
         self.folder = Path(work_dir) / "corpus"
         self.jobs = jobs or cores()
         self.settings = {
@@ -79,6 +83,7 @@ class Mini:
             "audio_utterances": audio_utterances,
             "voices": voices,
             "seed": seed,
+            "pixels": pixels,
         }
 
     def obtain(self) -> str:
@@ -128,7 +133,7 @@ class Mini:
         shutil.rmtree(partial, ignore_errors=True)
         for name in ("audio", "av"):
             (partial / name).mkdir(parents=True)
-        make = functools.partial(make_utterance, partial, self.settings["seed"])
+        make = functools.partial(make_utterance, partial, self.settings["seed"], self.settings["pixels"])
         progress = functools.partial(tqdm, total=len(plan), desc="corpus mini", unit="utterance")
         if self.jobs == 1:
             rows = list(progress(map(make, *zip(*plan, strict=True))))
@@ -154,7 +159,7 @@ class Mini:
         ]
 
 
-def make_utterance(folder: Path, seed: int, split: str, voice: str, code: str) -> dict:
+def make_utterance(folder: Path, seed: int, pixels: int, split: str, voice: str, code: str) -> dict:
     """Speak one sentence, draw its mouth unless the split is ``audio``, and write the files.
 
     Everything is drawn from generators seeded by (seed, id): it does not matter which process makes which utterance.
@@ -176,7 +181,7 @@ def make_utterance(folder: Path, seed: int, split: str, voice: str, code: str) -
     media = folder / ("audio" if split == "audio" else "av") / identity
     soundfile.write(media.with_suffix(".flac"), np.clip(waveform, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")
     if split != "audio":
-        face = random_face(np.random.default_rng([seed, *speaker.encode()]), generator)
+        face = random_face(np.random.default_rng([seed, *speaker.encode()]), generator, pixels)
         pictures = draw(articulate(phonemes, frames, FPS, generator), FPS, face, generator)
         write_crops(media.with_suffix(".mp4"), pictures, FPS, QUANTISER)
     return {

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
 
-SIZE = 96
-TEXTURE_SIZE = 2 * SIZE
+SIDE = 96
+"""Of the picture, in the units of all lengths here."""
+
+TEXTURE_SIZE = 2 * SIDE
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face before one camera; lengths in pixels, tones in [0, 1]. See :func:`random_face`."""
+    """One face before one camera; lengths in 1/96 of the picture's side, tones in [0, 1]. See :func:`random_face`."""
 
     half_width: float
     upper_lip: float
@@ -26,10 +27,23 @@ class Face:
     light: tuple[float, float]
     blur: float
     noise: float
+    pixels: int
+
+    @property
+    def pixel(self) -> float:
+        """Side of a pixel."""
+        return SIDE / self.pixels
+
+    def cover(self, distance: np.ndarray) -> np.ndarray:
+        """Coverage of a pixel whose centre lies this far inside an edge."""
+        return np.clip(distance / self.pixel + 0.5, 0.0, 1.0)
 
 
-def random_face(speaker: np.random.Generator, take: np.random.Generator) -> Face:
-    """A face that is the ``speaker``'s own but for what changes with the ``take``: place, distance, light, camera."""
+def random_face(speaker: np.random.Generator, take: np.random.Generator, pixels: int = SIDE) -> Face:
+    """A face that is the ``speaker``'s own but for what changes with the ``take``: place, distance, light, camera.
+
+    ``pixels``: side of the picture.
+    """
     return Face(
         half_width=float(np.clip(speaker.normal(26.5, 1.2) * take.uniform(0.92, 1.08), 22.5, 30.0)),
         upper_lip=speaker.uniform(5.0, 7.5) * take.uniform(0.9, 1.1),
@@ -42,6 +56,7 @@ def random_face(speaker: np.random.Generator, take: np.random.Generator) -> Face
         light=(take.uniform(-0.25, 0.25), take.uniform(-0.2, 0.1)),
         blur=take.uniform(0.4, 0.9),
         noise=take.uniform(0.006, 0.016),
+        pixels=pixels,
     )
 
 
@@ -55,18 +70,20 @@ def draw(tracks: dict[str, np.ndarray], fps: int, face: Face, generator: np.rand
         generator: source of head motion, skin texture and sensor noise.
 
     Returns:
-        (T, 96, 96) uint8 grey pictures.
+        uint8 grey pictures (T, P, P), P = ``face.pixels``.
     """
     frames = len(tracks["opening"])
     x, y = _head_coordinates(frames, fps, face, generator)
     shape = {name: track.astype(np.float32)[:, None, None] for name, track in tracks.items()}  # (T, 1, 1)
-    drop = shape["opening"] * face.half_width * 0.62  # how far the lips part, in pixels; the jaw takes most of it
+    drop = shape["opening"] * face.half_width * 0.62  # how far the lips part; the jaw takes most of it
     lips = _lip_contours(x, shape, drop, face)
     picture = _skin(x, y, shape, drop, lips, face, generator)
     picture = _over(picture, lips["mask"](y), _lips(x, y, shape, lips, face, generator))
     picture = _over(picture, lips["inside"](y), _inside(x, y, shape, drop, lips, face))
-    picture = picture * (1.0 + face.light[0] * x / (SIZE / 2) + face.light[1] * y / (SIZE / 2))
-    picture = gaussian_filter(picture, (0.0, face.blur, face.blur))
+    picture = picture * (1.0 + face.light[0] * x / (SIDE / 2) + face.light[1] * y / (SIDE / 2))
+    from scipy.ndimage import gaussian_filter
+
+    picture = gaussian_filter(picture, (0.0, face.blur / face.pixel, face.blur / face.pixel))
     picture += generator.normal(0.0, face.noise, picture.shape).astype(np.float32)
     return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
@@ -74,24 +91,19 @@ def draw(tracks: dict[str, np.ndarray], fps: int, face: Face, generator: np.rand
 def _head_coordinates(
     frames: int, fps: int, face: Face, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel lies on the moving face: two (T, 96, 96) arrays, pixels right of and below the mouth."""
+    """Where each pixel lies on the moving face: two (T, P, P) arrays, how far right of and below the mouth."""
     seconds = np.arange(frames) / fps
 
     def sway(size: float) -> np.ndarray:
         rates, phases = generator.uniform(0.15, 0.9, (3, 1)), generator.uniform(0.0, 2.0 * np.pi, (3, 1))
         return (size / 3.0 * np.sin(2.0 * np.pi * rates * seconds + phases).sum(axis=0))[:, None, None]
 
-    rows, columns = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    rows, columns = (np.mgrid[: face.pixels, : face.pixels] - (face.pixels - 1) / 2) * face.pixel
     right, down = columns - face.centre[0] - sway(2.0), rows - face.centre[1] - sway(2.0)
     roll, zoom = face.roll_radians + sway(0.05), 1.0 + sway(0.03)
     x = (right * np.cos(roll) + down * np.sin(roll)) / zoom
     y = (down * np.cos(roll) - right * np.sin(roll)) / zoom
     return x.astype(np.float32), y.astype(np.float32)
-
-
-def _cover(distance: np.ndarray) -> np.ndarray:
-    """Coverage of a pixel that lies so many pixels inside an edge."""
-    return np.clip(distance + 0.5, 0.0, 1.0)
 
 
 def _over(below: np.ndarray, mask: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -113,15 +125,15 @@ def _lip_contours(x: np.ndarray, shape: dict[str, np.ndarray], drop: np.ndarray,
     lower = face.lower_lip * fullness * (1.0 - 0.4 * shape["tuck"]) * np.power(arch, 0.6)
     top_inner, bottom_inner = -0.32 * drop * inner_arch, 0.68 * drop * inner_arch
     top, bottom = -0.32 * drop * arch - upper, 0.68 * drop * arch + lower
-    sides, inner_sides = _cover(half - np.abs(x)), _cover(inner_half - np.abs(x))
+    sides, inner_sides = face.cover(half - np.abs(x)), face.cover(inner_half - np.abs(x))
     return {
         "half": half,
         "top": top,
         "top_inner": top_inner,
         "bottom_inner": bottom_inner,
         "bottom": bottom,
-        "mask": lambda y: sides * _cover(y - top) * _cover(bottom - y),
-        "inside": lambda y: inner_sides * np.clip(np.minimum(y - top_inner, bottom_inner - y) + 0.3, 0.0, 1.0),
+        "mask": lambda y: sides * face.cover(y - top) * face.cover(bottom - y),
+        "inside": lambda y: inner_sides * face.cover(np.minimum(y - top_inner, bottom_inner - y) - 0.2),
     }
 
 
@@ -135,6 +147,8 @@ def _skin(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Skin with pores and stubble that move with the jaw, folds, nostrils, and the chin below."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
     half = face.half_width
     jaw = 0.7 * drop * np.clip(y / half + 0.3, 0.0, 1.0)
     grain = gaussian_filter(generator.normal(size=(TEXTURE_SIZE, TEXTURE_SIZE)), 0.8).astype(np.float32)
@@ -160,13 +174,15 @@ def _lips(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """The upper lip lies in shade, the lower one shines; creases; a dark seam where they meet."""
+    from scipy.ndimage import gaussian_filter
+
     tone = face.skin_tone - face.lip_contrast * (0.6 + 0.8 * face.skin_tone)
     seam = (lips["top_inner"] + lips["bottom_inner"]) / 2.0
     creases = gaussian_filter(generator.normal(size=64), 0.8).astype(np.float32)
     crease = np.interp(x / lips["half"] * 31.0 + 32.0, np.arange(64), creases).astype(np.float32)
     shine_at = (lips["bottom_inner"] + lips["bottom"]) / 2.0
     shine = (0.12 + 0.08 * shape["rounding"]) * _bump(y - shine_at, 2.2) * _bump(x, 0.45 * lips["half"])
-    picture = tone * (1.0 - 0.18 * _cover(seam - y) + 0.05 * crease) + shine
+    picture = tone * (1.0 - 0.18 * face.cover(seam - y) + 0.05 * crease) + shine
     return picture * (1.0 - 0.45 * _bump(np.minimum(y - lips["top_inner"], lips["bottom_inner"] - y), 1.2))
 
 
@@ -178,10 +194,10 @@ def _inside(
     light = 0.5 + 0.5 * face.skin_tone
     picture = np.full_like(x, 0.09)
     tongue_top = lips["bottom_inner"] - (0.2 + 0.7 * shape["tongue"]) * drop + 0.3 * np.square(x) / half
-    picture = _over(picture, _cover(y - tongue_top), np.asarray(0.38 * light, np.float32))
+    picture = _over(picture, face.cover(y - tongue_top), np.float32(0.38 * light))
     gaps = 1.0 - 0.25 * np.power(np.abs(np.cos(np.pi * x / (0.22 * half))), 24)
     tooth = 0.85 * light * gaps * (1.0 - 0.35 * np.square(x / half))
-    upper = _cover(lips["top_inner"] + 0.26 * half * shape["teeth"] - y) * _cover(0.72 * half - np.abs(x))
-    lower = _cover(y - lips["bottom_inner"] + 0.2 * half * np.maximum(shape["teeth"] - 0.45, 0.0))
-    picture = _over(picture, lower * _cover(0.5 * half - np.abs(x)), 0.85 * tooth)
+    upper = face.cover(lips["top_inner"] + 0.26 * half * shape["teeth"] - y) * face.cover(0.72 * half - np.abs(x))
+    lower = face.cover(y - lips["bottom_inner"] + 0.2 * half * np.maximum(shape["teeth"] - 0.45, 0.0))
+    picture = _over(picture, lower * face.cover(0.5 * half - np.abs(x)), 0.85 * tooth)
     return _over(picture, np.minimum(1.0, 1.6 * shape["teeth"]) * upper, tooth)

@@ -7,9 +7,9 @@ import ctypes
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from v2skit.errors import UserError
+from v2skit.extras import needs
 
 VOICES = ("en-us+m6", "en-us+f1", "en-us+adam", "en-us+f5", "en-us+m5", "en-us+f3", "en-us+m1", "en-us+f2")
 """Male and female in turn. American, because then Z rhymes with the Z of pocketsphinx's dictionary."""
@@ -75,10 +75,10 @@ def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
     Raises:
         UserError: espeak-ng does not start or does not know the voice.
     """
-    try:
+    with needs("mini", "the mini corpus"):
         import espeakng_loader
-    except ImportError as error:
-        raise UserError("the mini corpus needs espeak-ng; pip install 'v2skit[mini]'") from error
+        import scipy.signal  # noqa: F401  # first used once espeak-ng has spoken
+
     library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
     try:
         return _speak(library, str(espeakng_loader.get_data_path()), sentence, voice, words_per_minute)
@@ -113,5 +113,7 @@ def _speak(library: ctypes.CDLL, data: str, sentence: str, voice: str, words_per
     library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, _CHARACTERS, 0, _UTF8, None, None)
     if not pieces:
         raise UserError(f"espeak-ng gave no sound for '{sentence}'; reinstall espeakng-loader")
+    from scipy.signal import resample_poly
+
     waveform = resample_poly(np.concatenate(pieces) / 32768.0, SAMPLE_RATE // 150, ESPEAK_RATE // 150)
     return Speech(waveform, phonemes)

@@ -1,7 +1,8 @@
-"""Sound and mouth crops of many utterances in few files: kaldiio archives, read in parts through memory maps.
+"""Sound and mouth crops of many utterances in few files: Kaldi archives, read in parts through memory maps.
 
-A *place* is a file, or an entry of an archive as Kaldi's tables write it: ``audio/3.ark:1024``. kaldiio's own
-``load_mat`` reads what is stored here: sound as ``(rate, samples)``, mouth crops as the bytes of an MP4.
+A *place* is a file, or an entry of an archive as Kaldi's tables write it: ``audio/3.ark:1024``; what an entry is like
+says :mod:`v2skit.data.kaldi`. Kaldi and ESPnet read these archives: sound as a waveform with its rate, mouth crops as
+the bytes of an MP4. Places come from tables that others may have written, and no text in them is ever a command.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import mmap
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Iterable, NamedTuple
 
-import kaldiio
 import numpy as np
 
+from v2skit.data import kaldi
 from v2skit.errors import UserError
+from v2skit.files import beside
 
 MAPS = 1024
 """Archives that a process keeps mapped."""
 
-_KINDS = (b"AUDIO", b"NPY")
+OFFSET_DIGITS = 18
+"""No file is longer than such a number of bytes."""
 
 
 class Entry(NamedTuple):
@@ -43,16 +46,16 @@ class Ark:
 
     def add_sound(self, key: str, waveform: np.ndarray, sample_rate: int) -> Entry:
         """Store float (N,) as FLAC of 16 bits; samples beyond [-1, 1] are clipped."""
-        options = {"format": "flac", "subtype": "PCM_16"}
-        return self._add(key, (sample_rate, np.clip(waveform, -1.0, 1.0)), "soundfile", options)
+        return self._add(key, kaldi.sound_entry(np.clip(waveform, -1.0, 1.0), sample_rate))
 
     def add_bytes(self, key: str, content: bytes) -> Entry:
         """Store the content of a file."""
-        return self._add(key, np.frombuffer(content, np.uint8), "numpy", None)
+        return self._add(key, kaldi.bytes_entry(content))
 
-    def _add(self, key: str, value: object, kind: str, options: dict | None) -> Entry:
-        place = f"{self._name}:{self._file.tell() + len(key.encode()) + 1}"
-        kaldiio.save_ark(self._file, {key: value}, write_function=kind, write_kwargs=options)
+    def _add(self, key: str, entry: bytes) -> Entry:
+        name = key.encode() + b" "
+        place = f"{self._name}:{self._file.tell() + len(name)}"
+        self._file.write(name + entry)
         self._file.flush()
         return Entry(place, self._file.tell())
 
@@ -69,41 +72,80 @@ def parts(place: Path) -> tuple[Path, int | None]:
 
 
 def _split(place: str) -> tuple[str, int | None]:
+    if "\0" in place:  # which the system takes for the end of a path
+        raise UserError(f"{place!r} is no path of a file; correct the table that it is in")
     path, colon, offset = place.rpartition(":")
-    return (path, int(offset)) if colon and path.endswith(".ark") and offset.isdecimal() else (place, None)
+    entry = colon and path.endswith(".ark") and offset.isdecimal() and len(offset) <= OFFSET_DIGITS
+    return (path, int(offset)) if entry else (place, None)
 
 
 def exists(place: Path) -> bool:
     """Whether there is such a file, or the archive of an entry."""
-    return parts(place)[0].exists()
+    return os.path.exists(parts(place)[0])
+
+
+def hint(place: Path) -> str:
+    """What to add to an error where there is no such file; else nothing."""
+    return "" if exists(place) else "; relative paths in a table start at its own folder"
 
 
 def opened(place: Path) -> str | BinaryIO:
     """What soundfile and PyAV open: the path of a file, or an entry of an archive as a file.
 
     Raises:
-        UserError: the archive has no such entry.
+        UserError: the archive has no such entry, or the place is a command.
         OSError: it can't be read.
     """
     path, offset = _split(os.fspath(place))
     if offset is None:
-        return path
+        _refuse_commands(path)
+        return path if os.path.isabs(path) else os.path.join(".", path)  # so that it is no URL and no "-" to either
+    content = _content(path, place, kaldi.PREPARE_AGAIN)
+    start, end = kaldi.file_span(content, offset, place)
+    return _Part(memoryview(content)[start:end])  # type: ignore[return-value]
+
+
+def read_vector(place: Path, remedy: str) -> np.ndarray:
+    """The vector in an entry of an archive, float32.
+
+    Raises:
+        UserError: the place is no entry, or that holds no vector, see :func:`v2skit.data.kaldi.read_vector`; the
+            message ends in the remedy.
+        OSError: it can't be read.
+    """
+    path, offset = _split(os.fspath(place))
+    if offset is None:
+        raise UserError(f"{place} is no entry of an archive, such as vectors.ark:1024; {remedy}")
+    return kaldi.read_vector(_content(path, place, remedy), offset, place, remedy)
+
+
+def write_vectors(ark: Path, table: Path, vectors: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write an archive of vectors (N,), as float32, and the table ``key ark:offset`` of its entries; both are whole or
+    not there, and the table comes last."""
+    lines = []
+    table.unlink(missing_ok=True)  # never beside another archive than its own
+    with beside(table) as table_part:
+        with beside(ark) as ark_part, ark_part.open("wb") as file:
+            for key, vector in vectors:
+                file.write(key.encode() + b" ")
+                lines.append(f"{key} {ark}:{file.tell()}\n")
+                file.write(kaldi.vector_entry(vector))
+        table_part.write_text("".join(lines), encoding="utf-8")
+
+
+def _refuse_commands(path: str) -> None:
+    if path.endswith("|") or path.startswith("|") or "/|" in path:
+        raise UserError(
+            f"'{path}' is a command, and no command in a table is run; store what it writes, once, with Kaldi: "
+            "wav-copy scp:wav.scp ark,scp:$PWD/wav.ark,new.scp, and put new.scp in the place of wav.scp"
+        )
+
+
+def _content(path: str, place: Path, remedy: str) -> mmap.mmap:
     state = os.stat(path)  # an archive that was made anew is mapped anew
     if not state.st_size:  # can't be mapped
-        raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
-    content = _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
-    kind = next((kind for kind in _KINDS if content[offset : offset + len(kind)] == kind), None)
-    if kind is None:
-        raise UserError(f"{place} is no entry of that archive; prepare the data again (stage 1 --force)")
-    start = offset + len(kind)
-    width = int.from_bytes(content[start : start + 1], "little")  # kaldiio: bytes of the length, the length, the entry
-    length = int.from_bytes(content[start + 1 : start + 1 + width], "little")
-    start, end = start + 1 + width, start + 1 + width + length
-    if end > len(content):
-        raise UserError(f"{place} is cut short; prepare the data again (stage 1 --force)")
-    if kind == b"NPY":  # magic, version, and the length of the header before the bytes
-        start += 10 + int.from_bytes(content[start + 8 : start + 10], "little")
-    return _Part(memoryview(content)[start:end])  # type: ignore[return-value]  # what its readers use of a file
+        raise UserError(f"{place} is cut short; {remedy}")
+    return _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache(MAPS)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
-from v2skit.data.ark import opened
+from v2skit.data.ark import hint, opened
 from v2skit.errors import UserError
 from v2skit.files import beside
+from v2skit.layers.filterbank import mel_filters
 from v2skit.layers.stft import Stft
 
 
@@ -31,17 +31,15 @@ class MelSpectrogram(nn.Module):
         super().__init__()
         mel.per_frame(clock)
         self.mel = mel
-        norm = "slaney" if mel.scale == "slaney" else None
-        filters = torchaudio.functional.melscale_fbanks(
-            mel.n_fft // 2 + 1, mel.f_min, mel.f_max, mel.n_mels, clock.sample_rate, norm, mel.scale
-        )
+        filters = mel_filters(mel.n_fft, clock.sample_rate, mel.n_mels, mel.f_min, mel.f_max, mel.scale)
         self.register_buffer("filters", filters, persistent=False)  # (n_fft/2+1, M)
         self.stft = Stft(mel.n_fft, mel.hop, mel.window)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform (B,N) -> log mel (B,F,M)."""
         with torch.autocast(waveform.device.type, enabled=False):
-            magnitude = self.stft(waveform).abs().transpose(1, 2)  # (B, K, F) -> (B, F, K)
+            parts = torch.view_as_real(self.stft(waveform))  # of complex numbers, abs() takes twice as long
+            magnitude = torch.linalg.vector_norm(parts, dim=-1).transpose(1, 2)  # (B, K, F) -> (B, F, K)
             mel = (magnitude @ self.filters).clamp(min=self.mel.floor)
         return mel.log() if self.mel.log == "natural" else mel.log10()
 
@@ -76,7 +74,7 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
             sound = np.empty(file.frames - start if samples is None else samples, np.float32)
             return file.read(out=sound, fill_value=None if samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"sound file {path} can't be read: {error}") from error
+        raise UserError(f"sound file {path} can't be read: {error}{hint(path)}") from error
 
 
 class _Sound(soundfile.SoundFile):

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from scipy.special import stdtrit
 from tqdm import tqdm
 
 from v2skit.build import build
@@ -32,6 +31,7 @@ from v2skit.data.prepare import check_claim, settings_of
 from v2skit.data.quality import rejects
 from v2skit.data.shard import SHARDS, Task, finished, prepare_sources, read_outcomes
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.settings import Component, Prepare
 from v2skit.trackers import Tracker
 
@@ -184,6 +184,9 @@ def estimate(
     Raises:
         UserError: the tracker can't be used, the sample is too small, or the disk is full.
     """
+    with needs("train", "v2skit data estimate"):
+        import scipy.special  # noqa: F401  # for the intervals, at the end of the work
+
     if sample < 2:
         raise UserError(f"sample {sample} must be at least 2: one utterance does not tell how they differ")
     built = build("tracker", tracker)
@@ -310,5 +313,7 @@ def ratio(amounts: Sequence[float], units: Sequence[float], population: int) -> 
     value = float(y.sum() / x.sum())
     if count == population:
         return Amount(value)
+    from scipy.special import stdtrit
+
     variance = np.square(y - value * x).sum() / (count - 1) * count * (1 - count / population)
     return Amount(value, float(stdtrit(count - 1, (1 + LIKELY) / 2) * np.sqrt(variance) / x.sum()))

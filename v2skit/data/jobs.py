@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.settings import Prepare
 
 POLL_SECONDS = 0.2
@@ -153,10 +154,9 @@ class _SlurmJob:
 
 
 def _slurm(function: Callable, items: Sequence[Any], settings: Prepare, logs: Path) -> list[_SlurmJob]:
-    try:
+    with needs("slurm", "prepare.cluster: slurm"):
         import submitit
-    except ImportError as error:
-        raise UserError(f"prepare.cluster: slurm needs submitit: pip install 'v2skit[slurm]' ({error})") from error
+
     if not shutil.which("sbatch"):
         raise UserError("prepare.cluster: slurm, but there is no sbatch here; run it on a machine that submits jobs")
     executor = submitit.SlurmExecutor(folder=logs, python=sys.executable)

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from v2skit.clock import Clock
-from v2skit.data.ark import opened
+from v2skit.data.ark import hint, opened
 from v2skit.data.audio import read_audio
 from v2skit.data.index import Index, open_index
 from v2skit.data.manifest import Utterance, read_clock
@@ -122,7 +122,7 @@ def _head(place: Path) -> bytes:
         with Path(file).open("rb") as whole:
             return whole.read(42)
     except OSError as error:
-        raise UserError(f"sound file {place} can't be read: {error}") from error
+        raise UserError(f"sound file {place} can't be read: {error}{hint(place)}") from error
 
 
 def _flac(head: bytes) -> tuple[int, int, int, bytes]:

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.evaluate.metrics import resample
-from v2skit.evaluate.optional import optional
+from v2skit.evaluate.metrics import NOT_SCORED, resample
+from v2skit.extras import needs
 
 
 class Asr(Protocol):
@@ -45,7 +45,9 @@ class PocketSphinx:
 
     def __init__(self, grammar: str | None = None) -> None:
         self.grammar = grammar
-        decoder = optional("pocketsphinx").Decoder
+        with needs("evaluate", "PocketSphinx", NOT_SCORED):
+            from pocketsphinx import Decoder as decoder
+
         kind = "corpus grammar" if grammar else "en-us n-gram model"
         self.protocol = f"WER over all words of the set, PocketSphinx {version('pocketsphinx')}, en-us, {kind}"
         if grammar is None:

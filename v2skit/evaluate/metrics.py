@@ -13,13 +13,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.fft import dct
-from scipy.signal import resample_poly
 
 from v2skit.clock import Clock, Mel
 from v2skit.data.audio import MelSpectrogram
 from v2skit.errors import UserError
-from v2skit.evaluate.optional import optional
+from v2skit.extras import needs
+
+NOT_SCORED = "drop it from scoring"
+"""The other remedy where a package of a metric or recogniser is missing."""
 
 _STOI_SECONDS = 0.4  # its 30 frames of 25.6 ms, half overlapping
 _TOO_LITTLE_SPEECH = f"less than {_STOI_SECONDS} s of speech in the reference"
@@ -63,7 +64,10 @@ class Stoi:
     extended = False
 
     def __init__(self) -> None:
-        self._stoi = optional("pystoi").stoi
+        with needs("evaluate", "STOI", NOT_SCORED):
+            from pystoi import stoi
+
+        self._stoi = stoi
         kind = "ESTOI (Jensen & Taal 2016)" if self.extended else "STOI (Taal et al. 2011)"
         self.protocol = f"{kind}, pystoi {version('pystoi')}, resampled to 10 kHz; a silent hypothesis scores 0"
 
@@ -98,7 +102,9 @@ class PesqWideBand:
     rate = 16000
 
     def __init__(self) -> None:
-        pesq = optional("pesq")
+        with needs("pesq", "PESQ", NOT_SCORED):
+            import pesq
+
         self._pesq, self._errors = pesq.pesq, (pesq.PesqError, ValueError)
         self.protocol = f"PESQ {self.standard}, MOS-LQO, pesq {version('pesq')}, resampled to 16 kHz (polyphase)"
 
@@ -147,6 +153,9 @@ class Mcd:
     higher_is_better = {"mcd": False}
 
     def __init__(self, order: int = 13, range_db: float = 40.0) -> None:
+        with needs("evaluate", "MCD", NOT_SCORED):
+            import scipy  # noqa: F401
+
         self.order, self.range_db = order, range_db
         self.clock, self.mel = Clock(), Mel()
         if not 0 < order < self.mel.n_mels or range_db <= 0:
@@ -169,6 +178,8 @@ class Mcd:
             log_mel = self._spectrogram(torch.from_numpy(np.stack(sounds)[:, :whole]))  # (2, F, M)
             level = self._spectrogram.magnitude(log_mel[0]).square().sum(-1).log10().mul(10).numpy()  # (F,), dB
         speech = level > level.max() - self.range_db
+        from scipy.fft import dct
+
         cepstra = dct(log_mel.numpy()[:, speech].astype(np.float64), norm="ortho")[..., 1 : self.order + 1]
         cepstra *= math.sqrt(2 / self.mel.n_mels)
         distance = np.sqrt(2 * np.square(cepstra[0] - cepstra[1]).sum(-1))  # (frames of speech,)
@@ -179,6 +190,8 @@ def resample(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """(N,) -> (ceil(N * wanted / rate),) by a polyphase filter."""
     if rate == wanted:
         return waveform
+    from scipy.signal import resample_poly
+
     divisor = math.gcd(rate, wanted)
     return resample_poly(waveform, wanted // divisor, rate // divisor)
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import pickle
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
+import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
-from torchaudio.models import Wav2Vec2Model
-from torchaudio.pipelines import Wav2Vec2Bundle
 
 from v2skit.clock import Clock
 from v2skit.errors import UserError, suggestion
+
+if TYPE_CHECKING:
+    from torchaudio.models import Wav2Vec2Model
+    from torchaudio.pipelines import Wav2Vec2Bundle
 
 
 class TorchaudioBundle(nn.Module):
@@ -27,19 +32,22 @@ class TorchaudioBundle(nn.Module):
         layers: transformer layers to take, the first is 1; none: all.
 
     Raises:
-        UserError: no such bundle or layer, or the file is missing or holds other weights.
+        UserError: torchaudio is not installed or does not fit the installed torch, there is no such bundle or layer,
+            or the file is missing or holds other weights.
     """
 
     def __init__(self, clock: Clock, bundle: str, file: str, layers: tuple[int, ...] = ()) -> None:
         super().__init__()
-        bundles = {n: b for n, b in vars(torchaudio.pipelines).items() if isinstance(b, Wav2Vec2Bundle)}
+        torchaudio = _torchaudio()
+        kind = torchaudio.pipelines.Wav2Vec2Bundle
+        bundles = {n: b for n, b in vars(torchaudio.pipelines).items() if isinstance(b, kind)}
         if bundle not in bundles:
             raise UserError(f"torchaudio has no bundle '{bundle}'{suggestion(bundle, bundles)}")
         model = _load(bundle, bundles[bundle], Path(file))
         self.digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
         # A bundle whose input is to be normalised comes wrapped. The wrapper does so over the whole batch; a clip's
         # features are not to depend on the other clips, so it is done here for each.
-        self.normalise = not isinstance(model, Wav2Vec2Model)
+        self.normalise = not isinstance(model, torchaudio.models.Wav2Vec2Model)
         network: Any = model.model if self.normalise else model
         self.model: Wav2Vec2Model = network
         depth = len(network.encoder.transformer.layers)
@@ -55,6 +63,20 @@ class TorchaudioBundle(nn.Module):
             waveform = F.layer_norm(waveform, waveform.shape[1:])
         features, _ = self.model.extract_features(waveform, num_layers=self.layers[-1])
         return [features[layer - 1] for layer in self.layers]
+
+
+def _torchaudio() -> ModuleType:
+    """The package, imported late: its compiled part refuses a torch for another CUDA release, or for none."""
+    try:
+        return importlib.import_module("torchaudio")
+    except ModuleNotFoundError as error:
+        raise UserError(f"extractor 'torchaudio' needs it: pip install 'v2skit[torchaudio]' ({error})") from error
+    except (ImportError, RuntimeError, OSError) as error:
+        raise UserError(
+            f"torchaudio {version('torchaudio')} does not work with torch {torch.__version__} ({error}); install "
+            "both for one CUDA release (on PyPI: torchaudio 2.11, torch 2.11 to 2.14) or both for the CPU, or choose "
+            "another extractor (v2skit components)"
+        ) from error
 
 
 def _load(name: str, bundle: Wav2Vec2Bundle, file: Path) -> nn.Module:

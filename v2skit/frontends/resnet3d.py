@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from v2skit.errors import UserError
 from v2skit.layers.masked import check_frames, put_valid
+from v2skit.layers.pointwise import PointwiseConv2d
 
 TEMPORAL_KERNEL = 5
 
@@ -23,7 +24,7 @@ class Block2d(nn.Module):
         self.norm2 = nn.BatchNorm2d(channels)
         self.shortcut = nn.Sequential()
         if stride > 1 or in_channels != channels:
-            self.shortcut.append(nn.Conv2d(in_channels, channels, 1, stride, bias=False))
+            self.shortcut.append(PointwiseConv2d(in_channels, channels, stride))
             self.shortcut.append(nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.files import beside
 
 
@@ -62,10 +63,10 @@ def _raw(samples: np.ndarray) -> None:
 @contextmanager
 def _device(name: str | None, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
     try:
-        import sounddevice
-    except (ImportError, OSError) as error:
-        remedy = "pip install 'v2skit[stream]' (and PortAudio: Debian's libportaudio2)"
-        raise UserError(f"{error}; sound devices need: {remedy}") from error
+        with needs("stream", "a sound device"):
+            import sounddevice
+    except OSError as error:  # the package is there, its library is not
+        raise UserError(f"a sound device needs PortAudio ({error}); install it (Debian: libportaudio2)") from error
     try:
         device = int(name) if name and name.isdecimal() else name
         stream = sounddevice.OutputStream(sample_rate, device=device, channels=1, dtype="float32", latency="low")

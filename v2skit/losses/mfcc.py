@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.data.audio import MelSpectrogram
 from v2skit.errors import UserError
+from v2skit.layers.filterbank import dct
 from v2skit.model import Batch, Output
 
 
@@ -33,8 +33,7 @@ class Mfcc(nn.Module):
         if not 0 < n_mfcc <= mel.n_mels:
             raise UserError(f"n_mfcc {n_mfcc} must lie in 1..mel.n_mels ({mel.n_mels})")
         self.spectrogram = MelSpectrogram(clock, mel)
-        dct = torchaudio.functional.create_dct(n_mfcc, mel.n_mels, "ortho")
-        self.register_buffer("dct", dct, persistent=False)  # (M, n_mfcc)
+        self.register_buffer("dct", dct(mel.n_mels, n_mfcc), persistent=False)  # (M, n_mfcc)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"mfcc": scalar}``."""

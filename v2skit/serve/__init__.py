@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.settings import Component
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
@@ -40,12 +41,10 @@ def serve(
     """
     import v2skit
 
-    try:
+    with needs("serve", "v2skit serve"):
         import_module("python_multipart")  # starlette asks for it with the first upload only
         from v2skit.serve.app import Limits, build_app
         from v2skit.serve.server import run
-    except ImportError as error:
-        raise UserError(f"serve: a package is missing ({error}); pip install 'v2skit[serve]'") from error
     limits = Limits(max_mb, max_seconds)
     with _listen(host, port) as listener:
         model = v2skit.load(model_path, device=device, vocoder=vocoder)

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 from torch import Tensor, nn
 
 from v2skit.data import media
+from v2skit.data.ark import read_vector, write_vectors
 from v2skit.data.audio import read_audio
 from v2skit.data.lookup import Lookup
 from v2skit.data.manifest import Utterance, read_clock, read_manifest
 from v2skit.errors import UserError
+from v2skit.extras import needs
 
 DIM = 256
 RATE = 16000
@@ -51,10 +52,8 @@ class DVector(nn.Module):
         rate = read_clock(directory).sample_rate
         by_id = {u.id: u for u in utterances}
         vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
-        with kaldiio.WriteHelper(f"ark,scp:{directory / TABLE}.ark,{directory / TABLE}.scp") as writer:
-            for key, names in sorted(sources.items()):
-                mean = np.mean([vectors[n] for n in names], axis=0) if names else np.zeros(DIM)
-                writer(key, (mean / max(float(np.linalg.norm(mean)), 1e-8)).astype(np.float32))
+        means = ((key, _mean([vectors[name] for name in names])) for key, names in sorted(sources.items()))
+        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", means)
         record.write_text(content, encoding="utf-8")
 
     def reader(self, directory: Path) -> _Reader:
@@ -102,12 +101,28 @@ class _Reader:
         self._places = Lookup(directory / f"{TABLE}.scp")
 
     def __call__(self, utterance: str, speaker: str) -> np.ndarray:
-        place = self._places.get(utterance)
+        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
+        try:
+            place = self._places.get(utterance)
+        except ValueError as error:  # it is empty, or not UTF-8
+            raise UserError(f"{self._places.path} is damaged ({error}); {remedy}") from error
         if place is None:
             raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
         # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
-        ark = self.directory / f"{TABLE}.ark"
-        return np.asarray(kaldiio.load_mat(f"{ark}:{place.rpartition(':')[2]}"), np.float32)
+        entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
+        try:
+            vector = read_vector(entry, remedy)
+        except OSError as error:
+            raise UserError(f"{entry} can't be read ({error}); {remedy}") from error
+        if vector.size != DIM:
+            raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
+        return vector.reshape(DIM)
+
+
+def _mean(vectors: list[np.ndarray]) -> np.ndarray:
+    """Their mean, normalised; zeros where there are none. (256,)."""
+    mean = np.mean(vectors, axis=0) if vectors else np.zeros(DIM)
+    return mean / max(np.linalg.norm(mean), 1e-8)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
@@ -118,12 +133,8 @@ def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
 @cache
 def _encoder() -> Callable[[np.ndarray, int], np.ndarray]:
     """(waveform, its rate) -> d-vector. Raises UserError where resemblyzer is not installed."""
-    try:
+    with needs("d_vector", "speaker 'd_vector'"):
         from resemblyzer import VoiceEncoder, preprocess_wav
-    except ImportError as error:
-        raise UserError(
-            "speaker 'd_vector' needs resemblyzer: pip install 'v2skit[d_vector]' && pip install --no-deps resemblyzer "
-            f"({error})"
-        ) from error
+
     encoder = VoiceEncoder("cpu", verbose=False)
     return lambda waveform, rate: encoder.embed_utterance(preprocess_wav(waveform, rate))

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from v2skit.config import to_tree
 from v2skit.data.ark import exists
 from v2skit.data.audio import read_audio
 from v2skit.data.manifest import Utterance, read_manifest
 from v2skit.errors import UserError
-from v2skit.evaluate.pictures import spectrogram_picture
+from v2skit.extras import needs
 from v2skit.files import write_text
 from v2skit.stages.recipe import Recipe, Row, digest
 
@@ -31,6 +33,8 @@ def score(
     Raises:
         UserError: speech is missing, or was made from something else than now.
     """
+    with needs("evaluate", "scoring"):
+        from v2skit.evaluate.pictures import spectrogram_picture
     from v2skit.evaluate.report import write_results
     from v2skit.evaluate.score import score as score_files
 
@@ -47,22 +51,23 @@ def score(
             for row, folder in {"ground_truth": None, **folders}.items()
         }
         write_results(scores, recipe.exp, pairs, bootstrap=config.scoring.bootstrap, seed=config.seed)
-        _picture(recipe, next((u for u in utterances if u.audio), None), scores)
+        sounds = _sounds(recipe, next((u for u in utterances if u.audio), None), scores)
+        if sounds:
+            spectrogram_picture(recipe.exp / "spectrograms.png", sounds, config.clock, config.mel)
         write_text(record, json.dumps(made_from))
     print((recipe.exp / "results.md").read_text(encoding="utf-8"))
     print(f"results: {recipe.exp}/results.json, results.md and spectrograms.png")
 
 
-def _picture(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> None:
-    """``spectrograms.png``: one test clip, as every row of the results has it."""
+def _sounds(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> dict[str, np.ndarray]:
+    """One test clip, as every row of the results has it: row -> waveform (N,)."""
     if utterance is None:
-        return
+        return {}
     rate = recipe.config.clock.sample_rate
     files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
     if utterance.audio is not None:
         files["ground_truth"] = utterance.audio
-    sounds = {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
-    spectrogram_picture(recipe.exp / "spectrograms.png", sounds, recipe.config.clock, recipe.config.mel)
+    return {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
 
 
 def _speech_source(recipe: Recipe, folder: Path, row: Row, utterances: list[Utterance]) -> dict:

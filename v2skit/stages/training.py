@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from v2skit.build import Losses
+from v2skit.extras import needs
 from v2skit.files import alone
 from v2skit.model import Model, Vocoder
 from v2skit.settings import PartTransfer, Training
@@ -62,7 +63,8 @@ def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Mo
 
 
 def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
-    from v2skit.train.loop import Trainer
+    with needs("train", "training"):
+        from v2skit.train.loop import Trainer
 
     config, folder, name, settings = recipe.config, recipe.exp / run.name, run.name, run.settings
     losses = Losses(config)

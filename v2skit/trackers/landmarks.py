@@ -19,7 +19,8 @@ LAYOUTS = {
     478: ([33, 133], [362, 263], [61, 291]),
 }
 """Number of points -> those whose means are the eyes, left and right as seen, and the mouth: five points (eyes, nose,
-corners of the mouth), iBUG's 68, MediaPipe's mesh without and with irises."""
+corners of the mouth), iBUG's 68, MediaPipe's mesh without and with irises. The corners of the mouth move less in
+speech than the lips between them."""
 
 
 class Landmarks:
@@ -47,7 +48,6 @@ class Landmarks:
         right = len(shape) == 3 and shape[0] and shape[1] in LAYOUTS and shape[2] in (2, 3)
         if not right or self._points.dtype.kind not in "fiu":
             raise UserError(f"landmarks {path} have shape {shape}; needed: (frames, {'|'.join(map(str, LAYOUTS))}, 2)")
-        self._layout = LAYOUTS[shape[1]]
         self._rows = iter(_rows(video, fps))
         self._path, self._last = path, 0
 
@@ -57,15 +57,19 @@ class Landmarks:
         if row >= len(self._points):
             count = len(self._points)
             raise UserError(f"landmarks {self._path} end after {count} frames, the video goes on; make them anew")
-        points = self._points[row, :, :2]
-        (right, left, mouth) = (points[group].mean(0, dtype=np.float64) for group in self._layout)
-        if not np.isfinite([right, left, mouth]).all():
-            return None
-        across, down = left - right
-        return Mouth(float(mouth[0]), float(mouth[1]), math.hypot(across, down), math.atan2(down, across))
+        return mouth_of(self._points[row, :, :2])
 
     def finish(self) -> None:
         """Nothing is left to say."""
+
+
+def mouth_of(points: np.ndarray) -> Mouth | None:
+    """The mouth among points (P,2) of one of ``LAYOUTS``, in pixels; None where one that is needed is not finite."""
+    right, left, mouth = (points[group].mean(0, dtype=np.float64) for group in LAYOUTS[len(points)])
+    if not np.isfinite([right, left, mouth]).all():
+        return None
+    across, down = left - right
+    return Mouth(float(mouth[0]), float(mouth[1]), math.hypot(across, down), math.atan2(down, across))
 
 
 def _rows(video: Path, fps: int) -> list[int]:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from v2skit.errors import UserError
+from v2skit.extras import needs
 from v2skit.trackers import Mouth
 from v2skit.trackers.follow import Follower
+from v2skit.trackers.landmarks import LAYOUTS
+from v2skit.trackers.quiet import quiet
 
 warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype", UserWarning)  # MediaPipe's own use of protobuf
 
-RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)
-"""Corners, as numbers of mesh points. The corners of the mouth move less in speech than the lips between them."""
-
+RIGHT_EYE, LEFT_EYE, MOUTH = LAYOUTS[468]
 MOST_FACES = 8
-_ONE_AT_A_TIME = threading.RLock()
 
 
 class MediaPipe:
@@ -42,12 +39,9 @@ class MediaPipe:
         if not 0 < min_confidence <= 1:
             raise UserError(f"min_confidence {min_confidence} must lie in 0..1")
         self._follower = Follower(face)
-        try:
+        with needs("mediapipe", "tracker 'mediapipe'", "take tracker 'face_mesh'"):
             from mediapipe.python.solutions.face_mesh import FaceMesh
-        except ImportError as error:
-            remedy = "pip install 'v2skit[mediapipe]' && pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)"
-            raise UserError(f"{error}; tracker 'mediapipe' needs: {remedy}") from error
-        with _quiet():
+        with quiet():  # MediaPipe's C++ part logs whenever its graph starts, until the first frame is through
             # The mesh looks for more faces in every frame until it has as many as it may: to follow a face that is
             # alone takes half the time with the mesh that stops at one.
             self._all, self._one = (
@@ -74,7 +68,7 @@ class MediaPipe:
             UserError: there are fewer faces than ``face``; its ``picture`` shows them.
         """
         frame = np.ascontiguousarray(frame)
-        with _quiet() if self._fresh else nullcontext():
+        with quiet() if self._fresh else nullcontext():
             if self._fresh:
                 self._all.reset()
                 self._one.reset()
@@ -97,25 +91,10 @@ class MediaPipe:
 def _mouth(points: Sequence[Any], frame: np.ndarray) -> Mouth:
     height, width = frame.shape[:2]
 
-    def between(corners: tuple[int, int]) -> tuple[float, float]:
+    def between(corners: list[int]) -> tuple[float, float]:
         a, b = (points[i] for i in corners)
         return (a.x + b.x) * width / 2, (a.y + b.y) * height / 2
 
     right, left, mouth = between(RIGHT_EYE), between(LEFT_EYE), between(MOUTH)
     across, down = left[0] - right[0], left[1] - right[1]
     return Mouth(*mouth, eye_distance=math.hypot(across, down), roll=math.atan2(down, across))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """MediaPipe's C++ part logs whenever its graph starts, until the first frame is through; no setting stops that."""
-    with _ONE_AT_A_TIME:
-        sys.stderr.flush()
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)

@@ -247,6 +247,8 @@ class Trainer:
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=workers,
+            # Python 3.14's default, a fork server, is a worker's parent: the worker would outlive a killed run.
+            multiprocessing_context="fork" if workers else None,
             worker_init_fn=_start_worker,
             persistent_workers=workers > 0,
             pin_memory=self.device.type == "cuda",

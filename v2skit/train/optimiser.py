@@ -43,7 +43,7 @@ class Optimiser:
                     decay = settings.weight_decay if decays else 0.0
                     groups.append({"params": parameters, "weight_decay": decay, "part": name})
         first, second = settings.betas
-        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(first, second))
+        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(first, second), fused=True)
 
     def start(self, step: int) -> None:
         """Set learning rates and frozen parts for a step, and clear the gradients."""

@@ -90,8 +90,8 @@ def _models() -> ModuleType:
         return importlib.import_module("parallel_wavegan.models")
     except ImportError as error:
         raise UserError(
-            f"the package parallel_wavegan can't be imported ({error}): pip install setuptools wheel, then "
-            "pip install --no-build-isolation parallel_wavegan"
+            f"the package parallel_wavegan can't be imported ({error}): pip install setuptools wheel h5py, "
+            "then pip install --no-build-isolation --no-deps parallel_wavegan"
         ) from error
     finally:
         if moved:

@@ -1,0 +1,224 @@
+"""The wheel alone, in an environment of its own and an empty folder: it synthesises, serves and brings its recipes.
+
+The environment sees the third-party packages of this one, so that nothing is fetched; but not this checkout.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from contextlib import suppress
+from email import message_from_bytes
+from email.message import Message
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.cases.model import untrained_run
+from tests.conftest import ROOT
+from tests.media_files import every, make_video
+from tests.test_recipes import CUT_DOWN
+from v2skit.extras import APART, MODULES
+from v2skit.pack import Card, pack
+
+pytestmark = pytest.mark.skipif(
+    find_spec("pip") is None or find_spec("setuptools") is None, reason="pip or setuptools is missing"
+)
+
+LEFT_OUT = {"v2skit": ("__pycache__",), "egs": ("corpus", "data", "data_*", "exp", ".*.lock")}
+"""Of the sources: what tests and recipes make there."""
+
+BLOCKER = """
+import importlib.abc, sys
+
+class Blocker(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+BLOCKED = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Blocker())
+from v2skit.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from a copy of the sources, since a build writes beside them."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+    for name, made in LEFT_OUT.items():
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*made))
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "-w", str(out), str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(out.glob("v2skit-*.whl"))
+
+
+class Installed:
+    """The wheel in a fresh environment; commands run in ``folder``, which is empty at first."""
+
+    def __init__(self, wheel: Path, venv: Path, folder: Path) -> None:
+        self.venv, self.folder = venv, folder
+        self.python = venv / "bin/python"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--quiet", "--no-deps"]
+        subprocess.run([*command, "--no-index", str(wheel)], check=True)
+        # Paths that such a file adds are searched last, and no other such files are read there: no editable v2skit.
+        site = next(venv.glob("lib/python*/site-packages"))
+        (site / "others.pth").write_text("\n".join({sysconfig.get_path(n) for n in ("purelib", "platlib")}) + "\n")
+        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "V2SKIT_PYTHON", "V2SKIT_VENV")}
+        self.environment = {**kept, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+    def run(self, *command: str) -> str:
+        """Run a command that succeeds, and give what it printed."""
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def v2skit(self, *arguments: str) -> str:
+        return self.run(str(self.venv / "bin/v2skit"), *arguments)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Installed:
+    folder = tmp_path_factory.mktemp("ein schöner Ordner")
+    return Installed(wheel, tmp_path_factory.mktemp("environment") / "venv", folder)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A packed tiny model, and ``clip.mp4`` beside it."""
+    folder = tmp_path_factory.mktemp("model")
+    pack(untrained_run(folder), folder / "tiny.v2s", None, Card("tiny", "nothing", "CC0", ""))
+    make_video(folder / "clip.mp4", every(25, 0.6), (96, 96))
+    return folder / "tiny.v2s"
+
+
+def test_the_wheel_has_every_recipe_and_nothing_that_was_made(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        inside = {name.removeprefix("v2skit/egs/") for name in file.namelist() if name.startswith("v2skit/egs/")}
+        modes = {n: file.getinfo(n).external_attr >> 16 for n in file.namelist() if n.endswith("run.sh")}
+    made = re.compile(r"(^|/)(corpus|data|data_\w+|exp|__pycache__|\..*)(/|$)")
+    shipped = {path.relative_to(ROOT / "egs").as_posix() for path in (ROOT / "egs").rglob("*") if path.is_file()}
+    assert inside == {name for name in shipped if not made.search(name)}
+    assert modes and all(mode & 0o111 for mode in modes.values())
+
+
+def test_it_is_this_wheels_v2skit_and_not_the_checkouts(installed):
+    where = installed.run(str(installed.python), "-c", "import v2skit; print(v2skit.__file__)").strip()
+    assert Path(where).is_relative_to(installed.venv)
+
+
+def test_info_and_synth_in_an_empty_folder(installed, model):
+    assert "tiny" in installed.v2skit("info", str(model))
+    clip = shutil.copy(model.parent / "clip.mp4", installed.folder / "Händel clip.mp4")
+    installed.v2skit("synth", Path(clip).name, "--model", str(model), "--tracker", "none", "--mux", "-o", "out")
+    assert soundfile.info(installed.folder / "out/Händel clip.wav").duration == pytest.approx(0.6)
+    assert len(list((installed.folder / "out").glob("*.mp4"))) == 1
+
+
+def test_serve_answers(installed, model):
+    for package in ("starlette", "uvicorn", "python_multipart"):
+        pytest.importorskip(package, reason=f"{package} is missing; pip install 'v2skit[serve]'")
+    command = [str(installed.venv / "bin/v2skit"), "serve", "--model", str(model), "--tracker", "none", "--port", "0"]
+    process = subprocess.Popen(
+        command, cwd=installed.folder, env={**installed.environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        said = ""
+        while not (address := re.search(r"127\.0\.0\.1:(\d+)", said)):
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        connection = http.client.HTTPConnection("127.0.0.1", int(address[1]), timeout=30)
+        connection.request("GET", "/model")
+        assert json.load(connection.getresponse())["name"] == "tiny.v2s"
+        connection.request("GET", "/")
+        page = connection.getresponse()
+        assert page.status == 200 and b"<html" in page.read()
+        body = b'--x\r\nContent-Disposition: form-data; name="video"; filename="clip.mp4"\r\n\r\n'
+        body += (model.parent / "clip.mp4").read_bytes() + b"\r\n--x--\r\n"
+        connection.request("POST", "/speak", body, {"Content-Type": "multipart/form-data; boundary=x"})
+        answers = [json.loads(line) for line in connection.getresponse().read().splitlines()]
+        assert "error" not in answers[-1] and "UklGR" in json.dumps(answers[-1])  # RIFF, in base64
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def test_the_mini_recipe_runs_where_there_is_no_checkout(installed):
+    pytest.importorskip("espeakng_loader", reason="espeakng_loader is missing; pip install 'v2skit[mini]'")
+    told = installed.v2skit("new-recipe", "mini")
+    recipe = installed.folder / "egs/mini"
+    assert f"{recipe}/run.sh" in told
+    metrics = (f"scoring.metrics.{name}=null" for name in ("stoi", "estoi", "pesq_wb", "pesq_nb"))
+    values = (*CUT_DOWN, "scratch=false", "scoring.asr=null", "scoring.jobs=1", *metrics)
+    sets = [option for value in values for option in ("--set", value)]
+    done = installed.run(str(recipe / "run.sh"), *sets, "--nj", "1", "--device", "cpu")
+    assert "=== stage 6: score" in done
+    rows = json.loads((recipe / "exp/mel/results.json").read_text())["rows"]
+    assert {"ground_truth", "copy_synthesis", "pretrained"} <= set(rows)
+
+
+def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
+    """Every module of a distribution that the core does not require, by itself or through another, is blocked."""
+    core = _closure(_metadata(wheel).get_all("Requires-Dist"))
+    assert {"torch", "numpy", "av", "pillow"} <= core and not {"matplotlib", "scipy", "tensorboard"} & core
+    modules = metadata.packages_distributions()
+    blocked = {m for m, owners in modules.items() if not {_canonical(o) for o in owners} & {*core, "v2skit"}}
+    blocked -= set(sys.stdlib_module_names)
+    blocked |= {"matplotlib", "scipy", "tensorboard", "starlette", "mediapipe", "pystoi"}
+    command = [str(installed.python), "-c", BLOCKER, ",".join(sorted(blocked))]
+    assert "tiny" in installed.run(*command, "info", str(model))
+    clip, out = str(model.parent / "clip.mp4"), installed.folder / "core"
+    installed.run(*command, "synth", clip, "--model", str(model), "--tracker", "none", "--mux", "-o", str(out))
+    assert (out / "clip.wav").is_file()
+    done = subprocess.run(
+        [*command, "synth", clip, "--model", str(model), "--tracker", "none", "--report", "-o", str(out), "--force"],
+        cwd=installed.folder, env=installed.environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "--report needs a package" in done.stderr and "v2skit[evaluate]" in done.stderr
+
+
+def test_every_extra_is_known_to_the_errors_that_name_it(wheel):
+    extras = set(_metadata(wheel).get_all("Provides-Extra"))
+    assert extras - {"all", "test"} <= set(MODULES) and set(APART) <= set(MODULES)
+
+
+def _metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as file:
+        name = next(name for name in file.namelist() if name.endswith(".dist-info/METADATA"))
+        return message_from_bytes(file.read(name))
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _closure(requirements: list[str]) -> set[str]:
+    """The distributions among these requirements and theirs, less those of extras that nothing asks for."""
+    found: set[str] = set()
+    todo = [r for r in requirements if "extra ==" not in r]
+    while todo:
+        name = _canonical(re.match(r"[\w.-]+", todo.pop())[0])
+        if name not in found:
+            found.add(name)
+            with suppress(metadata.PackageNotFoundError):  # for another system or Python
+                todo += [r for r in metadata.requires(name) or [] if "extra ==" not in r]
+    return found

@@ -1,0 +1,148 @@
+"""How threads should wait for each other: training steps and synthesis on an idle machine and beside busy threads.
+
+    tools/venv/bin/python tools/benchmark_waiting.py
+    tools/venv/bin/python tools/benchmark_waiting.py --spins 0 1000 10000 --neighbours 1 --rounds 3
+
+OpenMP's threads spin for a while before they sleep. On an idle machine that saves waking them; beside another busy
+thread they take the core from it, and from the thread they wait for. Each setting runs in processes of its own, all in
+turn, on batches of the mini recipe's size; ``v2skit`` is what the command line sets (:mod:`v2skit.process`), ``libgomp``
+is OpenMP's default. The table has medians, in seconds, and how many times longer it takes beside the neighbours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Callable
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "egs/mini/conf/mel.yaml"
+SUBJECTS = ("pre-training step", "fine-tuning step", "synthesis of 3 s")
+WARM_UP, REPEATS = 3, 12
+BUSY = "while True: pass"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spins", nargs="*", default=["0", "1000", "10000", "100000"], help="GOMP_SPINCOUNT to try")
+    parser.add_argument("--neighbours", type=int, default=1, help="busy threads beside; default: 1")
+    parser.add_argument("--rounds", type=int, default=3, help="processes for each setting; default: 3")
+    parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.subject:
+        measure(arguments.subject)
+        return
+    policies = {"v2skit": "v2skit", "libgomp": "", **{f"GOMP_SPINCOUNT={spins}": spins for spins in arguments.spins}}
+    seconds: dict[tuple[str, str, bool], list[float]] = {}
+    for _ in range(arguments.rounds):
+        for busy in (False, True):
+            neighbours = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(arguments.neighbours * busy)]
+            try:
+                for subject in SUBJECTS:
+                    for policy, spins in policies.items():
+                        seconds.setdefault((policy, subject, busy), []).extend(run(subject, spins))
+            finally:
+                for process in neighbours:
+                    process.kill()
+    print(f"\n{'seconds: idle, beside, ratio':28}" + "".join(f"{subject:>26}" for subject in SUBJECTS))
+    for policy in policies:
+        row = f"{policy:28}"
+        for subject in SUBJECTS:
+            idle, beside = (statistics.median(seconds[policy, subject, busy]) for busy in (False, True))
+            row += f"{idle:12.3f}{beside:8.3f}{beside / idle:6.2f}"
+        print(row)
+
+
+def run(subject: str, spins: str) -> list[float]:
+    """Seconds of each repetition in a process of its own."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{environment.get('PYTHONPATH', '')}"
+    environment["V2SKIT_BENCHMARK_WAITING"] = "v2skit" if spins == "v2skit" else "given"
+    if spins not in ("v2skit", ""):
+        environment["GOMP_SPINCOUNT"] = spins
+    command = [sys.executable, __file__, "--subject", subject]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    print(".", end="", flush=True)
+    return [float(word) for word in output.split()[-REPEATS:]]
+
+
+def measure(subject: str) -> None:
+    """Print the seconds of each repetition; torch is imported here, when the environment is as it should be."""
+    if os.environ["V2SKIT_BENCHMARK_WAITING"] == "v2skit":
+        from v2skit.process import set_up
+
+        set_up()
+    repeat = synthesis() if subject == SUBJECTS[2] else training("a2a" if subject == SUBJECTS[0] else "v2a")
+    for number in range(WARM_UP + REPEATS):
+        start = time.perf_counter()
+        repeat()
+        if number >= WARM_UP:
+            print(time.perf_counter() - start)
+
+
+def training(task: str) -> Callable[[], None]:
+    """An optimiser step of the mini recipe on random numbers."""
+    import torch
+
+    from v2skit.build import Losses, build_model
+    from v2skit.config import load_config
+    from v2skit.data.audio import MelSpectrogram
+    from v2skit.model import Batch
+    from v2skit.train.optimiser import Optimiser, precision_of
+
+    config = load_config(CONFIG)
+    settings = config.pretrain if task == "a2a" else config.finetune
+    model, losses = build_model(config, task, ["a"]), Losses(config)
+    optimiser, spectrogram = Optimiser(model, settings, {}), MelSpectrogram(config.clock, config.mel)
+    frames = settings.segment_frames
+    clips = settings.batch_frames // frames
+    side = config.augmentation.crop
+    batch = Batch(
+        ids=["a"] * clips,
+        mask=torch.ones(clips, frames, dtype=torch.bool),
+        speaker=torch.zeros(clips, dtype=torch.long),
+        waveform=0.1 * torch.randn(clips, frames * config.clock.samples_per_frame),
+        video=torch.randn(clips, frames, 1, side, side),
+    )
+    precision = precision_of(settings, torch.device("cpu"))
+
+    def step() -> None:
+        optimiser.start(0)
+        ready = replace(batch, mel=spectrogram(batch.waveform))
+        with torch.autocast("cpu", precision, enabled=precision is not None):
+            output = model(ready.inputs(model.takes))
+        losses(output, ready)[0].backward()
+        optimiser.finish()
+
+    return step
+
+
+def synthesis() -> Callable[[], None]:
+    """Mouth crops of 3 s to a waveform, through the mini recipe's model and vocoder."""
+    import torch
+
+    from v2skit.build import build_model, build_vocoder, for_inference
+    from v2skit.config import load_config
+    from v2skit.model import Inputs
+
+    config = load_config(CONFIG)
+    model, vocoder = for_inference(build_model(config, "v2a", ["a"])), build_vocoder(config)
+    frames, side = 3 * config.clock.fps, config.augmentation.crop
+    video, mask = torch.randn(1, frames, 1, side, side), torch.ones(1, frames, dtype=torch.bool)
+    inputs = Inputs(video, mask, torch.zeros(1, dtype=torch.long))
+
+    @torch.inference_mode()
+    def repeat() -> None:
+        vocoder(model(inputs).mel)
+
+    return repeat
+
+
+if __name__ == "__main__":
+    main()
