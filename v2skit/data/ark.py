@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Iterable, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
