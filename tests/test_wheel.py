@@ -198,7 +198,7 @@ def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
 
 def test_every_extra_is_known_to_the_errors_that_name_it(wheel):
     extras = set(_metadata(wheel).get_all("Provides-Extra"))
-    assert extras - {"all", "test"} <= set(MODULES) and set(APART) <= set(MODULES)
+    assert extras - {"all", "lint", "test"} <= set(MODULES) and set(APART) <= set(MODULES)
 
 
 def _metadata(wheel: Path) -> Message:

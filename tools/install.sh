@@ -133,7 +133,7 @@ done
 if [ -w "$root" ]; then
     install_all --editable "${root}[test]"
 else  # a build writes beside its sources
-    (cd "$root" && cp -r setup.py README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
+    (cd "$root" && cp -r setup.py pyproject.toml README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
     install_all "${scratch}[test]"
 fi
 echo "$wanted" >"$venv/installed"

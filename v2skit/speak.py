@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def speak_files(
     model.voice(voice)  # a wrong one shows before the work begins
     if extras.report:
         with needs("evaluate", "--report"):
-            import v2skit.evaluate.video_report  # noqa: F401
+            import_module("v2skit.evaluate.video_report")
     failed = []
     for number, (video, target) in enumerate(zip(videos, targets, strict=True), 1):
         label = video.name if len(videos) == 1 else f"{number}/{len(videos)} {video.name}"

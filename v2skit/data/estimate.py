@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import av
@@ -185,7 +186,7 @@ def estimate(
         UserError: the tracker can't be used, the sample is too small, or the disk is full.
     """
     with needs("train", "v2skit data estimate"):
-        import scipy.special  # noqa: F401  # for the intervals, at the end of the work
+        import_module("scipy.special")  # for the intervals, at the end of the work
 
     if sample < 2:
         raise UserError(f"sample {sample} must be at least 2: one utterance does not tell how they differ")
