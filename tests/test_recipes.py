@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -103,9 +104,10 @@ def test_recipes_are_thin_and_scripts_clean():
     scripts = [*ROOT.glob("egs/**/*.sh"), *ROOT.glob("tools/*.sh"), ROOT / ".ci/run"]
     for script in ROOT.glob("egs/*/run.sh"):
         assert len(script.read_text().splitlines()) <= 12, f"{script} has more than its few lines"
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed")
-    found = subprocess.run(["shellcheck", "-x", *map(str, scripts)], cwd=ROOT, capture_output=True, text=True)
+    shellcheck = shutil.which("shellcheck", path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ['PATH']}")
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed; pip install 'v2skit[lint]'")
+    found = subprocess.run([shellcheck, "-x", *map(str, scripts)], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout
 
 
