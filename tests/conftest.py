@@ -89,7 +89,8 @@ ISTFT = {"type": "istft", "dim": 8, "blocks": 1}
 
 
 MODERN = {
-    "type": "adversarial", "weight": 1.0, "objective": "hinge", "feature_matching": 2.0, "start_after": 2, "window_frames": 4,
+    "type": "adversarial", "weight": 1.0, "objective": "hinge", "feature_matching": 2.0, "start_after": 2,
+    "window_frames": 4,
     "critics": {
         "multi_period": {"type": "multi_period", "periods": [2, 3], "channels": 1},
         "multi_resolution": {"type": "multi_resolution", "n_ffts": [256], "channels": 2},

@@ -52,7 +52,14 @@ def test_example_is_listed(example):
 
 
 def test_example_trains_and_its_absence_is_named(example, recipe_folder, tiny):
-    options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--set", "losses.delta={type: delta, weight: 1}"]
+    options = [
+        "--config",
+        str(tiny),
+        "--work_dir",
+        str(recipe_folder),
+        "--set",
+        "losses.delta={type: delta, weight: 1}",
+    ]
     options += ["--set", "networks.decoder={type: mel_upsampling}"]
     result = v2skit("pretrain", *options, site=example)
     assert result.returncode == 0, result.stderr
@@ -79,7 +86,10 @@ def test_broken_plugin_is_named_and_the_rest_works(tmp_path):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        (HOOK.format("'encoder', 'conformer', 'wrong:Conformer'"), "encoder 'conformer' is registered twice: by v2skit"),
+        (
+            HOOK.format("'encoder', 'conformer', 'wrong:Conformer'"),
+            "encoder 'conformer' is registered twice: by v2skit",
+        ),
         (HOOK.format("'decodr', 'mine', 'wrong:Mine'"), "unknown kind 'decodr'; did you mean 'decoder'?"),
         (HOOK.format("'decoder', 'mine', 'wrong'"), "not of the form 'package.module:Class'"),
         ("import v2skit\n@v2skit.hookimpl\ndef register_component(register):\n    pass\n", "register_component"),

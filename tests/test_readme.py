@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -96,10 +97,12 @@ def test_config_keys_of_the_text_exist(tiny):
 
 def test_recipe_commands_have_configs_and_keys_that_exist():
     text = README.replace("\\\n", " ")
-    commands = [shlex.split(line, comments=True) for line in re.findall(r"^ +(egs/mini/run\.sh.*)$", text, re.MULTILINE)]
+    commands = [
+        shlex.split(line, comments=True) for line in re.findall(r"^ +(egs/mini/run\.sh.*)$", text, re.MULTILINE)
+    ]
     checked = 0
     for command in commands:
-        options = list(zip(command[1:], command[2:]))
+        options = list(pairwise(command[1:]))
         sets = [value for option, value in options if option == "--set"]
         if not any("my_" in value for value in sets):
             config = dict(options).get("--config", "conf/mel.yaml")

@@ -24,11 +24,10 @@ from tests.media_files import every, make_video
 from tests.page_server import Humming, page_server
 from v2skit.errors import UserError
 from v2skit.serve import LOCAL_HOSTS, serve
+from v2skit.serve.worker import Limits
 
 for package in ("starlette", "uvicorn", "python_multipart"):
     pytest.importorskip(package, reason=f"{package} is missing; pip install 'v2skit[serve]'")
-
-from v2skit.serve.app import Limits  # noqa: E402
 
 BOUNDARY = "limit-of-parts"
 
@@ -92,9 +91,7 @@ def test_a_video_is_spoken_and_nothing_of_it_is_kept(video, temporary):
     assert answer["text"] == "0.80 s of speech; no face was found in 25.0% of the frames."
 
 
-@pytest.mark.parametrize(
-    ("rate", "samples"), [(16000, 640), (22050, 882), (44100, 1764), (48000, 1920)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("rate", "samples"), [(16000, 640), (22050, 882), (44100, 1764), (48000, 1920)], ids=str)
 def test_pictures_of_any_sample_rate_have_about_100_frames_a_second(rate, samples):
     from v2skit.clock import Clock
     from v2skit.serve.worker import _mel
@@ -260,9 +257,8 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
 
 def test_a_taken_port_wrong_limits_and_a_missing_package_are_told(monkeypatch):
     monkeypatch.setattr(v2skit, "load", lambda *_, **__: pytest.fail("too early"), raising=False)
-    with page_server(Humming()) as address:
-        with pytest.raises(UserError, match="port .* give another --host or --port"):
-            serve(Path("model.v2s"), port=int(address.rpartition(":")[2]))
+    with page_server(Humming()) as address, pytest.raises(UserError, match="port .* give another --host or --port"):
+        serve(Path("model.v2s"), port=int(address.rpartition(":")[2]))
     with pytest.raises(UserError, match="give another"):
         serve(Path("model.v2s"), port=70000)
     with pytest.raises(UserError, match="must be positive"):

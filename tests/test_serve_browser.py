@@ -12,13 +12,12 @@ import pytest
 import v2skit
 from tests.media_files import every, make_video
 from tests.page_server import Humming, page_server
+from v2skit.serve.worker import Limits
 from v2skit.settings import Component
 
 for package in ("starlette", "uvicorn", "python_multipart"):
     pytest.importorskip(package, reason=f"{package} is missing; pip install 'v2skit[serve]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing; pip install playwright")
-
-from v2skit.serve.app import Limits  # noqa: E402
 
 SHOWN = "e => e.complete && e.naturalWidth > 300 && e.naturalHeight > 100"
 DROPPED = "data => { const t = new DataTransfer(); t.items.add(new File([new Uint8Array(data)], 'a.mp4')); return t }"

@@ -90,7 +90,9 @@ def test_other_mel_settings_are_refused(trained, tiny, capsys):
         assert stage(name, trained, tiny, "--set", "mel.f_max=8000") == 1
         assert "mel.f_max: 12000.0 there, 8000.0 now" in capsys.readouterr().err
     best = checkpoint.best(trained / "exp/tiny/finetune")
-    with pytest.raises(UserError, match=r"do not share their mel settings \(f_max: 12000.0 in checkpoint .*, 8000.0 in"):
+    with pytest.raises(
+        UserError, match=r"do not share their mel settings \(f_max: 12000.0 in checkpoint .*, 8000.0 in"
+    ):
         Synthesiser.load(best, torch.device("cpu"), load_config(tiny, ["mel.f_max=8000"]))
 
 
@@ -137,7 +139,9 @@ def test_an_error_before_the_start_claims_and_deletes_nothing(trained, tiny, cap
     assert "raise batch_frames" in capsys.readouterr().err
     assert sorted((trained / "exp/tiny/finetune").iterdir()) == before
     new = ["--exp", str(trained / "new")]
-    assert stage("pretrain", trained, tiny, *new, "--set", "pretrain.segment_frames=null", "--set", "pretrain.batch_frames=5")
+    assert stage(
+        "pretrain", trained, tiny, *new, "--set", "pretrain.segment_frames=null", "--set", "pretrain.batch_frames=5"
+    )
     assert stage("pretrain", trained, tiny, *new) == 0
 
 

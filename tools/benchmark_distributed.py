@@ -97,18 +97,18 @@ def main() -> None:
     if options.steps <= WARM_UP:
         sys.exit(f"--steps must be above {WARM_UP}")
     times, losses = {1: [], 2: []}, {}
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for seed, name in enumerate(("audio", "train", "valid")):
             make_sounds(folder / "data" / name, 64 if name == "audio" else 4, seed)
         config = write_config(folder, options)
         for number in range(options.repeats):
-            for processes in times:
+            for processes, medians in times.items():
                 mine = cores if processes == 2 else [cores[number % 2]]
                 seconds, losses[processes] = train(config, folder, processes, mine)
-                times[processes].append(statistics.median(seconds[WARM_UP:]))
+                medians.append(statistics.median(seconds[WARM_UP:]))
                 on = f"cores {', '.join(map(str, mine))}"
-                print(f"run {number + 1}, {processes} processes, {on}: {times[processes][-1]:.3f} s a step", flush=True)
+                print(f"run {number + 1}, {processes} processes, {on}: {medians[-1]:.3f} s a step", flush=True)
     alone = statistics.median(times[1])
     print(f"\n{'processes':<10}{'steps/s':>9}{'slowest':>9}{'fastest':>9}{'ratio':>7}")
     for processes, found in times.items():

@@ -14,8 +14,8 @@ import argparse
 import inspect
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import torch
 from torch import nn
@@ -37,9 +37,9 @@ GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {
     "istft, dim 256, 6 blocks": lambda dim, step: Istft(dim, step, MEL, dim=256, blocks=6),
     "istft, dim 512, 8 blocks": lambda dim, step: Istft(dim, step, MEL),
     "wavegan, 128 channels": lambda dim, step: WaveGan(dim, step, channels=128),
-    "wavegan, 512 channels": lambda dim, step: WaveGan(dim, step),
+    "wavegan, 512 channels": WaveGan,
     "hifigan, 128 channels (V2)": lambda dim, step: HifiGan(dim, step, channels=128),
-    "hifigan, 512 channels (V1)": lambda dim, step: HifiGan(dim, step),
+    "hifigan, 512 channels (V1)": HifiGan,
 }
 
 

@@ -5,10 +5,10 @@
 The tables of as many utterances as asked for are made up; their places all lead to a few real entries of an archive.
 Each row is a process of its own, its files in the system's cache. ``index`` opens the index and draws a batch of a
 shuffled epoch, ``dataset`` does that through the dataset and loads its clips. Private memory (Private_Clean and
-Private_Dirty) is what the process has more than one with an index of a single utterance: after the first batch and after
-10,000 more utterances. Pages of the index count as private as long as no other process uses them; the system takes them
-back when it needs them, so they are told apart. The baseline is ``kaldiio.load_scp`` of the same ``wav.scp``, and a
-shuffled list of its keys; without kaldiio (``pip install 'v2skit[kaldi]'``) there is none.
+Private_Dirty) is what the process has more than one with an index of a single utterance: after the first batch and
+after 10,000 more utterances. Pages of the index count as private as long as no other process uses them; the system
+takes them back when it needs them, so they are counted apart. The baseline is ``kaldiio.load_scp`` of the same
+``wav.scp``, and a shuffled list of its keys; without kaldiio (``pip install 'v2skit[kaldi]'``) there is none.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def make(directory: Path, count: int) -> None:
 
 def memory() -> tuple[float, float]:
     """MB of private memory: of the process alone, and clean pages of files that no other process uses."""
-    with open("/proc/self/smaps_rollup", encoding="ascii") as file:
+    with Path("/proc/self/smaps_rollup").open(encoding="ascii") as file:
         sizes = {line.split(":")[0]: int(line.split()[1]) / 1000 for line in file if line.endswith("kB\n")}
     return sizes["Private_Dirty"], sizes["Private_Clean"]
 

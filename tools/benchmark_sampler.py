@@ -25,8 +25,8 @@ FPS = Clock().fps
 def lengths_of(hours: float) -> np.ndarray:
     """Lengths of utterances as corpora have them, together this long, frames.
 
-    Half of the hours are parts of 10 to 20 s of read books, as in MLS, three tenths such of 2 to 17 s, most of them long,
-    as in LibriSpeech, and the rest clips of 1 to 10 s, as in Common Voice.
+    Half of the hours are parts of 10 to 20 s of read books, as in MLS, three tenths such of 2 to 17 s, most of them
+    long, as in LibriSpeech, and the rest clips of 1 to 10 s, as in Common Voice.
     """
     random, total = np.random.default_rng(0), hours * 3600 * FPS
     counts = [int(total * share / (seconds * FPS)) + 1000 for share, seconds in ((0.5, 15), (0.3, 12), (0.2, 5))]
@@ -60,7 +60,7 @@ def epoch_of(order: EndlessBatches) -> list[list[int]]:
     for batch in order:
         if batch[0].epoch:
             return batches
-        batches.append([key.index for key in batch])
+        batches.append([key.number for key in batch])
 
 
 def traced(work) -> tuple[object, float, float]:

@@ -17,8 +17,8 @@ import itertools
 import os
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Callable, Iterable
 from unittest.mock import patch
 
 import av

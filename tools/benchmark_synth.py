@@ -11,34 +11,32 @@ made and no face is tracked.
 
 from __future__ import annotations
 
+import argparse
+import os
+import resource
+import statistics
+import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
-START = time.perf_counter()
+import av
+import numpy as np
+import torch
 
-import argparse  # noqa: E402
-import os  # noqa: E402
-import resource  # noqa: E402
-import statistics  # noqa: E402
-import tempfile  # noqa: E402
-from collections import Counter  # noqa: E402
-from fractions import Fraction  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any, Callable, Iterator  # noqa: E402
-
-import av  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-
-from v2skit import clip as clip_module  # noqa: E402
-from v2skit.api import VideoToSpeech  # noqa: E402
-from v2skit.build import build, build_model, build_vocoder, for_inference  # noqa: E402
-from v2skit.config import load_config  # noqa: E402
-from v2skit.data.audio import write_pieces  # noqa: E402
-from v2skit.data.media import timed_frames  # noqa: E402
-from v2skit.live import Live  # noqa: E402
-from v2skit.live.sources import open_source  # noqa: E402
-from v2skit.settings import Component  # noqa: E402
-from v2skit.synth import Synthesiser  # noqa: E402
+from v2skit import clip as clip_module
+from v2skit.api import VideoToSpeech
+from v2skit.build import build, build_model, build_vocoder, for_inference
+from v2skit.config import load_config
+from v2skit.data.audio import write_pieces
+from v2skit.data.media import timed_frames
+from v2skit.live import Live
+from v2skit.live.sources import open_source
+from v2skit.settings import Component
+from v2skit.synth import Synthesiser
 
 EGS = Path(__file__).parent.parent / "egs"
 MODELS = {"mini": EGS / "mini/conf/mel.yaml", "SVTS-S": EGS / "grid/conf/mel_s.yaml"}
@@ -143,7 +141,7 @@ def shares(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> 
 
 def benchmark(video: Path, tracker: Component, folder: Path, repeats: int) -> None:
     """Print real-time factors and shares of every size; the sizes take turns."""
-    print(f"imports took {time.perf_counter() - START:.1f} s, once a process; they are not counted below")
+    print(f"to start took {time.process_time():.1f} s of CPU time, once a process; it is not counted below")
     models, out = {name: untrained(config) for name, config in MODELS.items()}, folder / "speech.wav"
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in models}
     for _ in range(repeats):

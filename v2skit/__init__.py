@@ -25,7 +25,9 @@ def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = N
 
 
 def tracker(name: str, **arguments: object) -> Component:
-    """A tracker, e.g. ``tracker("landmarks", folder=DIR)``, or as in a config: ``tracker("{type: landmarks, folder: DIR}")``.
+    """A tracker, e.g. ``tracker("landmarks", folder=DIR)``, or as in a config.
+
+    ``tracker("{type: landmarks, folder: DIR}")`` is the same.
 
     Raises:
         UserError: there is none of that name, or its arguments are others.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from v2skit.layers.dual_norm import with_dual_norm
 from v2skit.model import Batch, Model, Output, Vocoder
 from v2skit.registry import construct
 from v2skit.settings import Component, Config
+
+Module = TypeVar("Module", bound=nn.Module)
 
 FRONTENDS = {"a2a": "audio_frontend", "v2a": "visual_frontend"}
 """A2A is pre-training, V2A is video-to-speech; they differ in the frontend alone. A third task is ``vocoder``."""
@@ -75,9 +77,10 @@ def build_vocoder(config: Config) -> nn.Module:
     return for_inference(vocoder)
 
 
-def for_inference(module: nn.Module) -> nn.Module:
+def for_inference(module: Module) -> Module:
     """In evaluation mode, with weight normalisation worked into the weights where a part can do that (``fold``)."""
-    for part in list(module.modules()):
+    parts: list[Any] = list(module.modules())
+    for part in parts:
         if hasattr(part, "fold"):
             part.fold()
     return module.eval()
@@ -101,13 +104,15 @@ class Losses(nn.Module):
             {n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()}
         )
         self.weights = {name: term.weight for name, term in config.losses.items()}
-        self.learners = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
+        self.learners: dict[str, Any] = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
         for name, term in self.learners.items():
             if not hasattr(term, "update"):
                 raise UserError(f"loss '{name}': learn() collects gradients, update() takes a step; it has no update()")
         steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
         if len(set(steps.values())) > 1:
-            raise UserError(f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps")
+            raise UserError(
+                f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps"
+            )
         self.learn_steps = max(steps.values(), default=1)
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
             raise UserError("losses: critics can't tell the best checkpoint; add a loss such as log_mel")
@@ -129,14 +134,14 @@ class Losses(nn.Module):
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
 
     def update(self) -> None:
-        """Let the terms' own networks take a step, once they have learnt from all batches of a turn, and their gradients
-        are means over these."""
+        """Let the terms' own networks take a step, once they have the gradients of all batches of a step, as means."""
         for term in self.learners.values():
             term.update()
 
     def digests(self) -> dict[str, str]:
         """Of weights that terms bring with them, by name of the term."""
-        return {name: term.digest for name, term in self.terms.items() if getattr(term, "digest", None)}
+        digests = {name: getattr(term, "digest", None) for name, term in self.terms.items()}
+        return {name: str(digest) for name, digest in digests.items() if digest}
 
     def state(self) -> dict[str, Any]:
         """What resuming needs of the terms that learn."""

@@ -1,5 +1,7 @@
 """Every component that ships with v2skit, and where it lives."""
 
+from collections.abc import Callable
+
 from v2skit import hookimpl
 
 # One class serves as a decoder (features -> waveform) and as a vocoder (mel -> waveform).
@@ -90,7 +92,8 @@ COMPONENTS = {
 
 
 @hookimpl
-def register_components(register):
+def register_components(register: Callable[[str, str, str], None]) -> None:
+    """Register what the toolkit brings, by name."""
     for kind, components in COMPONENTS.items():
         for name, target in components.items():
             register(kind, name, target)

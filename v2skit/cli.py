@@ -5,14 +5,23 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
+from typing import TYPE_CHECKING, Any
 
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
 from v2skit.process import set_up
 from v2skit.extras import missing
 from v2skit.registry import KINDS, arguments
+
+if TYPE_CHECKING:  # imported by the commands that need them
+    import torch
+
+    from v2skit.api import VideoToSpeech
+    from v2skit.settings import Component
+    from v2skit.trackers import Tracker
+    from v2skit.train.distributed import Processes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
         command.add_argument("--exp", type=Path, help="default: exp/<config name>")
-        command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder; default: .")
+        command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
         command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
         command.add_argument("--force", action="store_true", help="do the stage again though it is finished")
         command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
@@ -86,7 +95,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--model", type=Path, help="a V2A run or checkpoint folder, or a packed model")
             command.add_argument("--data_dir", type=Path, help="a prepared data directory")
             command.add_argument("-o", "--out", type=Path, help=OUT)
-            command.add_argument("--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's")
+            command.add_argument(
+                "--tracker", help="of the mouths, a name or {type: NAME, ...}; default: the training's"
+            )
             command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
             command.add_argument("--voice", help="a speaker that the model knows, or a recording, as the model takes")
             command.add_argument("--mux", action="store_true", help="also write the video with the speech in it")
@@ -104,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "kill training at random moments, go on, and compare all losses and weights with an uninterrupted run"
     command = commands.add_parser("verify-resume", help=text, description=text, allow_abbrev=False)
     command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
-    command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder, prepared; default: .")
+    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder, prepared; default: .")
     command.add_argument("--exp", type=Path, help="for the two runs, emptied before; default: exp/verify_resume")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
     command.add_argument("--steps", type=int, default=40, help="of pre-training; default: 40")
@@ -123,7 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
     command.add_argument("--size", metavar="WxH", help="of raw frames; or what to ask of the camera")
     command.add_argument("--fps", type=float, help="likewise, frames a second")
-    command.add_argument("--realtime", action="store_true", help="a file's frames come at their times, as a camera's do")
+    command.add_argument(
+        "--realtime", action="store_true", help="a file's frames come at their times, as a camera's do"
+    )
     command.add_argument("--force", action="store_true", help="overwrite a sound file that is there")
     command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help="computed together; default: 1")
     command.set_defaults(run=stream)
@@ -214,7 +227,7 @@ def serve_page(options: argparse.Namespace) -> None:
     serve(options.model, options.host, options.port, **limits, **how)
 
 
-def _loaded(options: argparse.Namespace):
+def _loaded(options: argparse.Namespace) -> tuple[VideoToSpeech, Tracker]:
     """The model of :func:`_add_model`'s options, and its tracker, with the face that was chosen."""
     from v2skit.api import load
     from v2skit.speak import with_face
@@ -224,7 +237,7 @@ def _loaded(options: argparse.Namespace):
     return model, model.tracker(with_face(choice, options.face))
 
 
-def _tracker(options: argparse.Namespace):
+def _tracker(options: argparse.Namespace) -> Component | None:
     """The choice of a tracker; None: that of the model's training."""
     from v2skit.config import parse_component
 
@@ -310,14 +323,16 @@ def run_stage(options: argparse.Namespace) -> None:
             raise UserError("synth: --set changes nothing in a finished model; --vocoder RUN gives it another vocoder")
         return _synth_directory(options)
     if getattr(options, "vocoder", None):
-        raise UserError("synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'")
+        raise UserError(
+            "synth: --vocoder goes with --model; in a recipe it is --set vocoder='{type: trained, run: RUN}'"
+        )
     config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):
         raise UserError(f"--exp {exp} is where the data directories are; give another folder")
     training = getattr(config, options.stage) if options.stage in stages.TRAIN else None
 
-    def run(processes, device) -> None:
+    def run(processes: Processes, device: torch.device) -> None:
         if training or processes.first:  # what does not train is done by one process
             stages.run(options.stage, stages.Recipe(config, options.work_dir, exp, options.force, device, processes))
 
@@ -335,7 +350,11 @@ def _synth_directory(options: argparse.Namespace) -> None:
     synthesiser = load(options.model, options.device, options.vocoder).synthesiser
     clips = read_silent(options.data_dir)
     digest = open_model(options.model, "model", "stage 4 makes them")[1]
-    source = {"model": str(options.model.resolve()), "digest": digest, "data": str(options.data_dir.resolve())}
+    source: dict[str, Any] = {
+        "model": str(options.model.resolve()),
+        "digest": digest,
+        "data": str(options.data_dir.resolve()),
+    }
     if synthesiser.vocoder:
         source["vocoder"] = vocoder_source(synthesiser.config.vocoder, synthesiser.vocoder)
     speech_folder(options.out, source, options.force)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -184,7 +184,7 @@ class Silence:
         """The next samples (N,), whole frames that were told of -> those that are to be heard."""
         frames = len(piece) // self.samples_per_frame
         gains, self._gains = self._gains[:frames], self._gains[frames:]
-        if not gains or all(gains) and self._gain != 0:
+        if not gains or (all(gains) and self._gain != 0):
             self._gain = gains[-1] if gains else self._gain
             return piece
         ends = np.array([gains[0] if self._gain is None else self._gain, *gains])

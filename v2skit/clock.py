@@ -32,6 +32,7 @@ class Clock:
 
     @property
     def samples_per_frame(self) -> int:
+        """Samples of one video frame."""
         return self.sample_rate // self.fps
 
 
@@ -70,7 +71,9 @@ class Mel:
         if self.scale not in ("slaney", "htk"):
             raise UserError(f"mel.scale: '{self.scale}' is neither 'slaney' nor 'htk'")
         if not 0 < self.window <= self.n_fft or self.hop <= 0 or (self.n_fft - self.hop) % 2:
-            raise UserError(f"mel: window {self.window} must not exceed n_fft {self.n_fft}, and n_fft - hop must be even")
+            raise UserError(
+                f"mel: window {self.window} must not exceed n_fft {self.n_fft}, and n_fft - hop must be even"
+            )
         if not 0 <= self.f_min < self.f_max or self.n_mels <= 0 or self.floor <= 0:
             raise UserError("mel: needs 0 <= f_min < f_max, n_mels > 0 and floor > 0")
 

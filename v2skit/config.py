@@ -7,8 +7,9 @@ import inspect
 import re
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Iterable
+from typing import Annotated, Any
 
 import yaml
 
@@ -165,14 +166,16 @@ class _Checker:
             if value is None and type(None) in inner:
                 return None
             return self.value(value, next(t for t in inner if t is not type(None)), path)
-        if dataclasses.is_dataclass(want):
+        if isinstance(want, type) and dataclasses.is_dataclass(want):
             return self.section(value, want, path)
         if origin is dict:
             if not isinstance(value, dict):
                 raise self.error(path, f"{path}: expected keys and values, not {value!r}")
             for k, v in value.items():
                 if v is None and self.known is not None and f"{path}.{k}" not in self.known:
-                    raise self.error(f"{path}.{k}", f"{path} has no '{k}' to leave out{suggestion(k, set(value) - {k})}")
+                    raise self.error(
+                        f"{path}.{k}", f"{path} has no '{k}' to leave out{suggestion(k, set(value) - {k})}"
+                    )
             return {k: self.value(v, inner[1], f"{path}.{k}") for k, v in value.items() if v is not None}
         if origin in (list, tuple):
             if not isinstance(value, (list, tuple)):
@@ -231,7 +234,8 @@ class _Checker:
         except UserError as error:
             raise self.error(f"{path}.type", f"{path}: {error}") from error
         allowed = arguments(kind, cls)
-        hints = typing.get_type_hints(cls.__init__, include_extras=True)
+        component: Any = cls
+        hints = typing.get_type_hints(component.__init__, include_extras=True)
         for key in args:
             if key in KINDS[kind].given:
                 raise self.error(f"{path}.{key}", f"{kind} '{name}': '{key}' is set by the toolkit, not by the config")

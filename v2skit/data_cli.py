@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from v2skit.errors import UserError
+
+if TYPE_CHECKING:
+    from v2skit.stages.recipe import Recipe
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -22,7 +26,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--sample", type=int, default=20, metavar="N", help=text)
     command.set_defaults(run=estimate_data)
 
-    text = "tell what the data directories are like and what they share; also in check.md and check.json in their folder"
+    text = (
+        "tell what the data directories are like and what they share; also in check.md and check.json in their folder"
+    )
     command = commands.add_parser("check", help=text, description=text, allow_abbrev=False)
     _add_recipe(command)
     command.set_defaults(run=check_data)
@@ -30,14 +36,14 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
-    command.add_argument("--work_dir", type=Path, default=Path("."), help="the recipe's folder; default: .")
+    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
     text = "the corpus as published, for recipes that do not make it"
     command.add_argument("--corpus_dir", type=Path, help=text)
     command.add_argument("--seed", type=int, default=0, help="of what is drawn at random; default: 0")
 
 
-def _recipe(options: argparse.Namespace):
+def _recipe(options: argparse.Namespace) -> Recipe:
     """The recipe that the options name; nothing is written to its experiment."""
     import torch
 

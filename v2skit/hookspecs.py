@@ -1,7 +1,7 @@
 """The extension interface. A plug-in is a module with any of these functions, marked ``@v2skit.hookimpl``,
 that its package names under the entry-point group ``v2skit``. The built-in components use the same hook."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import pluggy
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from v2skit.layers.dual_norm import set_modality
+
+Part = Any
+"""A built component: an ``nn.Module`` with what its kind asks for, which :mod:`v2skit.testing` checks, and no type."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,14 @@ class Batch:
 
     def mel_mask(self) -> Tensor:
         """(B,F), True where a mel frame is valid."""
+        assert self.mel is not None, "the training loop computes it"
         return self.mask.repeat_interleave(self.mel.shape[1] // self.mask.shape[1], dim=1)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        moved: dict[str, Any] = {
+            k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)
+        }
         return replace(self, **moved)
 
 
@@ -81,7 +88,12 @@ class Model(nn.Module):
     """Built parts in a row. ``gives`` is the decoder's: ``mel`` or ``waveform``. Dual batch normalisation behind the
     frontend uses the statistics of what the frontend takes."""
 
-    def __init__(self, frontend: nn.Module, speaker: nn.Module, encoder: nn.Module, decoder: nn.Module) -> None:
+    frontend: Part
+    speaker: Part
+    encoder: Part
+    decoder: Part
+
+    def __init__(self, frontend: Part, speaker: Part, encoder: Part, decoder: Part) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
         self.takes: str = frontend.takes
@@ -90,6 +102,7 @@ class Model(nn.Module):
             set_modality(part, "video" if self.takes == "video" else "audio")
 
     def forward(self, inputs: Inputs) -> Output:
+        """Mouth crops or audio of a batch -> its mel or waveform, zero beyond the mask."""
         x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
         x = self.encode(x, inputs.speaker, inputs.mask)
         return Output(**{self.gives: self.decoder(x, inputs.mask)})
@@ -108,7 +121,7 @@ class Model(nn.Module):
 class _Outside:
     """Modules that another uses but that are no part of it: not of its weights, optimisers, modes and copies."""
 
-    speaker: nn.Module
+    speaker: Part
     predictor: Model | None
 
     def __deepcopy__(self, memo: dict) -> _Outside:
@@ -127,8 +140,10 @@ class Vocoder(nn.Module):
     """
 
     gives = "waveform"
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self, generator: nn.Module, n_mels: int, speaker: nn.Module, predictor: Model | None = None) -> None:
+    def __init__(self, generator: Part, n_mels: int, speaker: Part, predictor: Model | None = None) -> None:
         super().__init__()
         self.generator = generator
         self.register_buffer("mean", torch.zeros(n_mels))
@@ -137,7 +152,8 @@ class Vocoder(nn.Module):
         self._outside = _Outside(speaker, predictor)
 
     @property
-    def speaker(self) -> nn.Module:
+    def speaker(self) -> Part:
+        """The speaker embedding of the predictor; it is not trained with the vocoder."""
         return self._outside.speaker
 
     def speak(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -145,6 +161,7 @@ class Vocoder(nn.Module):
         return self.generator((mel - self.mean) / self.std, mask)
 
     def forward(self, inputs: Inputs) -> Output:
+        """The batch's mel, or the predictor's where there is one -> its waveform."""
         mel, predictor = inputs.signal, self._outside.predictor
         if predictor is not None:
             with torch.no_grad():

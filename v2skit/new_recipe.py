@@ -39,7 +39,7 @@ None yet.
 """
 
 
-def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path(".")) -> str:
+def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path()) -> str:
     """Copy a shipped recipe, or write a new one of the template: ``run.sh``, ``conf/`` and a README to be filled in.
 
     In a checkout, or where recipes were copied before, it goes beside the others; elsewhere into a new ``egs``.

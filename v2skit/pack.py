@@ -62,7 +62,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
-    decoder = plugins.registry().entry("decoder", saved.meta.config["networks"]["decoder"]["type"]).load()
+    decoder: Any = plugins.registry().entry("decoder", saved.meta.config["networks"]["decoder"]["type"]).load()
     choice = saved.meta.config["vocoder"] if decoder.gives == "mel" else None
     if vocoder and choice is None:
         raise UserError(f"model {model} gives waveforms and needs no vocoder; leave --vocoder out")
@@ -160,7 +160,8 @@ def read_part(path: Path, part: str) -> Checkpoint:
     checkpoint.check_plugins(meta, path)
     prefix = f"{part}."
     with safe_open(path, "pt") as file:
-        weights = {k.removeprefix(prefix): file.get_tensor(k) for k in file.keys() if k.startswith(prefix)}
+        names = file.keys()
+        weights = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
     return Checkpoint(meta, weights)
 
 

@@ -79,7 +79,8 @@ class Filters:
     def __post_init__(self) -> None:
         _check(self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1))
         _check(self, min_rms_dbfs=(-200, 0))
-        if None not in (self.min_seconds, self.max_seconds) and self.min_seconds > self.max_seconds:
+        least, most = self.min_seconds, self.max_seconds
+        if least is not None and most is not None and least > most:
             raise UserError(f"min_seconds {self.min_seconds:g} is above max_seconds {self.max_seconds:g}")
 
 

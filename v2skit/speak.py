@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ from v2skit.settings import Component
 from v2skit.trackers import Tracker
 from v2skit.trackers.follow import FacesError
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
-SUFFIXES += (".mts", ".m2ts", ".vob", ".mxf", ".asf", ".3g2", ".dv", ".gif")
+SUFFIXES = tuple(
+    ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv .gif".split()
+)
 OTHER_SOUND = (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aiff")
 
 
@@ -51,14 +53,14 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> tuple[list[Pat
         the videos to be spoken, and a sound file for each.
 
     Raises:
-        UserError: a video is missing, several videos for one file, two of one name, another kind of file, or one that is
-            there already and not to be lost.
+        UserError: a video is missing, several videos for one file, two of one name, another kind of file, or one that
+            is there already and not to be lost.
     """
     missing = [video for video in videos if not video.exists()]
     if missing:
         raise UserError(f"{missing[0]} does not exist; check the path")
     suffix = "" if out is None or out.is_dir() else out.suffix.lower()
-    if suffix in (".wav", ".flac"):
+    if out is not None and suffix in (".wav", ".flac"):
         if len(videos) > 1:
             raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
         targets = [out]
@@ -128,7 +130,7 @@ def speak_files(
     model.voice(voice)  # a wrong one shows before the work begins
     if extras.report:
         with needs("evaluate", "--report"):
-            import v2skit.evaluate.video_report  # noqa: F401
+            import_module("v2skit.evaluate.video_report")
     failed = []
     for number, (video, target) in enumerate(zip(videos, targets, strict=True), 1):
         label = video.name if len(videos) == 1 else f"{number}/{len(videos)} {video.name}"

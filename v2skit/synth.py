@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class Synthesiser:
     """
 
     config: Config
-    model: nn.Module
+    model: Model
     vocoder: nn.Module | None
     device: torch.device
 
@@ -178,8 +178,8 @@ class Speaking:
         return self._waveform([self.chain.finish()])
 
     def _waveform(self, pieces: list[Tensor | None]) -> np.ndarray:
-        pieces = [p.float().cpu().numpy() for p in pieces if p is not None]
-        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+        known = [p.float().cpu().numpy() for p in pieces if p is not None]
+        return np.concatenate(known) if known else np.zeros(0, np.float32)
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}
@@ -248,7 +248,9 @@ def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Pat
     for clip, path in _missing(clips, out):
         crops = read_crops(clip.video)
         if len(crops) != clip.frames:
-            raise UserError(f"{clip.video} has {len(crops)} frames, its data directory says {clip.frames}; prepare it again")
+            raise UserError(
+                f"{clip.video} has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
+            )
         waveform = synthesiser.speak(crops, reader(clip.id, clip.speaker))
         write_audio(path, waveform, synthesiser.config.clock.sample_rate)
 
@@ -281,6 +283,7 @@ def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance]
 def _true_sound(utterance: Utterance, config: Config) -> torch.Tensor:
     """(1, N), N = frames * samples_per_frame."""
     samples = utterance.frames * config.clock.samples_per_frame
+    assert utterance.audio is not None, "asked for only where there is sound"
     return torch.from_numpy(read_audio(utterance.audio, config.clock.sample_rate, 0, samples))[None]
 
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from v2skit.clock import Clock, Mel
 from v2skit.errors import UserError
-from v2skit.model import Batch, Output
+from v2skit.model import Batch, Output, Part
 
 LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
@@ -30,14 +31,14 @@ LONGEST_REACH = 400
 """Frames; how much farther than this a network looks is not checked."""
 
 
-def check_visual_frontend(module: nn.Module) -> None:
+def check_visual_frontend(module: Part) -> None:
     """Raises AssertionError where a visual frontend, (B, T, 1, H, W) -> (B, T, D), breaks its contract."""
     assert getattr(module, "takes", None) == "video", "a visual frontend says takes = 'video'"
     size = module.crop
     _check(module, lambda clips, frames: torch.randn(clips, frames, 1, size, size), 1, (1, module.out_dim))
 
 
-def check_audio_frontend(module: nn.Module, clock: Clock, mel: Mel) -> None:
+def check_audio_frontend(module: Part, clock: Clock, mel: Mel) -> None:
     """Raises AssertionError where an audio frontend, (B, F, M) or (B, N) -> (B, T, D), breaks its contract."""
     takes = getattr(module, "takes", None)
     assert takes in ("mel", "waveform"), f"an audio frontend says takes = 'mel' or 'waveform', not {takes!r}"
@@ -49,7 +50,7 @@ def check_audio_frontend(module: nn.Module, clock: Clock, mel: Mel) -> None:
         _check(module, lambda b, t: 0.1 * torch.randn(b, t * step), step, (1, module.out_dim))
 
 
-def check_encoder(module: nn.Module, in_dim: int) -> None:
+def check_encoder(module: Part, in_dim: int) -> None:
     """Raises AssertionError where an encoder, (B, T, in_dim) -> (B, T, E), breaks its contract."""
     _check(module, lambda clips, frames: torch.randn(clips, frames, in_dim), 1, (1, module.out_dim))
 
@@ -115,7 +116,7 @@ def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
         assert any(grad.abs().sum() > 0 for grad in reached), "no gradient reaches the output"
 
 
-def _check_learning(module: nn.Module, output: Output, batch: Batch) -> None:
+def _check_learning(module: Part, output: Output, batch: Batch) -> None:
     """``learn`` adds to gradients and moves nothing; ``update`` takes the step and clears them."""
     assert hasattr(module, "update"), "learn() collects gradients, update() takes the step; it has no update()"
     start = {name: p.detach().clone() for name, p in module.named_parameters()}
@@ -170,6 +171,8 @@ def _check_reach(
     module: nn.Module, run: Callable[[Tensor], Tensor], make: Callable[[int, int], Tensor], step: int, out_step: int
 ) -> None:
     """Pieces of a clip, run with no more around them than the module says it sees, are as in the whole clip."""
+    back: Any
+    ahead: Any
     back, ahead = (getattr(module, f"look_{way}_frames", None) for way in ("back", "ahead"))
     if back is None and ahead is None:
         return
@@ -210,6 +213,7 @@ def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step:
         output.square().sum().backward()
         unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
         assert not unused, f"no gradient reaches {', '.join(unused)}"
+        assert batch.grad is not None, "no gradient reaches the input"
         leak = batch.grad[~mask.repeat_interleave(step, dim=1)].abs().sum()
         assert leak == 0, "gradients reach the padding of the input"
         assert batch.grad.isfinite().all(), "the input's gradient holds NaN or infinity"
@@ -233,7 +237,8 @@ def _check_wrong_length(module: nn.Module, make: Callable[[int, int], Tensor], s
 def without_dropout(module: nn.Module) -> nn.Module:
     """A copy of the module in which every dropout layer, and every float attribute ``dropout``, is 0."""
     module = copy.deepcopy(module)
-    for part in module.modules():
+    parts: list[Any] = list(module.modules())
+    for part in parts:
         if isinstance(part, nn.modules.dropout._DropoutNd):
             part.p = 0.0
         elif isinstance(getattr(part, "dropout", None), float):

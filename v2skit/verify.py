@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,7 +73,9 @@ def verify_resume(check: Check) -> str:
     moments, killed = random.Random(check.seed), []
     for number in range(1, check.kills + 1):
         process = _start(check, "killed")
-        wanted = moments.randint(_reached(check) + 1, max(_reached(check) + 1, check.steps * number // (check.kills + 1)))
+        wanted = moments.randint(
+            _reached(check) + 1, max(_reached(check) + 1, check.steps * number // (check.kills + 1))
+        )
         if not _wait(process, check, wanted):
             break
         time.sleep(moments.uniform(0, 0.3))
@@ -95,7 +99,8 @@ def compare(ours: Path, theirs: Path) -> str:
         if keys:
             told = f"{one[keys[0]]} in {ours}, {other.get(keys[0])} in {theirs}"
             raise UserError(f"step {one['step']}, {one['kind']} {keys[0]}: {told}")
-    one, other = (checkpoint.load(checkpoint.latest(run), optimiser=True) for run in (ours, theirs))
+    newest = [checkpoint.latest(run) for run in (ours, theirs)]
+    one, other = (checkpoint.load(path, optimiser=True) for path in newest if path is not None)
     tensors = 0
     for part in ("weights", "averaged", "optimiser"):
         found = [_tensors(getattr(saved, part), part) for saved in (one, other)]
@@ -113,7 +118,7 @@ def _tensors(value: object, name: str) -> dict[str, Tensor]:
     if isinstance(value, Tensor):
         return {name: value}
     if isinstance(value, dict):
-        pairs = value.items()
+        pairs: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, (list, tuple)):
         pairs = enumerate(value)
     else:
@@ -122,7 +127,11 @@ def _tensors(value: object, name: str) -> dict[str, Tensor]:
 
 
 def _start(check: Check, name: str) -> subprocess.Popen:
-    sets = [f"pretrain.steps={check.steps}", "pretrain.log_every=1", f"pretrain.checkpoint_every={max(1, check.steps // 8)}"]
+    sets = [
+        f"pretrain.steps={check.steps}",
+        "pretrain.log_every=1",
+        f"pretrain.checkpoint_every={max(1, check.steps // 8)}",
+    ]
     sets = [*check.sets, *sets, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
     command = [sys.executable, "-m", "v2skit.cli", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -56,6 +56,7 @@ class Windows:
     def _run(self, end: int, least: int) -> Tensor | None:
         if end - self._done < least:
             return None
+        assert self._held is not None, "only what has come in is run"
         y = self.function(self._held)
         first, last = ((step - self._start) * self.rate for step in (self._done, end))
         known = y[first:last]
@@ -85,11 +86,12 @@ class Chain:
 
     def push(self, x: Tensor) -> Tensor | None:
         """As :meth:`Windows.push`."""
+        known: Tensor | None = x
         for link in self.links:
-            x = link.push(x)
-            if x is None:
+            if known is None:
                 return None
-        return x
+            known = link.push(known)
+        return known
 
     def finish(self) -> Tensor | None:
         """As :meth:`Windows.finish`."""

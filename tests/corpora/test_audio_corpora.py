@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -315,7 +316,7 @@ def test_pieces_cover_a_recording_without_overlap():
     sentences = [(float(s), float(s + random.uniform(0.5, 9)), "word") for s in starts]
     pieces = list(_pieces(sentences, 320.0))
     assert all(a < b for a, b, _ in pieces)
-    assert all(p[1] <= q[0] + 1e-9 for p, q in zip(pieces, pieces[1:], strict=False))
+    assert all(p[1] <= q[0] + 1e-9 for p, q in pairwise(pieces))
     assert pieces[-1][1] <= 320 and sum(b - a for a, b, _ in pieces) > 300
     assert all(b - a <= 12 + 1e-9 for a, b, text in pieces if not text)
     assert list(_pieces([], 30.0)) == [(0.0, 10.0, ""), (10.0, 20.0, ""), (20.0, 30.0, "")]

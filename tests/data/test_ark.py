@@ -31,7 +31,9 @@ def packed(tmp_path) -> dict[str, Path]:
     places = {}
     for number in range(3):
         places[f"sound{number}"] = tmp_path / arks["sound"].add_sound(f"é-{number}", sound(number), RATE).place
-        places[f"crops{number}"] = tmp_path / arks["crops"].add_bytes(f"é-{number}", encode_crops(crops(number), 25)).place
+        places[f"crops{number}"] = (
+            tmp_path / arks["crops"].add_bytes(f"é-{number}", encode_crops(crops(number), 25)).place
+        )
     for ark in arks.values():
         ark.close()
     return places

@@ -80,20 +80,20 @@ def test_a_moving_head_is_followed_through_lost_frames():
 
 def test_a_mouth_at_the_border_of_the_frame_and_a_face_out_of_it():
     answers = [Mouth(2, 299, 64), Mouth(-30, 320, 64), Mouth(5, 290, 64)]
-    crops, track = cut_mouth([face(2, 299, 64)] * 3, Scripted(answers), Crop(), 25)
+    crops, _ = cut_mouth([face(2, 299, 64)] * 3, Scripted(answers), Crop(), 25)
     assert crops.shape == (3, 96, 96)
 
 
 def test_crops_stay_as_they_are_without_a_tracker():
     frames = np.random.default_rng(1).integers(0, 256, (4, 96, 96), np.uint8)
-    crops, track = cut_mouth([np.repeat(f[..., None], 3, 2) for f in frames], NoTracker(), Crop(), 25)
+    crops, _ = cut_mouth([np.repeat(f[..., None], 3, 2) for f in frames], NoTracker(), Crop(), 25)
     assert (crops == frames).all()
 
 
 @pytest.mark.parametrize("size", [(16, 16), (300, 200), (96, 128)])
 def test_other_sizes_are_resized(size):
     frames = [np.full((*size, 3), 90, np.uint8)] * 2
-    crops, track = cut_mouth(frames, NoTracker(), Crop(size=64), 25)
+    crops, _ = cut_mouth(frames, NoTracker(), Crop(size=64), 25)
     assert crops.shape == (2, 64, 64) and (crops == 90).all()
 
 

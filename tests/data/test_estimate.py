@@ -190,7 +190,9 @@ def test_a_folder_that_stage_1_will_refuse(tmp_path, corpus):
     (tmp_path / "data/audio").mkdir(parents=True)
     (tmp_path / "data/audio/thesis.tex").touch()
     text = tell(look(Corpus(audio=corpus.splits()["audio"][:3]), tmp_path / "data"))
-    assert text.splitlines()[-2] == "stage 1 will refuse:" and "preparation did not write" in text and "fits" not in text
+    assert (
+        text.splitlines()[-2] == "stage 1 will refuse:" and "preparation did not write" in text and "fits" not in text
+    )
 
 
 def test_what_is_left(tmp_path, corpus):

@@ -188,7 +188,7 @@ def closed():
     """A data directory that this process may only read; all others can reach it."""
     with tempfile.TemporaryDirectory() as folder:
         made = write(Path(folder) / "data")
-        os.chmod(folder, 0o755)
+        Path(folder).chmod(0o755)
         (Path(folder) / "data").chmod(0o555)
         user = os.geteuid()
         if user == 0:  # may write everywhere
@@ -229,7 +229,7 @@ def test_opening_takes_no_private_memory(tmp_path):
     open_index(tmp_path)
 
     def private() -> int:
-        with open("/proc/self/smaps_rollup", encoding="ascii") as file:
+        with Path("/proc/self/smaps_rollup").open(encoding="ascii") as file:
             return next(int(line.split()[1]) for line in file if line.startswith("Private_Dirty"))
 
     before = private()

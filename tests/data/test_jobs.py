@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.test_prepare import CROPS, Folder, clip
+from tests.failing_job import failing
 from v2skit.clock import Clock
 from v2skit.corpora import Source
 from v2skit.data.audio import read_audio
@@ -27,13 +28,15 @@ SBATCH = """#!{python}
 # As Slurm's, as far as it goes here: runs the tasks of an array one after the other, and notes how each ended.
 import os, pathlib, re, subprocess, sys
 if sys.argv[1] != "run":
-    subprocess.Popen([sys.executable, __file__, "run", sys.argv[-1]], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}}
+    subprocess.Popen([sys.executable, __file__, "run", sys.argv[-1]], **quiet)
     sys.exit(print("Submitted batch job 7"))
 text = pathlib.Path(sys.argv[-1]).read_text()
 array = re.search(r"--array=0-(\\d+)", text)
 for task in range(int(array[1]) + 1 if array else 1):
-    names = {{"SLURM_JOB_ID": f"7{{task}}", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here"}}
-    names |= {{"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_PROCID": "0", "SLURMD_NODENAME": "here"}}
+    names = {{"SLURM_JOB_ID": f"7{{task}}", "SLURM_NTASKS": "1", "SLURM_JOB_NUM_NODES": "1"}}
+    names |= {{"SLURM_JOB_NODELIST": "here", "SLURMD_NODENAME": "here"}}
+    names |= {{"SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_PROCID": "0"}}
     if array:
         names |= {{"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": str(task)}}
     code = subprocess.run(["bash", sys.argv[-1]], env={{**os.environ, **names}}, capture_output=True).returncode
@@ -67,15 +70,6 @@ def test_two_jobs_prepare_what_one_does(tmp_path, clips):
         assert (two / "train" / table).read_bytes() == (one / "train" / table).read_bytes()
 
 
-def failing(item: str) -> None:
-    if item == "known":
-        raise UserError("the disk is full")
-    if item == "unknown":
-        raise KeyError("what")
-    if item == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_failed_jobs_are_named_and_the_others_end(tmp_path):
     items = ["known", "unknown", "killed", "good"]
     expected = "3 of 4 jobs failed .job 0: the disk is full; job 1: KeyError: 'what'; job 2: .* by SIGKILL.*fewer jobs"
@@ -88,7 +82,9 @@ def test_what_a_killed_job_lacks_is_done_alone(tmp_path, clips, capsys):
     with (tmp_path / "data/train/shards/.1.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (tmp_path / "data/train/prepared_with.json").write_text(settings_of(tmp_path, clips))
-        with pytest.raises(UserError, match=r"1 of 2 jobs failed .job 1: another process is at work.*only what is missing"):
+        with pytest.raises(
+            UserError, match=r"1 of 2 jobs failed .job 1: another process is at work.*only what is missing"
+        ):
             run(tmp_path, clips, jobs=2)
     done = (tmp_path / "data/train/shards/0.jsonl").read_text()
     assert done.count("\n") == 2 and not (tmp_path / "data/train/utt2num_frames").exists()
@@ -117,6 +113,9 @@ def test_an_interrupt_ends_the_jobs(tmp_path):
 def slurm(tmp_path, monkeypatch) -> Path:
     """Programs named as Slurm's are found first. Returns the file in which they say how tasks ended."""
     pytest.importorskip("submitit")
+    # submitit asks sacct ever more seldom, and waits 15 s for a result that a network file system may still hide.
+    monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1, raising=False)
+    monkeypatch.setattr("submitit.slurm.slurm.SlurmJob.watcher._delay_s", 0.2, raising=False)
     programs, states = tmp_path / "bin", tmp_path / "states"
     programs.mkdir()
     states.touch()
@@ -140,8 +139,12 @@ def test_a_slurm_array_prepares_the_same(tmp_path, clips, slurm):
 
 
 def test_jobs_that_slurm_lost_are_named(tmp_path, slurm):
-    with pytest.raises(UserError, match=r"2 of 3 jobs failed .job 0: the disk is full; job 2: Slurm says FAILED of job 7_2"):
-        run_jobs(failing, ["known", "good", "killed"], Prepare(jobs=3, cluster="slurm"), tmp_path / "jobs", lambda: 0, 1)
+    with pytest.raises(
+        UserError, match=r"2 of 3 jobs failed .job 0: the disk is full; job 2: Slurm says FAILED of job 7_2"
+    ):
+        run_jobs(
+            failing, ["known", "good", "killed"], Prepare(jobs=3, cluster="slurm"), tmp_path / "jobs", lambda: 0, 1
+        )
 
 
 def test_slurm_options_it_does_not_know_are_an_error(tmp_path, slurm):

@@ -216,8 +216,14 @@ def test_what_kaldiio_says_of_damage_is_named(archive, kaldiio, matrix):
 
 @pytest.mark.parametrize(
     ("true", "stated"),
-    [(b"(40,), } ", b"(41,), } "), (b"|u1", b"|i1"), (b"(40,), }   ", b"(2, 20), } "), (b"False", b"True ")]
-    + [(b"(40,), }" + b" " * 18, b"(99999999999999999999,), }"), (b"NUMPY\x01", b"NUMPY\x02")],
+    [
+        (b"(40,), } ", b"(41,), } "),
+        (b"|u1", b"|i1"),
+        (b"(40,), }   ", b"(2, 20), } "),
+        (b"False", b"True "),
+        (b"(40,), }" + b" " * 18, b"(99999999999999999999,), }"),
+        (b"NUMPY\x01", b"NUMPY\x02"),
+    ],
 )
 def test_arrays_that_are_no_files_are_named(archive, true, stated):
     entry = bytes_entry(bytes(40))

@@ -192,7 +192,9 @@ def test_a_short_loss_of_the_face_is_bridged_and_noted(tmp_path, clips):
 
 
 def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, clips):
-    with pytest.raises(UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%") as error:
+    with pytest.raises(
+        UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%"
+    ) as error:
         run(tmp_path, clips, lost=99)
     assert "do without them" not in str(error.value), "nothing would be left"
     with pytest.raises(UserError, match="not a prepared data directory"):

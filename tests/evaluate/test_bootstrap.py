@@ -49,7 +49,7 @@ def test_a_paired_difference_sees_a_gap_that_the_single_intervals_hide():
     assert low_better < high_worse
     gap, low, high = interval(mean_of(better), mean_of(worse), resamples=2000, seed=1)
     assert 0 < low < gap < high < 0.1 and gap == pytest.approx((better - worse).mean())
-    none, low, high = interval(mean_of(worse), mean_of(difficulty), resamples=2000, seed=1)
+    _, low, high = interval(mean_of(worse), mean_of(difficulty), resamples=2000, seed=1)
     assert low < 0 < high
 
 

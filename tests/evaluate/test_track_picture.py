@@ -1,5 +1,7 @@
 """The mouth's track as a picture: drawn, with lost and silent spans shaded."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
@@ -20,7 +22,7 @@ def track(frames: int, lost: slice = slice(0), silent: slice = slice(0)) -> Trac
 def shades(path) -> list[float]:
     """Gray between the lines, where nothing but shades is drawn, from left to right; without repetitions."""
     gray = imread(path)[70, 75:770, :3].mean(1)
-    steady = [round(float(v), 2) for v, w in zip(gray, gray[1:]) if v == w]
+    steady = [round(float(v), 2) for v, w in pairwise(gray) if v == w]
     return [v for v, before in zip(steady, [None, *steady]) if v != before]
 
 

@@ -1,7 +1,6 @@
 """Live speech is the offline speech, as late as is told, and ends well."""
 
 import io
-import os
 import re
 import signal
 import subprocess
@@ -261,12 +260,11 @@ def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthes
 
 def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
     out = tmp_path / "speech.wav"
-    running = subprocess.Popen(
-        command(*RAW, "--model", str(packed), "-o", str(out)),
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits it if it is ignored, as in the
+    running = subprocess.Popen(  # background of a shell
+        command(*RAW, "--model", str(packed), "-o", str(out)), stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
+    signal.signal(signal.SIGINT, kept)
     try:
         running.stderr.readline()  # it is ready
         running.stdin.write(b"".join(frame.tobytes() for _, frame in timed(30)))
@@ -320,7 +318,7 @@ def test_wrong_commands_get_a_sentence(packed, video, tmp_path, monkeypatch, cap
     ):
         assert main(["stream", *arguments, "--model", str(packed), "--device", "cpu"]) == 1, arguments
         assert message in capsys.readouterr().err
-    assert sorted(os.listdir(tmp_path)) == ["sound.wav"]
+    assert [path.name for path in tmp_path.iterdir()] == ["sound.wav"]
 
 
 def test_a_file_is_streamed_into_a_file(packed, video, synthesiser, tmp_path, capsys):

@@ -125,7 +125,7 @@ def pretrained(tiny, tmp_path):
         model = build_model(config, "a2a", ["a"])
         averaged = copy.deepcopy(model)
         with torch.no_grad():
-            for name, parameter in averaged.named_parameters():
+            for parameter in averaged.parameters():
                 parameter.add_(0.1 * step * torch.randn_like(parameter))
         meta = checkpoint.new_meta(config, "a2a", ["a"], step=step, valid={"total": total})
         saved = checkpoint.Checkpoint(meta, model.state_dict(), averaged.state_dict())

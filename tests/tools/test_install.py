@@ -7,6 +7,7 @@ network.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -42,6 +43,7 @@ $2"
     exec @python@ -c "$code" "${@:3}"
 fi
 """
+SUPPORTED = re.search(r'python_requires="([^"]+)"', (ROOT / "setup.py").read_text(encoding="utf-8"))[1]
 NO_NETWORK = "Retrying after NewConnectionError: Temporary failure in name resolution\nERROR: no matching distribution"
 
 
@@ -120,11 +122,11 @@ def test_it_installs_once_and_says_what_without_pips_noise(place):
 
 def test_an_unsupported_python_is_named_with_the_range(place):
     place.interpreter("python3.11", version="3.9.2")
-    refused(place.install(), "no Python >=3.10 found", "Python 3.9.2", "V2SKIT_PYTHON")
-    refused(place.install(V2SKIT_PYTHON=str(place.bin / "python3")), "is Python 3.9.2; name a Python >=3.10")
-    refused(place.install(V2SKIT_PYTHON=str(place.folder / "none")), "does not run; name a Python >=3.10")
+    refused(place.install(), f"no Python {SUPPORTED} found", "Python 3.9.2", "V2SKIT_PYTHON")
+    refused(place.install(V2SKIT_PYTHON=str(place.bin / "python3")), f"is Python 3.9.2; name a Python {SUPPORTED}")
+    refused(place.install(V2SKIT_PYTHON=str(place.folder / "none")), f"does not run; name a Python {SUPPORTED}")
     setup = place.checkout / "setup.py"
-    setup.write_text(setup.read_text().replace('python_requires=">=3.10"', 'python_requires=">=3.10,<3.13"'))
+    setup.write_text(setup.read_text().replace(f'"{SUPPORTED}"', '">=3.10,<3.13"'))
     place.interpreter("python3.13", version="3.13.1")
     refused(place.install(), "no Python >=3.10,<3.13 found")
     place.interpreter("python3.12", version="3.12.8")
@@ -250,7 +252,7 @@ def test_a_folder_that_can_not_be_written_names_the_variables(place):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
 def test_a_read_only_checkout_installs_elsewhere(place):
-    for name in ("README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, place.checkout)
     for name in ("v2skit", "egs"):
         (place.checkout / name).mkdir()

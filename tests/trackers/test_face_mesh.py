@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_the_mouth_is_below_and_between_the_eyes(tracker, clips):
         assert all(mouths)
         assert all(abs(m.roll) < 0.35 and 35 < m.eye_distance < 90 for m in mouths)
         assert all(120 < m.x < 240 and 150 < m.y < 270 for m in mouths)
-        assert max(abs(a.x - b.x) + abs(a.y - b.y) for a, b in zip(mouths, mouths[1:])) < 8
+        assert max(abs(a.x - b.x) + abs(a.y - b.y) for a, b in pairwise(mouths)) < 8
 
 
 @pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype")
@@ -110,6 +111,24 @@ def test_a_higher_confidence_finds_less(clips):
     assert track(FaceMesh(min_confidence=1.0), blurred) == [None] * 3
 
 
+def test_a_mesh_that_is_not_finite_is_no_face(clips):
+    tracker = FaceMesh()
+    assert tracker.update(clips[0][0])
+    mesh = tracker._mesh
+
+    class NoNumbers:
+        size = mesh.size
+
+        def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
+            points, logit = mesh(picture)
+            return [points * np.nan, logit]
+
+    tracker._mesh = NoNumbers()
+    assert tracker.update(clips[0][1]) is None
+    tracker._mesh = mesh
+    assert tracker.update(clips[0][2])
+
+
 @pytest.mark.parametrize("wrong", [0.0, 1.5])
 def test_a_confidence_out_of_range_is_refused(wrong):
     with pytest.raises(UserError, match="0..1"):
@@ -147,10 +166,10 @@ def test_the_correction_moves_the_mouth_in_the_faces_own_directions():
 
 
 def test_two_regions_of_one_face_are_one_face():
-    points = np.zeros((468, 2))
-    faces = [Face(points, Region(x, 100, side, 0.0)) for x, side in ((100, 80), (105, 84), (300, 80), (102, 30))]
+    mouth = Mouth(0, 0, 1, 0)
+    faces = [Face(mouth, Region(x, 100, side, 0.0)) for x, side in ((100, 80), (105, 84), (300, 80), (102, 30))]
     assert distinct(faces) == [faces[0], faces[2], faces[3]]
-    assert len(distinct([Face(points, Region(200.0 * n, 100, 80, 0.0)) for n in range(20)])) == 8
+    assert len(distinct([Face(mouth, Region(200.0 * n, 100, 80, 0.0)) for n in range(20)])) == 8
 
 
 def test_tensorflow_is_not_imported(tmp_path):

@@ -1,5 +1,7 @@
 """The face mesh on real faces, and what it says without one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from v2skit.errors import UserError
 
 pytest.importorskip("mediapipe")
 
-from v2skit.trackers.mediapipe import MediaPipe  # noqa: E402
+from v2skit.trackers.mediapipe import MediaPipe
 
 pytestmark = pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype")  # pytest sets the module's filter aside
 
@@ -26,7 +28,7 @@ def test_the_mouth_is_below_and_between_the_eyes(tracker):
         assert all(mouths), path
         assert all(abs(m.roll) < 0.35 and 35 < m.eye_distance < 90 for m in mouths)
         assert all(120 < m.x < 240 and 150 < m.y < 270 for m in mouths)
-        assert max(abs(a.x - b.x) + abs(a.y - b.y) for a, b in zip(mouths, mouths[1:])) < 8
+        assert max(abs(a.x - b.x) + abs(a.y - b.y) for a, b in pairwise(mouths)) < 8
 
 
 def test_a_video_is_tracked_alike_whatever_came_before(tracker):

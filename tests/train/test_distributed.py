@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as multiprocessing
 import yaml
+from torch import multiprocessing
 
 from tests.conftest import TINY, make_data
 from v2skit.build import Losses, build_model
@@ -45,7 +45,7 @@ class Recording(Trainer):
 
     def _next_train(self, batches):
         batch = super()._next_train(batches)
-        with open(f"{self.run}-ids.jsonl", "a") as file:  # a line is written at once
+        with Path(f"{self.run}-ids.jsonl").open("a") as file:  # a line is written at once
             file.write(json.dumps([self.step, sorted(batch.ids)]) + "\n")
         last_rank = self.processes.rank == self.processes.world - 1
         self._signalled = self._signalled or (last_rank and self.step + 1 == self.stop)
@@ -60,13 +60,15 @@ def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> N
         run = folder / f"{name}-{family}"
         torch.manual_seed(0)
         model = build_model(config, "v2a", ["s0", "s1"])
-
-        def data(split: str, training: bool) -> SpeechDataset:
-            readers, cut = [model.speaker.reader(folder / split)], 12
-            return SpeechDataset([folder / split], readers, config.clock, True, config.augmentation, training, cut)
-
+        readers = {split: [model.speaker.reader(folder / split)] for split in ("train", "valid")}
+        train_data, valid_data = (
+            SpeechDataset(
+                [folder / split], readers[split], config.clock, True, config.augmentation, split == "train", 12
+            )
+            for split in readers
+        )
         trainer = Recording(
-            run, "v2a", config, config.finetune, model, data("train", True), data("valid", False), ["s0", "s1"],
+            run, "v2a", config, config.finetune, model, train_data, valid_data, ["s0", "s1"],
             Losses(config), {"decoder": PartTransfer(frozen_steps=2)}, torch.device("cpu"), processes=processes,
         )  # fmt: skip
         trainer.stop = stop

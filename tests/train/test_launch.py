@@ -94,7 +94,7 @@ def test_what_one_process_finds_damaged_is_told(recipe_folder, tiny):
         utterance.audio.write_bytes(b"")
     process = start(recipe_folder, tiny, "--set", "pretrain.batch_frames=20")
     told = message(process, 1, recipe_folder)
-    assert told.startswith("v2skit: error: ") and "s0-0" in told or "s1-0" in told
+    assert (told.startswith("v2skit: error: ") and "s0-0" in told) or "s1-0" in told
     assert "rank" not in told
 
 

@@ -18,7 +18,8 @@ SETS = ["steps=12", "checkpoint_every=3", "validate_every=6", "accumulate=2", "w
 
 
 CRITICS = "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
-ADVERSARIAL = f"{{type: adversarial, weight: 1, objective: wasserstein, gradient_penalty: 10, learn_steps: 2, critics: {CRITICS}}}"
+OBJECTIVE = "objective: wasserstein, gradient_penalty: 10, learn_steps: 2"
+ADVERSARIAL = f"{{type: adversarial, weight: 1, {OBJECTIVE}, critics: {CRITICS}}}"
 FAMILIES = {
     "mel": [],
     "raw": [
@@ -32,7 +33,11 @@ def start(folder: Path, config: Path, stage: str, exp: str, family: str) -> subp
     sets = [x for value in SETS for x in ("--set", f"{stage}.{value}")]
     sets += [x for value in FAMILIES[family] for x in ("--set", value)]
     command = [sys.executable, "-m", "v2skit.cli", stage, "--config", str(config), "--work_dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen([*command, "--exp", str(folder / exp), *sets], env=environment, text=True, **pipes)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Iterable, Iterator
 
 import soundfile
 
@@ -147,6 +147,8 @@ class AudioCorpus:
         return f"not there or not named: {', '.join(absent)}" if absent else None
 
     def _fetch(self) -> None:
+        if self.directory is None:
+            raise UserError("no folder to fetch the corpus into; give one with --corpus_dir")
         for part in dict.fromkeys((*self.parts, *self.validation, *self.testing)):
             archive = self.archives.get(part)
             there = any(self.has(self.directory / folder, part) for folder in self.folders)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Iterator
 
 from v2skit.corpora import Source
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
@@ -69,7 +69,7 @@ class CommonVoice(AudioCorpus):
     @cached_property
     def _clips(self) -> set[str]:
         """Names of the files: one look at a folder of millions, not one for each."""
-        return set(os.listdir(self.root / "clips"))
+        return {entry.name for entry in os.scandir(self.root / "clips")}
 
     @cached_property
     def _held_out_speakers(self) -> set[str]:
@@ -90,4 +90,5 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
     places = [columns.index(name) for name in ("path", "client_id", "sentence")]
     for fields in lines:
         if len(fields) > max(places):
-            yield tuple(fields[place] for place in places)
+            path_at, speaker_at, text_at = places
+            yield fields[path_at], fields[speaker_at], fields[text_at]

@@ -12,8 +12,9 @@ from v2skit.corpora import Source
 from v2skit.corpora.audio_corpus import words
 from v2skit.errors import UserError
 
-SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".wmv", ".flv", ".ogv", ".3gp")
-SUFFIXES += (".mts", ".m2ts", ".vob", ".mxf", ".asf", ".3g2", ".dv")
+SUFFIXES = tuple(
+    ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv".split()
+)
 SOUNDS = (".wav", ".flac")
 SPEAKERS = ("folder", "prefix", "none")
 REMEDY = "give the folder of your videos with --corpus_dir"
@@ -83,7 +84,8 @@ class Custom:
         # What is held out is a speaker where speakers are to be unseen, else a video.
         units = {s.id: s.speaker if self.split == "unseen" else s.id for s in self._sources}
         rest = sorted(set(units.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
-        total, parts = len(rest), {"train": set()}
+        total = len(rest)
+        parts: dict[str, set[str]] = {"train": set()}
         for part, share in self.shares.items():
             count = max(1, min(round(share * total), len(rest) - 2))
             parts[part], rest = set(rest[:count]), rest[count:]

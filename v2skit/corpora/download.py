@@ -13,9 +13,11 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Callable, Iterator
+from typing import IO
 
 from tqdm import tqdm
 
@@ -69,9 +71,7 @@ def fetch(archive: Archive, directory: Path) -> None:
     path.unlink()
 
 
-def download(
-    url: str, path: Path, sha256: str | None = None, md5: str | None = None, size: int | None = None
-) -> Path:
+def download(url: str, path: Path, sha256: str | None = None, md5: str | None = None, size: int | None = None) -> Path:
     """Fetch a file. What is there of it is kept as ``<name>.part``, and fetching goes on from there.
 
     Args:
@@ -140,8 +140,8 @@ def _continue(url: str, part: Path, size: int | None) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416:  # nothing after what is there
             raise
-        total = (error.headers.get("Content-Range") or "").rpartition("/")[2]
-        if total.isdecimal() and int(total) == start:
+        there = (error.headers.get("Content-Range") or "").rpartition("/")[2]
+        if there.isdecimal() and int(there) == start:
             return
         part.unlink()
         raise http.client.HTTPException("what was there is of another file and deleted") from error
@@ -174,6 +174,8 @@ def _copy(response: IO[bytes], part: Path, start: int, total: int | None) -> Non
 
 def _check(path: Path, url: str, sha256: str | None, md5: str | None, size: int | None) -> None:
     """Raises UserError, and deletes the file, where it is not the published one."""
+    found: str | None
+    published: str | None
     if size is not None and _size(path) != size:
         found, published = f"{_size(path)} bytes", f"{size}"
     else:
@@ -188,7 +190,8 @@ def _check(path: Path, url: str, sha256: str | None, md5: str | None, size: int 
     _tag(path).unlink(missing_ok=True)
     raise UserError(
         f"{url} came with {found}, published is {published}: it was damaged on the way or is another file, and is "
-        "deleted; run the same command again, and if that says the same, ask where it is given out whether it has changed"
+        "deleted; run the same command again, and if that says the same, ask where it is given out whether it has "
+        "changed"
     )
 
 
@@ -252,6 +255,14 @@ def unpack(archive: Path, folder: Path) -> None:
         raise
 
 
+def _extracted(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    """The content of a file. Raises TarError where the member is something else."""
+    content = tar.extractfile(member)
+    if content is None:
+        raise tarfile.TarError(f"{member.name} is no file")
+    return content
+
+
 def _members(archive: Path) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]]:
     """Name; ``file``, ``folder`` or ``other``; and how to read it."""
     if archive.suffix == ".zip":
@@ -259,9 +270,9 @@ def _members(archive: Path) -> Iterator[tuple[str, str, Callable[[], IO[bytes]]]
             for info in file.infolist():
                 link = stat.S_ISLNK(info.external_attr >> 16)
                 kind = "folder" if info.is_dir() else "other" if link else "file"
-                yield info.filename, kind, lambda info=info: file.open(info)
+                yield info.filename, kind, partial(file.open, info)
     else:
         with tarfile.open(archive) as tar:
             for member in tar:
                 kind = "file" if member.isfile() else "folder" if member.isdir() else "other"
-                yield member.name, kind, lambda member=member: tar.extractfile(member)
+                yield member.name, kind, partial(_extracted, tar, member)

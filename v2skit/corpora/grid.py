@@ -99,7 +99,7 @@ class Grid:
             raise UserError(f"{self.directory} is not a folder; {where}")
         talkers = SEEN.get(self.split, TALKERS)
         try:
-            clips = {n: self._of_talker(n) for n in talkers}
+            clips = {n: _of_talker(self.directory, n) for n in talkers}
         except OSError as error:
             raise UserError(f"{error.filename} can't be read: {error.strerror}") from error
         missing = [f"s{n}" for n, found in clips.items() if not found]
@@ -117,13 +117,14 @@ class Grid:
                 )
         return clips
 
-    def _of_talker(self, talker: int) -> list[Path]:
-        for pattern in PATTERNS:
-            found = self.directory.glob(pattern.format(n=talker))
-            clips = [p for p in found if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
-            if clips:
-                return sorted(clips)
-        return []
+
+def _of_talker(directory: Path, talker: int) -> list[Path]:
+    for pattern in PATTERNS:
+        found = directory.glob(pattern.format(n=talker))
+        clips = [p for p in found if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")]
+        if clips:
+            return sorted(clips)
+    return []
 
 
 def _text(name: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from v2skit.corpora import Source
 from v2skit.corpora.audio_corpus import AudioCorpus, words

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from v2skit.corpora import Source
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words

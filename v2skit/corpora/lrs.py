@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Iterable, NamedTuple
+from typing import NamedTuple
 
 from v2skit.corpora import Source
 from v2skit.corpora.audio_corpus import words
@@ -72,8 +73,8 @@ class Lrs:
             ", ".join(f"{name} {len(sources)}" for name, sources in splits.items()),
         ]
         if self.word_times:
-            everything = [source for sources in splits.values() for source in sources]
-            times = ((s.id, word) for s in everything for word in read_text(s.video.with_suffix(".txt"))[1])
+            clips = [(s.id, s.video) for sources in splits.values() for s in sources if s.video is not None]
+            times = ((name, word) for name, video in clips for word in read_text(video.with_suffix(".txt"))[1])
             lines.append(write_times(self.work_dir, times))
         return "; ".join(line for line in lines if line)
 

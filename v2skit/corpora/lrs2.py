@@ -73,7 +73,7 @@ class Lrs2(Lrs):
     @cached_property
     def _lists(self) -> dict[str, list[str]]:
         """List -> the clips that it names. Raises UserError where one is missing."""
-        places = (self.root, self.root.parent, self.directory)
+        places = [place for place in (self.root, self.root.parent, self.directory) if place is not None]
         found = {}
         for name in ("train", "val", "test"):
             path = next((p / f"{name}.txt" for p in places if (p / f"{name}.txt").is_file()), None)

@@ -38,8 +38,7 @@ class Lrs3(Lrs):
         speakers=None,
         languages="English",
         licence="CC BY-NC-ND 4.0, as TED's talks (not confirmed)",
-        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with "
-        "--corpus_dir",
+        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with --corpus_dir",
         available="no longer given out",
         counts={"pretrain": 118516, "trainval": 31982, "test": 1321},
     )
@@ -87,6 +86,7 @@ class Lrs3(Lrs):
     @cached_property
     def _lists(self) -> dict[str, list[str]]:
         """Part -> the clips that its list names. Raises UserError where lists are missing or share a clip."""
+        assert self.lists is not None, "asked for only where there are lists"
         found = {}
         for part, end in (("train", "train.txt"), ("valid", "val.txt"), ("test", "test.txt")):
             paths = sorted(self.lists.glob(f"*{end}"))

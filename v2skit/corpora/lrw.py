@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Iterator
 
 from v2skit.corpora import Source
 from v2skit.corpora.lrs import Word, write_times
@@ -103,8 +103,8 @@ class Lrw:
 
 def _times(splits: dict[str, list[Source]]) -> Iterator[tuple[str, Word]]:
     for source in (source for sources in splits.values() for source in sources):
-        seconds = duration(source.video.with_suffix(".txt"))
-        if seconds is not None:
+        seconds = duration(source.video.with_suffix(".txt")) if source.video else None
+        if seconds is not None and source.text is not None:
             start = max(0.0, (CLIP_SECONDS - seconds) / 2)
             yield source.id, Word(source.text, start, start + seconds)
 

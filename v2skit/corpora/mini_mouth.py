@@ -106,7 +106,7 @@ def _head_coordinates(
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def _over(below: np.ndarray, mask: np.ndarray, above: np.ndarray) -> np.ndarray:
+def _over(below: np.ndarray, mask: np.ndarray, above: np.ndarray | np.float32) -> np.ndarray:
     return below + mask * (above - below)
 
 

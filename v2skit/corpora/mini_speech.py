@@ -5,6 +5,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
@@ -77,7 +78,8 @@ def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
     """
     with needs("mini", "the mini corpus"):
         import espeakng_loader
-        import scipy.signal  # noqa: F401  # first used once espeak-ng has spoken
+
+        import_module("scipy.signal")  # first used once espeak-ng has spoken
 
     library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
     try:

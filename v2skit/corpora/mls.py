@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from v2skit.corpora import Source
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
@@ -43,8 +43,8 @@ class Mls(AudioCorpus):
         speakers=None,
         languages="English, German, Dutch, French, Spanish, Italian, Portuguese, Polish, each apart",
         licence="CC BY 4.0",
-        where="fetch it from openslr.org/94 (English: 2.4 TB as FLAC, 651 GB as Opus), unpack it and give its folder with "
-        "--corpus_dir",
+        where="fetch it from openslr.org/94 (English: 2.4 TB as FLAC, 651 GB as Opus), unpack it and give its folder "
+        "with --corpus_dir",
         available="free, without asking",
         counts={"train": 10808037, "dev": 3807, "test": 3769},
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
+from xml.etree import ElementTree
 
 import soundfile
 
@@ -91,7 +91,7 @@ class SpokenWikipedia(AudioCorpus):
             sentences = sorted(_sentences(tree))
             for path, offset, seconds in recordings:
                 shifted = ((start - offset, end - offset, text) for start, end, text in sentences)
-                here = [sentence for sentence in shifted if 0 <= sentence[0] and sentence[1] <= seconds]
+                here = [sentence for sentence in shifted if sentence[0] >= 0 and sentence[1] <= seconds]
                 for start, end, text in _pieces(here, seconds):
                     if text or self.unaligned:
                         name = f"{reader}-{article}-{round((offset + start) * 1000):08d}"
@@ -120,9 +120,9 @@ def _sentences(tree: ElementTree.Element) -> Iterator[Sentence]:
     """The sentences, titles too, in which every word that is said has its times."""
     for sentence in (element for kind in ("s", "sectiontitle") for element in tree.iter(kind)):
         said = [word for token in sentence.iter("t") for word in token.iter("n")]
-        times = [(word.get("start"), word.get("end")) for word in said]
-        if said and all(start is not None and end is not None for start, end in times):
-            start, end = int(times[0][0]) / 1000, int(times[-1][1]) / 1000
+        starts, ends = ([time for word in said if (time := word.get(key)) is not None] for key in ("start", "end"))
+        if said and len(starts) == len(ends) == len(said):
+            start, end = int(starts[0]) / 1000, int(ends[-1]) / 1000
             if end - start > 0:
                 yield start, end, " ".join(word.get("pronunciation", "") for word in said)
 

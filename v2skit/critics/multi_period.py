@@ -32,6 +32,7 @@ class PeriodCritic(nn.Module):
         self.score = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Waveform (B,N) -> score (B,1,N',P) and the features of each layer."""
         spare = -waveform.shape[1] % self.period
         padded = F.pad(waveform, (0, spare)) if spare else waveform
         x = padded.unflatten(1, (-1, self.period))[:, None]  # (B,N) -> (B, 1, N / p, p)

@@ -33,6 +33,7 @@ class ResolutionCritic(nn.Module):
         self.score = _conv(channels, 1, LAST_KERNEL)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Waveform (B,N) -> score (B,...) and the features of each layer."""
         x, features = self.spectrogram(waveform), []
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,13 +47,14 @@ class WaveformCritic(nn.Module):
         self.phase_shuffle = phase_shuffle
         widths = [1, *(min(channels * 2**layer, max_channels) for layer in range(layers))]
         self.layers = nn.ModuleList(
-            nn.Conv1d(before, after, kernel, stride, padding=kernel // 2) for before, after in zip(widths, widths[1:])
+            nn.Conv1d(before, after, kernel, stride, padding=kernel // 2) for before, after in pairwise(widths)
         )
         self.score = nn.Linear(widths[-1], 1)
 
     def forward(self, waveform: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Waveform (B,N) -> [(score (B,), each layer's output (B,C,L))]."""
-        x, features = waveform[:, None], []
+        x = waveform[:, None]
+        features: list[Tensor] = []
         for layer in self.layers:
             if features and self.training and self.phase_shuffle:
                 x = self._shift(x)

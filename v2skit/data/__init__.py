@@ -1,0 +1,1 @@
+"""Data directories: how they are made, stored, checked and read in training."""

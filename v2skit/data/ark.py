@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO, Iterable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def hint(place: Path) -> str:
     return "" if exists(place) else "; relative paths in a table start at its own folder"
 
 
-def opened(place: Path) -> str | BinaryIO:
+def opened(place: Path) -> str | Part:
     """What soundfile and PyAV open: the path of a file, or an entry of an archive as a file.
 
     Raises:
@@ -102,7 +103,7 @@ def opened(place: Path) -> str | BinaryIO:
         return path if os.path.isabs(path) else os.path.join(".", path)  # so that it is no URL and no "-" to either
     content = _content(path, place, kaldi.PREPARE_AGAIN)
     start, end = kaldi.file_span(content, offset, place)
-    return _Part(memoryview(content)[start:end])  # type: ignore[return-value]
+    return Part(memoryview(content)[start:end])
 
 
 def read_vector(place: Path, remedy: str) -> np.ndarray:
@@ -154,7 +155,7 @@ def _mapped(path: str, *state: int) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-class _Part:
+class Part:
     """A file within a memory map, as far as soundfile and PyAV use it; only the pages that are read are fetched. It is
     called some fifty times for a segment of sound, where :mod:`io`'s base classes would cost as much as the rest."""
 
@@ -162,13 +163,16 @@ class _Part:
         self._content, self._at = content, 0
 
     def tell(self) -> int:
+        """Where the next byte is read."""
         return self._at
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to ``offset`` from the start, from here (``whence`` 1) or from the end (2); gives where that is."""
         self._at = offset if not whence else offset + (self._at if whence == 1 else len(self._content))
         return self._at
 
-    def readinto(self, buffer) -> int:
+    def readinto(self, buffer: memoryview | bytearray) -> int:
+        """Fill the buffer as far as there are bytes; gives how many."""
         part = self._content[self._at : self._at + len(buffer)]
         count = len(part)
         buffer[:count] = part
@@ -176,6 +180,7 @@ class _Part:
         return count
 
     def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes; negative: all that are left."""
         part = bytes(self._content[self._at : None if size < 0 else self._at + size])
         self._at += len(part)
         return part

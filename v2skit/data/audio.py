@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import numpy as np
 import soundfile
@@ -25,6 +25,8 @@ class MelSpectrogram(nn.Module):
         UserError: hop does not divide the video frame, or ``f_max`` is beyond half the sample rate.
     """
 
+    filters: Tensor
+
     def __init__(self, clock: Clock, mel: Mel) -> None:
         super().__init__()
         mel.per_frame(clock)
@@ -34,6 +36,7 @@ class MelSpectrogram(nn.Module):
         self.stft = Stft(mel.n_fft, mel.hop, mel.window)
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """Waveform (B,N) -> log mel (B,F,M)."""
         with torch.autocast(waveform.device.type, enabled=False):
             parts = torch.view_as_real(self.stft(waveform))  # of complex numbers, abs() takes twice as long
             magnitude = torch.linalg.vector_norm(parts, dim=-1).transpose(1, 2)  # (B, K, F) -> (B, F, K)

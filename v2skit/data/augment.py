@@ -36,8 +36,10 @@ def augment(crops: np.ndarray, settings: Augmentation, fps: int, random: np.rand
     crops = crops.copy()
     mean = round(MEAN * 255)
     if random.random() < settings.erase:
-        area = random.uniform(*settings.erase_area) * side * side
-        ratio = math.exp(random.uniform(*map(math.log, settings.erase_ratio)))
+        least, most = settings.erase_area
+        area = random.uniform(least, most) * side * side
+        lowest, highest = map(math.log, settings.erase_ratio)
+        ratio = math.exp(random.uniform(lowest, highest))
         height, width = (min(side, round(math.sqrt(area * r))) for r in (ratio, 1 / ratio))
         top, left = random.integers(0, side - height + 1), random.integers(0, side - width + 1)
         crops[:, top : top + height, left : left + width] = mean

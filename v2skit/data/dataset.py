@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
@@ -96,36 +96,42 @@ class SpeechDataset(Dataset):
         return len(self.utterances)
 
     def __getitem__(self, key: Key) -> Clip:
-        directory, u = self.utterances.find(key.index)
+        directory, u = self.utterances.find(key.number)
         random = np.random.default_rng([self.seed, key.epoch, zlib.crc32(u.id.encode())])
         frames = min(u.frames, self.segment_frames or u.frames)
         start = int(random.integers(0, u.frames - frames + 1))
         per_frame = self.clock.samples_per_frame
         video = None
         if self.with_video:
-            crops = self._part(u.video, lambda s, n: read_crops(u.video, s, n), u.frames, start, frames)
+            crops = self._part(u.video, read_crops, u.frames, start, frames)
             if self.augments:
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))
         rate = self.clock.sample_rate
         lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
-        waveform = self._part(u.audio, lambda s, n: read_audio(u.audio, rate, s, n), *lengths)
+        waveform = self._part(u.audio, lambda path, s, n: read_audio(path, rate, s, n), *lengths)
         speaker = self._readers[directory](u.id, u.speaker)
         return Clip(u.id, frames, speaker, waveform, video, key.position)
 
     def _part(
-        self, path: Path, read: Callable[[int, int | None], np.ndarray], length: int, start: int, count: int
+        self,
+        path: Path | None,
+        read: Callable[[Path, int, int | None], np.ndarray],
+        length: int,
+        start: int,
+        count: int,
     ) -> np.ndarray:
         """``count`` entries of a file from ``start`` on; whole files are kept as long as the memory allows.
 
         Raises:
             UserError: the file is not as long as the manifest says.
         """
+        assert path is not None, "utterances without it are refused when the dataset is made"
         if path not in self._cache and self.cache_bytes > 0:
-            self._cache[path] = read(0, None)
+            self._cache[path] = read(path, 0, None)
             self.cache_bytes -= self._cache[path].nbytes
-        part = self._cache[path][start : start + count] if path in self._cache else read(start, count)
+        part = self._cache[path][start : start + count] if path in self._cache else read(path, start, count)
         found = len(self._cache[path]) if path in self._cache else length
         if found != length or len(part) != count:
             raise UserError(f"{path} is not as long as its data directory says ({length}); prepare it again")
@@ -141,7 +147,7 @@ def collate(clips: list[Clip]) -> Batch:
         mask=mask,
         speaker=torch.from_numpy(np.stack([c.speaker for c in clips])),
         waveform=_padded([c.waveform for c in clips]),
-        video=None if clips[0].video is None else _padded([c.video for c in clips]),
+        video=None if clips[0].video is None else _padded([c.video for c in clips if c.video is not None]),
         position=clips[0].position,
     )
 

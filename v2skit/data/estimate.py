@@ -13,9 +13,10 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Collection, Sequence
 
 import av
 import numpy as np
@@ -26,7 +27,7 @@ from v2skit.clock import Clock
 from v2skit.cores import cores
 from v2skit.corpora import Corpus, Source
 from v2skit.data.crop import Crop
-from v2skit.data.media import opened, video_stream
+from v2skit.data.media import opened, tick_of, video_stream
 from v2skit.data.prepare import check_claim, settings_of
 from v2skit.data.quality import rejects
 from v2skit.data.shard import SHARDS, Task, finished, prepare_sources, read_outcomes
@@ -145,8 +146,8 @@ class Estimate:
     def needs(self, what: str) -> Amount:
         """Of what is left, but for what is unknown: bytes of ``disk``, or seconds of ``processor`` or ``wall`` in one
         job."""
-        known = [group for group in self.groups if group.per_hour]
-        return total([g.per_hour[what] * total([d.left_hours for d in g.directories]) for g in known])
+        known = [(group.per_hour, group.directories) for group in self.groups if group.per_hour]
+        return total([per_hour[what] * total([d.left_hours for d in found]) for per_hour, found in known])
 
     @property
     def at_once(self) -> int:
@@ -185,7 +186,7 @@ def estimate(
         UserError: the tracker can't be used, the sample is too small, or the disk is full.
     """
     with needs("train", "v2skit data estimate"):
-        import scipy.special  # noqa: F401  # for the intervals, at the end of the work
+        import_module("scipy.special")  # for the intervals, at the end of the work
 
     if sample < 2:
         raise UserError(f"sample {sample} must be at least 2: one utterance does not tell how they differ")
@@ -252,19 +253,21 @@ def header_seconds(source: Source) -> float:
     if source.end is not None:
         return source.end - source.start
     path = source.video or source.audio
+    if path is None:
+        raise UserError(f"{source.id} has neither a video nor a sound file; its corpus component must name one")
     with opened(path) as container:
         stream = video_stream(container) if source.video else next(iter(container.streams.audio), None)
         if stream is None:
             raise UserError(f"{path} has no {'video' if source.video else 'audio'} stream")
         if stream.duration:
-            return float(stream.duration * stream.time_base) - source.start
+            return float(stream.duration * tick_of(stream)) - source.start
         if container.duration:
             return container.duration / av.time_base - source.start
         try:
             ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
         except av.FFmpegError as error:
             raise UserError(f"{path} is damaged ({error.strerror}); fetch it again") from error
-    return float(max(ends, default=0) * stream.time_base) - source.start
+    return float(max(ends, default=0) * tick_of(stream)) - source.start
 
 
 def _try(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, settings: Prepare, title: str) -> Trial:

@@ -16,14 +16,16 @@ import time
 import uuid
 import weakref
 from array import array
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
 
 from v2skit.data.manifest import TABLES, Utterance, check_there, is_length, read_tables, resolved
+from v2skit.data.numbered import Numbered
 from v2skit.data.sampler import Runs, runs_of
 from v2skit.errors import UserError
 
@@ -34,7 +36,7 @@ TICK_NS = 20_000_000
 _END = ("", "")
 
 
-class Index(Sequence):
+class Index(Numbered[Utterance]):
     """The utterances of a data directory, sorted by id; made by :func:`open_index`.
 
     It is pickled as the names of its directory and file.
@@ -84,17 +86,16 @@ class Index(Sequence):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, number: int) -> Utterance:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
+    def at(self, number: int) -> Utterance:
+        """The utterance with this number, read from the file."""
         start, end = struct.unpack("=qq", os.pread(self._file, 16, self._starts_at + 8 * number))
         row = os.pread(self._file, end - start, start).decode().split("\n")
-        key, speaker, audio, video, text, count = (value or None for value in row)
-        audio, video = (resolved(self.directory, path) for path in (audio, video))
-        return Utterance(key, speaker, int(count), audio, video, text)
+        key, speaker, audio, video, text, count = row
+        sound, picture = (resolved(self.directory, path or None) for path in (audio, video))
+        return Utterance(key, speaker, int(count), sound, picture, text or None)
 
 
-class Joined(Sequence):
+class Joined(Numbered[Utterance]):
     """The utterances of several indexes, numbered through."""
 
     def __init__(self, indexes: list[Index]) -> None:
@@ -104,7 +105,8 @@ class Joined(Sequence):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, number: int) -> Utterance:
+    def at(self, number: int) -> Utterance:
+        """The utterance with this number."""
         return self.find(number)[1]
 
     def find(self, number: int) -> tuple[int, Utterance]:
@@ -210,14 +212,15 @@ def _fill(file: BinaryIO, rows: Iterable[tuple[list[str], str]], state: dict) ->
     """Write the compiled file: a header in JSON, the records, and arrays of numbers."""
     file.seek(HEADER_BYTES)
     starts, frames, speakers = array("q", [HEADER_BYTES]), array("i"), set()
-    lacking = {"audio": [0, None], "video": [0, None]}
+    lacking: dict[str, tuple[int, str | None]] = {"audio": (0, None), "video": (0, None)}
     for row, count in tqdm(rows, "indexing", unit=" utterances", delay=2, mininterval=1.0, dynamic_ncols=True):
         starts.append(starts[-1] + file.write("\n".join([*row, count]).encode()))
         frames.append(int(count))
         speakers.add(row[1])
         for name, value in zip(lacking, row[2:4], strict=True):
             if not value:
-                lacking[name] = [lacking[name][0] + 1, lacking[name][1] or row[0]]
+                count_lacking, first = lacking[name]
+                lacking[name] = (count_lacking + 1, first or row[0])
     lengths = np.array(frames, np.int32)
     names = np.frombuffer("\n".join(sorted(speakers)).encode(), np.uint8)
     arrays = {"starts": np.array(starts), "frames": lengths, **runs_of(lengths)._asdict(), "speakers": names}

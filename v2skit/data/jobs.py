@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Callable, Protocol, Sequence
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -59,11 +60,11 @@ def run_jobs(
     Raises:
         UserError: jobs can't be started, or some failed: each with its number and reason.
     """
-    start = _slurm if settings.cluster == "slurm" else _processes
+    start: Callable[..., Sequence[Job]] = _slurm if settings.cluster == "slurm" else _processes
     jobs = start(function, items, settings, logs)
     try:
         with tqdm(total=total, desc="preparing", unit="clip", mininterval=1.0, dynamic_ncols=True) as bar:
-            while not all([job.done() for job in jobs]):
+            while not all(job.done() for job in jobs):
                 bar.update(progress() - bar.n)
                 time.sleep(POLL_SECONDS)
             bar.update(progress() - bar.n)
@@ -117,7 +118,8 @@ def _in_process(function: Callable, item: Any, told: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
     os._exit(1)
 
 

@@ -4,11 +4,12 @@ more of it, or a file that was cut off, is an error."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Iterable, Iterator, TypeVar
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -100,7 +101,7 @@ def video_in(container: av.container.InputContainer, path: Path) -> av.VideoStre
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
     picture = frame.to_ndarray(format="rgb24")
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
         if a * d < b * c:  # mirrored, as front cameras may ask for
@@ -155,9 +156,9 @@ def read_span(path: Path, sample_rate: int, start: float, end: float | None) -> 
         if not container.streams.audio:
             raise UserError(f"{path} has no audio stream; give a file with sound")
         stream = container.streams.audio[0]
-        begin = float((stream.start_time or 0) * stream.time_base)
+        begin = float((stream.start_time or 0) * tick_of(stream))
         if start > SEEK_SECONDS:
-            container.seek(round((begin + start - SEEK_SECONDS) / stream.time_base), stream=stream)
+            container.seek(round((begin + start - SEEK_SECONDS) / tick_of(stream)), stream=stream)
         resampler, first, pieces = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:
             for frame in container.decode(stream):
@@ -184,18 +185,20 @@ def on_clock(frames: Iterable[tuple[Fraction, Fraction, Picture]], fps: int) -> 
 
     The first picture is at t = 0; the number of pictures is the whole duration times ``fps``, rounded, at least one.
     """
-    ticks, first, held = 0, None, []
+    ticks, first, before, end = 0, None, Fraction(0), Fraction(0)
+    held: list[Picture] = []
+    latest: list[Picture] = []
     for time, duration, picture in frames:
         first = time if first is None else first
-        while ticks and Fraction(ticks, fps) < (before + time) / 2 - first or not ticks and time > first:
+        while (ticks and Fraction(ticks, fps) < (before + time) / 2 - first) or (not ticks and time > first):
             # One picture is held back: whether the video is long enough for it shows with its last frame.
             yield from held
-            held, ticks = [current], ticks + 1
-        before, end, current = time, time + duration, picture
+            held, ticks = latest, ticks + 1
+        before, end, latest = time, time + duration, [picture]
     length = 0 if first is None else max(1, round((end - first) * fps))
     while ticks < length:
         yield from held
-        held, ticks = [current], ticks + 1
+        held, ticks = latest, ticks + 1
     if ticks <= length:
         yield from held
 
@@ -204,13 +207,14 @@ def timed(
     frames: Iterable[av.VideoFrame], stream: av.VideoStream
 ) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
     """Times and durations in seconds; frames without a time, or with a wrong one, follow on directly."""
-    time, duration = None, Fraction(0)
+    time: Fraction | None = None
+    duration = Fraction(0)
     for frame, later in _with_following(frames, LOOK_AHEAD):
         right = frame.pts is not None and all(frame.pts < f.pts for f in later if f.pts is not None)
-        stated = frame.pts * stream.time_base if right else None
+        stated = frame.pts * tick_of(stream) if right and frame.pts is not None else None
         follows = Fraction(0) if time is None else time + duration
         time = follows if stated is None or (time is not None and stated <= time) else stated
-        duration = frame.duration * stream.time_base if frame.duration else 1 / _rate(stream)
+        duration = frame.duration * tick_of(stream) if frame.duration else Fraction(1 / _rate(stream))
         yield time, duration, frame
 
 
@@ -235,7 +239,14 @@ def _with_following(frames: Iterable[Picture], count: int) -> Iterator[tuple[Pic
         yield waiting.popleft(), waiting
 
 
-def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iterator:
+def tick_of(stream: av.VideoStream | av.AudioStream) -> Fraction:
+    """Seconds of a tick, in which a stream counts its times. Raises UserError where it states none."""
+    if stream.time_base is None:
+        raise UserError("a stream of the file has no time base; convert the file, or record it again")
+    return stream.time_base
+
+
+def _decoded(container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, path: Path) -> Iterator:
     packets, damaged, seconds, reached, cut_off = 0, 0, 0.0, 0.0, False
     try:
         for packet in container.demux():
@@ -246,7 +257,7 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
             packets += packet.size > 0
             cut_off = packet.is_corrupt or (cut_off and not packet.size)
             try:
-                frames = packet.decode()
+                frames: list[Any] = packet.decode()  # all of the stream's kind
             except av.InvalidDataError:
                 damaged += 1
                 continue
@@ -258,7 +269,7 @@ def _decoded(container: av.container.InputContainer, stream, path: Path) -> Iter
     except av.FFmpegError as error:
         raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
     is_stated = container.format.name not in UNSTATED_LENGTH
-    stated = float((stream.duration or 0) * stream.time_base) if is_stated else 0.0
+    stated = float((stream.duration or 0) * tick_of(stream)) if is_stated else 0.0
     # Matroska states only the length of the whole; any stream may be the one that lasts so long.
     whole = (container.duration or 0) / av.time_base if is_stated else 0.0
     if container.format.name != "matroska,webm":  # its length is the time of the end

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import heapq
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Iterator
+from typing import Any
 
 import av
 import soundfile
 
-from v2skit.data.media import opened, probe, timed, video_in
+from v2skit.data.media import opened, probe, tick_of, timed, video_in
 from v2skit.errors import UserError
 from v2skit.files import beside
 
@@ -39,7 +40,8 @@ BLOCK = 1 << 16
 
 def mux_path(video: Path, speech: Path) -> Path:
     """Where :func:`mux` is to write: beside the speech, under its name, as ``.mp4`` where the video's codec belongs
-    there, else as ``.mkv``; with ``_speech`` in its name where that is beside the video. Raises UserError where neither can hold the picture as it is."""
+    there, else as ``.mkv``; with ``_speech`` in its name where that is beside the video. Raises UserError where neither
+    can hold the picture as it is."""
     with opened(video) as source:
         stream = video_in(source, video)
         suffix = ".mp4" if _codec(stream) in IN_MP4 else ".mkv"
@@ -78,7 +80,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
             with _copyable(stream, video), av.open(str(part), "w", format=name) as container:
                 copy, spoken = _add_picture(container, stream), _add_sound(container, codec, sound.samplerate)
                 packets = _copied(source, stream, places, copy), _encoded(sound, spoken)
-                for packet in heapq.merge(*packets, key=lambda p: p.dts * p.time_base):
+                for packet in heapq.merge(*packets, key=_due):
                     container.mux_one(packet)
     except soundfile.LibsndfileError as error:
         raise UserError(f"sound file {speech} can't be read: {error}") from error
@@ -124,14 +126,10 @@ def _stated(video: Path) -> Times | None:
         stream = video_in(container, video)
         if container.format.name not in TIMED:
             return None
-        first = round(start / stream.time_base)
-        packets = {
-            number: (packet.pts, packet.is_discard, packet.is_keyframe)
-            for number, packet in enumerate(container.demux(stream))
-            if packet.size
-        }
-    stated = [pts for pts, *_ in packets.values()]
-    if None in stated or len(set(stated)) < len(stated):
+        first = round(start / tick_of(stream))
+        with_size = [(number, packet) for number, packet in enumerate(container.demux(stream)) if packet.size]
+        packets = {n: (p.pts, p.is_discard, p.is_keyframe) for n, p in with_size if p.pts is not None}
+    if len(packets) < len(with_size) or len({pts for pts, *_ in packets.values()}) < len(packets):
         return None
     seen = {number: pts for number, (pts, hidden, _) in packets.items() if pts >= first and not hidden}
     if not seen:
@@ -148,7 +146,7 @@ def _decoded(video: Path) -> Times:
     stated: dict[int, int | None] = {}
     shown: dict[int, int] = {}
     whole: list[int] = []
-    first = None
+    first: Fraction | None = None
 
     def frames() -> Iterator[av.VideoFrame]:
         for number, packet in enumerate(container.demux(stream)):
@@ -165,10 +163,11 @@ def _decoded(video: Path) -> Times:
     with opened(video) as container:
         stream = video_in(container, video)
         stream.codec_context.copy_opaque = True
-        tick = stream.time_base
+        tick = tick_of(stream)
         for time, _, frame in timed(frames(), stream):
             first = time if first is None else first
-            shown.setdefault(frame.opaque, round((time - first) / tick))
+            number: Any = frame.opaque
+            shown.setdefault(number, round((time - first) / tick))
     if first is None:
         raise UserError(f"{video} has a video stream without frames; fetch or record it again")
     return Times(_with_others(shown, stated, round(first / tick)), whole)
@@ -177,14 +176,17 @@ def _decoded(video: Path) -> Times:
 def _with_others(shown: dict[int, int], stated: dict[int, int | None], first: int) -> dict[int, int]:
     """Adds packets that gave no frame: before the first frame where they are stated so, else right after the one before
     them (the other half of an interlaced picture, or damaged)."""
-    times, taken, before = {}, set(shown.values()), None
+    times: dict[int, int] = {}
+    taken, before = set(shown.values()), None
     for number, pts in stated.items():
         ticks = shown.get(number)
         if ticks is None:
-            early = pts is not None and pts < first
-            if not early and before is None:
+            if pts is not None and pts < first:
+                ticks = pts - first
+            elif before is not None:
+                ticks = before + 1
+            else:
                 continue
-            ticks = pts - first if early else before + 1
             while ticks in taken:
                 ticks += 1
             taken.add(ticks)
@@ -192,6 +194,12 @@ def _with_others(shown: dict[int, int], stated: dict[int, int | None], first: in
             before = ticks
         times[number] = ticks
     return times
+
+
+def _due(packet: av.Packet) -> Fraction:
+    """When a packet is decoded, seconds."""
+    assert packet.dts is not None and packet.time_base is not None, "both are set on what is copied and encoded"
+    return packet.dts * packet.time_base
 
 
 def _copied(
@@ -217,7 +225,7 @@ def _encoded(sound: soundfile.SoundFile, stream: av.AudioStream) -> Iterator[av.
 
 def _add_picture(container: av.container.OutputContainer, stream: av.VideoStream) -> av.VideoStream:
     copy = container.add_stream_from_template(stream, opaque=True)
-    copy.codec_context.framerate = stream.average_rate or 0
+    copy.codec_context.framerate = stream.average_rate or Fraction(0)
     if container.format.name == "mp4" and _codec(stream) == "hevc":
         copy.codec_context.codec_tag = "hvc1"  # Apple's players know no other
     return copy
@@ -226,6 +234,7 @@ def _add_picture(container: av.container.OutputContainer, stream: av.VideoStream
 def _add_sound(container: av.container.OutputContainer, codec: str, sample_rate: int) -> av.AudioStream:
     rates = av.Codec(codec, "w").audio_rates or [sample_rate]
     stream = container.add_stream(codec, rate=sample_rate if sample_rate in rates else 48000, layout="mono")
+    assert isinstance(stream, av.AudioStream)
     if codec == "aac":
         stream.bit_rate = AAC_BIT_RATE
     return stream

@@ -12,9 +12,10 @@ import json
 import math
 import shutil
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection
+from typing import Any
 
 from tqdm import tqdm
 
@@ -137,15 +138,15 @@ def _check_ids(split: str, sources: list[Source]) -> None:
     counts = Counter(source.id for source in sources)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise UserError(f"split '{split}': {len(twice)} ids come twice (e.g. '{twice[0]}'); the corpus must give others")
+        raise UserError(
+            f"split '{split}': {len(twice)} ids come twice (e.g. '{twice[0]}'); the corpus must give others"
+        )
     unfit = [name for name in counts if not name or "/" in name or name.split() != [name]]
     if unfit:
         raise UserError(f"split '{split}': ids must have no white space and no '/', '{unfit[0]}' has; rename its file")
 
 
-def _run(
-    tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path
-) -> None:
+def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path) -> None:
     """Prepare sources, with progress: one job in this process, several in others."""
     count = min(settings.jobs or cores(), len(tasks))
     if settings.cluster == "local" and count == 1:
@@ -189,7 +190,8 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     by_id = {s.id: s for s in sources}
     found = sorted((o for o in read_outcomes(folder).values() if o.id in by_id), key=lambda o: o.id)
     excluded = [o for o in found if o.reason]
-    kept, filtered = [], defaultdict(list)
+    kept: list[Outcome] = []
+    filtered: defaultdict[str, list[Outcome]] = defaultdict(list)
     for o in found:
         if not o.reason:
             rejected = rejects(settings.filters, o.measures) if by_id[o.id].video is None else None
@@ -199,7 +201,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     counts = {"sources": len(sources), "prepared": len(kept), "excluded": len(excluded)}
     if left_out:
         counts["filtered"] = sum(left_out.values())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": o.id, "file": str(by_id[o.id].video or by_id[o.id].audio), "reason": o.reason, "notes": o.notes}
         for o in found
         if o.reason or o.notes
@@ -211,7 +213,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     lines += [f"- filtered: {count} ({hours[why]:.2f} h) {why}" for why, count in left_out.items()]
     for file, why in ((row["file"], row["reason"]) for row in rows if row["reason"]):
         lines.append(f"- excluded: {why if file in why else f'{file}: {why}'}")
-    notes = Counter(note for row in rows if not row["reason"] for note in row["notes"])
+    notes = Counter(note for o in found if not o.reason for note in o.notes)
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
     write_text(folder / "report.md", "\n".join(lines) + "\n")
     also = f", {counts['filtered']} filtered" if left_out else ""

@@ -3,11 +3,13 @@ when it is asked for, without a list of the utterances."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Iterator, NamedTuple, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from v2skit.data.numbered import Numbered
 from v2skit.data.permutation import Permutation
 from v2skit.errors import UserError
 
@@ -20,7 +22,7 @@ class Key(NamedTuple):
     step that this one belongs to."""
 
     epoch: int
-    index: int
+    number: int
     position: tuple[int, int]
 
 
@@ -82,7 +84,7 @@ class ByLength:
         return found
 
 
-class EpochBatches(Sequence):
+class EpochBatches(Numbered[list[int]]):
     """The batches of one epoch, lists of utterances: each utterance once, in an order without a visible pattern.
 
     Groups of like length, whose borders differ from epoch to epoch, are shuffled in themselves, and the whole is cut
@@ -120,9 +122,8 @@ class EpochBatches(Sequence):
     def __len__(self) -> int:
         return int(self._cuts[-1, 2])
 
-    def __getitem__(self, number: int) -> list[int]:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
+    def at(self, number: int) -> list[int]:
+        """The clips of a batch."""
         slot = self._order(np.array([number]))[0]
         cut = np.searchsorted(self._cuts[:, 2], slot, "right") - 1
         place, size, before = self._cuts[cut]
@@ -203,7 +204,7 @@ class EndlessBatches:
     def __iter__(self) -> Iterator[list[Key]]:
         epoch, number = self.position
         while True:
-            step = []
+            step: list[tuple[int, int]] = []
             while len(step) < self.group:
                 if number < len(self._epoch(epoch)):
                     step.append((epoch, number))

@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ class Task:
 
 def prepare_sources(
     tasks: Iterable[Task], tracker: Tracker, clock: Clock, crop: Crop, shard: int = 0
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Prepare sources one by one, into this shard of their data directories.
 
     Args:
@@ -207,7 +208,7 @@ def keep_outcomes(folder: Path, sources: Iterable[Source], audio_needed: bool) -
     for path in records(folder):
         good = []
         for outcome in read_record(path):
-            tried = not outcome.reason or not retry and outcome.audio_needed == audio_needed
+            tried = not outcome.reason or (not retry and outcome.audio_needed == audio_needed)
             # one that the corpus no longer names stays, in case it comes back
             current = prints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
             if outcome.id not in kept and tried and current and sizes.whole(outcome):
@@ -223,7 +224,8 @@ class _Sizes:
     """How long the archives of a data directory are; each is looked at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._sizes = folder, {}
+        self._folder = folder
+        self._sizes: dict[Path, int] = {}
 
     def whole(self, outcome: Outcome) -> bool:
         """Whether the archives reach to the ends of what an outcome says is in them."""

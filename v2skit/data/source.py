@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,32 +56,37 @@ def prepare_source(source: Source, tracker: Tracker, clock: Clock, crop: Crop, a
     Raises:
         UserError: it can't be used, and why.
     """
-    if source.video is None:
-        return _audio_only(source, clock)
-    return _audio_visual(source, tracker, clock, crop, audio_needed)
+    if source.video is not None:
+        return _audio_visual(source, source.video, tracker, clock, crop, audio_needed)
+    if source.audio is None:
+        raise UserError(f"{source.id} has neither a video nor a sound file; its corpus component must name one")
+    return _audio_only(source, source.audio, clock)
 
 
-def _audio_only(source: Source, clock: Clock) -> Prepared:
+def _audio_only(source: Source, audio: Path, clock: Clock) -> Prepared:
     if source.start or source.end is not None:
-        sound = read_span(source.audio, clock.sample_rate, source.start, source.end)
+        sound = read_span(audio, clock.sample_rate, source.start, source.end)
     else:
-        sound = read_audio(source.audio, clock.sample_rate)
+        sound = read_audio(audio, clock.sample_rate)
     frames = len(sound) // clock.samples_per_frame
     if not frames:
-        raise UserError(f"{source.audio} is shorter than a video frame")
+        raise UserError(f"{audio} is shorter than a video frame")
     notes: list[str] = []
-    _check_loud(sound, source.audio)
+    _check_loud(sound, audio)
     sound = _unclipped(sound[: frames * clock.samples_per_frame], notes)
     return Prepared(frames, sound, None, notes, measure_sound(sound, clock.sample_rate))
 
 
-def _audio_visual(source: Source, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool) -> Prepared:
+def _audio_visual(
+    source: Source, video: Path, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool
+) -> Prepared:
     notes: list[str] = []
-    info = probe(source.video)
-    crops, track = cut_mouth(read_video(source.video, clock.fps), tracker, crop, clock.fps, source.video)
-    measures = {"source_fps": info.fps, "lost_share": float(track.lost.mean())}
-    if abs(info.fps - clock.fps) > 0.01:
-        notes.append(f"{info.fps:.2f} frames/s, resampled to {clock.fps}")
+    info = probe(video)
+    crops, track = cut_mouth(read_video(video, clock.fps), tracker, crop, clock.fps, video)
+    fps = info.fps or math.nan  # what has been read as a video has a rate
+    measures = {"source_fps": fps, "lost_share": float(track.lost.mean())}
+    if abs(fps - clock.fps) > 0.01:
+        notes.append(f"{fps:.2f} frames/s, resampled to {clock.fps}")
     if track.lost.any():
         notes.append(f"face lost in {track.lost.mean():.0%} of the frames, its place interpolated")
     try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
 
 import av
 import numpy as np
@@ -98,6 +98,7 @@ def digest(text: str) -> int:
 
 def _check_sound(u: Utterance, clock: Clock) -> int:
     """The digest of an utterance's samples. Raises UserError where it is unreadable, or not of the stated length."""
+    assert u.audio is not None, "only utterances with sound are checked"
     head = _head(u.audio)
     rate, channels, samples, md5 = _flac(head) if head[:4] == b"fLaC" and len(head) == 42 else (0, 0, 0, b"")
     if not (samples and any(md5)):  # another format, or a header that does not say it
@@ -118,7 +119,7 @@ def _head(place: Path) -> bytes:
         file = opened(place)
         if not isinstance(file, str):
             return file.read(42)
-        with open(file, "rb") as whole:
+        with Path(file).open("rb") as whole:
             return whole.read(42)
     except OSError as error:
         raise UserError(f"sound file {place} can't be read: {error}{hint(place)}") from error
@@ -132,6 +133,7 @@ def _flac(head: bytes) -> tuple[int, int, int, bytes]:
 
 def _check_crops(u: Utterance) -> None:
     """Raises UserError where mouth crops are unreadable, or not as many as stated."""
+    assert u.video is not None, "only utterances with a picture are checked"
     try:
         with av.open(opened(u.video)) as container:
             frames = container.streams.video[0].frames or len(read_crops(u.video))

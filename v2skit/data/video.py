@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from v2skit.data.ark import opened
+from v2skit.data.media import tick_of
 from v2skit.errors import UserError
 from v2skit.files import beside
 
@@ -68,13 +70,16 @@ def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndar
     """
     pictures = []
     try:
-        with av.open(opened(path), format="mp4") as container:
+        with av.open(opened(path), "r", format="mp4") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
-            frames_per_tick = float(stream.average_rate * stream.time_base)
+            if stream.average_rate is None:
+                raise OSError("it has no frame rate")
+            frames_per_tick = float(stream.average_rate * tick_of(stream))
             if start:
                 container.seek(int(start / frames_per_tick), stream=stream)
             for frame in container.decode(stream):
+                assert frame.pts is not None, "MPEG-4 files state the time of each frame"
                 number = round(frame.pts * frames_per_tick)
                 if frames is not None and number >= start + frames:
                     break
@@ -97,5 +102,5 @@ def with_luma(picture: np.ndarray, layout: str) -> av.VideoFrame:
 
 def luma(frame: av.VideoFrame) -> np.ndarray:
     """The luma of a frame as it is, uint8 (H,W), a view; ``to_ndarray`` takes a third as long as decoding."""
-    plane = frame.planes[0]
+    plane: Any = frame.planes[0]  # its type does not say that it is a buffer
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]

@@ -1,0 +1,1 @@
+"""Encoders: features at the video frame rate (B,T,D) -> the same with temporal context (B,T,E)."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,6 +47,7 @@ class Convolution(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,T,D), valid frames (B,T) -> (B,T,D)."""
         x = F.glu(self.gated(self.norm(x)))
         x = F.silu(on_valid(self.batch_norm, self.depthwise(x, mask), mask))
         return self.dropout(self.out(x))
@@ -71,6 +73,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,T,D), embedded relative positions, valid frames (B,T) -> (B,T,D)."""
         x = x + 0.5 * self.first(x)
         x = x + self.attention_dropout(self.attention(self.attention_norm(x), positions, mask))
         x = x + self.convolution(x, mask)
@@ -114,9 +117,7 @@ class Conformer(nn.Module):
         shape = _resolve(size, {"blocks": blocks, "dim": dim, "heads": heads})
         dim, heads = shape["dim"], shape["heads"]
         if dim % heads or dim % 2 or conv_kernel % 2 == 0:
-            raise UserError(
-                f"dim {dim} must be even and a multiple of heads {heads}, conv_kernel {conv_kernel} odd"
-            )
+            raise UserError(f"dim {dim} must be even and a multiple of heads {heads}, conv_kernel {conv_kernel} odd")
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
@@ -147,7 +148,7 @@ class Conformer(nn.Module):
         return zero_padding(x, mask)
 
     def links(self) -> list[tuple[Callable[[Tensor, Tensor], Tensor], int, int]]:
-        """What the encoder does, step by step, (B,T,D), (B,T) -> (B,T,dim), and how many frames back and ahead each sees.
+        """The steps of the encoder, (B,T,D), (B,T) -> (B,T,dim), with the left and right context of each, frames.
 
         To run it live block by block takes far less than to run all of it on all that it sees.
         """
@@ -155,7 +156,8 @@ class Conformer(nn.Module):
         def through(block: Block, x: Tensor, mask: Tensor) -> Tensor:
             return block(x, relative_positions(x.shape[1], self.out_dim, like=x), mask)
 
-        steps = [(partial(through, block), *block.reach) for block in self.blocks]
+        blocks: list[Any] = list(self.blocks)
+        steps = [(partial(through, block), *block.reach) for block in blocks]
         return [(lambda x, mask: self.dropout(self.project(x)), 0, 0), *steps]
 
 
@@ -176,10 +178,10 @@ def _resolve(size: str | None, given: dict[str, int | None]) -> dict[str, int]:
     if size is not None and size not in SIZES:
         raise UserError(f"unknown size '{size}'{suggestion(size, SIZES)}")
     preset = SIZES[size or "s"]
-    given = {name: value for name, value in given.items() if value is not None}
-    for name, value in given.items():
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in chosen.items():
         if size is not None and value != preset[name]:
             raise UserError(f"{name} {value} contradicts size '{size}' ({preset[name]}); give one of the two")
         if value < 1:
             raise UserError(f"{name} {value} must be at least 1")
-    return {**preset, **given}
+    return {**preset, **chosen}

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, speech recognition for the WER, intervals and reports."""

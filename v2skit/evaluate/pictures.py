@@ -38,7 +38,7 @@ def spectrogram_picture(path: Path, rows: dict[str, np.ndarray], clock: Clock = 
     figure, axes = _draw({n: spectrogram(torch.from_numpy(w)[None])[0].T.numpy() for n, w in rows.items()})
     seconds_a_frame = mel.hop / clock.sample_rate
     for axis in axes:
-        axis.set_yticks(np.interp(ticks, centres, np.arange(len(centres))), ticks)
+        axis.set_yticks(np.interp(ticks, centres, np.arange(len(centres))), map(str, ticks))
         axis.set_ylabel("Hz")
         axis.xaxis.set_major_formatter(lambda frame, _: f"{frame * seconds_a_frame:.2f}")
     axes[-1].set_xlabel("s")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -135,7 +136,7 @@ def to_markdown(results: dict[str, Any]) -> str:
 
 def _term(scores: FileScores, name: str) -> tuple[float, float]:
     """Numerator and denominator of a file's share in the mean."""
-    if name == WER:
+    if name == WER and scores.edits is not None:
         return _PERCENT * scores.edits.errors, scores.edits.words
     return scores.values[name], 1.0
 

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import math
 import multiprocessing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 import torch
@@ -134,7 +134,7 @@ class _Scorer:
             for name, metric in self.metrics.items():
                 self._measure(name, metric, reference, hypothesis, scores)
         if self.asr:
-            self._recognise(hypothesis, scores)
+            self._recognise(self.asr, hypothesis, scores)
         return scores
 
     def _reference(self, utterance: Utterance) -> np.ndarray:
@@ -150,7 +150,9 @@ class _Scorer:
             raise UserError("missing: not synthesised")
         return read_audio(path, self.sample_rate)
 
-    def _measure(self, name: str, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, scores: FileScores):
+    def _measure(
+        self, name: str, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, scores: FileScores
+    ) -> None:
         try:
             values = metric(reference, hypothesis, self.sample_rate)
         except Exception as error:  # whatever one file does to a metric is counted and must not cost the others
@@ -167,12 +169,12 @@ class _Scorer:
             else:
                 scores.failures[key] = f"not finite: {value}"
 
-    def _recognise(self, hypothesis: np.ndarray, scores: FileScores) -> None:
+    def _recognise(self, asr: Asr, hypothesis: np.ndarray, scores: FileScores) -> None:
         if not scores.reference:
             scores.failures[WER] = "no transcript"
             return
         try:
-            scores.hypothesis = self.asr(hypothesis, self.sample_rate)
+            scores.hypothesis = asr(hypothesis, self.sample_rate)
         except Exception as error:  # as for a metric
             scores.failures[WER] = _reason(error)
             return
@@ -215,7 +217,7 @@ _scorer: _Scorer
 
 
 def _start(scorer: _Scorer) -> None:
-    global _scorer
+    global _scorer  # noqa: PLW0603  made once a process, since a recogniser takes long to load
     torch.set_num_threads(1)
     _scorer = scorer
 

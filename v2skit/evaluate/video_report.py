@@ -6,9 +6,10 @@ import base64
 import math
 import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Callable
 from urllib.parse import quote
 
 import av
@@ -122,7 +123,7 @@ def _video(path: Path, video: Path, speech: Path) -> str:
     if codec not in SHOWN_BY_BROWSERS.get(video.suffix, ()):
         lines = [
             f'<audio controls preload="metadata" src="{_link(path, speech)}"></audio>',
-            f'<p>Not every browser can show this video ({escape(codec)} in {escape(video.suffix)}): '
+            f"<p>Not every browser can show this video ({escape(codec)} in {escape(video.suffix)}): "
             f'open <a href="{link}">{escape(video.name)}</a> in a player. Above is its speech alone.</p>',
         ]
     return "\n".join(lines)
@@ -168,7 +169,7 @@ def _crops(crops: np.ndarray, track: Track) -> str:
     for number in np.linspace(0, len(crops) - 1, min(CROPS, len(crops))).round().astype(int):
         frame = min(number * every, len(track.lost) - 1)
         found = "<br>no face" if track.lost[frame] else ""
-        picture = _picture(lambda file: imsave(file, crops[number][..., None].repeat(3, -1)))
+        picture = _picture(partial(imsave, arr=crops[number][..., None].repeat(3, -1)))
         lines.append(f"<li>{_image(picture, 'Mouth')}{_clock(frame / track.fps)}{found}</li>")
     return "\n".join([*lines, "</ol>"])
 

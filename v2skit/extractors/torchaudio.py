@@ -8,7 +8,7 @@ import pickle
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -48,8 +48,9 @@ class TorchaudioBundle(nn.Module):
         # A bundle whose input is to be normalised comes wrapped. The wrapper does so over the whole batch; a clip's
         # features are not to depend on the other clips, so it is done here for each.
         self.normalise = not isinstance(model, torchaudio.models.Wav2Vec2Model)
-        self.model: Wav2Vec2Model = model.model if self.normalise else model
-        depth = len(self.model.encoder.transformer.layers)
+        network: Any = model.model if self.normalise else model
+        self.model: Wav2Vec2Model = network
+        depth = len(network.encoder.transformer.layers)
         self.layers = sorted(layers) or list(range(1, depth + 1))
         if not 1 <= self.layers[0] <= self.layers[-1] <= depth:
             raise UserError(f"layers {layers}: {bundle} has the layers 1..{depth}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +30,7 @@ class Block1d(nn.Module):
             self.shortcut_norm = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor, mask: Tensor, out_mask: Tensor) -> Tensor:
+        """Features (B,N,C), what is valid of them (B,N) and of the output (B,N') -> (B,N',C')."""
         y = F.silu(on_valid(self.norm1, self.conv1(x, mask), out_mask))
         y = on_valid(self.norm2, self.conv2(y, out_mask), out_mask)
         if self.shortcut is not None:
@@ -91,7 +94,8 @@ class ResNet1d(nn.Module):
         sample_mask = F.pad(sample_mask, (0, spare))
         at_stride = sample_mask[:, ::STEM_STRIDE]
         x = F.silu(on_valid(self.stem_norm, self.stem(x, sample_mask), at_stride))
-        for block in self.stages:
+        stages: list[Any] = list(self.stages)
+        for block in stages:
             out_mask = at_stride[:, :: block.conv1.stride[0]]
             x = block(x, at_stride, out_mask)
             at_stride = out_mask

@@ -28,6 +28,7 @@ class Block2d(nn.Module):
             self.shortcut.append(nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Pictures (B,C,H,W) -> (B,C',H',W')."""
         y = F.silu(self.norm1(self.conv1(x)))
         return F.silu(self.norm2(self.conv2(y)) + self.shortcut(x))
 

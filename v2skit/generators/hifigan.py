@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ INIT_STD = 0.01
 _activate = partial(F.leaky_relu, negative_slope=0.1)
 
 
-def _small(conv: nn.Module) -> nn.Module:
+def _small(conv: nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
     """Weights drawn with a small deviation, then normalised."""
     nn.init.normal_(conv.weight, std=INIT_STD)
     return weight_norm(conv)
@@ -42,6 +43,7 @@ class ResBlock(nn.Module):
         self.plain = nn.ModuleList(conv(1) for _ in dilations)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Features (B,N,C), what is valid of them (B,N) -> (B,N,C)."""
         for dilated, plain in zip(self.dilated, self.plain):
             y = zero_channels_first(dilated(_activate(x)), mask)
             x = x + zero_channels_first(plain(_activate(y)), mask)
@@ -115,17 +117,19 @@ class HifiGan(nn.Module):
         mask = inner_mask(x, mask, self.in_dim, "hifigan")
         x = zero_channels_first(x.transpose(1, 2), mask)  # (B, L, D) -> (B, D, L)
         x = zero_channels_first(self.embed(x), mask)
-        for up, blocks, rate in zip(self.ups, self.fusions, self.rates):
+        fusions: list[Any] = list(self.fusions)
+        for up, blocks, rate in zip(self.ups, fusions, self.rates):
             mask = at_rate(mask, rate)
             x = zero_channels_first(up(_activate(x)), mask)  # (B, C, L) -> (B, C / 2, L * rate)
-            x = sum(block(x, mask) for block in blocks) / len(blocks)
+            x = reduce(torch.add, [block(x, mask) for block in blocks]) / len(blocks)
         with torch.autocast(x.device.type, enabled=False):
             x = torch.tanh(self.out(_activate(x.float())))
         return zero_channels_first(x, mask).squeeze(1)  # (B, 1, N) -> (B, N)
 
     def fold(self) -> None:
         """Bake the weight normalisation into the weights, for inference: other keys in the state dict, same output."""
-        for module in list(self.modules()):
+        modules: list[Any] = list(self.modules())
+        for module in modules:
             if parametrize.is_parametrized(module, "weight"):
                 weight = nn.Parameter(module.weight.detach())
                 # remove_parametrizations would change the class, which a deep copy shares with its original.

@@ -34,6 +34,7 @@ class ConvNeXtBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((dim,), scale))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features (B,F,C), valid frames (B,F) -> (B,F,C)."""
         return x + self.scale * self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x, mask)))))
 
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.errors import UserError
+
 MODALITIES = ("audio", "video")
 
 
@@ -32,6 +34,7 @@ class DualBatchNorm(nn.Module):
             self.register_buffer(f"{modality}_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B,C,...) with the statistics of the present modality."""
         mean, var = (getattr(self, f"{self.modality}_{name}") for name in ("mean", "var"))
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 
@@ -39,6 +42,8 @@ class DualBatchNorm(nn.Module):
 def with_dual_norm(module: nn.Module) -> nn.Module:
     """Replace every batch normalisation in a module, itself included, by a dual one with the same affine map."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+        if module.momentum is None:
+            raise UserError("bn: dual needs batch normalisation with a momentum; set one in the component")
         dual = DualBatchNorm(module.num_features, module.eps, module.momentum, module.affine)
         if module.affine:
             dual.weight, dual.bias = module.weight, module.bias

@@ -80,7 +80,8 @@ class MaskedConv1d(nn.Conv1d):
     Takes the arguments of ``nn.Conv1d``; maps (B, T, C), (B, T) -> (B, T', C').
     """
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # unlike nn.Conv1d it needs a mask
+        """Features (B,T,C), valid frames (B,T) -> (B,T',C')."""
         x = zero_padding(x, mask).transpose(1, 2)  # (B, T, C) -> (B, C, T)
         return super().forward(x).transpose(1, 2)  # (B, C', T') -> (B, T', C')
 
@@ -104,5 +105,6 @@ class LookAheadConv1d(MaskedConv1d):
         ahead = kernel // 2 if ahead is None else ahead
         super().__init__(in_channels, out_channels, kernel, padding=kernel - 1 - ahead, groups=groups)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # unlike nn.Conv1d it needs a mask
+        """Features (B,T,C), valid frames (B,T) -> (B,T,C')."""
         return super().forward(x, mask)[:, : x.shape[1]]

@@ -21,6 +21,8 @@ class Stft(nn.Module):
         UserError: the window is longer than ``n_fft``, or ``n_fft - hop`` is odd.
     """
 
+    window: Tensor
+
     def __init__(self, n_fft: int, hop: int, window: int = 0) -> None:
         super().__init__()
         window = window or n_fft

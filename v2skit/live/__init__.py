@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from array import array
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class Live:
         """Seconds: from the arrival of a chunk's first frame on to that of its last one, and of the later frames that
         crops and networks see."""
         ahead = self.synthesiser.start(self.speaker, self.chunk).chain.ahead()
-        return (self.chunk - 1 + self.crop.look_ahead_frames + ahead) / self.clock.fps
+        return (self.chunk - 1 + (self.crop.look_ahead_frames or 0) + ahead) / self.clock.fps
 
     def run(self, source: Source, sink: Sink) -> LiveReport:
         """Speak a source into a sink, until it ends, fails or Ctrl-C. What was spoken till then is in the sink."""

@@ -7,9 +7,10 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Iterator
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -91,8 +92,8 @@ class Source:
 def on_live_clock(source: Source, fps: int) -> Iterator[Timed]:
     """The frames on the clock: each tick has the frame nearest to it among those that came in time.
 
-    Unlike :func:`v2skit.data.media.on_clock` it never waits for a later frame. A frame that was dropped leaves its ticks
-    to the next one, so that sound and picture stay together.
+    Unlike :func:`v2skit.data.media.on_clock` it never waits for a later frame. A frame that was dropped leaves its
+    ticks to the next one, so that sound and picture stay together.
     """
     ticks, first = 0, None
     for timed in source:

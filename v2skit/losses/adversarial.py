@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Callable
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -76,17 +77,20 @@ class Adversarial(nn.Module):
                 raise UserError(f"a critic can't be called '{name}'; give it another name")
             if feature_matching and getattr(critic, "phase_shuffle", 0):
                 raise UserError(f"critic '{name}': feature_matching compares its layers; set its phase_shuffle to 0")
-        self.critics = nn.ModuleDict(critics)
+        built: dict[str, Any] = dict(critics)
+        self.critics = nn.ModuleDict(built)
         self.of_critic, self.of_generator = OBJECTIVES[objective]
         self.feature_matching, self.gradient_penalty = feature_matching, gradient_penalty
         self.learn_steps, self.start_after, self.window_frames = learn_steps, start_after, window_frames
-        self.optimiser = torch.optim.AdamW(self.parameters(), learning_rate, tuple(betas), weight_decay=0.0)
+        first, second = betas
+        self.optimiser = torch.optim.AdamW(self.parameters(), learning_rate, (first, second), weight_decay=0.0)
         self.learnt = 0
 
     def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Collect the critics' gradient; ``output`` has no graph behind it. Returns loss, penalty, mean scores."""
         if self.learnt < self.start_after:
             return {}
+        assert output.waveform is not None, "needs = 'waveform'"
         self.requires_grad_(True)
         real, fake = self._windows(batch, batch.waveform, output.waveform.detach().float())
         terms, penalties = [], []
@@ -113,6 +117,7 @@ class Adversarial(nn.Module):
         """``{"adversarial": scalar}``, and ``"feature_matching"`` where it has a weight; nothing before the start."""
         if self.learnt <= self.start_after:
             return {}
+        assert output.waveform is not None, "needs = 'waveform'"
         self.requires_grad_(False)  # gradients pass through the critics, none are collected in them
         real, fake = self._windows(batch, batch.waveform, output.waveform.float())
         terms, distances = [], []

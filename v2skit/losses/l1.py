@@ -13,4 +13,5 @@ class L1(nn.Module):
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """mel (B,F,M) -> ``{"l1": scalar}``."""
         mask = batch.mel_mask()
+        assert output.mel is not None and batch.mel is not None, "needs = 'mel'"
         return {"l1": (output.mel.float() - batch.mel)[mask].abs().mean()}

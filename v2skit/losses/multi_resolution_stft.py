@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +38,8 @@ class MultiResolutionStft(nn.Module):
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"spectral_convergence": scalar, "log_magnitude": scalar}``."""
         convergence, log_magnitude = [], []
-        for stft in self.stfts:
+        stfts: list[Any] = list(self.stfts)
+        for stft in stfts:
             predicted, target = ((power + FLOOR).sqrt() for power in valid_power(stft, output, batch))  # (V, K)
             convergence.append((predicted - target).norm() / target.norm())
             log_magnitude.append((predicted.log() - target.log()).abs().mean())

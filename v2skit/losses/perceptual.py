@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Callable
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,8 @@ class Perceptual(nn.Module):
         super().__init__()
         self.digest: str | None = getattr(extractor, "digest", None)
         # Not a submodule: train(), state_dict() and parameters() are not to reach it. In a tuple it is none.
-        self._frozen = (extractor.eval().requires_grad_(False),)
+        module: Any = extractor
+        self._frozen = (module.eval().requires_grad_(False),)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **options: Any) -> Perceptual:
         self._frozen[0]._apply(fn, *args, **options)  # moves with the loss to another device
@@ -41,6 +43,7 @@ class Perceptual(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"perceptual": scalar}``."""
+        assert output.waveform is not None, "needs = 'waveform'"
         extractor, sums = self._frozen[0], []
         with torch.autocast(batch.waveform.device.type, enabled=False):
             for rows, samples in _by_length(batch):

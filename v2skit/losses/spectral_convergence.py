@@ -13,5 +13,6 @@ class SpectralConvergence(nn.Module):
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """mel (B,F,M) -> ``{"spectral_convergence": scalar}``."""
         mask = batch.mel_mask()
+        assert output.mel is not None and batch.mel is not None, "needs = 'mel'"
         target = batch.mel[mask]
         return {"spectral_convergence": (output.mel.float()[mask] - target).norm() / target.norm().clamp(min=1e-8)}

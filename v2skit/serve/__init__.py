@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from importlib import import_module
 from pathlib import Path
 
 from v2skit.errors import UserError
@@ -41,6 +42,7 @@ def serve(
     import v2skit
 
     with needs("serve", "v2skit serve"):
+        import_module("python_multipart")  # starlette asks for it with the first upload only
         from v2skit.serve.app import Limits, build_app
         from v2skit.serve.server import run
     limits = Limits(max_mb, max_seconds)

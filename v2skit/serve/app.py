@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import AsyncIterator, Sequence
 
-import python_multipart  # noqa: F401  # starlette asks for it with the first upload only
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -71,7 +70,9 @@ def build_app(
         if "video" not in uploads or not uploads.keys() <= {"video", "recording"}:
             await form.close()
             return JSONResponse({"error": "Give a video, and at most a recording of a voice beside it."}, 400)
-        return StreamingResponse(_events(worker, uploads, form.get("voice") or None), media_type="application/x-ndjson")
+        voice = form.get("voice")
+        told = _events(worker, uploads, voice if isinstance(voice, str) and voice else None)
+        return StreamingResponse(told, media_type="application/x-ndjson")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -110,7 +111,8 @@ async def _form(request: Request, limits: Limits) -> FormData:
 
 async def _events(worker: Worker, uploads: dict[str, Upload], voice: str | None) -> AsyncIterator[str]:
     """A line of JSON for each thing that the worker tells; the last one is the answer."""
-    loop, told, gone = asyncio.get_running_loop(), asyncio.Queue(), threading.Event()
+    told: asyncio.Queue[dict] = asyncio.Queue()
+    loop, gone = asyncio.get_running_loop(), threading.Event()
 
     def tell(event: dict) -> None:
         loop.call_soon_threadsafe(told.put_nowait, event)

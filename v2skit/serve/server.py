@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,6 +26,7 @@ def run(app: Starlette, listener: socket.socket, host: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    def handle_exit(self, sig: int, frame) -> None:
-        self.config.app.state.worker.stop()  # else the answer in the making would be waited for
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        app: Any = self.config.app
+        app.state.worker.stop()  # else the answer in the making would be waited for
         super().handle_exit(sig, frame)

@@ -6,11 +6,12 @@ import base64
 import shutil
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Callable
+from typing import Any, BinaryIO
 
 from v2skit.api import Speech, VideoToSpeech
 from v2skit.clock import Clock, Mel
@@ -98,7 +99,7 @@ class Worker:
         self.stop()
         self._thread.shutdown()
 
-    def _told(self, *request) -> dict:
+    def _told(self, *request: Any) -> dict:
         """An answer in any case, also where there is no place for files."""
         try:
             return self._answer(*request)
@@ -120,7 +121,7 @@ class Worker:
             try:
                 progress(0.0, None)
                 for kind, upload in uploads.items():
-                    with open(paths[kind], "wb") as file:
+                    with paths[kind].open("wb") as file:
                         shutil.copyfileobj(upload.file, file)
                 return self._speak(paths["video"], paths.get("recording"), voice, progress)
             except Stopped:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 from torch import Tensor, nn
@@ -72,7 +72,7 @@ class DVector(nn.Module):
         if not recording.any() or not len(preprocess_wav(recording, RATE)):
             raise UserError(f"there is no voice in {name}; give some seconds of one person's speech")
         vector = embed(recording, RATE)
-        return (vector / max(np.linalg.norm(vector), 1e-8)).astype(np.float32)
+        return (vector / max(float(np.linalg.norm(vector)), 1e-8)).astype(np.float32)
 
     def forward(self, speaker: Tensor) -> Tensor:
         """(B,256) -> (B,256)."""
@@ -122,12 +122,12 @@ class _Reader:
 def _mean(vectors: list[np.ndarray]) -> np.ndarray:
     """Their mean, normalised; zeros where there are none. (256,)."""
     mean = np.mean(vectors, axis=0) if vectors else np.zeros(DIM)
-    return mean / max(np.linalg.norm(mean), 1e-8)
+    return mean / max(float(np.linalg.norm(mean)), 1e-8)
 
 
 def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
     embed = _encoder()
-    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances}
+    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances if u.audio is not None}
 
 
 @cache

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -165,4 +166,5 @@ def digest(directory: Path) -> str | None:
 
 
 def say_next(stage: str) -> None:
+    """Print which stage follows."""
     print(f"next: stage {stage}")

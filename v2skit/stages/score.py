@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import numpy as np
 
@@ -65,7 +65,8 @@ def _sounds(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) ->
         return {}
     rate = recipe.config.clock.sample_rate
     files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
-    files["ground_truth"] = utterance.audio
+    if utterance.audio is not None:
+        files["ground_truth"] = utterance.audio
     return {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from v2skit import plugins
 from v2skit.build import build_model, build_vocoder
@@ -25,7 +26,8 @@ def rows(recipe: Recipe) -> dict[str, Row]:
     """The rows of the results. Beside the models stands what can be had at best: copy synthesis, or where the decoder
     gives waveforms the A2A model on the true sound."""
     config = recipe.config
-    gives = plugins.registry().entry("decoder", config.networks.decoder.type).load().gives
+    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    gives = decoder.gives
 
     def vocoder() -> dict:
         return {} if gives == "waveform" else {"vocoder": vocoder_source(config.vocoder, build_vocoder(config))}
@@ -151,7 +153,8 @@ def find(recipe: Recipe, name: str) -> Path:
         return _given(Path(config.pretrained))
     if name == "finetune":
         _check_source(recipe)
-    settings, stage, directories = config.finetune, "4", (data.train, data.valid)
+    directories: tuple[str, ...] = (data.train, data.valid)
+    settings, stage = config.finetune, "4"
     if name == "pretrain":
         settings, stage, directories = config.pretrain, "2", (*data.pretrain, data.pretrain_valid)
     made_from = {**_made_from(recipe, name), **recipe.trained_on(*directories)}

@@ -142,7 +142,7 @@ def _vocoder(recipe: Recipe, row: str) -> tuple[Component, nn.Module]:
 
 
 def _predictor_folder(recipe: Recipe) -> Path:
-    return checkpoint.folder_in(Path(recipe.config.predictor), "stage 4 of conf/mel.yaml makes it")
+    return checkpoint.folder_in(Path(recipe.config.predictor or ""), "stage 4 of conf/mel.yaml makes it")
 
 
 def _predictor(recipe: Recipe) -> Model:

@@ -32,9 +32,9 @@ recorded and mirrored; ``tools/benchmark_trackers.py`` prints what is left."""
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a frame: ``points`` float (468,2) in pixels, and the ``region`` where the next frame has it."""
+    """A face in a frame: its ``mouth``, and the ``region`` where the next frame has the face."""
 
-    points: np.ndarray
+    mouth: Mouth
     region: Region
 
 
@@ -54,7 +54,7 @@ class FaceMesh:
             raise UserError(f"min_confidence {min_confidence} must lie in 0..1")
         self._min_confidence = min_confidence
         self._follower = Follower(face)
-        self._detectors = [BlazeFace(*model, min_confidence) for model in (SHORT_RANGE, FULL_RANGE)]
+        self._detectors = [BlazeFace(name, strides, min_confidence) for name, strides in (SHORT_RANGE, FULL_RANGE)]
         self._mesh = TfliteModel("face_landmark")
         self.start(None, 25)
 
@@ -77,7 +77,7 @@ class FaceMesh:
                 faces = distinct([*faces, *self._located(frame, _others(detector.detect(frame), faces))])
         self._frames += 1
         self._regions = [face.region for face in faces]
-        chosen = self._follower.choose([corrected(mouth_of(face.points)) for face in faces], frame)
+        chosen = self._follower.choose([face.mouth for face in faces], frame)
         self._missed = chosen is None  # there may be more faces than those that are tracked
         return chosen
 
@@ -95,8 +95,12 @@ class FaceMesh:
         if sigmoid(logit).item() < self._min_confidence:
             return None
         points = region.to_frame(points.reshape(-1, 3)[:, :2].astype(np.float64) / self._mesh.size)
+        mouth = mouth_of(points)
+        if mouth is None:
+            return None
         right_eye, left_eye = points[list(EYES)]
-        return Face(points, Region.around(np.concatenate([points.min(0), points.max(0)]), right_eye, left_eye))
+        region = Region.around(np.concatenate([points.min(0), points.max(0)]), right_eye, left_eye)
+        return Face(corrected(mouth), region)
 
 
 def corrected(mouth: Mouth) -> Mouth:

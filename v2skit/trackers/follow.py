@@ -67,12 +67,13 @@ class Follower:
     def finish(self) -> None:
         """The video is over. Raises FacesError where there were faces, but never as many as were asked for."""
         faces, frame = self._most
-        if self._last is None and faces:
+        if self._last is None and frame is not None:
             there = "there is one face" if len(faces) == 1 else f"there are {len(faces)} faces"
             raise FacesError(f"no face {self.face}: {there}, counted from the largest", _numbered(frame, faces))
 
     def _nearest(self, faces: list[Mouth]) -> Mouth | None:
         last = self._last
+        assert last is not None, "asked for only once there was a face"
         reach = last.eye_distance * (REACH + REACH_A_FRAME * self._missed)
         others = [face for face in self._others if _apart(face, last) > last.eye_distance]
         ours = [m for m in faces if _apart(m, last) <= min([reach, *(_apart(m, other) for other in others)])]

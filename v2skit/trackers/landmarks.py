@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from v2skit.data.media import on_clock, opened, video_in
+from v2skit.data.media import on_clock, opened, tick_of, video_in
 from v2skit.errors import UserError
 from v2skit.trackers import Mouth
 
@@ -44,7 +44,7 @@ class Landmarks:
             self._points = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"landmarks {path} can't be read ({error}); save them there with numpy.save") from error
-        shape = getattr(self._points, "shape", None) or ()
+        shape: tuple[int, ...] = getattr(self._points, "shape", None) or ()
         right = len(shape) == 3 and shape[0] and shape[1] in LAYOUTS and shape[2] in (2, 3)
         if not right or self._points.dtype.kind not in "fiu":
             raise UserError(f"landmarks {path} have shape {shape}; needed: (frames, {'|'.join(map(str, LAYOUTS))}, 2)")
@@ -78,6 +78,6 @@ def _rows(video: Path, fps: int) -> list[int]:
         stream = video_in(container, video)
         stated = sorted(p.pts for p in container.demux(stream) if p.size and p.pts is not None)
         step = 1 / (stream.average_rate or Fraction(fps))
-        times = [pts * stream.time_base for pts in stated]
+        times = [pts * tick_of(stream) for pts in stated]
     ends = [*times[1:], times[-1] + step] if times else []
     return list(on_clock(((time, end - time, row) for row, (time, end) in enumerate(zip(times, ends))), fps))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +88,7 @@ class MediaPipe:
         self._follower.finish()
 
 
-def _mouth(points, frame: np.ndarray) -> Mouth:
+def _mouth(points: Sequence[Any], frame: np.ndarray) -> Mouth:
     height, width = frame.shape[:2]
 
     def between(corners: list[int]) -> tuple[float, float]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 import torch.distributed
@@ -168,9 +169,9 @@ class Gradients:
             dtype = torch.float64 if self._exact else parameters[0].dtype
             given = torch.tensor([total is not None for total in sums], dtype=dtype, device=parameters[0].device)
             pairs = zip(parameters, sums, strict=True)
-            sums = [torch.zeros_like(p, dtype=dtype) if total is None else total for p, total in pairs]
-            self._processes.sum([given, *sums])
-            sums = [total if count else None for total, count in zip(sums, given.tolist(), strict=True)]
+            whole = [torch.zeros_like(p, dtype=dtype) if total is None else total for p, total in pairs]
+            self._processes.sum([given, *whole])
+            sums = [total if count else None for total, count in zip(whole, given.tolist(), strict=True)]
         for parameter, total in zip(parameters, sums, strict=True):
             parameter.grad = None if total is None else (total / self._batches).to(parameter.dtype)
 
@@ -203,14 +204,14 @@ class Statistics:
         self._set(self._start)
         yield
         for buffer, start, change in zip(self._buffers, self._start, self._changes, strict=True):
-            change += buffer - start
+            change.add_(buffer - start)
 
     def finish(self) -> None:
         """The turn is over."""
         self._processes.sum(self._changes)
         for change in self._changes:
             if change.is_floating_point():
-                change /= self._batches
+                change.div_(self._batches)
         pairs = zip(self._start, self._changes, strict=True)
         self._set([start + change.to(start.dtype) for start, change in pairs])
 
@@ -239,8 +240,9 @@ def _lost(ranks: list[int], when: str, end: float, seconds: float) -> Lost:
     return Lost(f"rank {names} is stuck: not there {seconds:g} s after the others {when}", ranks)
 
 
-def _wait(work: torch.distributed.Work, end: float) -> None:
+def _wait(work: torch.distributed.Work | None, end: float) -> None:
     """Raises RuntimeError where the other side is gone, or still not there at the end (of the monotonic clock)."""
+    assert work is not None, "this process is one of the group"
     work.wait(timedelta(seconds=max(0.05, end - time.monotonic())))
 
 
@@ -251,8 +253,8 @@ def check_shares(accumulate: int, world: int) -> None:
         values = " or ".join(str(value) for value in (low, low + world) if value)
         raise UserError(
             f"a step of {accumulate} batches can't be shared evenly by {world} processes; set accumulate to {values} "
-            "(--set pretrain.accumulate=N for stage 2, finetune.accumulate for stage 4), with a batch_frames that makes "
-            "up for it, or start as many processes as divide it"
+            "(--set pretrain.accumulate=N for stage 2, finetune.accumulate for stage 4), with a batch_frames that "
+            "makes up for it, or start as many processes as divide it"
         )
 
 

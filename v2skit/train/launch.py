@@ -14,10 +14,11 @@ import threading
 import traceback
 import uuid
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable, NoReturn
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed
@@ -62,7 +63,7 @@ class Group:
         if self.rdzv and not (port and 0 < int(port[1]) < 2**16):
             raise UserError(f"--rdzv {self.rdzv} is not of the form HOST:PORT, e.g. node1:29400; ports end at 65535")
         if self.nnodes > 1:
-            self.address  # noqa: B018 raises where there is none
+            _ = self.address  # raises where there is none
 
     @property
     def world(self) -> int:
@@ -80,13 +81,13 @@ class Group:
                 f"--nnodes {self.nnodes} needs --rdzv HOST:PORT: the name of one of the machines and a free port, the "
                 "same on all; in a Slurm allocation, start it with srun --ntasks-per-node 1 and it is found"
             )
-        return self.rdzv or f"{first_node(nodes)}:{20000 + int(os.environ.get('SLURM_JOB_ID', 0)) % 20000}"
+        return self.rdzv or f"{first_node(nodes or '')}:{20000 + int(os.environ.get('SLURM_JOB_ID', '0')) % 20000}"
 
 
 def first_node(nodes: str) -> str:
     """The first name of Slurm's list: ``gpu[03-05,07],cpu1`` -> ``gpu03``."""
-    before, number, after = re.match(r"([^,\[]*)(?:\[(\w+)[^\]]*\]([^,]*))?", nodes).groups()
-    return before + (number or "") + (after or "")
+    found = re.match(r"([^,\[]*)(?:\[(\w+)[^\]]*\]([^,]*))?", nodes)
+    return "".join(part or "" for part in found.groups()) if found else ""
 
 
 def launched() -> bool:
@@ -187,7 +188,8 @@ def launch(arguments: list[str], name: str, group: Group) -> None:
     old = {s: signal.signal(s, lambda number, frame: signals.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         with tempfile.TemporaryDirectory(prefix="v2skit-") as folder:
-            watch, outcome = _Watch(Path(folder)), []
+            watch = _Watch(Path(folder))
+            outcome: list[Any] = []
             logs = DefaultLogsSpecs(log_dir=folder)
             agent = LocalElasticAgent(_specification(arguments, name, group, folder), logs)
             thread = threading.Thread(target=_run, args=(agent, outcome), daemon=True)
@@ -304,7 +306,7 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
     """
     rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
     if rank:  # the first speaks for all
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  until the process ends
         warnings.simplefilter("ignore")
     _die_with_launcher()
     status, report = 0, {}

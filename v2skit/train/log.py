@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm

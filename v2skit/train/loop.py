@@ -6,10 +6,11 @@ import copy
 import re
 import signal
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -116,18 +117,21 @@ class Trainer:
             Interrupted: after a signal, when what was done is saved.
         """
         old = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-        log = RunLog(self.run, self.run.name, self.step, self.settings.steps) if self.processes.first else NoLog()
+        log: RunLog | NoLog = (
+            RunLog(self.run, self.run.name, self.step, self.settings.steps) if self.processes.first else NoLog()
+        )
         try:
             self._steps(log)
         finally:
             log.close()
             for loader in (self.batches, self.validation):
-                if loader._iterator is not None:  # an error's traceback may hold it, and its workers, to the end
-                    loader._iterator._shutdown_workers()
+                workers: Any = loader._iterator
+                if workers is not None:  # an error's traceback may hold it, and its workers, to the end
+                    workers._shutdown_workers()
             for number, handler in old.items():
                 signal.signal(number, handler)
 
-    def _steps(self, log: RunLog) -> None:
+    def _steps(self, log: RunLog | NoLog) -> None:
         settings = self.settings
         batches = iter(self.batches)
         while self.step < settings.steps:
@@ -229,12 +233,14 @@ class Trainer:
             return None
         saved = checkpoint.load(newest, optimiser=True)
         checkpoint.restore(self.model, saved.weights, newest)
+        if saved.optimiser is None or saved.averaged is None:
+            raise UserError(f"{newest} is no checkpoint to resume from: its optimiser's state is missing; delete it")
         self.optimiser.load_state_dict(saved.optimiser["model"])
         self.losses.load_state(saved.optimiser["losses"])
         self.step, self.position = saved.meta.step, saved.meta.position
         return {k: v.to(self.device) for k, v in saved.averaged.items()}
 
-    def _loader(self, data: SpeechDataset, batches) -> DataLoader:
+    def _loader(self, data: SpeechDataset, batches: Iterable[list[Key]]) -> DataLoader:
         workers = self.settings.workers
         return DataLoader(
             data,
@@ -255,6 +261,6 @@ class Trainer:
 
 def _start_worker(number: int) -> None:
     """Workers leave signals to the loop, which saves and ends them, and its cores to the network."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
     torch.set_num_threads(1)

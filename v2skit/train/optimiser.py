@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from v2skit.errors import UserError
-from v2skit.model import Model
 from v2skit.settings import PartTransfer, Training
 
 
@@ -30,7 +29,7 @@ class Optimiser:
         parts: frozen steps and learning-rate factors of transferred parts.
     """
 
-    def __init__(self, model: Model, settings: Training, parts: dict[str, PartTransfer]) -> None:
+    def __init__(self, model: nn.Module, settings: Training, parts: dict[str, PartTransfer]) -> None:
         self.settings, self.model = settings, model
         self.parts = {name: parts.get(name, PartTransfer()) for name, _ in model.named_children()}
         self.trainable = {n: [p for p in part.parameters() if p.requires_grad] for n, part in model.named_children()}
@@ -43,7 +42,8 @@ class Optimiser:
                 if parameters:
                     decay = settings.weight_decay if decays else 0.0
                     groups.append({"params": parameters, "weight_decay": decay, "part": name})
-        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=tuple(settings.betas), fused=True)
+        first, second = settings.betas
+        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(first, second), fused=True)
 
     def start(self, step: int) -> None:
         """Set learning rates and frozen parts for a step, and clear the gradients."""

@@ -26,7 +26,7 @@ def trained(
     step = checkpoint.read_meta(newest).step
     if step < settings.steps:
         print(f"note: {run} is at step {step} of {settings.steps}; {stage} goes on with it")
-    return checkpoint.best(run)
+    return checkpoint.best(run) or newest
 
 
 # What a stage's output depends on, by prefix of the dotted key; other keys may change without making it anew.

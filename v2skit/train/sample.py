@@ -7,7 +7,7 @@ from pathlib import Path
 from v2skit.build import build_vocoder
 from v2skit.data.audio import MelSpectrogram, write_audio
 from v2skit.evaluate.pictures import mel_picture
-from v2skit.model import Batch, Inputs, Model
+from v2skit.model import Batch, Inputs, Model, Vocoder
 from v2skit.settings import Config
 
 
@@ -19,7 +19,7 @@ class Sampler:
         self.vocoder = build_vocoder(config) if gives == "mel" else None
         self.spectrogram = MelSpectrogram(config.clock, config.mel)
 
-    def write(self, model: Model, batch: Batch, step: int) -> None:
+    def write(self, model: Model | Vocoder, batch: Batch, step: int) -> None:
         """Synthesise the first clip of a batch."""
         inputs = batch.inputs(model.takes)
         frames = int(batch.mask[0].sum())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ class Stepper:
         self.optimiser.start(step)
         for turn in range(turns):
             found = self._turn(step, turn, turn + 1 == turns, next_batch, lambda: meet({}, when))
-        told = {"totals": torch.stack([values["total"] for values in found]).tolist()}
+        told: dict[str, Any] = {"totals": torch.stack([values["total"] for values in found]).tolist()}
         if tell:
             told["sums"] = {name: sum(float(v[name]) for v in found) for name in found[0]}
         reports = meet(told, when)

@@ -38,7 +38,9 @@ class Ledger:
         lines = ["| part | copied | " + " | ".join((SHAPE_DIFFERS, NEW, LEFT_OUT)) + " |", "|---|---|---|---|---|"]
         for part in sorted({e.part for e in self.entries}):
             share = f"{self.shares[part]:.1%}" if part in self.shares else "-"
-            counts = [sum(e.part == part and e.status == s for e in self.entries) for s in (SHAPE_DIFFERS, NEW, LEFT_OUT)]
+            counts = [
+                sum(e.part == part and e.status == s for e in self.entries) for s in (SHAPE_DIFFERS, NEW, LEFT_OUT)
+            ]
             lines.append(f"| {part} | {share} of its values | " + " | ".join(f"{n} tensors" for n in counts) + " |")
         lines += ["", "| tensor | what happened | V2A shape | A2A shape |", "|---|---|---|---|"]
         lines += [f"| {e.tensor} | {e.status} | {_shape(e.shape)} | {_shape(e.source_shape)} |" for e in self.entries]
@@ -69,7 +71,8 @@ def transfer(source: dict[str, Tensor], target: Model, parts: list[str]) -> Ledg
     problems += [f"{part}: neither model has weights in it" for part in parts if part not in present]
     if problems:
         raise UserError(
-            "transfer can't move what the config asks for:\n  " + "\n  ".join(problems)
+            "transfer can't move what the config asks for:\n  "
+            + "\n  ".join(problems)
             + "\nGive the frontends the same out_dim and both models the same parts, or drop the part from transfer"
         )
     target.load_state_dict({**state, **{name: source[name] for name in copied}})

@@ -26,6 +26,9 @@ class MelCorrection(nn.Module):
         rounds: more than one, since the corrected spectrum is not quite that of any waveform.
     """
 
+    shares: Tensor
+    rest: Tensor
+
     def __init__(self, clock: Clock, mel: Mel, rounds: int) -> None:
         super().__init__()
         self.rounds = rounds

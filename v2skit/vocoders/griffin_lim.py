@@ -27,6 +27,10 @@ class GriffinLim(nn.Module):
         fit_iterations: multiplicative updates (Lee and Seung 2001) that fit non-negative magnitudes to the mel.
     """
 
+    inverse: Tensor
+    filters: Tensor
+    filters_t: Tensor
+
     def __init__(
         self, clock: Clock, mel: Mel, iterations: int = 64, momentum: float = 0.99, fit_iterations: int = 100
     ) -> None:
