@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-SPINS = "1000"
+SPINS = "500"
 """How often a waiting OpenMP thread looks before it sleeps (``tools/benchmark_waiting.py``)."""
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

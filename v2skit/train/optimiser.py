@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import torch
@@ -96,8 +97,16 @@ def precision_of(settings: Training, device: torch.device) -> torch.dtype | None
     """
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported()
-    else:  # without such instructions a CPU emulates bfloat16, many times slower than float32
-        able = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        able = _cpu_has_bfloat16()
     if settings.precision == "bfloat16" and not able:
         raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
     return torch.bfloat16 if settings.precision != "float32" and able else None
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU has the instructions and oneDNN may use them; else bfloat16 is many times slower than float32."""
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    if not any(word in allowed.upper() for word in ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")):
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
