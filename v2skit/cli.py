@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
-from v2skit.process import set_up
 from v2skit.extras import missing
+from v2skit.process import set_up
 from v2skit.registry import KINDS, arguments
 
 if TYPE_CHECKING:  # imported by the commands that need them

@@ -95,10 +95,7 @@ def precision_of(settings: Training, device: torch.device) -> torch.dtype | None
     Raises:
         UserError: bfloat16 was asked for on a device without it.
     """
-    if device.type == "cuda":
-        able = torch.cuda.is_bf16_supported()
-    else:
-        able = _cpu_has_bfloat16()
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
     if settings.precision == "bfloat16" and not able:
         raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
     return torch.bfloat16 if settings.precision != "float32" and able else None
