@@ -98,5 +98,7 @@ if $force; then arguments+=(--force); fi
 names=(obtain prepare pretrain transfer finetune synth score)
 for ((number = stage; number <= stop_stage; number++)); do
     echo "=== stage $number: ${names[number]}"
+    started=$SECONDS
     "$python" -m v2skit.cli "${names[number]}" "${arguments[@]}"
+    echo "stage $number took $((SECONDS - started)) s"
 done
