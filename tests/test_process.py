@@ -9,10 +9,10 @@ from v2skit import process
 FAULTS = """
 import resource, sys
 import numpy as np
-from v2skit.process import set_up
+from v2skit.process import keep_memory
 
 if sys.argv[1] == "kept":
-    set_up()
+    keep_memory()
 faults = []
 for _ in range(8):
     np.ones(2**23)  # 64 MB, freed at once
@@ -34,7 +34,7 @@ def test_the_command_line_sets_it_before_torch_is_imported():
 
 @pytest.mark.parametrize("name", process.WAITING)
 def test_the_users_environment_wins(name):
-    code = "import os\nfrom v2skit.process import set_up\nset_up()\nprint(os.environ.get('GOMP_SPINCOUNT'))"
+    code = "import os\nfrom v2skit.process import sleep_soon\nsleep_soon()\nprint(os.environ.get('GOMP_SPINCOUNT'))"
     assert run(code, **{name: "7"}).strip() == ("7" if name == "GOMP_SPINCOUNT" else "None")
 
 

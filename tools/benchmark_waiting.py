@@ -22,6 +22,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from v2skit.process import WAITING, keep_memory, sleep_soon
+
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "egs/mini/conf/mel.yaml"
 SUBJECTS = ("pre-training step", "fine-tuning step", "synthesis of 3 s")
@@ -31,7 +33,7 @@ BUSY = "while True: pass"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spins", nargs="*", default=["0", "1000", "10000", "100000"], help="GOMP_SPINCOUNT to try")
+    parser.add_argument("--spins", nargs="*", default=["0", "500", "10000", "100000"], help="GOMP_SPINCOUNT to try")
     parser.add_argument("--neighbours", type=int, default=1, help="busy threads beside; default: 1")
     parser.add_argument("--rounds", type=int, default=3, help="processes for each setting; default: 3")
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
@@ -56,7 +58,7 @@ def main() -> None:
 
 def run(subject: str, spins: str, neighbours: int) -> list[float]:
     """Median seconds, on an idle machine and beside the neighbours, in a process of its own."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    environment = {k: v for k, v in os.environ.items() if k not in WAITING}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{environment.get('PYTHONPATH', '')}"
     environment["V2SKIT_BENCHMARK_WAITING"] = "v2skit" if spins == "v2skit" else "given"
     if spins not in ("v2skit", ""):
@@ -68,11 +70,10 @@ def run(subject: str, spins: str, neighbours: int) -> list[float]:
 
 
 def measure(subject: str, neighbours: int) -> None:
-    """Print the medians; torch is imported here, when the environment is as it should be."""
+    """Print the medians; torch is imported later, when the environment is as it should be."""
     if os.environ["V2SKIT_BENCHMARK_WAITING"] == "v2skit":
-        from v2skit.process import set_up
-
-        set_up()
+        sleep_soon()
+    keep_memory()
     repeat = synthesis() if subject == SUBJECTS[2] else training("a2a" if subject == SUBJECTS[0] else "v2a")
     for _ in range(WARM_UP):
         repeat()

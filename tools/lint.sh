@@ -20,7 +20,7 @@ check() {  # what it checks, command
 }
 
 if $fix; then
-    "$python" -m ruff check --quiet --fix . || true  # what is left is told below
+    "$python" -m ruff check --quiet --fix . || true  # what is left is reported below
     "$python" -m ruff format --quiet .
 fi
 check "rules (ruff check; tools/lint.sh --fix mends some)" "$python" -m ruff check .

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from v2skit import __version__, data_cli, plugins
 from v2skit.errors import UserError
 from v2skit.extras import missing
-from v2skit.process import set_up
+from v2skit.process import sleep_soon
 from v2skit.registry import KINDS, arguments
 
 if TYPE_CHECKING:  # imported by the commands that need them
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported by the commands that need them
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for an error of the user's, 130 after Ctrl-C."""
-    set_up()
+    sleep_soon()
     options = _parser().parse_args(argv)
     options.argv = list(sys.argv[1:] if argv is None else argv)
     try:

@@ -1,4 +1,4 @@
-"""What the command line asks of OpenMP and of the C library, before torch is imported."""
+"""What v2skit asks of OpenMP, before torch is imported, and of the C library."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 LARGEST_INT = 2**31 - 1
 
 
-def set_up() -> None:
-    """Set how threads wait and how memory is kept, where the user's environment does not say.
+def sleep_soon() -> None:
+    """Let waiting threads sleep soon, so that they do not take the core from a busy neighbour.
 
-    Threads that wait sleep soon, so that they do not take the core from a busy neighbour. Freed memory is kept: a
-    training step asks for the same large blocks again, which the system would fill with zeros each time, for up to a
-    third of the step.
+    Has an effect before torch is imported, and none where the user's environment says how threads wait.
     """
     if not any(name in os.environ for name in WAITING):
         os.environ["GOMP_SPINCOUNT"] = SPINS
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc
+
+
+def keep_memory() -> None:
+    """Keep freed memory for the next training step, which asks for the same large blocks again.
+
+    The system would fill them with zeros each time, which takes up to a quarter of a step. Does nothing where the C
+    library has no mallopt(3) (it is glibc's), or where the user's environment says how memory is kept.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt and not any(name in os.environ for name in MALLOC):
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, LARGEST_INT)

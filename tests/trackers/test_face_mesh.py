@@ -111,7 +111,8 @@ def test_a_higher_confidence_finds_less(clips):
     assert track(FaceMesh(min_confidence=1.0), blurred) == [None] * 3
 
 
-def test_a_mesh_that_is_not_finite_is_no_face(clips):
+@pytest.mark.parametrize("damage", ["all points", "one point", "one place"])
+def test_a_mesh_that_is_not_finite_or_has_no_size_is_no_face(clips, damage):
     tracker = FaceMesh()
     assert tracker.update(clips[0][0])
     mesh = tracker._mesh
@@ -121,7 +122,12 @@ def test_a_mesh_that_is_not_finite_is_no_face(clips):
 
         def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
             points, logit = mesh(picture)
-            return [points * np.nan, logit]
+            damaged = points.reshape(-1, 3).copy()
+            if damage == "one place":
+                damaged[:] = damaged[0]
+            else:
+                damaged[slice(None) if damage == "all points" else 10] = np.nan
+            return [damaged, logit]
 
     tracker._mesh = NoNumbers()
     assert tracker.update(clips[0][1]) is None

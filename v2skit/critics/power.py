@@ -33,7 +33,7 @@ class LogPower(nn.Module):
         self.scale = 1 / (NOISE_FLOOR * 0.375 * n_fft)  # sum of the squared Hann window
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Waveform (B,N) -> power spectrogram, as the critic's input."""
+        """Waveform (B,N) -> power spectrogram, as the discriminator's input."""
         spare = -waveform.shape[1] % self.stft.hop
         padded = F.pad(waveform, (0, spare)) if spare else waveform  # no sample goes unseen
         return (self.stft.power(padded) * self.scale).log1p()[:, None]  # (B,F,K) -> (B,1,F,K)

@@ -96,7 +96,7 @@ class FaceMesh:
             return None
         points = region.to_frame(points.reshape(-1, 3)[:, :2].astype(np.float64) / self._mesh.size)
         mouth = mouth_of(points)
-        if mouth is None:
+        if mouth is None or not mouth.eye_distance > 0 or not np.isfinite(points).all():
             return None
         right_eye, left_eye = points[list(EYES)]
         region = Region.around(np.concatenate([points.min(0), points.max(0)]), right_eye, left_eye)

@@ -37,7 +37,7 @@ class Region:
         return cls((left + right) / 2, (top + bottom) / 2, side, math.atan2(down, across))
 
     def sample(self, frame: np.ndarray, size: int) -> np.ndarray:
-        """RGB uint8 (H,W,3) -> the region as float32 (size,size,3), 0..1; the frame's border goes on beyond it.
+        """RGB uint8 (H,W,3) -> the region as float32 (size,size,3), 0..1; its edges are repeated beyond the frame.
 
         Pixel ``i`` of the result lies ``i / size`` of the side from its edge, and whole coordinates are pixel centres,
         as where MediaPipe cuts the face: the mesh is then the same.

@@ -21,6 +21,7 @@ from v2skit.data.dataset import SpeechDataset, collate
 from v2skit.data.sampler import EndlessBatches, EpochBatches, Key
 from v2skit.errors import UserError
 from v2skit.model import Batch, Model, Output, Vocoder
+from v2skit.process import keep_memory
 from v2skit.settings import Config, PartTransfer, Training
 from v2skit.train import checkpoint
 from v2skit.train.distributed import PATIENCE, Processes, check_shares
@@ -116,6 +117,7 @@ class Trainer:
         Raises:
             Interrupted: after a signal, when what was done is saved.
         """
+        keep_memory()
         old = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         log: RunLog | NoLog = (
             RunLog(self.run, self.run.name, self.step, self.settings.steps) if self.processes.first else NoLog()
