@@ -47,6 +47,7 @@ def test_mini_recipe_from_nothing_to_the_table(checkout):
     assert result.returncode == 0, result.stderr
     for number, name in enumerate(("obtain", "prepare", "pretrain", "transfer", "finetune", "synth", "score")):
         assert f"=== stage {number}: {name}" in result.stdout
+        assert f"stage {number} took" in result.stdout
     exp = checkout / "egs/mini/exp/mel"
     results = json.loads((exp / "results.json").read_text())
     assert tuple(results["rows"]) == ROWS
@@ -64,7 +65,8 @@ def test_mini_recipe_from_nothing_to_the_table(checkout):
     assert all(row in table for row in ("ground truth", "copy synthesis", "from scratch", "pre-trained"))
     ledger = json.loads((exp / "transfer/ledger.json").read_text())
     assert ledger["shares"]["decoder"] == ledger["shares"]["encoder"] == 1.0
-    # A second run finds everything done and gives the same table.
+    # A second run finds everything done and gives the same table, also where somebody deleted it.
+    (exp / "results.md").unlink()
     again = run(checkout, "mini", *sets)
     assert again.returncode == 0 and "finetune is done" in again.stdout
     assert (exp / "results.md").read_text() == table

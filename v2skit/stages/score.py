@@ -43,8 +43,12 @@ def score(
     folders = {row: recipe.exp / "synth" / row for row in rows}
     sources = {name: _speech_source(recipe, folders[name], row, utterances) for name, row in rows.items()}
     made_from = {"speech": sources, "scoring": to_tree(config.scoring), "seed": config.seed, "data": digest(directory)}
-    record = recipe.exp / "scored.json"
-    if recipe.force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != made_from:
+    record, results = recipe.exp / "scored.json", recipe.exp / "results.md"
+    if (
+        recipe.force
+        or not (record.exists() and results.exists())
+        or json.loads(record.read_text(encoding="utf-8")) != made_from
+    ):
         metrics, asr = recipe.build_scorers()
         scores = {
             row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
@@ -55,7 +59,7 @@ def score(
         if sounds:
             spectrogram_picture(recipe.exp / "spectrograms.png", sounds, config.clock, config.mel)
         write_text(record, json.dumps(made_from))
-    print((recipe.exp / "results.md").read_text(encoding="utf-8"))
+    print(results.read_text(encoding="utf-8"))
     print(f"results: {recipe.exp}/results.json, results.md and spectrograms.png")
 
 
