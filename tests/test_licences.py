@@ -92,6 +92,8 @@ def test_the_table_is_what_is_installed(monkeypatch):
 
 def test_kaldiio_is_nowhere_but_in_its_extra_and_the_tests(monkeypatch):
     assert by_setup(monkeypatch)["kaldiio"] == {"kaldi"}
+    files = {path.relative_to(ROOT) for path in (ROOT / "v2skit").rglob("*.py") if "import kaldiio" in path.read_text()}
+    assert files == {Path("v2skit/data/kaldi.py")}
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -132,8 +134,10 @@ def test_what_they_ask_for_in_turn_is_named():
 
 def test_the_notice_in_pesq_is_named():
     sources = [f for f in distribution("pesq").files or [] if f.suffix == ".c"]
+    if not sources:
+        pytest.skip("this installation of pesq has no sources")
     notices = ["PESQ Intellectual Property Rights Notice" in f.locate().read_text("latin-1") for f in sources]
-    assert not notices or any(notices) == ("ITU" in ROWS["pesq"][0])
+    assert any(notices) == ("ITU" in ROWS["pesq"][0])
 
 
 def distribution(name: str) -> importlib.metadata.Distribution:
