@@ -22,7 +22,7 @@ def clips(tmp_path_factory) -> list[tuple[np.ndarray, np.ndarray]]:
     (folder / "av").mkdir()
     made = []
     for number, code in enumerate(sample_codes(CLIPS, np.random.default_rng(0))):
-        row = make_utterance(folder, 0, "train", VOICES[number % 4], code)
+        row = make_utterance(folder, 0, 96, "train", VOICES[number % 4], code)
         path: Path = folder / "av" / row["id"]
         made.append((soundfile.read(path.with_suffix(".flac"))[0], read_crops(path.with_suffix(".mp4"))))
     return made

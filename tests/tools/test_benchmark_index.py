@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_prints_times_and_memory_beside_the_baseline():
     pytest.importorskip("kaldiio", reason="kaldiio, the baseline, is not installed")
-    command = [sys.executable, ROOT / "tools" / "benchmark_index.py", "--utterances=20000"]
+    command = [sys.executable, ROOT / "tools" / "benchmark_index.py", "--utterances=100000"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
