@@ -105,3 +105,9 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
         pack(mel_run.parent / "pretrain", tmp_path / "a2a.v2s", None, CARD)
     with pytest.raises(UserError, match="does not exist; stage 4 makes one"):
         pack(tmp_path / "nothing", tmp_path / "x.v2s", None, CARD)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
+def test_a_pack_that_can_t_be_written_is_named(mel_run):
+    with pytest.raises(UserError, match=r"/proc/model.v2s can't be written .*another folder"):
+        pack(mel_run, Path("/proc/model.v2s"), None, CARD)

@@ -93,6 +93,10 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     tensors = {f"{part}.{k}": v for part, one in parts.items() for k, v in (one.averaged or one.weights).items()}
     tensors.update({f"{VOICE}.{name}": torch.from_numpy(vector) for name, vector in voices.items()})
     with beside(out) as file:
+        try:
+            file.touch()  # Python tells why that fails in a way that can be caught, safetensors does not
+        except OSError as error:
+            raise UserError(f"{out} can't be written ({error.strerror}); name a file in another folder") from error
         save_file({k: v.contiguous() for k, v in tensors.items()}, file, {KEY: json.dumps(header)})
         file.chmod(0o644)  # a file to hand on; it is written for its owner alone
 
