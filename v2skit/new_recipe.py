@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from v2skit.corpora.custom import Custom
 from v2skit.errors import UserError
 from v2skit.extras import absent, remedy
-from v2skit.recipes import SHARED, copy_recipe, copy_shared, is_checkout, names, recipes_folder, shipped
+from v2skit.recipes import SHARED, copy_recipe, is_checkout, names, new_folder, recipes_folder, shipped
 
 TEMPLATE = "custom"
 
@@ -59,7 +60,7 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
         raise UserError(f"'{name}' is no name for a recipe; take letters, digits, '_' and '-'")
     egs = recipes_folder(folder)
     recipe, checkout = egs / name, is_checkout(egs)
-    if recipe.exists():
+    if os.path.lexists(recipe):
         raise UserError(f"{recipe} is there already: {recipe}/run.sh runs it; take another name for a new recipe")
     as_shipped = not checkout and name in names(shipped())
     found = ""
@@ -70,7 +71,6 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
         found = Custom(recipe, str(corpus_dir)).obtain() + "\n"
     try:
         if not checkout:
-            copy_shared(egs)
             copy_recipe(name if as_shipped else TEMPLATE, egs)
         if not as_shipped:
             _write(egs, name, corpus_dir)
@@ -85,18 +85,14 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
 
 def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
     """The recipe of the template under its new name. Nothing of it is left where that fails."""
-    recipe = egs / name
-    try:
-        (recipe / "conf").mkdir(parents=True)
+    with new_folder(egs / name) as recipe:
+        (recipe / "conf").mkdir()
         shutil.copy(egs / TEMPLATE / "run.sh", recipe / "run.sh")
         for path in sorted((egs / TEMPLATE / "conf").glob("*.yaml")):
             text = _renamed(path.read_text(encoding="utf-8"), name, corpus_dir)
             (recipe / "conf" / path.name).write_text(text, encoding="utf-8")
         option = "" if corpus_dir else " --corpus_dir DIR"
         (recipe / "README.md").write_text(README.format(name=name, option=option), encoding="utf-8")
-    except BaseException:
-        shutil.rmtree(recipe, ignore_errors=True)
-        raise
 
 
 def _lacking(name: str) -> str:
