@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.miniatures import clip, prepared, register, run_recipe, touch
+from v2skit import extras
 from v2skit.config import load_config
 from v2skit.errors import UserError
 from v2skit.extras import MODULES
@@ -139,7 +140,22 @@ def test_another_project_with_an_installer_is_no_checkout(tmp_path):
 def test_what_a_recipe_needs_and_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "mini", ("no_such_espeak",))
     assert new_recipe("mini", None, tmp_path).endswith("(no_such_espeak): pip install 'v2skit[mini]'")
-    assert "no_such_espeak" not in new_recipe("grid", None, tmp_path)
+    monkeypatch.setitem(MODULES, "tracker", ("no_such_litert",))
+    monkeypatch.setitem(MODULES, "d_vector", ("no_such_resemblyzer",))
+    monkeypatch.setitem(MODULES, "pesq", ("no_such_pesq",))
+    told = new_recipe("grid", None, tmp_path)
+    assert (
+        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d_vector,pesq]' && " in told
+    )
+    assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # sound alone
+
+
+def test_the_recogniser_is_needed_where_a_config_names_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODULES, "evaluate", ("pocketsphinx",))
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pocketsphinx" else name)
+    monkeypatch.setattr(extras, "PYTHON", (3, 14))
+    assert "v2skit[evaluate]' && pip install pocketsphinx, which needs" in new_recipe("mini", None, tmp_path)
+    assert "pocketsphinx" not in new_recipe("mine", None, tmp_path)
 
 
 def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):

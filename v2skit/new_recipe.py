@@ -8,10 +8,12 @@ import shlex
 import shutil
 from pathlib import Path
 
+from v2skit.config import load_config, to_tree
 from v2skit.corpora.custom import Custom
 from v2skit.errors import UserError
-from v2skit.extras import absent, remedy
+from v2skit.extras import COMPONENTS, absent, remedy
 from v2skit.recipes import SHARED, copy_recipe, is_checkout, names, new_folder, recipes_folder, shipped
+from v2skit.settings import Config
 
 TEMPLATE = "custom"
 
@@ -80,7 +82,7 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     option = "" if corpus_dir or (as_shipped and name in MADE) else " --corpus_dir DIR"
     told = "says what the corpus is" if as_shipped else "waits for what the corpus is"
     command = shlex.quote(f"{recipe}/run.sh") + option
-    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(name)}"
+    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(recipe)}"
 
 
 def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
@@ -95,13 +97,35 @@ def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
         (recipe / "README.md").write_text(README.format(name=name, option=option), encoding="utf-8")
 
 
-def _lacking(name: str) -> str:
-    """A line about packages that the recipe needs and that are not here, if there are any."""
-    lacking = absent(["train", "evaluate", "pesq", *(["mini"] if name in MADE else [])])
-    if not lacking:
+def _lacking(recipe: Path) -> str:
+    """A line about packages that a recipe's configs need and that are not here, if there are any."""
+    try:
+        types = {name for path in sorted((recipe / "conf").glob("*.yaml")) for name in _types(load_config(path))}
+    except UserError:  # a plug-in is broken; the recipe is there all the same, and its first stage names the plug-in
         return ""
-    modules = ", ".join(dict.fromkeys(module for modules in lacking.values() for module in modules))
-    return f"\nit needs packages that are not installed here ({modules}): {remedy(*lacking)}"
+    extras = ["train", "evaluate", *(extra for name, extra in COMPONENTS.items() if name in types)]
+    lacking = absent(dict.fromkeys(extras))
+    if "pocketsphinx" not in types and "evaluate" in lacking:
+        lacking["evaluate"] = [module for module in lacking["evaluate"] if module != "pocketsphinx"]
+    modules = dict.fromkeys(module for modules in lacking.values() for module in modules)
+    if not modules:
+        return ""
+    command = remedy(*(extra for extra, found in lacking.items() if found), modules=modules)
+    return f"\nits configs need packages that are not installed here ({', '.join(modules)}): {command}"
+
+
+def _types(config: Config) -> set[str]:
+    """The types of all components that a config names, at whatever depth."""
+    found, left = set(), [to_tree(config)]
+    while left:
+        tree = left.pop()
+        if isinstance(tree, dict):
+            if isinstance(tree.get("type"), str):
+                found.add(tree["type"])
+            left += tree.values()
+        elif isinstance(tree, list):
+            left += tree
+    return found
 
 
 def _renamed(config: str, name: str, corpus_dir: Path | None) -> str:
