@@ -153,7 +153,7 @@ def test_v2skit_python_gets_only_what_it_lacks(place):
 
 
 def test_v2skit_python_without_optional_packages_is_complete(place):
-    """What needs a compiler, what only tests use, and what is narrow in its Pythons: no recipe run installs for these."""
+    """What needs a compiler, is for tests alone, or has wheels for few Pythons: no recipe run installs for these."""
     lacks = "yes pesq kaldiio mediapipe parallel_wavegan h5py pytest xdist ruff mypy shellcheck"
     python = str(place.interpreter("nearly", complete=lacks))
     assert place.install(V2SKIT_PYTHON=python).returncode == 0 and place.said() == []
