@@ -33,8 +33,8 @@ def test_every_command_can_be_pasted():
 @pytest.mark.parametrize(
     ("python", "remedies"),
     [
-        ((3, 12), {"mediapipe": "pip install 'v2skit[mediapipe]' && ", "evaluate": "[evaluate]', or do without"}),
-        ((3, 13), {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "[evaluate]', or do without"}),
+        ((3, 12), {"mediapipe": "pip install 'v2skit[mediapipe]' && ", "evaluate": "[evaluate]', or drop it"}),
+        ((3, 13), {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "[evaluate]', or drop it"}),
         (
             (3, 14),
             {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "&& pip install pocketsphinx, which needs a C"},

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.evaluate.metrics import resample
+from v2skit.evaluate.metrics import NOT_SCORED, resample
 from v2skit.extras import needs
 
 
@@ -45,7 +45,7 @@ class PocketSphinx:
 
     def __init__(self, grammar: str | None = None) -> None:
         self.grammar = grammar
-        with needs("evaluate", "PocketSphinx", "do without the word error rate: --set scoring.asr=null"):
+        with needs("evaluate", "PocketSphinx", f"{NOT_SCORED}: --set scoring.asr=null"):
             from pocketsphinx import Decoder as decoder
 
         kind = "corpus grammar" if grammar else "en-us n-gram model"
