@@ -21,6 +21,7 @@ def test_the_error_carries_the_extra_and_names_the_command():
         import_module("no_such_module")
     assert (told.value.extra, told.value.module) == ("serve", "no_such_module")
     assert remedy("train", "evaluate") == "pip install 'v2skit[train,evaluate]'"
+    assert remedy("d_vector").startswith("pip install 'v2skit[d-vector]' && ")  # as the wheel's metadata has it
     assert all(remedy(extra).endswith(f" && {command}") for extra, command in APART.items())
 
 

