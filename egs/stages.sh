@@ -74,13 +74,13 @@ if [ -n "$cluster" ]; then set+=("prepare.cluster=$cluster"); fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 installed=  # the Python that has v2skit: v2skit new-recipe writes it into its copies of this file
-if [ -f "$root/tools/install.sh" ]; then  # a checkout
+if [ -f "$root/tools/install.sh" ] && [ -f "$root/setup.py" ] && [ -f "$root/v2skit/__init__.py" ]; then  # a checkout
     "$root/tools/install.sh"
     python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-$root/tools/venv}/bin/python}
     export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}  # this checkout's v2skit, whichever one the interpreter has
 else
     python=
-    for candidate in ${V2SKIT_PYTHON:+"$V2SKIT_PYTHON"} "$installed" python3; do
+    for candidate in ${V2SKIT_PYTHON:+"$V2SKIT_PYTHON"} ${installed:+"$installed"} python3; do
         if "$candidate" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("v2skit") is None)' 2>/dev/null; then
             python=$candidate
             break

@@ -7,9 +7,12 @@ from importlib import import_module
 import pytest
 
 from tests.conftest import ROOT, stages
+from v2skit import extras
 from v2skit.errors import UserError
+from v2skit.evaluate.asr import PocketSphinx
 from v2skit.extras import APART, MODULES, MissingExtraError, absent, missing, needs, remedy
 from v2skit.registry import Registry
+from v2skit.trackers.mediapipe import MediaPipe
 
 
 def test_the_error_carries_the_extra_and_names_the_command():
@@ -18,7 +21,38 @@ def test_the_error_carries_the_extra_and_names_the_command():
         import_module("no_such_module")
     assert (told.value.extra, told.value.module) == ("serve", "no_such_module")
     assert remedy("train", "evaluate") == "pip install 'v2skit[train,evaluate]'"
+    assert remedy("d_vector").startswith("pip install 'v2skit[d-vector]' && ")  # as the wheel's metadata has it
     assert all(remedy(extra).endswith(f" && {command}") for extra, command in APART.items())
+
+
+def test_every_command_can_be_pasted():
+    for command in [remedy(extra) for extra in MODULES] + [remedy(*MODULES)]:
+        found = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True)
+        assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize(
+    ("python", "remedies"),
+    [
+        ((3, 12), {"mediapipe": "pip install 'v2skit[mediapipe]' && ", "evaluate": "[evaluate]', or drop it"}),
+        ((3, 13), {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "[evaluate]', or drop it"}),
+        (
+            (3, 14),
+            {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "&& pip install pocketsphinx, which needs a C"},
+        ),
+    ],
+)
+def test_a_remedy_is_one_for_this_python(monkeypatch, python, remedies):
+    monkeypatch.setattr(extras, "PYTHON", python)
+    for module in ("mediapipe", "mediapipe.python", "mediapipe.python.solutions", "pocketsphinx"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError) as tracker:
+        MediaPipe()
+    with pytest.raises(MissingExtraError) as recogniser:
+        PocketSphinx()
+    assert remedies["mediapipe"] in str(tracker.value) and ("pip install" in str(tracker.value)) == (python < (3, 13))
+    assert remedies["evaluate"] in str(recogniser.value) and "--set scoring.asr=null" in str(recogniser.value)
+    assert "pocketsphinx" not in remedy("evaluate", modules=["pystoi"])
 
 
 def test_a_defect_of_v2skit_is_not_taken_for_a_missing_package():

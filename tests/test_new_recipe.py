@@ -11,11 +11,12 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.miniatures import clip, prepared, register, run_recipe, touch
+from v2skit import extras
 from v2skit.config import load_config
 from v2skit.errors import UserError
 from v2skit.extras import MODULES
 from v2skit.new_recipe import new_recipe
-from v2skit.recipes import names, shipped
+from v2skit.recipes import CHECKOUT, is_checkout, names, shipped
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def checkout(tmp_path):
     for name in ("conf", "custom"):
         shutil.copytree(ROOT / "egs" / name, tmp_path / "checkout/egs" / name, ignore=ignore)
     shutil.copy(ROOT / "egs/stages.sh", tmp_path / "checkout/egs")
-    touch(tmp_path / "checkout/tools/install.sh")
+    for name in CHECKOUT:
+        touch(tmp_path / "checkout" / name)
     register("custom", "v2skit.corpora.custom:Custom")
     return tmp_path / "checkout"
 
@@ -103,10 +105,57 @@ def test_a_new_recipe_outside_of_a_checkout_stands_beside_the_template(tmp_path)
         new_recipe("grid", tmp_path / "videos", tmp_path)
 
 
+@pytest.mark.parametrize(("name", "base"), [("mine", "custom"), ("vctk", "librispeech")])
+def test_a_folder_in_the_place_of_a_base_is_left_alone(tmp_path, name, base):
+    touch(tmp_path / "egs" / base / "data_mine/x")
+    with pytest.raises(UserError, match=f"egs/{base} is there already and is no recipe.*move it elsewhere"):
+        new_recipe(name, None, tmp_path)
+    assert [path.name for path in (tmp_path / "egs").rglob("*")] == [base, "data_mine", "x"]
+
+
+@pytest.mark.parametrize("name", ["mini", "mine"])
+def test_what_can_not_be_copied_whole_leaves_nothing(checkout, tmp_path, monkeypatch, name):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    egs = tmp_path / "egs" if name == "mini" else checkout / "egs"
+    before = names(egs)
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        new_recipe(name, None, egs.parent)
+    assert names(egs) == before and not (egs / name).exists() and not list(egs.glob(".*"))
+
+
+def test_another_project_with_an_installer_is_no_checkout(tmp_path):
+    touch(tmp_path / "tools/install.sh")
+    assert not is_checkout(tmp_path / "egs")
+    new_recipe("mini", None, tmp_path)
+    assert f"installed={sys.executable}\n" in (tmp_path / "egs/stages.sh").read_text()
+    command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "3", "--stop_stage", "3"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "stage 1 makes them" in done.stderr, done.stderr
+
+
 def test_what_a_recipe_needs_and_is_missing_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "mini", ("no_such_espeak",))
     assert new_recipe("mini", None, tmp_path).endswith("(no_such_espeak): pip install 'v2skit[mini]'")
-    assert "no_such_espeak" not in new_recipe("grid", None, tmp_path)
+    monkeypatch.setitem(MODULES, "tracker", ("no_such_litert",))
+    monkeypatch.setitem(MODULES, "d_vector", ("no_such_resemblyzer",))
+    monkeypatch.setitem(MODULES, "pesq", ("no_such_pesq",))
+    told = new_recipe("grid", None, tmp_path)
+    assert (
+        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d-vector,pesq]' && " in told
+    )
+    assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # sound alone
+
+
+def test_the_recogniser_is_needed_where_a_config_names_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODULES, "evaluate", ("pocketsphinx",))
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pocketsphinx" else name)
+    monkeypatch.setattr(extras, "PYTHON", (3, 14))
+    assert "v2skit[evaluate]' && pip install pocketsphinx, which needs" in new_recipe("mini", None, tmp_path)
+    assert "pocketsphinx" not in new_recipe("mine", None, tmp_path)
 
 
 def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
@@ -133,3 +182,19 @@ def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
     (bin / "python3").write_text("#!/bin/sh\nexit 1\n")
     assert "no Python with v2skit found" in run().stderr
     assert "V2SKIT_PYTHON=/bin/false has no v2skit" in run(V2SKIT_PYTHON="/bin/false").stderr
+
+
+def test_the_file_as_shipped_takes_the_paths_python(tmp_path):
+    """Run from where the wheel puts it, or copied by hand: no interpreter is written into it."""
+    shutil.copytree(ROOT / "egs/mini/conf", tmp_path / "egs/mini/conf")
+    shutil.copytree(ROOT / "egs/conf", tmp_path / "egs/conf")
+    shutil.copy(ROOT / "egs/stages.sh", tmp_path / "egs")
+    shutil.copy(ROOT / "egs/mini/run.sh", tmp_path / "egs/mini")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "bin/python3").chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if k != "V2SKIT_PYTHON"}
+    environment = {**kept, "PATH": f"{tmp_path}/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "3", "--stop_stage", "3"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "stage 1 makes them" in done.stderr, done.stderr

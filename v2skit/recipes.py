@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import v2skit
@@ -17,6 +21,9 @@ STAGES = "stages.sh"
 
 SHARED = (STAGES, "conf")
 """What all recipes have in common, beside them."""
+
+CHECKOUT = ("tools/install.sh", "setup.py", "v2skit/__init__.py")
+"""Files beside ``egs`` that together tell a checkout from another project; ``egs/stages.sh`` looks for them as well."""
 
 _INTERPRETER = re.compile(r"^installed=.*$", re.MULTILINE)
 _CHECKOUT_COMMANDS = re.compile(r"(\.\./)*tools/venv/bin/")
@@ -46,7 +53,21 @@ def recipes_folder(folder: Path) -> Path:
 
 def is_checkout(egs: Path) -> bool:
     """Whether the folder's recipes install what they need with the ``tools`` beside it."""
-    return (egs.parent / "tools/install.sh").is_file()
+    return all((egs.parent / name).is_file() for name in CHECKOUT)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``target`` where the block succeeds; where it fails, nothing is left of it.
+
+    Raises:
+        OSError: the parent folder can't be written, or ``target`` came to be in the meantime.
+    """
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
+        folder = Path(temporary) / target.name
+        folder.mkdir()
+        yield folder
+        folder.rename(target)
 
 
 def copy_shared(egs: Path) -> None:
@@ -67,29 +88,47 @@ def copy_recipe(name: str, egs: Path) -> list[str]:
 
     Args:
         name: of a shipped recipe.
-        egs: with what :func:`copy_shared` copies.
+        egs: where to; what all recipes share is copied there as well.
 
     Returns:
         the names of those that were copied.
 
     Raises:
-        OSError: the folder can't be written; then nothing of the recipe is left.
+        UserError: a folder has the name of one of them and is no recipe; then nothing is copied.
+        OSError: the folder can't be written; then nothing is left of the recipe that was being copied.
     """
-    recipe = shipped() / name
-    target = egs / name
-    if (target / "run.sh").exists():
-        return []
-    try:
-        (target / "conf").mkdir(parents=True)
-        shutil.copyfile(recipe / "run.sh", target / "run.sh")
-        (target / "run.sh").chmod(0o755)
-        for path in (*recipe.glob("*.png"), *recipe.glob("conf/*.yaml")):
-            shutil.copyfile(path, target / path.relative_to(recipe))
-        text = (recipe / "README.md").read_text(encoding="utf-8")
-        (target / "README.md").write_text(_CHECKOUT_COMMANDS.sub("", text), encoding="utf-8")
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
-    configs = "".join(path.read_text(encoding="utf-8") for path in sorted(recipe.glob("conf/*.yaml")))
-    bases = dict.fromkeys(re.findall(r"\.\./\.\./(\w+)/conf/", configs))
-    return [name, *(copied for base in bases for copied in copy_recipe(base, egs))]
+    missing = [recipe for recipe in _with_bases(name) if not (egs / recipe / "run.sh").exists()]
+    for recipe in missing:
+        if os.path.lexists(egs / recipe):
+            raise UserError(
+                f"{egs / recipe} is there already and is no recipe, it has no run.sh; move it elsewhere, "
+                f"since the shipped recipe {recipe}, which is needed here, is copied to this place"
+            )
+    copy_shared(egs)
+    for recipe in missing:
+        with new_folder(egs / recipe) as folder:
+            _copy(shipped() / recipe, folder)
+    return missing
+
+
+def _with_bases(name: str) -> list[str]:
+    """A shipped recipe and those that its configs are based on, directly or not."""
+    found, left = [], [name]
+    while left:
+        recipe = left.pop(0)
+        if recipe not in found:
+            found.append(recipe)
+            configs = (path.read_text(encoding="utf-8") for path in sorted((shipped() / recipe).glob("conf/*.yaml")))
+            left += [base for text in configs for base in re.findall(r"\.\./\.\./(\w+)/conf/", text)]
+    return found
+
+
+def _copy(recipe: Path, folder: Path) -> None:
+    """A shipped recipe's files into an empty folder; its README with the commands of an installed v2skit."""
+    (folder / "conf").mkdir()
+    shutil.copyfile(recipe / "run.sh", folder / "run.sh")
+    (folder / "run.sh").chmod(0o755)
+    for path in (*recipe.glob("*.png"), *recipe.glob("conf/*.yaml")):
+        shutil.copyfile(path, folder / path.relative_to(recipe))
+    text = (recipe / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(_CHECKOUT_COMMANDS.sub("", text), encoding="utf-8")

@@ -156,6 +156,6 @@ def test_a_missing_package_is_named_with_its_extra(kind, name, monkeypatch):
     package = NEEDS.get(name, name)
     monkeypatch.setitem(sys.modules, package, None)
     extra = "pesq" if package == "pesq" else "evaluate"
-    told = rf"can't be imported .*{package}.*pip install 'v2skit\[{extra}\]', or drop it"
+    told = rf"can't be imported .*{package}.*pip install 'v2skit\[{extra}\]'.*, or drop it"
     with pytest.raises(UserError, match=told):
         component()

