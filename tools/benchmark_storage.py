@@ -227,7 +227,9 @@ def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[n
         "  its stored crops alone": lambda: [None for segment in segments if read_crops(*segment) is None],
     }
     found, lengths = in_turn(subjects, rounds), [u.frames for u in utterances]
-    each = {name: seconds / sum(min(lengths[k.number], SEGMENT_FRAMES) for k in keys) for name, seconds in found.items()}
+    each = {
+        name: seconds / sum(min(lengths[k.number], SEGMENT_FRAMES) for k in keys) for name, seconds in found.items()
+    }
     each["original video, decoded and cut"] = found["original video, decoded and cut"] / sum(lengths)
     each["dataset, augmented, less its sound"] = each["dataset, augmented"] - each["  its sound alone"]
     stored = size / 1000 / sum(lengths) * CLOCK.fps
