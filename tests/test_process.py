@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,4 +43,17 @@ def test_the_users_environment_wins(name):
 def test_freed_memory_is_used_again():
     kept, usual = (int(run(FAULTS, how)) for how in ("kept", "usual"))
     assert kept < usual / 10
-    assert int(run(FAULTS, "kept", MALLOC_MMAP_MAX_="65536")) > usual / 2  # the user's environment wins
+
+
+@pytest.mark.parametrize("name", [None, *process.MALLOC])
+def test_the_users_settings_of_memory_win(monkeypatch, name):
+    calls = []
+    monkeypatch.setattr(
+        process.ctypes, "CDLL", lambda library: SimpleNamespace(mallopt=lambda *call: calls.append(call))
+    )
+    for other in process.MALLOC:
+        monkeypatch.delenv(other, raising=False)
+    if name:
+        monkeypatch.setenv(name, "1")
+    process.keep_memory()
+    assert bool(calls) == (name is None)

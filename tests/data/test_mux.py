@@ -206,3 +206,18 @@ def test_a_codec_that_cannot_be_copied_is_refused_before_work(tmp_path):
         container.mux(stream.encode(None))
     with pytest.raises(UserError, match="wmv2.*convert it to H.264"):
         mux_path(tmp_path / "clip.wmv", tmp_path / "speech.wav")
+
+
+def test_a_video_that_states_no_rate_is_read_by_its_times(tmp_path):
+    video, unstated = make_video(tmp_path / "clip.mp4", every(25, 0.2)), tmp_path / "unstated.mkv"
+    with av.open(str(video)) as source, av.open(str(unstated), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream, opaque=True)
+        copy.codec_context.framerate = Fraction(0)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream, packet.duration = copy, 0
+                target.mux(packet)
+    with av.open(str(unstated)) as container:
+        assert container.streams.video[0].average_rate is None
+    assert len(list(read_video(unstated, 25))) == 5

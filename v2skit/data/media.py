@@ -26,6 +26,9 @@ UNSTATED_LENGTH = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "
 SEEK_SECONDS = 1.0
 """Decoding begins so long before a part that is wanted, since compressed sound needs a run-up."""
 
+MAX_RATE = 500
+"""Frames a second; a larger guess is none."""
+
 LOOK_AHEAD = 8
 """Frames within which a wrong time shows: times must grow, so one that is later than one that follows is wrong."""
 
@@ -264,7 +267,12 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream | av
             for frame in frames:
                 damaged += frame.is_corrupt
                 cut_off = cut_off or frame.is_corrupt
-                seconds += frame.samples / frame.sample_rate if stream.type == "audio" else 1 / _rate(stream)
+                if stream.type == "audio":
+                    seconds += frame.samples / frame.sample_rate
+                elif stream.average_rate:
+                    seconds += 1 / stream.average_rate
+                else:  # Matroska need not state a rate; times are all there is
+                    seconds = float((frame.pts or 0) * tick_of(stream) + 1 / _rate(stream))
                 yield frame
     except av.FFmpegError as error:
         raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
@@ -293,7 +301,10 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream | Non
 
 
 def _rate(stream: av.VideoStream) -> Fraction:
-    return stream.average_rate or stream.guessed_rate or Fraction(25)
+    """Frames a second. Where none is stated, the guess may be the ticks of the file's clock, 1000 a second."""
+    if stream.average_rate:
+        return stream.average_rate
+    return stream.guessed_rate if stream.guessed_rate and stream.guessed_rate < MAX_RATE else Fraction(25)
 
 
 @contextmanager
