@@ -44,7 +44,7 @@ def test_every_command_can_be_pasted():
 )
 def test_a_remedy_is_one_for_this_python(monkeypatch, python, remedies):
     monkeypatch.setattr(extras, "PYTHON", python)
-    for module in ("mediapipe", "mediapipe.python", "mediapipe.python.solutions", "pocketsphinx"):
+    for module in ("mediapipe.python.solutions.face_mesh", "mediapipe.python.solutions", "mediapipe", "pocketsphinx"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError) as tracker:
         MediaPipe()
