@@ -73,7 +73,7 @@ def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndar
         with av.open(opened(path), "r", format="mp4") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
-            if stream.average_rate is None:
+            if not stream.average_rate:
                 raise OSError("it has no frame rate")
             frames_per_tick = float(stream.average_rate * tick_of(stream))
             if start:
