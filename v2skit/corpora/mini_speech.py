@@ -79,7 +79,7 @@ def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
     with needs("mini", "the mini corpus"):
         import espeakng_loader
 
-        import_module("scipy.signal")  # first used once espeak-ng has spoken
+        import_module("scipy.signal")  # first used after espeak-ng has synthesised
 
     library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
     try:
