@@ -94,11 +94,12 @@ class Installed:
         self.python = venv / "bin/python"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
         command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--quiet", "--no-deps"]
-        subprocess.run([*command, "--no-index", str(wheel)], check=True)
+        # With PYTHONPATH at the checkout, pip would find that v2skit, already installed, and do nothing.
+        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "V2SKIT_PYTHON", "V2SKIT_VENV")}
+        subprocess.run([*command, "--no-index", str(wheel)], check=True, env=kept)
         # Paths that such a file adds are searched last, and no other such files are read there: no editable v2skit.
         site = next(venv.glob("lib/python*/site-packages"))
         (site / "others.pth").write_text("\n".join({sysconfig.get_path(n) for n in ("purelib", "platlib")}) + "\n")
-        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "V2SKIT_PYTHON", "V2SKIT_VENV")}
         self.environment = {**kept, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
     def run(self, *command: str, folder: Path | None = None) -> str:
