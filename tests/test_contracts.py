@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from v2skit import testing
-from v2skit.clock import Clock, Mel
-from v2skit.plugins import registry
-from v2skit.registry import construct
+from v2skit.config.features import Clock, Mel
+from v2skit.registry.kinds import construct
+from v2skit.registry.plugins import registry
 
 IN_DIM = 24
 CLOCK, MEL = Clock(), Mel()

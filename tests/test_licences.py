@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.conftest import ROOT
+
 AGGREGATES = {"test", "all"}
 """Extras that repeat what others bring."""
 
@@ -93,7 +94,7 @@ def test_the_table_is_what_is_installed(monkeypatch):
 def test_kaldiio_is_nowhere_but_in_its_extra_and_the_tests(monkeypatch):
     assert by_setup(monkeypatch)["kaldiio"] == {"kaldi"}
     files = {path.relative_to(ROOT) for path in (ROOT / "v2skit").rglob("*.py") if "import kaldiio" in path.read_text()}
-    assert files == {Path("v2skit/data/kaldi.py")}
+    assert files == {Path("v2skit/media/kaldi.py")}
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -6,7 +6,6 @@ import os
 import re
 import runpy
 import subprocess
-from pathlib import Path
 
 import pytest
 import setuptools
@@ -15,8 +14,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import v2skit
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[1]
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
 CALLERS = (WORKFLOW, ROOT / ".pre-commit-config.yaml", ROOT / "Dockerfile", ROOT / ".ci/run", ROOT / "CONTRIBUTING.md")
 

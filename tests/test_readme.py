@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import make_data
-from tests.test_plugins import v2skit
-from v2skit.config import load_config
+from tests.conftest import ROOT, make_data
+from tests.registry.test_plugins import v2skit
+from v2skit.config.load import load_config
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", README, re.DOTALL))
 """Path, from a code block's first line -> the block."""
@@ -47,7 +46,7 @@ def test_own_decoder_keeps_the_contract(installed, monkeypatch):
     monkeypatch.syspath_prepend(str(installed))
     import my_plugin
 
-    from v2skit.clock import Clock, Mel
+    from v2skit.config.features import Clock, Mel
     from v2skit.testing import check_decoder
 
     check_decoder(my_plugin.MyDecoder(24, Clock(), Mel()), 24, Clock(), Mel())
@@ -114,7 +113,7 @@ def test_recipe_commands_have_configs_and_keys_that_exist():
 def test_commands_and_links_exist():
     commands = re.findall(r"v2skit ([a-z]+)\b", "\n".join(re.findall(r"`v2skit [a-z]+`", README)))
     helped = subprocess.run(
-        [sys.executable, "-m", "v2skit.cli", "--help"], capture_output=True, text=True,
+        [sys.executable, "-m", "v2skit", "--help"], capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ).stdout  # fmt: skip
     assert commands and all(re.search(rf"^    {c}\s", helped, re.MULTILINE) for c in commands)
@@ -144,7 +143,7 @@ def test_the_python_example_runs(tmp_path):
 
 
 def test_the_options_of_commands_exist(capsys):
-    from v2skit.cli import _parser
+    from v2skit.cli.main import _parser
 
     text = README.replace("\\\n", " ")
     lines = re.findall(r"^ {4}(?:.*\| +)?tools/venv/bin/v2skit (.*)$", text, re.MULTILINE)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from v2skit.clock import Clock, Mel
+from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
-from v2skit.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
+from v2skit.models.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
 from v2skit.testing import check_decoder, check_encoder
 
 DIM = 6

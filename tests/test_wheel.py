@@ -28,9 +28,9 @@ import soundfile
 from tests.cases.model import untrained_run
 from tests.conftest import ROOT
 from tests.media_files import every, make_video
-from v2skit.config import load_config
-from v2skit.extras import APART, COMPONENTS, MODULES
-from v2skit.pack import Card, pack
+from v2skit.config.load import load_config
+from v2skit.models.package import Card, pack
+from v2skit.system.extras import APART, COMPONENTS, MODULES
 
 pytestmark = pytest.mark.skipif(
     find_spec("pip") is None or find_spec("setuptools") is None, reason="pip or setuptools is missing"
@@ -49,7 +49,7 @@ class Blocker(importlib.abc.MetaPathFinder):
 
 BLOCKED = set(sys.argv[1].split(","))
 sys.meta_path.insert(0, Blocker())
-from v2skit.cli import main
+from v2skit.cli.main import main
 print([main(command) for command in json.loads(sys.argv[2])])
 """
 """Runs commands in one process, where some modules can't be imported; the last line has their exit statuses."""
@@ -65,7 +65,7 @@ SMALL = (
 
 IN_ONE = """
 import json, sys
-from v2skit.cli import main
+from v2skit.cli.main import main
 sys.exit(max(main([name, *json.loads(sys.argv[1])]) for name in sys.argv[2:]))
 """
 """Runs stages in one process: to start Python and torch for each takes longer than these stages."""
@@ -142,7 +142,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
         inside = {name for name in file.namelist() if name.startswith("v2skit/") and not name.startswith("v2skit/egs/")}
     files = (path for path in (ROOT / "v2skit").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert inside == {path.relative_to(ROOT).as_posix() for path in files}
-    assert {"v2skit/py.typed", "v2skit/serve/page/index.html", "v2skit/train/loop.py"} <= inside
+    assert {"v2skit/py.typed", "v2skit/web/page/index.html", "v2skit/training/trainer.py"} <= inside
 
 
 def test_it_is_this_wheels_v2skit_and_not_the_checkouts(installed):
@@ -249,7 +249,7 @@ MODULE = {
 
 BESIDES = {"mediapipe": {"absl-py", "attrs", "flatbuffers", "matplotlib", "opencv-contrib-python-headless", "protobuf",
                          "tensorboard"}}  # fmt: skip
-"""Extra -> what it installs for the package of :data:`v2skit.extras.APART`, which declares more than it uses."""
+"""Extra -> what it installs for the package of :data:`v2skit.system.extras.APART`, which declares more than it uses."""
 
 
 def test_every_extra_brings_the_modules_that_the_errors_name_it_for(wheel):

@@ -23,10 +23,9 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from v2skit.clock import Clock
-from v2skit.data.audio import write_audio
-from v2skit.data.crop import Crop
-from v2skit.data.manifest import Utterance, write_manifest
+from v2skit.config.features import Clock, Crop
+from v2skit.data.data_dir import Utterance, write_manifest
+from v2skit.media.audio import write_audio
 
 ROOT = Path(__file__).parents[1]
 CLOCK = Clock()
@@ -67,7 +66,7 @@ def write_config(folder: Path, options: argparse.Namespace) -> Path:
 def train(config: Path, folder: Path, processes: int, cores: list[int]) -> tuple[list[float], list[float]]:
     """One run on the cores. Returns seconds and loss of each step."""
     exp = folder / f"{processes}"
-    command = [sys.executable, "-m", "v2skit.cli", "pretrain", "--config", str(config), "--work_dir", str(folder)]
+    command = [sys.executable, "-m", "v2skit", "pretrain", "--config", str(config), "--work_dir", str(folder)]
     command += ["--exp", str(exp), "--device", "cpu", "--force", "--nproc", str(processes)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}

@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from v2skit.build import for_inference
-from v2skit.clock import Clock, Mel
-from v2skit.generators.hifigan import HifiGan
-from v2skit.generators.istft import Istft
-from v2skit.generators.wavegan import WaveGan
-from v2skit.vocoders.correction import MelCorrection
-from v2skit.vocoders.griffin_lim import GriffinLim
-from v2skit.vocoders.trained import Trained
+from v2skit.config.features import Clock, Mel
+from v2skit.models.build import for_inference
+from v2skit.models.decoders.hifigan import HifiGan
+from v2skit.models.decoders.istft import Istft
+from v2skit.models.decoders.wavegan import WaveGan
+from v2skit.models.vocoders.correction import MelCorrection
+from v2skit.models.vocoders.griffin_lim import GriffinLim
+from v2skit.models.vocoders.trained import Trained
 
 CLOCK, MEL = Clock(), Mel()
 ROUNDS = inspect.signature(Trained).parameters["corrections"].default

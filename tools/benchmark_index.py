@@ -31,8 +31,8 @@ BATCH_FRAMES, SEGMENT_FRAMES = 4000, 50
 
 def make(directory: Path, count: int) -> None:
     """Tables of ``count`` utterances of 1 to 32 s, 1000 for each speaker."""
-    from v2skit.clock import Clock
-    from v2skit.data.ark import Ark
+    from v2skit.config.features import Clock
+    from v2skit.media.ark import Ark
 
     random, places = np.random.default_rng(0), []
     for number in range(8):
@@ -73,11 +73,11 @@ def by_index(directory: Path) -> dict[str, float]:
 
 
 def by_dataset(directory: Path) -> dict[str, float]:
-    from v2skit.clock import Clock
+    from v2skit.config.features import Clock
+    from v2skit.config.schema import Augmentation
     from v2skit.data.dataset import SpeechDataset, collate
     from v2skit.data.sampler import EndlessBatches
-    from v2skit.settings import Augmentation
-    from v2skit.speakers.none import NoSpeaker
+    from v2skit.models.speakers.none import NoSpeaker
 
     readers, options = [NoSpeaker().reader(directory)], {"training": True, "segment_frames": SEGMENT_FRAMES}
     start = time.perf_counter()

@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from v2skit.clock import Clock, Mel
-from v2skit.decoders.mel_linear import MelLinear
-from v2skit.encoders.conformer import Conformer
-from v2skit.encoders.relative_attention import RelativeAttention, shift_to_keys
-from v2skit.frontends.resnet3d import ResNet3d
+from v2skit.config.features import Clock, Mel
+from v2skit.models.decoders.mel_linear import MelLinear
+from v2skit.models.encoders.conformer import Conformer
+from v2skit.models.encoders.relative_attention import RelativeAttention, shift_to_keys
+from v2skit.models.frontends.resnet3d import ResNet3d
 
 
 class Chain(nn.Module):

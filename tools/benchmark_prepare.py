@@ -20,13 +20,13 @@ from pathlib import Path
 import av
 import numpy as np
 
-from v2skit.build import build
-from v2skit.clock import Clock
-from v2skit.data.audio import write_audio
-from v2skit.data.crop import Crop, cut_mouth
-from v2skit.data.media import probe, read_audio, read_video
-from v2skit.data.video import write_crops
-from v2skit.settings import Component
+from v2skit.config.features import Clock, Crop
+from v2skit.media.audio import write_audio
+from v2skit.media.crops import write_crops
+from v2skit.media.decode import probe, read_audio, read_video
+from v2skit.registry.build import build
+from v2skit.registry.component import Component
+from v2skit.tracking.crop import cut_mouth
 
 CLOCK, CROP = Clock(), Crop()
 VIDEOS = (".mpg", ".mp4", ".avi", ".mov", ".mkv")

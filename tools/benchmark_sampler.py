@@ -16,7 +16,7 @@ from functools import partial
 
 import numpy as np
 
-from v2skit.clock import Clock
+from v2skit.config.features import Clock
 from v2skit.data.sampler import ByLength, EndlessBatches, runs_of
 
 FPS = Clock().fps

@@ -26,18 +26,19 @@ import numpy as np
 import soundfile
 from benchmark_prepare import CLOCK, CROP, Replay, videos_in
 
-from v2skit.build import build
-from v2skit.data.ark import Ark
-from v2skit.data.audio import read_audio, write_audio
-from v2skit.data.crop import cut_mouth
+from v2skit.config.schema import Augmentation
+from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.data.dataset import SpeechDataset
-from v2skit.data.manifest import Utterance, write_manifest
-from v2skit.data.media import probe, read_video
-from v2skit.data.media import read_audio as read_media
 from v2skit.data.sampler import Key
-from v2skit.data.video import GROUP, QUANTISER, encode_crops, luma, read_crops, with_luma
-from v2skit.settings import Augmentation, Component
-from v2skit.speakers.none import NoSpeaker
+from v2skit.media.ark import Ark
+from v2skit.media.audio import read_audio, write_audio
+from v2skit.media.crops import GROUP, QUANTISER, encode_crops, luma, read_crops, with_luma
+from v2skit.media.decode import probe, read_video
+from v2skit.media.decode import read_audio as read_media
+from v2skit.models.speakers.none import NoSpeaker
+from v2skit.registry.build import build
+from v2skit.registry.component import Component
+from v2skit.tracking.crop import cut_mouth
 
 SEGMENT_FRAMES = 50
 

@@ -27,16 +27,17 @@ import av
 import numpy as np
 import torch
 
-from v2skit import clip as clip_module
-from v2skit.api import VideoToSpeech
-from v2skit.build import build, build_model, build_vocoder, for_inference
-from v2skit.config import load_config
-from v2skit.data.audio import write_pieces
-from v2skit.data.media import timed_frames
-from v2skit.live import Live
-from v2skit.live.sources import open_source
-from v2skit.settings import Component
-from v2skit.synth import Synthesiser
+from v2skit.config.load import load_config
+from v2skit.media.audio import write_pieces
+from v2skit.media.decode import timed_frames
+from v2skit.models.build import build_model, build_vocoder, for_inference
+from v2skit.registry.build import build
+from v2skit.registry.component import Component
+from v2skit.synthesis import video as clip_module
+from v2skit.synthesis.api import VideoToSpeech
+from v2skit.synthesis.live.live import Live
+from v2skit.synthesis.live.sources import open_source
+from v2skit.synthesis.synthesiser import Synthesiser
 
 EGS = Path(__file__).parent.parent / "egs"
 MODELS = {"mini": EGS / "mini/conf/mel.yaml", "SVTS-S": EGS / "grid/conf/mel_s.yaml"}

@@ -4,7 +4,7 @@
 
 From each folder below DIR some clips are taken. Speeds are frames per second of processor time on one core: of tracking
 alone, and of the whole preparation (decoding, tracking, cropping, encoding, sound). Crops are compared after smoothing,
-as :mod:`v2skit.data.crop` cuts them, in the frames that both trackers have; two numbers are the median and the 95th
+as :mod:`v2skit.tracking.crop` cuts them, in the frames that both trackers have; two numbers are the median and the 95th
 percentile.
 """
 
@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from v2skit.build import build
-from v2skit.clock import Clock
-from v2skit.config import parse_component
-from v2skit.corpora import Source
-from v2skit.data.crop import Crop, Track
-from v2skit.data.media import read_video
-from v2skit.data.source import prepare_source
-from v2skit.data.steady import SteadyPlaces
-from v2skit.data.video import encode_crops
+from v2skit.config.features import Clock, Crop
+from v2skit.config.load import parse_component
+from v2skit.corpora.corpus import Source
 from v2skit.errors import UserError
-from v2skit.trackers import Mouth, Tracker
+from v2skit.media.crops import encode_crops
+from v2skit.media.decode import read_video
+from v2skit.preparation.utterance import prepare_source
+from v2skit.registry.build import build
+from v2skit.tracking.crop import Track
+from v2skit.tracking.smoothing import SteadyPlaces
+from v2skit.tracking.tracker import Mouth, Tracker
 
 CLOCK, CROP = Clock(), Crop(max_lost_share=1.0)
 VIDEOS = (".mpg", ".mp4", ".avi", ".mov", ".mkv")

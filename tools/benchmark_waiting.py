@@ -5,7 +5,7 @@
 
 OpenMP's threads spin for a while before they sleep. On an idle machine that saves waking them; beside another busy
 thread they take the core from it, and from the thread they wait for. Each setting runs in processes of its own, all in
-turn, on batches of the mini recipe's size; ``v2skit`` is what the command line sets (:mod:`v2skit.process`),
+turn, on batches of the mini recipe's size; ``v2skit`` is what the command line sets (:mod:`v2skit.system.process`),
 ``libgomp`` is OpenMP's default. The table has medians, in seconds, and how many times longer it takes beside the
 neighbours.
 """
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from v2skit.process import WAITING, keep_memory, sleep_soon
+from v2skit.system.process import WAITING, keep_memory, sleep_soon
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "egs/mini/conf/mel.yaml"
@@ -101,11 +101,12 @@ def training(task: str) -> Callable[[], None]:
     """An optimiser step of the mini recipe on random numbers."""
     import torch
 
-    from v2skit.build import Losses, build_model
-    from v2skit.config import load_config
-    from v2skit.data.audio import MelSpectrogram
-    from v2skit.model import Batch
-    from v2skit.train.optimiser import Optimiser, precision_of
+    from v2skit.config.load import load_config
+    from v2skit.data.batch import Batch
+    from v2skit.losses.total import Losses
+    from v2skit.models.build import build_model
+    from v2skit.signal.mel import MelSpectrogram
+    from v2skit.training.optimiser import Optimiser, precision_of
 
     config = load_config(CONFIG)
     settings = config.pretrain if task == "a2a" else config.finetune
@@ -138,9 +139,9 @@ def synthesis() -> Callable[[], None]:
     """Mouth crops of 3 s to a waveform, through the mini recipe's model and vocoder."""
     import torch
 
-    from v2skit.build import build_model, build_vocoder, for_inference
-    from v2skit.config import load_config
-    from v2skit.model import Inputs
+    from v2skit.config.load import load_config
+    from v2skit.data.batch import Inputs
+    from v2skit.models.build import build_model, build_vocoder, for_inference
 
     config = load_config(CONFIG)
     model, vocoder = for_inference(build_model(config, "v2a", ["a"])), build_vocoder(config)

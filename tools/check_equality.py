@@ -4,10 +4,10 @@
     tools/check_equality.py record after.json
     tools/check_equality.py compare before.json after.json
 
-Every run is float32 at the recipe's seed. The record holds, per configuration of the mini recipe, all losses of 100
-steps of audio pre-training and 100 of fine-tuning and the SHA-256 of every synthesised file; the losses of a run that is
-killed and resumed, and of two processes; and the SHA-256 of the speech for one video file. Takes about ten minutes on
-two cores. Records are comparable only on the same CPU with the same packages.
+Every run is float32 at the recipe's seed. The record holds, for each configuration of the mini recipe, all losses of
+100 steps of audio pre-training and 100 of fine-tuning and the SHA-256 of every synthesised file; the losses of a run
+that is killed and resumed, and of two processes; and the SHA-256 of the speech for one video file. Takes ten minutes
+on two cores. Records are comparable only on the same CPU with the same packages.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _record(root: Path, short: dict[str, object]) -> dict[str, dict[str, object]
         command += [text for k, v in short.items() if not k.endswith("steps") for text in ("--set", f"{k}={v}")]
         subprocess.run(command, cwd=mini, env=environment, check=True, stdout=subprocess.DEVNULL)
         found["resumed"] = _losses(mini / "exp/verify_resume/killed")
-        video = sorted((mini / "corpus").rglob("*.m[pk][4v]"))[0]
+        video = min((mini / "corpus").rglob("*.mp4"))
         shutil.copy(video, folder / video.name)
         command = [*cli, "synth", video.name, "--model", str(mini / "exp/mel"), "--tracker", "none", "-o", "out"]
         subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)

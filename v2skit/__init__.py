@@ -1,39 +1,31 @@
-"""Video-to-speech synthesis toolkit: silent video of a talking face in, speech out."""
+"""Video-to-speech synthesis toolkit: silent video of a talking face in, speech out.
+
+``load``, ``tracker``, ``hookimpl`` and ``__version__`` are what other packages use of it.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pluggy
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from v2skit.api import VideoToSpeech
-    from v2skit.settings import Component
+    from v2skit.config.load import tracker
+    from v2skit.registry.hooks import hookimpl
+    from v2skit.synthesis.api import load
+    from v2skit.version import __version__
 
-__version__ = "0.1.0"
+__all__ = ["__version__", "hookimpl", "load", "tracker"]
 
-hookimpl = pluggy.HookimplMarker("v2skit")
-"""Marks a plug-in's implementation of a hook of :mod:`v2skit.hookspecs`."""
-
-
-def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = None) -> VideoToSpeech:
-    """A model to speak videos with; see :func:`v2skit.api.load`."""
-    from v2skit import api  # a plug-in that imports this package need not wait for all of torch
-
-    return api.load(model, device, vocoder)
+_PLACES = {
+    "__version__": "v2skit.version",
+    "hookimpl": "v2skit.registry.hooks",
+    "load": "v2skit.synthesis.api",
+    "tracker": "v2skit.config.load",
+}
 
 
-def tracker(name: str, **arguments: object) -> Component:
-    """A tracker, e.g. ``tracker("landmarks", folder=DIR)``, or as in a config.
-
-    ``tracker("{type: landmarks, folder: DIR}")`` is the same.
-
-    Raises:
-        UserError: there is none of that name, or its arguments are others.
-    """
-    from v2skit.config import check_component, parse_component
-
-    if arguments:
-        return check_component("tracker", {"type": name, **arguments}, "tracker")
-    return parse_component("tracker", name, "tracker")
+def __getattr__(name: str) -> Any:
+    """Imported on first use: a plug-in or a command that needs no network does not wait for torch."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'v2skit' has no attribute '{name}'")
+    return getattr(import_module(_PLACES[name]), name)

@@ -2,6 +2,6 @@
 
 import sys
 
-from v2skit.cli import main
+from v2skit.cli.main import main
 
 sys.exit(main())

@@ -20,9 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from v2skit.clock import Clock, Mel
+from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.model import Batch, Output, Part
+from v2skit.models.model import Output, Part
 
 LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5

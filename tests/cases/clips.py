@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tests.media_files import real_data
-from v2skit.data.media import timed_frames
+from v2skit.media.decode import timed_frames
 
 SECONDS = 1.6
 """Of most clips."""

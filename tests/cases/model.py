@@ -7,10 +7,10 @@ from pathlib import Path
 import yaml
 
 from tests.conftest import TINY
-from v2skit.build import build_model
-from v2skit.config import load_config
-from v2skit.train import checkpoint
-from v2skit.train.checkpoint import Checkpoint, new_meta
+from v2skit.config.load import load_config
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model
+from v2skit.models.checkpoint import Checkpoint, new_meta
 
 
 def untrained_run(folder: Path, **networks) -> Path:

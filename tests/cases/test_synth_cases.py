@@ -14,11 +14,10 @@ import soundfile
 from PIL import Image
 
 import v2skit
+from tests.cases.clips import Pictures, beside, covered, frame_times, mirrored, sized, talker, turned, write_clip
+from tests.cases.model import untrained_run
 from tests.media_files import make_video, needs_face_mesh
-from v2skit.cli import main
-
-from .clips import Pictures, beside, covered, frame_times, mirrored, sized, talker, turned, write_clip
-from .model import untrained_run
+from v2skit.cli.main import main
 
 needs_face_mesh()
 

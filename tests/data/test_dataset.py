@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_data
-from v2skit.clock import Clock
+from v2skit.config.features import Clock
+from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
+from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.data.dataset import SpeechDataset, collate
-from v2skit.data.manifest import Utterance, write_manifest
 from v2skit.data.sampler import Key
 from v2skit.errors import UserError
-from v2skit.settings import Augmentation
-from v2skit.speakers.none import NoSpeaker
+from v2skit.models.speakers.none import NoSpeaker
 
 
 def dataset(folder, **options) -> SpeechDataset:

@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import make_data
 from v2skit.data import index as module
+from v2skit.data.data_dir import Utterance, read_manifest, write_manifest
 from v2skit.data.index import NAME, Joined, open_index
-from v2skit.data.manifest import Utterance, read_manifest, write_manifest
 from v2skit.errors import UserError
 
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from v2skit.build import Losses
-from v2skit.config import load_config
-from v2skit.critics.waveform import WaveformCritic
+from v2skit.config.load import load_config
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.adversarial import OBJECTIVES, Adversarial, penalty
-from v2skit.model import Batch, Output
+from v2skit.losses.discriminators.waveform import WaveformCritic
+from v2skit.losses.total import Losses
+from v2skit.models.model import Output
 from v2skit.testing import check_loss
 
 FRAMES, PER_FRAME = 6, 8

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from v2skit.build import Losses
-from v2skit.config import load_config
+from v2skit.config.load import load_config
+from v2skit.data.batch import Batch
 from v2skit.losses.l1 import L1
 from v2skit.losses.spectral_convergence import SpectralConvergence
-from v2skit.model import Batch, Output
+from v2skit.losses.total import Losses
+from v2skit.models.model import Output
 
 
 def example(padding: float = 0.0):

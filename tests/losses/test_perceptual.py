@@ -10,16 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from v2skit.build import Losses, build_model
-from v2skit.clock import Clock, Mel
-from v2skit.config import check_config, load_config, to_tree
-from v2skit.data.audio import MelSpectrogram
+from v2skit.config.features import Clock, Mel
+from v2skit.config.load import check_config, load_config, to_tree
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.extractors.audio_frontend import AudioFrontend
-from v2skit.extractors.torchaudio import TorchaudioBundle
+from v2skit.losses.extractors.audio_frontend import AudioFrontend
+from v2skit.losses.extractors.torchaudio import TorchaudioBundle
 from v2skit.losses.perceptual import Perceptual
-from v2skit.model import Batch, Output
-from v2skit.train import checkpoint
+from v2skit.losses.total import Losses
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model
+from v2skit.models.model import Output
+from v2skit.signal.mel import MelSpectrogram
 
 CLOCK, MEL = Clock(), Mel()
 STEP = CLOCK.samples_per_frame
@@ -281,7 +283,7 @@ def test_a_torchaudio_that_is_missing_or_does_not_fit_torch_is_an_error(monkeypa
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     with pytest.raises(UserError, match=r"needs it: pip install 'v2skit\[torchaudio\]'"):
         TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))
-    monkeypatch.setattr("v2skit.extractors.torchaudio.version", lambda name: "2.11.0+cu130")
-    monkeypatch.setattr("v2skit.extractors.torchaudio.importlib.import_module", unfit)
+    monkeypatch.setattr("v2skit.losses.extractors.torchaudio.version", lambda name: "2.11.0+cu130")
+    monkeypatch.setattr("v2skit.losses.extractors.torchaudio.importlib.import_module", unfit)
     with pytest.raises(UserError, match=r"torchaudio 2.11.0\+cu130 does not work with torch .*for one CUDA release"):
         TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))

@@ -7,16 +7,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from v2skit.build import Losses
-from v2skit.clock import Clock, Mel
-from v2skit.config import load_config
-from v2skit.data.audio import MelSpectrogram
+from v2skit.config.features import Clock, Mel
+from v2skit.config.load import load_config
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.log_mel import LogMel
 from v2skit.losses.mfcc import Mfcc
 from v2skit.losses.multi_resolution_stft import MultiResolutionStft
 from v2skit.losses.power import Power
-from v2skit.model import Batch, Output
+from v2skit.losses.total import Losses
+from v2skit.models.model import Output
+from v2skit.signal.mel import MelSpectrogram
 
 CLOCK, MEL = Clock(), Mel()
 STEP = CLOCK.samples_per_frame

@@ -9,13 +9,13 @@ import torch
 import yaml
 from torch import nn
 
-from v2skit.build import build_vocoder
-from v2skit.clock import Clock, Mel
-from v2skit.config import load_config
-from v2skit.data.audio import MelSpectrogram
+from tests.conftest import ROOT
+from v2skit.config.features import Clock, Mel
+from v2skit.config.load import load_config
 from v2skit.errors import UserError
+from v2skit.models.build import build_vocoder
+from v2skit.signal.mel import MelSpectrogram
 
-ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 SVTS = ROOT / "egs/grid/conf/svts.yaml"
 CLOCK = Clock(24000, 20)
@@ -253,7 +253,7 @@ def test_config_of_another_network_is_refused(trained, tmp_path):
 def test_recipe_config_chooses_it(trained):
     from v2skit_parallel_wavegan import register_components
 
-    from v2skit import plugins
+    from v2skit.registry import plugins
 
     plugins.load.cache_clear()
     register_components(lambda kind, name, target: plugins.registry().add(kind, name, target, "parallel_wavegan"))

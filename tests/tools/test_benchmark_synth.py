@@ -2,9 +2,8 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
 
 
 def benchmark(*options: str) -> str:

@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+from tests.conftest import ROOT
 from tests.media_files import every, make_video
-
-ROOT = Path(__file__).parents[2]
 
 
 def benchmark(*arguments: str) -> subprocess.CompletedProcess:

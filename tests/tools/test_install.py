@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from v2skit.extras import MODULES
+from v2skit.system.extras import MODULES
 
 STAND_IN = """#!/usr/bin/env bash
 if [ "$1 $2" = "-m venv" ]; then

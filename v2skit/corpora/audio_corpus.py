@@ -10,9 +10,9 @@ from pathlib import Path
 
 import soundfile
 
-from v2skit.corpora import Source
+from v2skit.corpora.corpus import Source
 from v2skit.corpora.download import Archive, fetch
-from v2skit.corpora.passport import Passport
+from v2skit.corpora.info import Passport
 from v2skit.errors import UserError, suggestion
 
 SAMPLE = 500

@@ -1,1 +1,1 @@
-"""Data directories: how they are made, stored, checked and read in training."""
+"""Data directories -> training batches."""

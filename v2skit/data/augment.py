@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from v2skit.settings import Augmentation
+from v2skit.config.schema import Augmentation
 
 MEAN, STD = 0.421, 0.165
 """Of gray mouth crops divided by 255 (SVTS)."""

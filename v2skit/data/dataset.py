@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from v2skit.clock import Clock
-from v2skit.data.audio import read_audio
+from v2skit.config.features import Clock
+from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
+from v2skit.data.batch import Batch
 from v2skit.data.index import Joined, open_index
 from v2skit.data.sampler import ByLength, Key
-from v2skit.data.video import read_crops
 from v2skit.errors import UserError
-from v2skit.model import Batch
-from v2skit.settings import Augmentation
+from v2skit.media.audio import read_audio
+from v2skit.media.crops import read_crops
 
 SpeakerReader = Callable[[str, str], np.ndarray]
 """(utterance id, speaker) -> what the speaker component's forward takes, for one clip."""

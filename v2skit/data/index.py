@@ -24,7 +24,7 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from v2skit.data.manifest import TABLES, Utterance, check_there, is_length, read_tables, resolved
+from v2skit.data.data_dir import TABLES, Utterance, check_there, is_length, read_tables, resolved
 from v2skit.data.numbered import Numbered
 from v2skit.data.sampler import Runs, runs_of
 from v2skit.errors import UserError

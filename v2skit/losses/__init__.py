@@ -1,5 +1,6 @@
-"""Losses. A loss is an ``nn.Module`` that maps (:class:`v2skit.model.Output`, :class:`v2skit.model.Batch`) to
-``{name: scalar}``, averaged over what the batch's mask says is valid. It may have, beside ``forward``:
+"""Losses. A loss is an ``nn.Module`` that maps (:class:`v2skit.models.model.Output`,
+:class:`v2skit.data.batch.Batch`) to ``{name: scalar}``, averaged over what the batch's mask says is valid. It may have,
+beside ``forward``:
 
 * ``needs = "mel"`` or ``"waveform"``: what the decoder must give; another one is refused before training.
 * ``validates = False``: left out of the validation, and so of the choice of the best checkpoint.

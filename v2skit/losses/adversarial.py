@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.model import Batch, Output
-from v2skit.settings import Component
+from v2skit.models.model import Output
+from v2skit.registry.component import Component
 
 # objective -> (what the critic minimises, given scores of true and generated sound; what the generator minimises)
 OBJECTIVES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from v2skit.clock import Clock, Mel
-from v2skit.data.audio import MelSpectrogram
-from v2skit.model import Batch, Output
+from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import Batch
+from v2skit.models.model import Output
+from v2skit.signal.mel import MelSpectrogram
 
 
 class LogMel(nn.Module):

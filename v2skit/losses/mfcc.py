@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from v2skit.clock import Clock, Mel
-from v2skit.data.audio import MelSpectrogram
+from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.layers.filterbank import dct
-from v2skit.model import Batch, Output
+from v2skit.models.model import Output
+from v2skit.signal.filterbank import dct
+from v2skit.signal.mel import MelSpectrogram
 
 
 class Mfcc(nn.Module):

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.layers.stft import Stft
 from v2skit.losses.power import valid_power
-from v2skit.model import Batch, Output
+from v2skit.models.model import Output
+from v2skit.signal.stft import Stft
 
 FLOOR = 1e-7
 """Added to the squared magnitudes: their root then has a finite slope at silence."""

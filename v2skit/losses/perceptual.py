@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from v2skit.model import Batch, Output
-from v2skit.settings import Component
+from v2skit.data.batch import Batch
+from v2skit.models.model import Output
+from v2skit.registry.component import Component
 
 DEFAULT = Component("audio_frontend", {"run": "exp/mel/pretrain"}, kind="extractor")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.layers.stft import Stft
-from v2skit.model import Batch, Output
+from v2skit.models.model import Output
+from v2skit.signal.stft import Stft
 
 
 class Power(nn.Module):

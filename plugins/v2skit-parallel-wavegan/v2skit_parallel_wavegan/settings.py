@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from v2skit.clock import Clock, Mel, feature_settings
+from v2skit.config.features import Clock, Mel, feature_settings
 from v2skit.errors import UserError
 
 LOGARITHMS = {10.0: "log10", None: "natural"}

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from v2skit.clock import Clock, Mel
+from v2skit.config.features import Clock, Mel
 from v2skit_parallel_wavegan.checkpoint import load_generator, load_statistics
 from v2skit_parallel_wavegan.settings import check_mel, read_config
 

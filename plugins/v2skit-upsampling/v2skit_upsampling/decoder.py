@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from v2skit.clock import Clock, Mel
+from v2skit.config.features import Clock, Mel
 
 
 class MelUpsampling(nn.Module):

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from v2skit.model import Batch, Output
+from v2skit.data.batch import Batch
+from v2skit.models.model import Output
 
 
 class Delta(nn.Module):

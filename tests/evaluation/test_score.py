@@ -1,0 +1,158 @@
+"""Scoring a folder of speech: every file is a number or a counted reason."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from tests.evaluation.signals import RATE, babble
+from v2skit.data.data_dir import Utterance
+from v2skit.errors import UserError
+from v2skit.evaluation.metrics import Mcd, MetricError
+from v2skit.evaluation.score import score
+from v2skit.media.audio import write_audio
+
+WORDS = "BIN BLUE AT F TWO NOW"
+
+
+class Level:
+    """Level of the hypothesis less that of the reference, dB; a stand-in that needs no package."""
+
+    protocol = "level, dB"
+    higher_is_better = {"level": True, "twice": True}
+
+    def __call__(self, reference, hypothesis, rate):
+        if len(reference) != len(hypothesis):
+            raise MetricError("not equally long")
+        with np.errstate(divide="ignore"):
+            level = 10 * np.log10(np.mean(hypothesis**2) / np.mean(reference**2))
+        return {"level": level, "twice": 2 * level}
+
+
+class Deaf:
+    """Hears the same sentence in everything that is not silent."""
+
+    protocol = "the same answer always"
+
+    def __call__(self, waveform, rate):
+        return [*WORDS.split()[:5], "AGAIN"] if waveform.any() else []
+
+
+class Broken:
+    """A metric and a recogniser that fail as code does that was never meant to see such a file."""
+
+    protocol = "none"
+    higher_is_better = {"broken": True}
+
+    def __call__(self, *_):
+        raise ZeroDivisionError("division by zero")
+
+
+@pytest.fixture
+def utterances(tmp_path):
+    made = []
+    for number in range(4):
+        audio = tmp_path / "audio" / f"s1-{number}.flac"
+        write_audio(audio, babble(1.0, number), RATE)
+        made.append(Utterance(f"s1-{number}", "s1", 25, audio, text=WORDS))
+    return made
+
+
+@pytest.fixture
+def speech(tmp_path, utterances):
+    folder = tmp_path / "pretrained"
+    for number, utterance in enumerate(utterances):
+        write_audio(folder / f"{utterance.id}.wav", 0.5 * babble(1.0, number), RATE)
+    return folder
+
+
+def test_every_file_has_its_numbers(utterances, speech):
+    scores = score(utterances, speech, {"level": Level()}, Deaf(), RATE)
+    assert [f.id for f in scores.files] == [u.id for u in utterances]
+    for file in scores.files:
+        assert file.values == pytest.approx({"level": -6.02, "twice": -12.04, "wer": 1 / 6}, abs=0.01)
+        assert not file.failures and file.hypothesis[-1] == "AGAIN" and file.edits.substitutions == 1
+    assert scores.higher_is_better == {"level": True, "twice": True, "wer": False}
+    assert scores.protocols["twice"] == Level.protocol and scores.protocols["wer"] == Deaf.protocol
+    lines = [json.loads(line) for line in (speech / "scores.jsonl").read_text().splitlines()]
+    assert lines == [dataclasses.asdict(file) for file in scores.files]
+
+
+def test_ground_truth_is_scored_against_itself(utterances):
+    scores = score(utterances, None, {"level": Level()}, Deaf(), RATE)
+    assert all(f.values["level"] == 0 and "wer" in f.values for f in scores.files)
+
+
+def test_bad_files_are_counted_with_the_reason_and_never_a_number(utterances, speech):
+    (speech / "s1-0.wav").unlink()
+    write_audio(speech / "s1-1.wav", babble(1.0)[:-1], RATE)
+    (speech / "s1-2.wav").write_bytes(b"no sound at all")
+    write_audio(speech / "s1-3.wav", np.zeros(RATE), RATE)
+    files = score(utterances, speech, {"level": Level()}, Deaf(), RATE).files
+    assert files[0].failures == dict.fromkeys(("level", "twice", "wer"), "missing: not synthesised")
+    assert files[1].failures == dict.fromkeys(("level", "twice"), "not equally long") and "wer" in files[1].values
+    assert files[2].failures.keys() == {"level", "twice", "wer"} and "can't be read" in files[2].failures["wer"]
+    assert files[3].failures == dict.fromkeys(("level", "twice"), "not finite: -inf")
+    assert files[3].values == {"wer": 1.0} and files[3].hypothesis == []
+    assert all(np.isfinite(v) for f in files for v in f.values.values())
+    assert all(f.reference == WORDS.split() for f in files)
+
+
+def test_the_length_and_rate_of_a_hypothesis_must_be_right_for_the_shipped_metrics_too(utterances, speech):
+    write_audio(speech / "s1-1.wav", babble(1.0)[:-1], RATE)
+    write_audio(speech / "s1-2.wav", babble(1.0), 16000)
+    files = score(utterances, speech, {"mcd": Mcd()}, None, RATE).files
+    assert "equally long" in files[1].failures["mcd"] and "expected mono at 24000 Hz" in files[2].failures["mcd"]
+    assert [set(f.values) for f in files] == [{"mcd"}, set(), set(), {"mcd"}]
+
+
+def test_pesq_of_silence_is_a_counted_failure(utterances, speech):
+    pytest.importorskip("pesq", reason="pesq is not installed")
+    from v2skit.evaluation.metrics import PesqWideBand
+
+    write_audio(speech / "s1-0.wav", np.zeros(RATE), RATE)
+    files = score(utterances[:2], speech, {"pesq_wb": PesqWideBand()}, None, RATE).files
+    assert files[0].failures == {"pesq_wb": "PESQ is undefined for a silent hypothesis"} and not files[0].values
+    assert files[1].values["pesq_wb"] > 4
+
+
+def test_an_error_in_a_metric_or_recogniser_costs_that_file_that_score_only(utterances, speech):
+    files = score(utterances, speech, {"broken": Broken(), "level": Level()}, Broken(), RATE).files
+    for file in files:
+        assert file.failures == dict.fromkeys(("broken", "wer"), "ZeroDivisionError: division by zero")
+        assert file.values.keys() == {"level", "twice"}
+
+
+def test_utterances_without_sound_or_words_are_counted(utterances, speech):
+    mute = [dataclasses.replace(utterances[0], audio=None), dataclasses.replace(utterances[1], text=None)]
+    files = score(mute, speech, {"level": Level()}, Deaf(), RATE).files
+    assert files[0].failures == dict.fromkeys(("level", "twice"), "no reference sound") and "wer" in files[0].values
+    assert files[1].failures == {"wer": "no transcript"}
+    truth = score(mute, None, {"level": Level()}, Deaf(), RATE).files
+    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer"), "no reference sound")
+
+
+def test_two_processes_give_the_same_scores(utterances, speech, monkeypatch):
+    monkeypatch.setattr("v2skit.evaluation.score._FILES_A_PROCESS", 2)
+    (speech / "s1-2.wav").unlink()
+    alone = score(utterances, speech, {"mcd": Mcd()}, None, RATE, jobs=1)
+    assert score(utterances, speech, {"mcd": Mcd()}, None, RATE, jobs=2) == alone
+    assert "mcd" in alone.files[2].failures
+
+
+def test_wrong_calls_are_refused(utterances, speech, tmp_path):
+    with pytest.raises(UserError, match="no utterances to score; stage 1"):
+        score([], speech, {}, None, RATE)
+    with pytest.raises(UserError, match="nowhere is not a folder of synthesised speech; stage 5"):
+        score(utterances, tmp_path / "nowhere", {}, None, RATE)
+    with pytest.raises(UserError, match="jobs -1"):
+        score(utterances, speech, {}, None, RATE, jobs=-1)
+    with pytest.raises(UserError, match="metric 'b' gives 'level', which another metric gives too"):
+        score(utterances, speech, {"a": Level(), "b": Level()}, None, RATE)
+
+
+def test_a_metric_must_give_what_it_promises(utterances, speech, monkeypatch):
+    monkeypatch.setattr(Level, "higher_is_better", {"loudness": True})
+    with pytest.raises(UserError, match="metric 'level' gives level, twice, its higher_is_better says loudness"):
+        score(utterances, speech, {"level": Level()}, None, RATE)

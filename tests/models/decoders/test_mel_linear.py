@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from tests.reach import measured_reach
+from v2skit.config.features import Clock, Mel
+from v2skit.errors import UserError
+from v2skit.models.decoders.mel_linear import MelLinear
+
+
+def test_each_video_frame_gives_its_own_mel_frames_in_order():
+    decoder = MelLinear(3, Clock(), Mel(n_mels=2), mean=0.0, std=1.0)
+    with torch.no_grad():
+        decoder.linear.weight.zero_()
+        decoder.linear.bias.copy_(torch.arange(8.0))
+    output = decoder(torch.randn(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
+    assert output[0].tolist() == 2 * [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+def test_looks_at_the_frame_itself():
+    decoder = MelLinear(3, Clock(), Mel())
+    assert (decoder.look_back_frames, decoder.look_ahead_frames) == (0, 0)
+    assert measured_reach(decoder, torch.randn(1, 9, 3)) == (0, 0)
+
+
+def test_training_starts_near_the_data():
+    torch.manual_seed(0)
+    output = MelLinear(256, Clock(), Mel())(torch.randn(2, 20, 256), torch.ones(2, 20, dtype=torch.bool))
+    assert output.shape == (2, 80, 80)
+    assert -6 < output.mean() < -4 and 0.5 < output.std() < 4
+
+
+def test_bad_arguments_and_input_have_a_clear_error():
+    with pytest.raises(UserError, match="whole number of mel frames"):
+        MelLinear(4, Clock(), Mel(hop=250))
+    with pytest.raises(UserError, match="std 0 must be positive"):
+        MelLinear(4, Clock(), Mel(), std=0)
+    with pytest.raises(UserError, match="mel_linear: input of shape"):
+        MelLinear(4, Clock(), Mel())(torch.randn(1, 9, 5), torch.ones(1, 9, dtype=torch.bool))

@@ -1,0 +1,112 @@
+"""A packed model speaks as the one it was packed from, says what it is, and refuses politely."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from tests.conftest import ISTFT, WAVEFORM, stages, vocoder_config, write
+from v2skit.cli.main import main
+from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.package import Card, describe, pack, read_header, read_part
+
+CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
+
+
+def speak(model: Path, data: Path, out: Path, *more: str) -> dict[str, bytes]:
+    options = ["--model", str(model), "--data_dir", str(data), "--out", str(out), "--device", "cpu", *more]
+    assert main(["synth", *options]) == 0
+    return {path.name: path.read_bytes() for path in out.glob("*.wav")}
+
+
+def test_pack_speaks_alone_as_its_run_does(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    data = recipe_folder / "data/test"
+    vocoder = vocoder_config(tmp_path, tiny)
+    assert stages(recipe_folder, vocoder, "pretrain") == 0
+    trained = recipe_folder / "exp/vocoder/pretrain"
+    wanted = speak(mel_run, data, tmp_path / "a", "--vocoder", str(trained))
+    plain = speak(mel_run, data, tmp_path / "b")
+    assert len(wanted) == 3 and wanted != plain
+    with_vocoder, without = tmp_path / "with.v2s", tmp_path / "without.v2s"
+    assert (
+        main(["pack", str(mel_run.parent), "-o", str(with_vocoder), "--vocoder", str(trained), "--data", "hums"]) == 0
+    )
+    assert main(["pack", str(mel_run), "-o", str(without)]) == 0
+    shutil.rmtree(recipe_folder / "exp")  # nothing but the file is needed
+    assert speak(with_vocoder, data, tmp_path / "c") == wanted
+    assert speak(without, data, tmp_path / "d") == plain
+    assert speak(without, data, tmp_path / "e", "--vocoder", str(with_vocoder)) == wanted  # a pack is a vocoder as well
+    capsys.readouterr()
+    assert main(["info", str(with_vocoder)]) == 0
+    told = capsys.readouterr().out
+    assert "with: video-to-speech" in told and "vocoder:   trained" in told and "hums" in told and "s0, s1" in told
+    with pytest.raises(UserError, match="has no vocoder in it; pack it again with one"):
+        read_part(without, "vocoder")
+
+
+def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, tiny, tmp_path, monkeypatch):
+    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, scratch=False)
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
+    exp, out = recipe_folder / "exp/raw", tmp_path / "raw.v2s"
+    pack(exp, out, None, CARD)
+    header = read_header(out)
+    assert (
+        header["vocoder"] is None
+        and header["scores"]["row"] == json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
+    )
+    assert header["digest"]["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
+    told = describe(out)
+    assert "none, it gives waveforms" in told and "estoi" in told and "CC0" in told and "nobody's voice" in told
+    spoken = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
+    assert speak(out, recipe_folder / "data/test", tmp_path / "out") == spoken
+    with pytest.raises(UserError, match="gives waveforms and needs no vocoder"):
+        pack(exp, out, exp / "pretrain", CARD)
+    folder = checkpoint.best(exp / "finetune")
+    monkeypatch.chdir(folder.parent)
+    pack(Path(folder.name), tmp_path / "relative.v2s", None, CARD)
+    assert read_header(tmp_path / "relative.v2s")["scores"] == header["scores"]
+    # Scores of other weights are not told of these.
+    record = json.loads((exp / "scored.json").read_text())
+    record["speech"]["pretrained"]["digest"] = "other"
+    (exp / "scored.json").write_text(json.dumps(record))
+    pack(exp, out, None, CARD)
+    assert read_header(out)["scores"] is None and "estoi" not in describe(out)
+
+
+def test_wrong_packs_are_refused(mel_run, tmp_path):
+    good = tmp_path / "good.v2s"
+    pack(mel_run, good, None, CARD)
+    text, cut, other = tmp_path / "text.v2s", tmp_path / "cut.v2s", tmp_path / "other.v2s"
+    text.write_text("no model")
+    cut.write_bytes(good.read_bytes()[:1000])
+    save_file({"x": torch.zeros(1)}, other)
+    for path in (text, cut, other):
+        with pytest.raises(UserError, match="is no v2skit model, or is damaged"):
+            read_header(path)
+    with safe_open(good, "pt") as file:
+        header = json.loads(file.metadata()["v2skit"])
+    newer, foreign = tmp_path / "newer.v2s", tmp_path / "foreign.v2s"
+    save_file({"x": torch.zeros(1)}, newer, {"v2skit": json.dumps({**header, "format": 2, "v2skit": "9.0"})})
+    with pytest.raises(UserError, match="was packed by v2skit 9.0"):
+        read_header(newer)
+    header["meta"]["model"]["plugins"]["gone"] = "1.0"
+    save_file({"x": torch.zeros(1)}, foreign, {"v2skit": json.dumps(header)})
+    with pytest.raises(UserError, match="made with plug-in 'gone' 1.0, which is not installed"):
+        read_part(foreign, "model")
+    with pytest.raises(UserError, match="the name of a pack ends in .v2s"):
+        pack(mel_run, tmp_path / "model.zip", None, CARD)
+    with pytest.raises(UserError, match="is no video-to-audio model"):
+        pack(mel_run.parent / "pretrain", tmp_path / "a2a.v2s", None, CARD)
+    with pytest.raises(UserError, match="does not exist; stage 4 makes one"):
+        pack(tmp_path / "nothing", tmp_path / "x.v2s", None, CARD)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")
+def test_a_pack_that_can_t_be_written_is_named(mel_run):
+    with pytest.raises(UserError, match=r"/proc/model.v2s can't be written .*another folder"):
+        pack(mel_run, Path("/proc/model.v2s"), None, CARD)

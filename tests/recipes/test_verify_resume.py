@@ -1,0 +1,44 @@
+"""Killed runs end as uninterrupted ones, and a difference is named."""
+
+import json
+
+import pytest
+
+from tests.conftest import vocoder_config
+from v2skit.cli.main import main
+from v2skit.errors import UserError
+from v2skit.recipes.verify_resume import compare
+
+
+def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path, capsys, monkeypatch):
+    """With critics, an average of the weights, and several workers."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    config, folder = vocoder_config(tmp_path, tiny), tmp_path / "verify"
+    options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
+    sets = ["--set", "pretrain.workers=2", "--set", "pretrain.ema_decay=0.9"]
+    assert main(["verify-resume", *options, "--kills", "1", *sets]) == 0
+    told = capsys.readouterr().out
+    assert "are the same, bit for bit, after 1 kills" in told and "14 lines of losses" in told
+    log = folder / "killed/pretrain/log.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    rows[4]["total"] += 1e-7
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="step 5, train total"):
+        compare(folder / "whole/pretrain", folder / "killed/pretrain")
+
+
+@pytest.mark.parametrize("folder", [".", "data", "exp/mine"])
+def test_nothing_of_others_is_deleted(recipe_folder, tiny, capsys, folder):
+    (recipe_folder / "exp/mine/pretrain").mkdir(parents=True)
+    before = sorted(recipe_folder.rglob("*"))
+    options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--exp", str(recipe_folder / folder)]
+    assert main(["verify-resume", *options]) == 1
+    assert "holds other things" in capsys.readouterr().err and sorted(recipe_folder.rglob("*")) == before
+
+
+def test_what_fails_is_told(recipe_folder, tiny, tmp_path, capsys):
+    options = ["--config", str(tiny), "--work_dir", str(tmp_path / "nothing"), "--exp", str(tmp_path / "verify")]
+    assert main(["verify-resume", *options]) == 1
+    assert capsys.readouterr().err.count("v2skit: error: ") == 1
+    assert main(["verify-resume", *options, "--kills", "0"]) == 1
+    assert "must be at least 1" in capsys.readouterr().err

@@ -1,0 +1,328 @@
+"""Live speech is the offline speech, as late as is told, and ends well."""
+
+import io
+import re
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.synthesis.live.conftest import MEL, NOBODY, WHOLE_CLIP, moving, offline, tiny_config, tiny_synthesiser
+from v2skit.cli.main import main
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.batch import Inputs
+from v2skit.errors import UserError
+from v2skit.media.decode import timed_frames
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model
+from v2skit.models.package import Card, pack
+from v2skit.synthesis.live.live import Live
+from v2skit.synthesis.live.sinks import open_sink
+from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, open_source
+from v2skit.synthesis.video import spoken
+from v2skit.tracking.crop import MouthCrop, mouth_crops
+from v2skit.tracking.none import NoTracker
+from v2skit.tracking.smoothing import Place
+
+SAMPLES = 960  # of a frame
+
+
+def timed(frames: int):
+    """(time, RGB frame) for a source."""
+    for number, crop in enumerate(moving(frames)):
+        yield number / 25, crop[..., None].repeat(3, 2)
+
+
+def live(synthesiser, chunk: int = 1, tracker=None) -> Live:
+    return Live(synthesiser, tracker or NoTracker(), NOBODY, chunk)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
+def test_it_is_as_offline(synthesiser, video, chunk):
+    pieces = []
+    report = live(synthesiser, chunk).run(open_source(str(video), None, None, False), pieces.append)
+    wanted = offline(synthesiser, video)
+    assert len(wanted) == 41 * SAMPLES and wanted.std() > 1e-3
+    assert np.concatenate(pieces) == pytest.approx(wanted, abs=1e-4)
+    assert report.seconds == 41 / 25 and report.dropped == 0 and report.lost == 0 and report.busy > 0
+
+
+def test_other_frames_are_another_speech(synthesiser, video):
+    """What the comparison above relies on: a frame earlier or later shows."""
+    wanted = offline(synthesiser, video)
+    assert np.abs(wanted[SAMPLES:] - wanted[:-SAMPLES]).max() > 1e-2
+
+
+@pytest.mark.parametrize("changes", [{}, MEL], ids=["waveform", "mel"])
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_the_delay_is_as_told(changes, chunk):
+    synthesiser = tiny_synthesiser(changes)
+    fed, frames = 0, 60
+
+    def feed():
+        nonlocal fed
+        for _, frame in timed(frames):
+            fed += 1
+            yield frame
+
+    crops = mouth_crops(feed(), NoTracker(), synthesiser.config.crop, 25)
+    delays = []  # of each frame, from when it came to when its sound is there, frames
+    for piece in spoken(synthesiser, crops, NOBODY, chunk):
+        delays += [fed - 1 - len(delays) - number for number in range(len(piece) // SAMPLES)]
+    told = live(synthesiser, chunk).algorithmic_delay * 25
+    assert len(delays) == frames and told == pytest.approx(round(told))
+    assert max(delays) == round(told)
+    if chunk == 1:
+        assert delays[0] == round(told)
+    if not changes:
+        assert round(told) == chunk - 1 + 1 + 1 + 4 + 1
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 3])
+def test_a_mel_model_speaks_whole_frames_as_on_the_whole_clip(chunk):
+    synthesiser, frames = tiny_synthesiser(MEL), 150
+    crops = moving(frames)
+    speaking, pieces = synthesiser.start(NOBODY, chunk), []
+    for number in range(0, frames, 10):
+        pieces.append(speaking.push(crops[number : number + 10]))
+    pieces.append(speaking.finish())
+    assert [len(piece) % SAMPLES for piece in pieces] == [0] * len(pieces)
+    wanted = synthesiser.vocoder(whole_mel(synthesiser, crops))[0].numpy()
+    assert np.concatenate(pieces) == pytest.approx(wanted, abs=1e-3 * float(np.abs(wanted).max()))
+
+
+def whole_mel(synthesiser, crops):
+    video = torch.from_numpy(normalise(centre_crop(crops, synthesiser.config.augmentation.crop)))[None]
+    with torch.no_grad():
+        inputs = Inputs(video, torch.ones(1, len(crops), dtype=torch.bool), torch.zeros(1, 0))
+        return synthesiser.model(inputs).mel
+
+
+@pytest.mark.parametrize(("frames", "chunk"), [(1150, None), (80, 1)])
+@pytest.mark.parametrize("changes", [{}, MEL], ids=["waveform", "mel"])
+def test_where_the_crops_are_silent_the_speech_is(changes, frames, chunk):
+    synthesiser = tiny_synthesiser(changes)
+    pictures, silent = moving(frames), range(40, 60)
+
+    def crops():
+        for number, picture in enumerate(pictures):
+            there = number not in silent
+            yield MouthCrop(picture, Place(48, 48, 96, 0, not there, not there))
+
+    speech = np.concatenate(list(spoken(synthesiser, crops(), NOBODY, chunk)))
+    loudness = np.abs(speech).reshape(frames, SAMPLES).max(1)
+    assert (loudness[41:60] == 0).all() and (loudness[:40] > 0).all() and (loudness[61:] > 0).all()
+
+
+def test_models_that_see_the_whole_clip_are_refused():
+    with pytest.raises(UserError, match="can't speak live: encoder .* must see the whole clip; .*streaming.yaml"):
+        live(tiny_synthesiser(WHOLE_CLIP))
+    with pytest.raises(UserError, match="can't speak live: crop must see the whole clip"):
+        live(tiny_synthesiser({"crop.look_ahead_frames": "null"}))
+
+
+def test_a_chunk_must_be_positive(synthesiser):
+    with pytest.raises(UserError, match="chunk 0 must be at least 1 frame"):
+        live(synthesiser, 0)
+
+
+def test_frames_that_come_while_it_is_behind_are_dropped_and_their_time_is_kept(synthesiser):
+    frames, pieces = 60, []
+
+    def slow(piece):
+        time.sleep(0.01)
+        pieces.append(piece)
+
+    def paced():  # many times as fast as the sink takes them
+        for item in timed(frames):
+            time.sleep(0.001)
+            yield item
+
+    source = Source(paced(), 25, live=True)
+    report = live(synthesiser).run(source, slow)
+    assert report.dropped == source.dropped > 10
+    assert sum(map(len, pieces)) == frames * SAMPLES and report.seconds == frames / 25
+    assert f"dropped frames:     {report.dropped}" in str(report)
+
+
+def test_a_machine_that_is_fast_enough_drops_nothing(synthesiser):
+    pieces = []
+    report = live(synthesiser).run(Source(timed(WAITING_FRAMES), 25, live=True), pieces.append)
+    assert report.dropped == 0 and sum(map(len, pieces)) == WAITING_FRAMES * SAMPLES
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_an_interrupt_ends_with_a_report_and_a_whole_file(synthesiser, tmp_path, is_live):
+    def interrupted():
+        yield from timed(20)
+        raise KeyboardInterrupt
+
+    out = tmp_path / "speech.wav"
+    with open_sink(str(out), 24000) as sink:
+        report = live(synthesiser).run(Source(interrupted(), 25, is_live), sink)
+    frames = soundfile.info(out).frames
+    assert frames == report.seconds * 24000 == (20 - 7) * SAMPLES
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
+def test_an_interrupt_in_the_sink_ends_as_well(synthesiser):
+    def sink(piece):
+        raise KeyboardInterrupt
+
+    source = Source(timed(1000), 25, live=True)
+    report = live(synthesiser).run(source, sink)
+    assert report.seconds == 0 and len(report.delays) == 0 and "no sound yet" in str(report)
+
+
+def test_an_error_of_tracker_or_source_ends_the_run_and_what_was_spoken_stays(synthesiser):
+    class Failing(NoTracker):
+        def update(self, frame):
+            raise UserError("no face 2")
+
+    report = live(synthesiser, tracker=Failing()).run(Source(timed(5), 25, live=True), lambda piece: None)
+    assert str(report.error) == "no face 2" and report.seconds == 0
+
+    def damaged():
+        yield from timed(20)
+        raise UserError("the camera is gone")
+
+    for is_live in (False, True):
+        pieces = []
+        report = live(synthesiser).run(Source(damaged(), 25, is_live), pieces.append)
+        assert str(report.error) == "the camera is gone"
+        assert 0 < report.seconds == sum(map(len, pieces)) / 24000
+
+
+def test_lost_faces_are_reported_and_nothing_is_said_where_nobody_is(synthesiser):
+    class Away(NoTracker):
+        def update(self, frame):
+            return None
+
+    pieces = []
+    report = live(synthesiser, tracker=Away()).run(Source(timed(20), 25, live=False), pieces.append)
+    assert report.lost == 1 and "no face in 100% of the frames" in str(report)
+    assert not np.concatenate(pieces).any() and report.seconds == 20 / 25
+
+
+def test_delays_are_measured_from_the_arrival_of_frames(synthesiser):
+    """Of a source at its own pace: a sound comes at least its algorithmic delay after its frame."""
+
+    def paced():
+        for moment, frame in timed(14):
+            time.sleep(0.02)
+            yield moment, frame
+
+    report = live(synthesiser).run(Source(paced(), 25, live=True), lambda piece: None)
+    later = round(report.algorithmic_delay * 25)
+    assert len(report.delays) >= 14 - later
+    assert (report.delays[: 14 - later] >= later * 0.02).all() and (report.delays < 2).all()
+    assert 0 < report.compute_delay < 0.5 and report.busy < report.delays.sum()
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """An untrained model in a file."""
+    folder, config = tmp_path_factory.mktemp("model"), tiny_config()
+    model = build_model(config, "v2a", [])
+    meta = checkpoint.new_meta(config, "v2a", [])
+    checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), folder / "exp/run/step_0")
+    pack(folder / "exp/run/step_0", folder / "tiny.v2s", None, Card("tiny", "", "", ""))
+    return folder / "tiny.v2s"
+
+
+def raw(video) -> bytes:
+    return b"".join(frame.tobytes() for _, frame in timed_frames(video))
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "v2skit", "stream", *arguments, "--device", "cpu"]
+
+
+RAW = ("-", "--size", "96x96", "--fps", "25")
+
+
+def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthesiser):
+    stream = command(*RAW, "--model", str(packed), "-o", "-", "--chunk", "2")
+    done = subprocess.run(stream, input=raw(video), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    speech = np.frombuffer(done.stdout, "<i2") / 32767
+    assert len(done.stdout) == 2 * 41 * SAMPLES
+    assert speech == pytest.approx(offline(synthesiser, video), abs=2e-4)
+    told = done.stderr.decode()
+    assert "320 ms behind at the least" in told and "spoken:             1.64 s" in told and "Traceback" not in told
+
+
+def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
+    out = tmp_path / "speech.wav"
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits it if it is ignored, as in the
+    running = subprocess.Popen(  # background of a shell
+        command(*RAW, "--model", str(packed), "-o", str(out)), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    signal.signal(signal.SIGINT, kept)
+    try:
+        running.stderr.readline()  # it is ready
+        running.stdin.write(b"".join(frame.tobytes() for _, frame in timed(30)))
+        running.stdin.flush()
+        part = tmp_path / ".speech.wav.part"
+        end = time.monotonic() + 20
+        while part.stat().st_size < 44 and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        running.send_signal(signal.SIGINT)
+        told = running.stderr.read().decode()
+        assert running.wait(20) == 0, told
+    finally:
+        running.kill()
+        running.stdin.close()
+        running.stderr.close()
+    seconds = float(re.search(r"spoken: +([\d.]+) s", told).group(1))
+    assert "Traceback" not in told and seconds > 0
+    assert soundfile.info(out).frames == round(seconds * 25) * SAMPLES
+    assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
+
+
+def test_a_listener_who_leaves_is_no_error(packed, video):
+    running = subprocess.Popen(
+        command(*RAW, "--model", str(packed), "-o", "-"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    running.stdout.close()
+    told = running.communicate(raw(video), timeout=60)[1].decode()
+    assert "Traceback" not in told and "BrokenPipeError" not in told and running.returncode == 0
+
+
+def test_wrong_commands_get_a_sentence(packed, video, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(raw(video))))
+    sound = tmp_path / "sound.wav"
+    soundfile.write(sound, np.zeros(2400), 24000)
+    out = ["-o", str(tmp_path / "speech.wav")]
+    for arguments, message in (
+        (["-", "--fps", "25", *out], "need --size WIDTHxHEIGHT and --fps N"),
+        (["-", "--size", "96x96", *out], "need --size WIDTHxHEIGHT and --fps N"),
+        (["-", "--size", "96", "--fps", "25", *out], "--size 96 is not of the form WIDTHxHEIGHT"),
+        (["-", "--size", "0x96", "--fps", "25", *out], "--size 0x96 is not of the form WIDTHxHEIGHT"),
+        ([*RAW[:3], "--fps", "0", *out], "fps"),
+        ([*RAW[:3], "--fps", "-5", *out], "fps"),
+        ([*RAW[:3], "--fps", "nan", *out], "fps"),
+        ([*RAW, "-o", "speech.mp3"], "speech goes to a .wav or .flac file"),
+        ([*RAW, *out, "--chunk", "0"], "chunk 0 must be at least 1 frame"),
+        (["camera:99", *out], "camera /dev/video99 can't be opened" if sys.platform == "linux" else "camera"),
+        ([str(tmp_path / "none.mp4"), *out], "does not exist or is no file"),
+        ([str(sound), *out], "has no video stream"),
+    ):
+        assert main(["stream", *arguments, "--model", str(packed), "--device", "cpu"]) == 1, arguments
+        assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["sound.wav"]
+
+
+def test_a_file_is_streamed_into_a_file(packed, video, synthesiser, tmp_path, capsys):
+    out = tmp_path / "speech.flac"
+    assert main(["stream", str(video), "--model", str(packed), "-o", str(out), "--device", "cpu"]) == 0
+    assert soundfile.read(out)[0] == pytest.approx(offline(synthesiser, video), abs=2e-4)
+    assert "real-time factor" in capsys.readouterr().err

@@ -1,0 +1,166 @@
+"""Steady places are those of a plain computation over the whole clip, and come as early as they may."""
+
+import math
+
+import numpy as np
+import pytest
+
+from v2skit.tracking.smoothing import GAP_SECONDS, SCALE_SECONDS, Place, SteadyPlaces
+from v2skit.tracking.tracker import Mouth
+
+FPS, EYES, SMOOTHING = 25, 1.5, 0.4
+
+
+def walk(count: int, lost: tuple[int, ...] = (), seed: int = 0, eyes: float = 60.0) -> list[Mouth | None]:
+    """An unsteady tracker on a head that moves; ``lost`` are the frames without a face."""
+    random = np.random.default_rng(seed)
+    x, y = 200 + random.normal(0, 3, (2, count)).cumsum(1)
+    sizes, rolls = eyes * random.uniform(0.9, 1.1, count), random.normal(0, 0.1, count)
+    return [None if t in lost else Mouth(x[t], y[t], sizes[t], rolls[t]) for t in range(count)]
+
+
+def told(mouths: list[Mouth | None], look_ahead: int | None = None, smoothing: float = SMOOTHING) -> list[list[Place]]:
+    """What each push gives, and at last finish."""
+    steady = SteadyPlaces(FPS, EYES, smoothing, look_ahead)
+    return [*(steady.push(mouth) for mouth in mouths), steady.finish()]
+
+
+def places(mouths: list[Mouth | None], look_ahead: int | None = None, smoothing: float = SMOOTHING) -> list[Place]:
+    return [place for given in told(mouths, look_ahead, smoothing) for place in given]
+
+
+def table(places: list[Place]) -> np.ndarray:
+    return np.array([(p.x, p.y, p.roll, p.side) for p in places])
+
+
+def plain(mouths: list[Mouth | None], smoothing: float = SMOOTHING) -> np.ndarray:
+    """x, y, roll and side (T,4) of a clip without long losses: interpolated, smoothed with a Hann window that is cut
+    off at the clip's ends, and the median side."""
+    found = [t for t, mouth in enumerate(mouths) if mouth]
+    rows = np.array([(mouths[t].x, mouths[t].y, mouths[t].roll) for t in found])
+    rows[:, 2] = np.unwrap(rows[:, 2])
+    whole = np.stack([np.interp(np.arange(len(mouths)), found, column) for column in rows.T])
+    half = round(smoothing * FPS / 2)
+    window = [0.5 + 0.5 * math.cos(math.pi * k / (half + 1)) for k in range(-half, half + 1)]
+    smooth = []
+    for t in range(len(mouths)):
+        around = [(t + k, w) for k, w in zip(range(-half, half + 1), window, strict=True) if 0 <= t + k < len(mouths)]
+        smooth.append(sum(w * whole[:, frame] for frame, w in around) / sum(w for _, w in around))
+    side = np.median([EYES * mouths[t].eye_distance for t in found])
+    return np.column_stack([smooth, np.full(len(mouths), side)])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.04, 0.4, 1.0])
+@pytest.mark.parametrize(
+    ("count", "lost"),
+    [(1, ()), (2, ()), (5, (0, 4)), (30, (7,)), (75, (0, 1, 2, 30, 31, 40, 73, 74)), (120, (*range(50, 62), 70)),
+     (250, (*range(12), *range(100, 112), *range(238, 250)))],
+    ids=str,
+)  # fmt: skip
+def test_places_are_those_of_a_plain_computation(count, lost, smoothing):
+    mouths = walk(count, lost, count)
+    given = places(mouths, smoothing=smoothing)
+    assert [p.lost for p in given] == [mouth is None for mouth in mouths] and not any(p.silent for p in given)
+    assert table(given) == pytest.approx(plain(mouths, smoothing), abs=1e-8)
+
+
+def test_the_roll_goes_on_where_its_angle_wraps():
+    mouths = [Mouth(100, 100, 60, math.remainder(math.pi + 0.05 * (t - 10), 2 * math.pi)) for t in range(20)]
+    rolls = np.array([p.roll for p in places(mouths)])
+    assert np.abs(np.array([math.remainder(r - math.pi - 0.05 * (t - 10), 2 * math.pi) for t, r in enumerate(rolls)]))[
+        6:-6
+    ] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_side_that_the_tracker_knows_is_taken():
+    assert [p.side for p in places([Mouth(5, 5, 99.0, side=40)] * 3)] == [40] * 3
+
+
+def test_long_losses_are_silent_and_short_ones_are_not():
+    gap = round(GAP_SECONDS * FPS)
+    mouths = walk(200, (*range(40, 40 + gap), *range(100, 101 + gap)))
+    given = places(mouths)
+    assert [t for t, p in enumerate(given) if p.silent] == list(range(100, 101 + gap))
+    assert all(np.isnan((p.x, p.y, p.side, p.roll)).all() and p.lost for p in given if p.silent)
+    # Nothing of what is before a long loss goes into what is after it, but for the size.
+    for part in (slice(0, 100), slice(101 + gap, 200)):
+        assert table(given[part])[:, :3] == pytest.approx(plain(mouths[part])[:, :3], abs=1e-8)
+    # Between two long losses a single frame is a place as well.
+    alone = places([None] * 20 + [Mouth(7, 8, 60)] + [None] * 20)
+    assert [t for t, p in enumerate(alone) if not p.silent] == [20] and (alone[20].x, alone[20].y) == (7, 8)
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_long_losses_at_the_beginning_and_at_the_end(end):
+    lost, there = [None] * 13, walk(30)
+    given = places(lost + there if end == 0 else there + lost)
+    silent = range(13) if end == 0 else range(30, 43)
+    assert [t for t, p in enumerate(given) if p.silent] == list(silent)
+    kept = given[13:] if end == 0 else given[:30]
+    assert table(kept) == pytest.approx(plain(there), abs=1e-8)
+
+
+def test_without_a_face_all_is_silent():
+    for count in (0, 1, 5, 12, 13, 300):
+        given = places([None] * count)
+        assert len(given) == count and all(p.silent and p.lost for p in given)
+
+
+@pytest.mark.parametrize("look_ahead", [0, 1, 3, 17, 40])
+def test_a_place_depends_on_no_later_frame_than_it_may(look_ahead):
+    mouths = walk(80, (0, 1, *range(20, 24), *range(40, 60)), 3)
+    whole = table(places(mouths, look_ahead))
+    for cut in (1, 5, 19, 22, 30, 41, 50, 55, 61, 79):
+        for later in (walk(80 - cut, seed=9, eyes=90), [None] * (80 - cut), []):
+            changed = table(places(mouths[:cut] + later, look_ahead))
+            known = max(0, cut - look_ahead)  # place t knows the frames up to t + look_ahead
+            assert np.array_equal(changed[:known], whole[:known], equal_nan=True)
+
+
+def test_the_look_ahead_is_made_use_of():
+    """It is a limit, and what it allows is seen: the last frame of it changes the place."""
+    for look_ahead in (1, 3, 5):
+        mouths = walk(40)
+        other = [*mouths[: 20 + look_ahead], Mouth(900, 900, 60), *mouths[21 + look_ahead :]]
+        assert places(mouths, look_ahead)[20] != places(other, look_ahead)[20]
+
+
+@pytest.mark.parametrize("look_ahead", [0, 1, 3, None])
+def test_each_place_is_given_once_and_as_early_as_it_may_be(look_ahead):
+    count, ahead = 600, round(SCALE_SECONDS * FPS) if look_ahead is None else look_ahead
+    given = told(walk(count), look_ahead)
+    assert [len(places) for places in given] == [0] * ahead + [1] * (count - ahead) + [ahead]
+
+
+def test_live_a_lost_face_keeps_its_place_for_as_long_as_it_may():
+    gap = round(GAP_SECONDS * FPS)
+    given = places([Mouth(50, 60, 40)] * 30 + [None] * 30 + [Mouth(90, 60, 40)] * 5, 0)
+    silent = [t for t, p in enumerate(given) if p.silent]
+    assert silent == list(range(30 + gap, 60))
+    assert all((p.x, p.y) == pytest.approx((50, 60)) for p in given[: 30 + gap]) and given[60].x == pytest.approx(90)
+
+
+def test_memory_is_bounded_and_long_clips_are_as_their_parts():
+    count = 10_000
+    mouths = walk(count, tuple(range(5000, 5100)), 5)
+    steady, given, sizes = SteadyPlaces(FPS, EYES, SMOOTHING), [], set()
+    for mouth in mouths:
+        given += steady.push(mouth)
+        sizes.add(sum(v.nbytes for v in vars(steady).values() if isinstance(v, np.ndarray)))
+    given += steady.finish()
+    assert len(given) == count and len(sizes) == 1 and max(sizes) < 200_000
+    for start in (3_300, 4_600, 9_000):  # places are those of a clip that has no more than what counts around them
+        around = round(SCALE_SECONDS * FPS) + 20
+        part = places(mouths[start - around : start + around])
+        assert table(part[around : around + 15]) == pytest.approx(table(given[start : start + 15]), nan_ok=True)
+
+
+def test_a_size_that_changes_within_minutes_is_followed():
+    """A talker who comes nearer: from 40 to 100 pixels between the eyes in two minutes."""
+    count = 120 * FPS
+    sizes = np.linspace(40, 100, count)
+    given = places([Mouth(300, 200, size) for size in sizes])
+    sides = np.array([p.side for p in given])
+    inner = slice(round(SCALE_SECONDS * FPS), -round(SCALE_SECONDS * FPS))
+    assert sides[inner] == pytest.approx(EYES * sizes[inner], rel=1e-3)
+    assert np.abs(np.diff(sides)).max() < 0.1

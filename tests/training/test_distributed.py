@@ -1,0 +1,182 @@
+"""Two processes (gloo, CPU) train as one: the same losses, weights and utterances, whatever their number meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import multiprocessing
+
+from tests.conftest import TINY, make_data
+from v2skit.config.load import load_config
+from v2skit.config.schema import Config, PartTransfer
+from v2skit.data.dataset import SpeechDataset
+from v2skit.errors import UserError
+from v2skit.losses.total import Losses
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model
+from v2skit.recipes.verify_resume import _tensors
+from v2skit.training.distributed import Gradients, Processes, check_shares
+from v2skit.training.trainer import Interrupted, Trainer
+
+STEPS, CLIPS = 6, 14
+TRAINING = [
+    f"finetune.steps={STEPS}", "finetune.validate_every=3", "finetune.batch_frames=36",
+    "finetune.precision=float32", "networks.encoder.dropout=0.2",
+]  # fmt: skip
+CRITICS = "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
+RAW = [
+    "finetune.accumulate=2",
+    "networks.decoder={type: wavegan, channels: 8}", "losses.l1=null", "losses.spectral_convergence=null",
+    "losses.power={type: power, weight: 1}",
+    "losses.adversarial={type: adversarial, weight: 0.1, objective: wasserstein, gradient_penalty: 10, learn_steps: 2, "
+    f"start_after: 2, window_frames: 6, critics: {CRITICS}}}",
+]  # fmt: skip
+FAMILIES = {"mel": ["finetune.accumulate=4", "finetune.batch_frames=24"], "raw": RAW}
+
+
+class Recording(Trainer):
+    """Notes the utterances of each step in ``<run>-ids.jsonl``; stops after a step."""
+
+    stop = STEPS
+
+    def _next_train(self, batches):
+        batch = super()._next_train(batches)
+        with Path(f"{self.run}-ids.jsonl").open("a") as file:  # a line is written at once
+            file.write(json.dumps([self.step, sorted(batch.ids)]) + "\n")
+        last_rank = self.processes.rank == self.processes.world - 1
+        self._signalled = self._signalled or (last_rank and self.step + 1 == self.stop)
+        return batch
+
+
+def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> None:
+    """Train each family's V2A, or go on with it, up to a step."""
+    torch.set_num_threads(1)
+    for family, sets in FAMILIES.items():
+        config: Config = load_config(folder / "tiny.yaml", [*TRAINING, *sets])
+        run = folder / f"{name}-{family}"
+        torch.manual_seed(0)
+        model = build_model(config, "v2a", ["s0", "s1"])
+        readers = {split: [model.speaker.reader(folder / split)] for split in ("train", "valid")}
+        train_data, valid_data = (
+            SpeechDataset(
+                [folder / split], readers[split], config.clock, True, config.augmentation, split == "train", 12
+            )
+            for split in readers
+        )
+        trainer = Recording(
+            run, "v2a", config, config.finetune, model, train_data, valid_data, ["s0", "s1"],
+            Losses(config), {"decoder": PartTransfer(frozen_steps=2)}, torch.device("cpu"), processes=processes,
+        )  # fmt: skip
+        trainer.stop = stop
+        processes.gather(None, "at the start")
+        try:
+            trainer.train()
+        except Interrupted:
+            assert trainer.step == stop < STEPS
+
+
+def process(rank: int, folder: Path, meet: str, runs: list[tuple[str, int]]) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{folder}/{meet}", rank=rank, world_size=2)
+    processes = Processes(rank, 2, 60.0, torch.distributed.new_group(backend="gloo"))
+    for name, stop in runs:
+        train(folder, name, processes, stop)
+    if meet == "second":
+        check_exchanges(processes)
+    processes.gather(None, "at the end")
+    os._exit(0)  # gloo's threads now and then abort the process that takes them down; what is tested is done
+
+
+def check_exchanges(processes: Processes) -> None:
+    """What training does not come to."""
+    rank = processes.rank
+    given, missing, never = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
+    given.grad = torch.full((2,), float(rank + 1))
+    if rank:
+        missing.grad = torch.ones(2)
+    gradients = Gradients([given, missing, never], processes, 3)
+    gradients.add()
+    gradients.average()
+    assert given.grad.tolist() == [1, 1] and never.grad is None
+    assert torch.allclose(missing.grad, torch.full((2,), 1 / 3))
+    module = torch.nn.BatchNorm1d(2)
+    module.running_mean.fill_(rank)
+    processes.copy_first(module)
+    assert module.running_mean.tolist() == [0, 0]
+    assert processes.gather({"rank": rank}, "") == [{"rank": 0}, {"rank": 1}]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Runs ``one`` and ``two``, named after their processes, and ``cut``, which had two, then one, then two."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    make_data(folder / "train", CLIPS)
+    make_data(folder / "valid", 5, seed=1)
+    train(folder, "one", Processes())
+    multiprocessing.spawn(process, (folder, "first", [("two", STEPS), ("cut", 2)]), nprocs=2)
+    train(folder, "cut", Processes(), 4)
+    multiprocessing.spawn(process, (folder, "second", [("cut", STEPS)]), nprocs=2)
+    return folder
+
+
+def losses(run: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds_per_step", "waiting_share")} for row in rows]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", ["two", "cut"])
+def test_losses_and_weights_are_those_of_one_process(runs, name, family):
+    want, got = losses(runs / f"one-{family}"), losses(runs / f"{name}-{family}")
+    assert [row["step"] for row in want] == [1, 2, 3, 3, 4, 5, 6, 6]
+    assert len(want) == len(got) and (family == "mel" or any("adversarial/critic" in row for row in want))
+    for ours, theirs in zip(want, got, strict=True):
+        assert ours.pop("kind") == theirs.pop("kind") and ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+    saved = [checkpoint.load(checkpoint.latest(runs / f"{n}-{family}"), optimiser=True) for n in ("one", name)]
+    assert saved[0].meta.position == saved[1].meta.position
+    start = build_model(load_config(runs / "tiny.yaml", [*TRAINING, *FAMILIES[family]]), "v2a", ["s0", "s1"])
+    assert any("running" in key for key in saved[0].weights)
+    for part in ("weights", "averaged", "optimiser"):
+        ours, theirs = (_tensors(getattr(one, part), part) for one in saved)
+        assert ours.keys() == theirs.keys()
+        for key, value in ours.items():
+            assert torch.allclose(value.double(), theirs[key].double(), rtol=1e-5, atol=1e-5), key
+    moved = [key for key, value in start.state_dict().items() if not torch.equal(value, saved[0].weights[key])]
+    assert {key.split(".")[0] for key in moved} >= {"frontend", "encoder", "decoder"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_utterance_of_an_epoch_is_seen_once_on_any_number_of_processes(runs, family):
+    seen = [
+        sorted(json.loads(line) for line in (runs / f"{name}-{family}-ids.jsonl").read_text().splitlines())
+        for name in ("one", "two", "cut")
+    ]
+    assert seen[0] == seen[1] == seen[2]
+    every = [name for _, ids in seen[0] for name in ids]
+    assert len(every) > 2 * CLIPS and len(set(every)) == CLIPS
+    ordered = [json.loads(line)[1] for line in (runs / f"one-{family}-ids.jsonl").read_text().splitlines()]
+    epoch = [name for ids in ordered for name in ids][:CLIPS]
+    assert len(set(epoch)) == CLIPS
+
+
+def test_alone_nothing_is_exchanged():
+    processes, parameter = Processes(), torch.nn.Parameter(torch.zeros(2))
+    for batches in (2, 4):
+        gradients, parameter.grad = Gradients([parameter], processes, batches), torch.ones(2)
+        gradients.add()
+        gradients.average()
+        assert parameter.grad.tolist() == [1 / batches] * 2 and processes.first
+    assert processes.gather("told", "") == ["told"]
+
+
+def test_shares_that_are_not_even_are_refused():
+    check_shares(4, 2)
+    with pytest.raises(UserError, match="5 batches can't be shared evenly by 3 processes; set accumulate to 3 or 6"):
+        check_shares(5, 3)
+    with pytest.raises(UserError, match=r"set accumulate to 2 \(--set"):
+        check_shares(1, 2)

@@ -1,0 +1,94 @@
+"""``v2skit data``: commands about a recipe's data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from v2skit.errors import UserError
+
+if TYPE_CHECKING:
+    from v2skit.recipes.recipe import Recipe
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add ``data`` with its commands to the command line."""
+    text = "look at a recipe's data"
+    parser = commands.add_parser("data", help=text, description=text, allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    text = "tell the hours, disk and time that preparation (stage 1) will take, from samples"
+    command = commands.add_parser("estimate", help=text, description=text, allow_abbrev=False)
+    _add_recipe(command)
+    text = "sources to prepare for it, audio-visual and audio-only ones apart; default: 20"
+    command.add_argument("--sample", type=int, default=20, metavar="N", help=text)
+    command.set_defaults(run=estimate_data)
+
+    text = (
+        "tell what the data directories are like and what they share; also in check.md and check.json in their folder"
+    )
+    command = commands.add_parser("check", help=text, description=text, allow_abbrev=False)
+    _add_recipe(command)
+    command.set_defaults(run=check_data)
+
+
+def _add_recipe(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
+    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+    text = "the corpus as published, for recipes that do not make it"
+    command.add_argument("--corpus_dir", type=Path, help=text)
+    command.add_argument("--seed", type=int, default=0, help="of what is drawn at random; default: 0")
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options name; nothing is written to its experiment."""
+    import torch
+
+    from v2skit.config.load import load_config
+    from v2skit.recipes.recipe import Recipe
+
+    if options.seed < 0:
+        raise UserError(f"--seed {options.seed} must not be negative")
+    corpus = [f"corpus.corpus_dir={json.dumps(str(options.corpus_dir.absolute()))}"] if options.corpus_dir else []
+    config = load_config(options.config, [*options.set, *corpus])
+    return Recipe(config, options.work_dir, options.work_dir / "exp", force=False, device=torch.device("cpu"))
+
+
+def check_data(options: argparse.Namespace) -> None:
+    """``v2skit data check``."""
+    from v2skit.preparation.inspect import check
+
+    recipe = _recipe(options)
+    data = recipe.config.data
+    names = dict.fromkeys([*data.pretrain, data.train, data.pretrain_valid, data.valid, data.test])
+    found = {name: recipe.data(name) for name in names}
+    print(check(found, data, recipe.config.prepare.filters, recipe.data_folder, recipe.build_corpora(), options.seed))
+
+
+def estimate_data(options: argparse.Namespace) -> None:
+    """``v2skit data estimate``."""
+    from v2skit.preparation.estimate import estimate
+    from v2skit.preparation.estimate_text import tell
+    from v2skit.recipes.data import check_names
+
+    recipe = _recipe(options)
+    config = recipe.config
+    corpora = recipe.build_corpora()
+    for corpus in corpora:
+        print(corpus.obtain())
+    check_names(corpora)
+    found = estimate(
+        corpora,
+        tracker=config.tracker,
+        clock=config.clock,
+        crop=config.crop,
+        output=recipe.data_folder,
+        settings=config.prepare,
+        video_only_ok={config.data.test},
+        sample=options.sample,
+        seed=options.seed,
+    )
+    print(tell(found))

@@ -1,0 +1,1 @@
+"""A YAML file with its bases and overrides -> checked settings."""

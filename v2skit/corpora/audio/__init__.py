@@ -1,0 +1,1 @@
+"""Corpora of audio alone, for pre-training."""

@@ -1,0 +1,74 @@
+"""Plain audio for pre-training: every sound file under some folders."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from v2skit.corpora.corpus import Source
+from v2skit.errors import UserError
+
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
+
+
+class AudioFolder:
+    """Every sound file under some folders, audio only; the speaker is the folder or the beginning of the name.
+
+    Args:
+        directories: folders, searched with their sub-folders; relative ones from the recipe's folder.
+        speaker: ``folder``: the folder that holds the file; ``prefix``: its name up to the first ``-`` or ``_``.
+        valid_share: share of the files, by a hash of the name, that go to ``audio_valid`` instead of ``audio``.
+
+    Raises:
+        UserError: no folder is given, or ``speaker`` or ``valid_share`` is none of these.
+    """
+
+    def __init__(
+        self, work_dir: Path, directories: list[str], speaker: str = "prefix", valid_share: float = 0.02
+    ) -> None:
+        if not directories:
+            raise UserError("audio_corpus.directories names no folder; give at least one")
+        if speaker not in ("folder", "prefix"):
+            raise UserError(f"speaker '{speaker}' is neither 'folder' nor 'prefix'")
+        if not 0 <= valid_share < 1:
+            raise UserError(f"valid_share {valid_share} must lie in 0..1")
+        self.directories = [Path(work_dir) / d for d in directories]
+        self.speaker, self.valid_share = speaker, valid_share
+
+    def obtain(self) -> str:
+        """Look for the files. Raises UserError where a folder is missing or has none."""
+        return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
+
+    def splits(self) -> dict[str, list[Source]]:
+        """``audio``, and ``audio_valid``, with at least one file, where ``valid_share`` is not 0."""
+        found: list[tuple[str, Source]] = []
+        for number, path in self._files():
+            stem = re.sub(r"\s+", "_", path.stem)
+            speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
+            # The folder's number and a hash of the way there keep names apart that occur twice.
+            way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
+            found.append((way, Source(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
+        if not self.valid_share:
+            return {"audio": [source for _, source in found]}
+        first = min(way for way, _ in found)
+        held_out = [way == first or int(way[:8], 16) / 16**8 < self.valid_share for way, _ in found]
+        return {
+            name: [source for (_, source), held in zip(found, held_out, strict=True) if held == is_valid]
+            for name, is_valid in (("audio", False), ("audio_valid", True))
+        }
+
+    def grammar(self) -> None:
+        """Open vocabulary."""
+
+    def _files(self) -> list[tuple[int, Path]]:
+        files = []
+        for number, directory in enumerate(self.directories):
+            if not directory.is_dir():
+                raise UserError(f"audio folder {directory} is missing; see audio_corpus.directories")
+            files_here = (p for p in directory.rglob("*") if p.is_file() and not p.name.startswith("."))
+            here = sorted(p for p in files_here if p.suffix.lower() in SUFFIXES)
+            if not here:
+                raise UserError(f"no sound files ({' '.join(SUFFIXES)}) under {directory}")
+            files += [(number, path) for path in here]
+        return files

@@ -1,0 +1,62 @@
+"""Hi-Fi TTS (Bakhturina et al. 2021): 292 hours of ten readers, 44.1 kHz."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from v2skit.corpora.audio_corpus import AudioCorpus, words
+from v2skit.corpora.corpus import Source
+from v2skit.corpora.download import Archive
+from v2skit.corpora.info import Passport
+from v2skit.errors import UserError
+
+ARCHIVE = Archive("https://www.openslr.org/resources/109/hi_fi_tts_v0.tar.gz")
+
+
+class HifiTts(AudioCorpus):
+    """Hi-Fi TTS, from ``hi_fi_tts_v0/92_manifest_clean_train.json`` and the files that it names."""
+
+    title = "Hi-Fi TTS"
+    passport = Passport(
+        what="English audio books of LibriVox, the recordings with the widest band and the least noise, 44.1 kHz",
+        hours=291.6,
+        speakers=10,
+        languages="English",
+        licence="CC BY 4.0",
+        where="it is openslr.org/109: fetch it with --set corpus.download=true, or give its folder with --corpus_dir",
+        available="free, without asking",
+        counts={
+            "clean_train": 125989,
+            "clean_dev": 150,
+            "clean_test": 300,
+            "other_train": 196489,
+            "other_dev": 350,
+            "other_test": 700,
+        },
+    )
+    folders = ("", "hi_fi_tts_v0")
+    training = ("clean_train", "other_train")
+    validation = ("clean_dev", "other_dev")
+    testing = ("clean_test", "other_test")
+    archives = dict.fromkeys((*training, *validation, *testing), ARCHIVE)
+    family = "librivox"
+
+    def has(self, root: Path, part: str) -> bool:
+        """Whether a part is there."""
+        return any(root.glob(f"*_manifest_{part}.json"))
+
+    def sources(self, root: Path, part: str) -> Iterator[Source]:
+        """The utterances of a part whose files are there."""
+        for manifest in sorted(root.glob(f"*_manifest_{part}.json")):
+            reader = manifest.name.partition("_")[0]
+            for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
+                try:
+                    row = json.loads(line)
+                    path = root / row["audio_filepath"]
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UserError(f"{manifest}:{number} names no file; unpack the corpus again") from error
+                if path.is_file():
+                    text = words(row.get("text_normalized") or row.get("text") or "")
+                    yield Source(f"{reader}-{path.parent.name}-{path.stem}", reader, path, text=text)

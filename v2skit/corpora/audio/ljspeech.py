@@ -1,0 +1,48 @@
+"""LJSpeech 1.1 (Ito, Johnson 2017): 24 hours of one reader, 22.05 kHz."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from v2skit.corpora.audio_corpus import AudioCorpus, table, words
+from v2skit.corpora.corpus import Source
+from v2skit.corpora.download import Archive
+from v2skit.corpora.info import Passport
+
+
+class LjSpeech(AudioCorpus):
+    """LJSpeech, from ``LJSpeech-1.1/wavs/LJ001-0001.wav`` and ``metadata.csv``."""
+
+    title = "LJSpeech"
+    passport = Passport(
+        what="seven English non-fiction books, read by one woman for LibriVox, 22.05 kHz",
+        hours=24.0,
+        speakers=1,
+        languages="English",
+        licence="public domain",
+        where="it is keithito.com/LJ-Speech-Dataset: fetch it with --set corpus.download=true, or give its folder with "
+        "--corpus_dir",
+        available="free, without asking",
+        counts={"all": 13100},
+    )
+    folders = ("", "LJSpeech-1.1")
+    archives = {
+        "all": Archive(
+            "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2",
+            "be1a30453f28eb8dd26af4101ae40cbf2c50413b1bb21936cbcdc6fae3de8aa5",
+        )
+    }
+
+    def has(self, root: Path, part: str) -> bool:
+        """Whether it is there."""
+        return (root / "wavs").is_dir()
+
+    def sources(self, root: Path, part: str) -> Iterator[Source]:
+        """The utterances whose files are there."""
+        texts = {name: fields[-1] for name, *fields in table(root / "metadata.csv", "|") if fields}
+        for path in sorted(p for suffix in ("wav", "flac") for p in (root / "wavs").glob(f"*.{suffix}")):
+            yield Source(f"lj-{path.stem}", "lj", path, text=words(texts.get(path.stem, "")))
+
+    def _layout(self) -> str:
+        return "wavs/ (LJSpeech-1.1)"

@@ -1,0 +1,138 @@
+"""Your own videos: any folder of them, any language."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+from v2skit.corpora.audio_corpus import words
+from v2skit.corpora.corpus import Source
+from v2skit.errors import UserError
+
+SUFFIXES = tuple(
+    ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv".split()
+)
+SOUNDS = (".wav", ".flac")
+SPEAKERS = ("folder", "prefix", "none")
+REMEDY = "give the folder of your videos with --corpus_dir"
+
+
+class Custom:
+    """Every video in a folder and its sub-folders, in any language.
+
+    A ``.wav`` or ``.flac`` beside a video, of its name, is its sound, a ``.txt`` its text.
+
+    Args:
+        corpus_dir: where the videos are; relative to the recipe's folder.
+        speaker: ``folder``: the one that holds the video; ``prefix``: its name up to the first ``-`` or ``_``;
+            ``none``: all are one speaker's.
+        split: ``seen``: by video; ``unseen``: by speaker, so that each is in one part alone.
+        valid_share: of the videos, or of the speakers, that is for validation, by a hash of their names; one at least.
+        test_share: likewise for testing.
+
+    Raises:
+        UserError: ``speaker`` or ``split`` is none of these, ``unseen`` has no speakers, or the shares are not fit.
+    """
+
+    def __init__(
+        self,
+        work_dir: Path,
+        corpus_dir: str = "",
+        speaker: str = "folder",
+        split: str = "seen",
+        valid_share: float = 0.05,
+        test_share: float = 0.05,
+    ) -> None:
+        if speaker not in SPEAKERS:
+            raise UserError(f"speaker '{speaker}' is none of {', '.join(SPEAKERS)}")
+        if split not in ("seen", "unseen"):
+            raise UserError(f"split '{split}' is neither 'seen' nor 'unseen'")
+        if split == "unseen" and speaker == "none":
+            raise UserError("split 'unseen' needs to know the speakers; set speaker to 'folder' or 'prefix'")
+        if not (0 < valid_share < 1 and 0 < test_share < 1 and valid_share + test_share < 1):
+            shares = f"valid_share {valid_share} and test_share {test_share}"
+            raise UserError(f"{shares} must be positive, their sum below 1")
+        self.directory = Path(work_dir) / corpus_dir if corpus_dir else None
+        self.speaker, self.split = speaker, split
+        self.shares = {"valid": valid_share, "test": test_share}
+
+    def obtain(self) -> str:
+        """Look for the videos. Raises UserError where there are too few to split."""
+        splits = self.splits()
+        sources = [source for found in splits.values() for source in found]
+        text = sum(source.text is not None for source in sources)
+        counts = ", ".join(f"{name} {len(found)}" for name, found in splits.items())
+        speakers = len({source.speaker for source in sources})
+        return f"videos in {self.directory}: {len(sources)} of {speakers} speakers, {text} with a text; {counts}"
+
+    def splits(self) -> dict[str, list[Source]]:
+        """``train``, ``valid`` and ``test``. Raises UserError where there are too few videos or speakers."""
+        speakers = sorted({source.speaker for source in self._sources})
+        if self.split == "unseen" and len(speakers) < 3:
+            raise UserError(
+                f"{self.directory} has videos of {len(speakers)} speakers ({', '.join(speakers)}), split 'unseen' "
+                "needs 3 or more; --set corpus.split=seen splits by video; corpus.speaker says who speaks"
+            )
+        if len(self._sources) < 3:
+            raise UserError(
+                f"{self.directory} has {len(self._sources)} videos; training, validation and testing need one each, "
+                "and a model that speaks needs some hundred: cut long recordings into clips of some seconds"
+            )
+        # What is held out is a speaker where speakers are to be unseen, else a video.
+        units = {s.id: s.speaker if self.split == "unseen" else s.id for s in self._sources}
+        rest = sorted(set(units.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
+        total = len(rest)
+        parts: dict[str, set[str]] = {"train": set()}
+        for part, share in self.shares.items():
+            count = max(1, min(round(share * total), len(rest) - 2))
+            parts[part], rest = set(rest[:count]), rest[count:]
+        parts["train"] = set(rest)
+        return {name: [s for s in self._sources if units[s.id] in part] for name, part in parts.items()}
+
+    def grammar(self) -> None:
+        """Open vocabulary."""
+
+    @cached_property
+    def _sources(self) -> list[Source]:
+        """All videos, by name. Raises UserError where there are none."""
+        if self.directory is None:
+            raise UserError(f"no videos given; {REMEDY}")
+        if not self.directory.is_dir():
+            raise UserError(f"{self.directory} is not a folder; {REMEDY}")
+        inside = (p for p in sorted(self.directory.rglob("*")) if p.is_file() and not p.name.startswith("."))
+        videos = [path for path in inside if path.suffix.lower() in SUFFIXES]
+        if not videos:
+            raise UserError(f"{self.directory} has no videos ({' '.join(SUFFIXES)}); {REMEDY}")
+        names = {path: f"{self._speaker(path)}-{_fit(path.stem)}" for path in videos}
+        counts = Counter(names.values())
+        for path, name in names.items():
+            if counts[name] > 1:  # from two folders, or of two formats
+                way = str(path.relative_to(self.directory))
+                names[path] = f"{name}-{hashlib.sha256(way.encode()).hexdigest()[:6]}"
+        return [Source(names[path], self._speaker(path), _sound(path), path, _text(path)) for path in videos]
+
+    def _speaker(self, path: Path) -> str:
+        if self.speaker == "none":
+            return "speaker"
+        return _fit(path.parent.resolve().name if self.speaker == "folder" else re.split("[-_]", path.stem)[0])
+
+
+def _fit(name: str) -> str:
+    """A name without white space, for the keys of tables."""
+    return re.sub(r"\s+", "_", name.strip()) or "_"
+
+
+def _sound(video: Path) -> Path:
+    return next((p for p in map(video.with_suffix, SOUNDS) if p.is_file()), video)
+
+
+def _text(video: Path) -> str | None:
+    """The words in the ``.txt`` beside a video, upper case. Raises UserError where it is not in UTF-8."""
+    path = video.with_suffix(".txt")
+    try:
+        return words(path.read_text(encoding="utf-8-sig")) if path.is_file() else None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not in UTF-8; save it so") from error

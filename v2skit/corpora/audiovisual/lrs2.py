@@ -1,0 +1,86 @@
+"""LRS2-BBC (Afouras et al. 2018): 224 hours of British television, cut to faces, by its own lists."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from v2skit.corpora.audiovisual.lrs import Lrs, listed, read_list
+from v2skit.corpora.corpus import Source
+from v2skit.corpora.info import Passport
+from v2skit.errors import UserError
+
+
+class Lrs2(Lrs):
+    """LRS2, from ``mvlrs_v1/main/`` and ``mvlrs_v1/pretrain/<recording>/<number>.mp4`` and its lists.
+
+    ``train.txt``, ``val.txt`` and ``test.txt`` (``6330311066473698535/00011`` a line) lie beside the two folders or
+    above them.
+
+    Args:
+        split: ``main`` (trains on that alone) or ``all`` (on ``pretrain`` as well).
+    """
+
+    title = "LRS2"
+    passport = Passport(
+        what="sentences and longer passages of BBC television, faces cut out, 160x160 at 25 frames/s",
+        hours=224.1,
+        speakers=None,
+        languages="English",
+        licence="the BBC's agreement: research at universities only",
+        where="ask the BBC for LRS2 (bbc.co.uk/rd/projects/lip-reading-datasets), fetch it and its lists from "
+        "robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html, unpack it and give its folder with --corpus_dir",
+        available="on request, to universities; who asked has not always had an answer",
+        counts={"pretrain": 96318, "train": 45839, "val": 1082, "test": 1243},
+    )
+    folders = ("", "mvlrs_v1", "lrs2_v1/mvlrs_v1", "lrs2")
+    parts = {"main": ("main",), "all": ("main", "pretrain")}
+
+    def __init__(self, work_dir: Path, corpus_dir: str = "", split: str = "main", word_times: bool = False) -> None:
+        super().__init__(work_dir, corpus_dir, split, word_times)
+
+    def counts(self) -> dict[str, int]:
+        """Clips that are there and in the lists, by list."""
+        main = {name: len(sources) for name, sources in self._main.items()}
+        return {**main, **{part: len(clips) for part, clips in self.found.items() if part == "pretrain"}}
+
+    def remarks(self) -> list[str]:
+        """What the lists name that is not there."""
+        missing = sum(len(set(names)) for names in self._lists.values()) - sum(map(len, self._main.values()))
+        return [f"in the lists, but not there: {missing}"] if missing else []
+
+    def splits(self) -> dict[str, list[Source]]:
+        """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is not there."""
+        pretrain = list(self.found.get("pretrain", {}).values())
+        return {
+            f"{self.split}/train": [*self._main["train"], *pretrain],
+            f"{self.split}/valid": self._main["val"],
+            f"{self.split}/test": self._main["test"],
+        }
+
+    @cached_property
+    def _main(self) -> dict[str, list[Source]]:
+        """List -> its clips that are there. Raises UserError where a list has none."""
+        found = {name: listed(names, self.found["main"]) for name, names in self._lists.items()}
+        empty = [name for name, sources in found.items() if not sources]
+        if empty:
+            raise UserError(
+                f"{self.root / 'main'} has no clip of {empty[0]}.txt; unpack all parts of the corpus, and give its own "
+                "lists"
+            )
+        return found
+
+    @cached_property
+    def _lists(self) -> dict[str, list[str]]:
+        """List -> the clips that it names. Raises UserError where one is missing."""
+        places = [place for place in (self.root, self.root.parent, self.directory) if place is not None]
+        found = {}
+        for name in ("train", "val", "test"):
+            path = next((p / f"{name}.txt" for p in places if (p / f"{name}.txt").is_file()), None)
+            if path is None:
+                raise UserError(
+                    f"{self.root} has no {name}.txt, the corpus's own list; put train.txt, val.txt and test.txt from "
+                    "robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html there"
+                )
+            found[name] = read_list(path)
+        return found

@@ -1,0 +1,141 @@
+"""TCD-TIMIT (Harte and Gillen 2015): TIMIT's sentences, read to a camera by 3 lipspeakers and 59 volunteers."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cached_property
+from pathlib import Path
+
+from v2skit.corpora.audio_corpus import words
+from v2skit.corpora.corpus import Source
+from v2skit.corpora.info import Passport
+from v2skit.errors import UserError, suggestion
+
+LIPSPEAKERS = ("Lipspkr1", "Lipspkr2", "Lipspkr3")
+UNSEEN = {
+    "test": "08F 09F 15F 18M 25M 28M 33F 34M 36F 41M 44F 45F 49F 54M 55F 56M 58F".split(),
+    "valid": "05F 19M 38F 52M".split(),
+    "train": "01M 02M 03F 04M 06M 07F 10M 11F 12M 13F 14M 16M 17F 20M 21M 22M 23M 24M 26M 29M 30F 31F 32F 37F 39M 40F "
+    "42M 43F 46F 47M 48M 50F 51F 57M 59F".split(),
+}
+"""The corpus's own test volunteers; those of validation are four of its 39 for training, chosen here."""
+
+SPLITS = {"lipspeaker1": LIPSPEAKERS[:1], "lipspeakers": LIPSPEAKERS, "volunteers": sorted(sum(UNSEEN.values(), []))}
+PATTERNS = ("{group}/{speaker}/Clips/{camera}", "{group}/{speaker}/{camera}", "{speaker}/Clips/{camera}")
+"""Where the clips are: as published, and as they often come to lie."""
+
+SUFFIXES = (".mp4", ".mov", ".avi", ".mkv")
+
+
+class TcdTimit:
+    """TCD-TIMIT, from ``lipspeakers/Lipspkr1/Clips/straightcam/sa1.mp4``, ``sa1.wav`` and ``SA1.txt``.
+
+    Args:
+        corpus_dir: where the corpus is; relative to the recipe's folder.
+        split: ``lipspeaker1`` (the first one alone), ``lipspeakers`` (the three) or ``volunteers``.
+        camera: ``straightcam`` or ``30degcam``.
+
+    Raises:
+        UserError: there is no such split or camera.
+    """
+
+    passport = Passport(
+        what="sentences of TIMIT, read to a camera from the front and from 30 degrees",
+        hours=0.0,
+        speakers=62,
+        languages="English",
+        licence="free for research, on request",
+        where="ask for TCD-TIMIT at sigmedia.tcd.ie (an account, for research), unpack it and give its folder with "
+        "--corpus_dir",
+        available="on request, for research",
+        counts={"lipspeakers": 1131, "volunteers": 5782},
+    )
+
+    def __init__(
+        self, work_dir: Path, corpus_dir: str = "", split: str = "lipspeakers", camera: str = "straightcam"
+    ) -> None:
+        if split not in SPLITS:
+            raise UserError(f"split: TCD-TIMIT has no split '{split}'{suggestion(split, SPLITS)}")
+        if camera not in ("straightcam", "30degcam"):
+            raise UserError(f"camera '{camera}' is neither straightcam nor 30degcam")
+        self.directory = Path(work_dir) / corpus_dir if corpus_dir else None
+        self.split, self.camera = split, camera
+        self.group = "volunteers" if split == "volunteers" else "lipspeakers"
+
+    def obtain(self) -> str:
+        """Look for the corpus. Raises UserError, with where to ask for it, where speakers are missing."""
+        splits = self.splits()
+        sources = [source for found in splits.values() for source in found]
+        dumb = sum(source.text is None for source in sources)
+        # The volunteers' published count includes three who are in no split, for their accents.
+        whole = {"lipspeakers": len(sources)} if self.split == "lipspeakers" else {}
+        lines = [
+            f"TCD-TIMIT at {self.directory}: {len(sources)} clips of {len(SPLITS[self.split])} speakers",
+            self.passport.check(whole),
+            f"without a text: {dumb}" if dumb else None,
+            ", ".join(f"{name} {len(found)}" for name, found in splits.items()),
+        ]
+        return "; ".join(line for line in lines if line)
+
+    def splits(self) -> dict[str, list[Source]]:
+        """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where speakers are missing."""
+        found: dict[str, list[Source]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
+        for speaker, clips in self._clips.items():
+            for path in clips:
+                sentence = path.stem.lower()
+                source = Source(f"{speaker}-{sentence}", speaker, _sound(path), path, _text(path))
+                found[f"{self.split}/{self._part(speaker, sentence)}"].append(source)
+        return found
+
+    def grammar(self) -> None:
+        """Open vocabulary."""
+
+    def _part(self, speaker: str, sentence: str) -> str:
+        if self.split == "volunteers":
+            return next(part for part, speakers in UNSEEN.items() if speaker in speakers)
+        # The lipspeakers read the same sentences: without the speaker in the hash, none is both trained on and tested.
+        place = int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:4], "big") % 20
+        return {0: "valid", 1: "test"}.get(place, "train")
+
+    @cached_property
+    def _clips(self) -> dict[str, list[Path]]:
+        """Speaker -> clips, sorted by name."""
+        speakers = SPLITS[self.split]
+        layout = f"clips of {', '.join(speakers)} ({self.group}/{speakers[0]}/Clips/{self.camera}/*.mp4)"
+        root = self.passport.root(self.directory, ("", "TCDTIMIT", "TCD-TIMIT"), self._any, layout)
+        clips = {speaker: self._of_speaker(root, speaker) for speaker in speakers}
+        missing = [speaker for speaker, found in clips.items() if not found]
+        if missing:
+            raise UserError(
+                f"{root} has no clips of {', '.join(missing)} ({self.group}/{missing[0]}/Clips/{self.camera}/*.mp4), "
+                f"which split '{self.split}' needs; {self.passport.where}"
+            )
+        return clips
+
+    def _any(self, root: Path) -> bool:
+        return any(self._of_speaker(root, speaker) for speaker in SPLITS[self.split])
+
+    def _of_speaker(self, root: Path, speaker: str) -> list[Path]:
+        for pattern in PATTERNS:
+            folder = root / pattern.format(group=self.group, speaker=speaker, camera=self.camera)
+            files = folder.iterdir() if folder.is_dir() else ()
+            clips = [p for p in files if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+            if clips:
+                return sorted(clips)
+        return []
+
+
+def _sound(clip: Path) -> Path:
+    """The recording beside a clip, else the clip's own sound."""
+    recording = clip.with_suffix(".wav")
+    return recording if recording.is_file() else clip
+
+
+def _text(clip: Path) -> str | None:
+    """The words of a clip: TIMIT's, a line each behind its begin and end, or a sentence behind those."""
+    for path in (clip.with_suffix(".txt"), clip.with_name(f"{clip.stem.upper()}.txt")):
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            return words(" ".join(re.sub(r"^\s*[\d.]+\s+[\d.]+\s+", "", line) for line in lines))
+    return None

@@ -1,0 +1,194 @@
+"""A corpus made on the spot: espeak-ng says GRID sentences, and a drawn mouth says them with it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import multiprocessing
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from v2skit.corpora.corpus import Source
+from v2skit.corpora.grid_grammar import jsgf, sample_codes, sentence_from_code
+from v2skit.corpora.mini.mouth import draw, random_face
+from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
+from v2skit.corpora.mini.visemes import articulate
+from v2skit.errors import UserError
+from v2skit.media.crops import write_crops
+from v2skit.system.devices import cores
+
+VERSION = 6
+"""Goes up with every change of what is generated, so that corpora made before it are made again."""
+
+FPS = 25
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+SPEECH_RMS = 0.07
+QUANTISER = 1
+ROOM_NOISE_RMS = 1.5e-4
+"""Recognisers normalise by the noise floor: in digital silence pocketsphinx gets a third of the words wrong."""
+
+INDEX = "corpus.json"
+HELD_OUT_SHARE = 11
+"""One audio-visual utterance in so many is for validation, and as many for testing."""
+
+
+class Mini:
+    """Generated: GRID sentences by espeak-ng in several voices, with a drawn mouth; made in about a minute.
+
+    No sentence occurs twice, so that none is shared between splits.
+
+    Args:
+        work_dir: the recipe's folder; the corpus is made in ``corpus`` under it.
+        utterances: audio-visual utterances, of which 1/11 is for validation and 1/11 for testing.
+        audio_utterances: audio-only utterances, for pre-training.
+        voices: how many of the 8 voices speak.
+        seed: the corpus is a function of it and of the sizes above.
+        pixels: side of the pictures.
+        jobs: processes; 0 is one a core.
+
+    Raises:
+        UserError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        work_dir: Path,
+        utterances: int = 440,
+        audio_utterances: int = 1600,
+        voices: int = 4,
+        seed: int = 1,
+        pixels: int = 48,
+        jobs: int = 0,
+    ) -> None:
+        if utterances < 3:
+            raise UserError(f"corpus mini: {utterances} utterances can't fill train, valid and test; ask for 3 up")
+        if audio_utterances < 1:
+            raise UserError(f"corpus mini: audio_utterances is {audio_utterances}; ask for 1 or more")
+        if not 1 <= voices <= len(VOICES):
+            raise UserError(f"corpus mini: voices is {voices}; there are {len(VOICES)}, ask for 1 to {len(VOICES)}")
+        if seed < 0 or jobs < 0:
+            raise UserError(f"corpus mini: seed {seed} and jobs {jobs} must not be negative")
+        if pixels < 16 or pixels % 2:
+            raise UserError(f"corpus mini: pixels {pixels} must be even and 16 or more")
+        self.folder = Path(work_dir) / "corpus"
+        self.jobs = jobs or cores()
+        self.settings = {
+            "version": VERSION,
+            "utterances": utterances,
+            "audio_utterances": audio_utterances,
+            "voices": voices,
+            "seed": seed,
+            "pixels": pixels,
+        }
+
+    def obtain(self) -> str:
+        """Generate the corpus, unless one with the same settings is there. An interruption leaves no half corpus.
+
+        Returns:
+            one line for the user: what is there, and where.
+
+        Raises:
+            UserError: espeak-ng does not work here, or there are not so many different sentences.
+        """
+        if self._index() is None:
+            self._generate()
+        counts = ", ".join(f"{len(sources)} {name}" for name, sources in self.splits().items())
+        return f"corpus mini at {self.folder}: {counts}"
+
+    def splits(self) -> dict[str, list[Source]]:
+        """``audio`` (without video), ``train``, ``valid`` and ``test``. Raises UserError before :meth:`obtain`."""
+        index = self._index()
+        if index is None:
+            raise UserError(f"{self.folder} holds no mini corpus with these settings; stage 0 makes it")
+        found: dict[str, list[Source]] = {name: [] for name in ("audio", "train", "valid", "test")}
+        for row in index:
+            media = self.folder / ("audio" if row["split"] == "audio" else "av") / row["id"]
+            video = None if row["split"] == "audio" else media.with_suffix(".mp4")
+            audio = media.with_suffix(".flac")
+            found[row["split"]].append(Source(row["id"], row["speaker"], audio, video, row["text"]))
+        return found
+
+    def grammar(self) -> str:
+        """The JSGF grammar of the sentences."""
+        return jsgf()
+
+    def _index(self) -> list[dict] | None:
+        """What was generated; None where there is no corpus with these settings."""
+        if not (self.folder / INDEX).is_file():
+            return None
+        try:
+            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{self.folder / INDEX} is damaged ({error}); delete {self.folder}") from error
+        return index["utterances"] if index["settings"] == self.settings else None
+
+    def _generate(self) -> None:
+        plan = self._plan()
+        partial = self.folder.with_name("corpus.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        for name in ("audio", "av"):
+            (partial / name).mkdir(parents=True)
+        make = functools.partial(make_utterance, partial, self.settings["seed"], self.settings["pixels"])
+        progress = functools.partial(tqdm, total=len(plan), desc="corpus mini", unit="utterance")
+        if self.jobs == 1:
+            rows = list(progress(map(make, *zip(*plan, strict=True))))
+        else:
+            spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+            with ProcessPoolExecutor(self.jobs, mp_context=spawn) as pool:
+                rows = list(progress(pool.map(make, *zip(*plan, strict=True), chunksize=8)))
+        index = {"settings": self.settings, "utterances": rows}
+        (partial / INDEX).write_text(json.dumps(index, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        partial.rename(self.folder)
+
+    def _plan(self) -> list[tuple[str, str, str]]:
+        """(split, voice, sentence code) of each utterance; the slow audio-visual ones first, voices in turn."""
+        total, audio_only = self.settings["utterances"], self.settings["audio_utterances"]
+        held_out = max(1, total // HELD_OUT_SHARE)
+        sizes = {"train": total - 2 * held_out, "valid": held_out, "test": held_out, "audio": audio_only}
+        codes = iter(sample_codes(total + audio_only, np.random.default_rng(self.settings["seed"])))
+        return [
+            (split, VOICES[number % self.settings["voices"]], next(codes))
+            for split, size in sizes.items()
+            for number in range(size)
+        ]
+
+
+def make_utterance(folder: Path, seed: int, pixels: int, split: str, voice: str, code: str) -> dict:
+    """Speak one sentence, draw its mouth unless the split is ``audio``, and write the files.
+
+    Everything is drawn from generators seeded by (seed, id): it does not matter which process makes which utterance.
+
+    Returns:
+        its line of the index: id, split, speaker, text, frames and phonemes as [start in seconds, IPA].
+    """
+    speaker = voice.partition("+")[2]
+    identity, text = f"{speaker}-{code}", sentence_from_code(code)
+    generator = np.random.default_rng([seed, *identity.encode()])
+    speech = speak(text, voice, int(generator.integers(115, 150)))
+    lead, tail = generator.uniform(0.08, 0.24, 2)
+    frames = int(np.ceil((lead + len(speech.waveform) / SAMPLE_RATE + tail) * FPS))
+    waveform = generator.normal(0.0, ROOM_NOISE_RMS, frames * SAMPLES_PER_FRAME)
+    start = int(lead * SAMPLE_RATE)
+    level = SPEECH_RMS / np.sqrt(np.mean(np.square(speech.waveform)))
+    waveform[start : start + len(speech.waveform)] += level * speech.waveform
+    phonemes = [(start / SAMPLE_RATE + begin, phoneme) for begin, phoneme in speech.phonemes]
+    media = folder / ("audio" if split == "audio" else "av") / identity
+    soundfile.write(media.with_suffix(".flac"), np.clip(waveform, -1.0, 1.0), SAMPLE_RATE, subtype="PCM_16")
+    if split != "audio":
+        face = random_face(np.random.default_rng([seed, *speaker.encode()]), generator, pixels)
+        pictures = draw(articulate(phonemes, frames, FPS, generator), FPS, face, generator)
+        write_crops(media.with_suffix(".mp4"), pictures, FPS, QUANTISER)
+    return {
+        "id": identity,
+        "split": split,
+        "speaker": speaker,
+        "text": text,
+        "frames": frames,
+        "phonemes": [[round(begin, 4), phoneme] for begin, phoneme in phonemes],
+    }

@@ -1,0 +1,180 @@
+"""Kaldi-style data directories: what preparation writes and training reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from v2skit.config.features import Clock
+from v2skit.errors import UserError
+from v2skit.system.atomic import write_text
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of a data directory.
+
+    Args:
+        id: utterance id.
+        speaker: who speaks.
+        frames: length in video frames; audio and video both have exactly this length.
+        audio: mono sound at the clock's sample rate, ``frames * samples_per_frame`` samples, or None.
+        video: mouth crops, ``frames`` frames, or None.
+        text: words, or None.
+    """
+
+    id: str
+    speaker: str
+    frames: int
+    audio: Path | None = None
+    video: Path | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class SilentClip:
+    """What synthesis may know of an utterance: it has no field for sound or words."""
+
+    id: str
+    speaker: str
+    frames: int
+    video: Path
+
+
+TABLES = ("wav.scp", "video.scp", "text", "utt2spk", "utt2num_frames")
+SETTINGS = "settings.json"
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """Read ``key value`` lines. Raises UserError for a line without a value, a key that comes twice, or no UTF-8."""
+    table: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                key, value = [*line.split(None, 1), "", ""][:2]
+                if not value or key in table:
+                    problem = f"'{key}' comes twice" if key in table else "no value"
+                    raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
+                table[key] = value.strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error}); convert it") from error
+    return table
+
+
+def write_manifest(directory: Path, utterances: list[Utterance], settings: dict) -> None:
+    """Write a data directory: its tables, sorted by id, and ``settings.json``. Paths under it are stored relative."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rows: dict[str, list[str]] = {name: [] for name in TABLES}
+    for u in sorted(utterances, key=lambda u: u.id):
+        values = (_stored(directory, u.audio), _stored(directory, u.video), u.text, u.speaker, str(u.frames))
+        for name, value in zip(TABLES, values, strict=True):
+            if value:
+                rows[name].append(f"{u.id} {value}\n")
+    for name, lines in rows.items():
+        if lines or name in ("utt2spk", "utt2num_frames"):  # these say that the directory is prepared, if empty
+            write_text(directory / name, "".join(lines))
+        else:
+            (directory / name).unlink(missing_ok=True)
+    write_text(directory / SETTINGS, json.dumps(settings, indent=1) + "\n")
+
+
+def read_manifest(directory: Path) -> list[Utterance]:
+    """Read a data directory. Raises UserError where it is missing, incomplete or inconsistent."""
+    tables = read_tables(directory)
+    return [
+        Utterance(
+            id=key,
+            speaker=tables["utt2spk"][key],
+            frames=int(count),
+            audio=resolved(directory, tables["wav.scp"].get(key)),
+            video=resolved(directory, tables["video.scp"].get(key)),
+            text=tables["text"].get(key),
+        )
+        for key, count in tables["utt2num_frames"].items()
+    ]
+
+
+def read_tables(directory: Path) -> dict[str, dict[str, str]]:
+    """The tables of a data directory; empty where there is none. Raises as :func:`read_manifest` does."""
+    check_there(directory, "utt2num_frames")
+    tables = {n: read_table(directory / n) if (directory / n).exists() else {} for n in TABLES}
+    frames = tables["utt2num_frames"]
+    for name, table in tables.items():
+        stray = sorted(table.keys() - frames.keys())
+        if stray:
+            raise UserError(f"{directory / name}: '{stray[0]}' is not in utt2num_frames ({len(stray)} such lines)")
+    _check_whole(directory, frames, tables["utt2spk"], frames)
+    return tables
+
+
+def read_silent(directory: Path) -> list[SilentClip]:
+    """The videos of a data directory, for synthesis; reads only ``video.scp``, ``utt2spk`` and ``utt2num_frames``.
+
+    Raises:
+        UserError: one of these is missing.
+    """
+    check_there(directory, "utt2num_frames", "utt2spk", "video.scp")
+    speakers, frames = read_table(directory / "utt2spk"), read_table(directory / "utt2num_frames")
+    videos = read_table(directory / "video.scp")
+    _check_whole(directory, frames, speakers, videos)
+    return [SilentClip(key, speakers[key], int(frames[key]), directory / path) for key, path in videos.items()]
+
+
+def check_there(directory: Path, *names: str) -> None:
+    """Raises UserError where a table is missing."""
+    for name in names:
+        if not (directory / name).is_file():
+            raise UserError(f"{directory} is not a prepared data directory (no {name}); stage 1 makes it")
+
+
+def _check_whole(directory: Path, frames: dict[str, str], speakers: dict[str, str], ids: Iterable[str]) -> None:
+    """Raises UserError where an utterance has no speaker or no length."""
+    for name, table in (("utt2num_frames", frames), ("utt2spk", speakers)):
+        missing = sorted(set(ids) - table.keys())
+        if missing:
+            raise UserError(f"{directory / name}: nothing for '{missing[0]}' ({len(missing)} such utterances)")
+    wrong = [key for key, count in frames.items() if not is_length(count)]
+    if wrong:
+        raise UserError(f"{directory / 'utt2num_frames'}: '{frames[wrong[0]]}' of '{wrong[0]}' is no number of frames")
+
+
+def is_length(count: str) -> bool:
+    """Whether it is a number of frames."""
+    return count.isdecimal() and 1 <= int(count) < 2**31
+
+
+def read_settings(directory: Path) -> dict:
+    """What the directory was prepared with. Raises UserError where that is not known."""
+    check_there(directory, "utt2num_frames")
+    try:
+        settings = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{directory / SETTINGS} can't be read ({error}); stage 1 makes it") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"{directory / SETTINGS} is no JSON object; stage 1 makes it")
+    return settings
+
+
+def read_clock(directory: Path) -> Clock:
+    """The clock that a directory was prepared on. Raises UserError where that is not known."""
+    try:
+        return Clock(**read_settings(directory)["clock"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{directory / SETTINGS} does not say the clock, e.g. "
+            f'{{"clock": {json.dumps(dataclasses.asdict(Clock()))}}}; stage 1 writes it'
+        ) from error
+
+
+def _stored(directory: Path, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    return str(path.relative_to(directory) if path.is_relative_to(directory) else path.resolve())
+
+
+def resolved(directory: Path, stored: str | None) -> Path | None:
+    """Where a path of a table leads, None for None."""
+    return None if stored is None else directory / stored

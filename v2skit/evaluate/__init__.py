@@ -1,1 +1,0 @@
-"""Evaluation: metrics, speech recognition for the WER, intervals and reports."""

@@ -1,0 +1,1 @@
+"""Metrics, speech recognition, scores, reports and plots."""

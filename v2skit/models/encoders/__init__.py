@@ -1,0 +1,1 @@
+"""Encoders: temporal context."""

@@ -1,0 +1,43 @@
+"""Bidirectional GRU encoder, as in the raw-waveform family (Mira et al. 2022, V2S-WGAN)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from v2skit.models.layers.masked import check_features
+
+
+class BiGru(nn.Module):
+    """Bidirectional GRU whose backward pass starts at the last valid frame of each clip.
+
+    Args:
+        in_dim: features a frame; given by the toolkit.
+        layers: one above the other.
+        dim: features a direction; ``out_dim`` is twice that.
+        dropout: between layers.
+    """
+
+    look_back_frames = look_ahead_frames = None
+
+    def __init__(self, in_dim: int, layers: int = 2, dim: int = 256, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.in_dim, self.out_dim = in_dim, 2 * dim
+        self.gru = nn.GRU(in_dim, dim, layers, batch_first=True, dropout=dropout, bidirectional=True)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features with temporal context.
+
+        Args:
+            x: (B, T, in_dim).
+            mask: (B, T); at least one valid frame a clip.
+
+        Returns:
+            (B, T, out_dim), zero where the mask is False.
+
+        Raises:
+            UserError: ``x`` has another shape.
+        """
+        check_features(x, mask, self.in_dim, "bigru")
+        packed = pack_padded_sequence(x, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=x.shape[1])[0]

@@ -1,0 +1,1 @@
+"""Visual and audio frontends: signals -> features at the video frame rate."""

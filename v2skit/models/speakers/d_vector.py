@@ -1,0 +1,140 @@
+"""GE2E d-vectors (Wan et al. 2018) through resemblyzer, always from other clips of the speaker."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from v2skit.data.data_dir import Utterance, read_clock, read_manifest
+from v2skit.data.lookup import Lookup
+from v2skit.errors import UserError
+from v2skit.media import decode as media
+from v2skit.media.ark import read_vector, write_vectors
+from v2skit.media.audio import read_audio
+from v2skit.system.extras import needs
+
+DIM = 256
+RATE = 16000
+TABLE, SOURCES = "d_vector", "d_vector_sources"
+
+
+class DVector(nn.Module):
+    """A 256-d d-vector of other clips of the speaker, computed at preparation by resemblyzer.
+
+    Args:
+        clips: of a speaker that are averaged, without the clip itself. A speaker with no other clip gets zeros.
+    """
+
+    out_dim = DIM
+    takes_recording = True
+
+    def __init__(self, clips: int = 10) -> None:
+        super().__init__()
+        self.clips = clips
+
+    def prepare(self, directory: Path) -> None:
+        """Write ``d_vector.ark/.scp``, and ``d_vector_sources``: which clips each one was made from.
+
+        Raises:
+            UserError: resemblyzer is not installed.
+        """
+        utterances = read_manifest(directory)
+        sources = other_clips(utterances, self.clips)
+        content = "".join(f"{key} {' '.join(names) or '-'}\n" for key, names in sorted(sources.items()))
+        record = directory / SOURCES
+        if (directory / f"{TABLE}.scp").exists() and record.exists() and record.read_text(encoding="utf-8") == content:
+            return
+        rate = read_clock(directory).sample_rate
+        by_id = {u.id: u for u in utterances}
+        vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
+        means = ((key, _mean([vectors[name] for name in names])) for key, names in sorted(sources.items()))
+        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", means)
+        record.write_text(content, encoding="utf-8")
+
+    def reader(self, directory: Path) -> _Reader:
+        """(utterance id, speaker) -> float32 (256,). Raises UserError where the directory has no d-vectors."""
+        if not (directory / f"{TABLE}.scp").exists():
+            raise UserError(f"{directory} has no d-vectors; stage 1 computes them")
+        return _Reader(directory)
+
+    def voice(self, name: str | None) -> np.ndarray:
+        """The d-vector of a recording, float32 (256,). Raises UserError where none is named, or it can't be read."""
+        if name is None:
+            raise UserError("this model needs a voice: --voice FILE, a recording of the voice that it is to have")
+        embed, recording = _encoder(), media.read_audio(Path(name), RATE)
+        from resemblyzer import preprocess_wav
+
+        if not recording.any() or not len(preprocess_wav(recording, RATE)):
+            raise UserError(f"there is no voice in {name}; give some seconds of one person's speech")
+        vector = embed(recording, RATE)
+        return (vector / max(float(np.linalg.norm(vector)), 1e-8)).astype(np.float32)
+
+    def forward(self, speaker: Tensor) -> Tensor:
+        """(B,256) -> (B,256)."""
+        return speaker
+
+
+def other_clips(utterances: list[Utterance], clips: int) -> dict[str, list[str]]:
+    """For each utterance the ids of up to ``clips`` clips of its speaker with sound, itself never among them.
+
+    They are the first by a hash of their names, so that a speaker's clips share nearly the same ones.
+    """
+    speakers: dict[str, list[str]] = {}
+    for u in utterances:
+        if u.audio:
+            speakers.setdefault(u.speaker, []).append(u.id)
+    for names in speakers.values():
+        names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {u.id: [n for n in speakers.get(u.speaker, [])[: clips + 1] if n != u.id][:clips] for u in utterances}
+
+
+class _Reader:
+    """Reads d-vectors."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._places = Lookup(directory / f"{TABLE}.scp")
+
+    def __call__(self, utterance: str, speaker: str) -> np.ndarray:
+        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
+        try:
+            place = self._places.get(utterance)
+        except ValueError as error:  # it is empty, or not UTF-8
+            raise UserError(f"{self._places.path} is damaged ({error}); {remedy}") from error
+        if place is None:
+            raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
+        # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
+        entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
+        try:
+            vector = read_vector(entry, remedy)
+        except OSError as error:
+            raise UserError(f"{entry} can't be read ({error}); {remedy}") from error
+        if vector.size != DIM:
+            raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
+        return vector.reshape(DIM)
+
+
+def _mean(vectors: list[np.ndarray]) -> np.ndarray:
+    """Their mean, normalised; zeros where there are none. (256,)."""
+    mean = np.mean(vectors, axis=0) if vectors else np.zeros(DIM)
+    return mean / max(float(np.linalg.norm(mean)), 1e-8)
+
+
+def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
+    embed = _encoder()
+    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances if u.audio is not None}
+
+
+@cache
+def _encoder() -> Callable[[np.ndarray, int], np.ndarray]:
+    """(waveform, its rate) -> d-vector. Raises UserError where resemblyzer is not installed."""
+    with needs("d_vector", "speaker 'd_vector'"):
+        from resemblyzer import VoiceEncoder, preprocess_wav
+
+    encoder = VoiceEncoder("cpu", verbose=False)
+    return lambda waveform, rate: encoder.embed_utterance(preprocess_wav(waveform, rate))

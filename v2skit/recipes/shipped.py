@@ -1,0 +1,134 @@
+"""The shipped recipes: ``egs`` of a checkout, or ``v2skit/egs`` of an installed v2skit."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import v2skit
+from v2skit.errors import UserError
+from v2skit.system.atomic import write_text
+
+STAGES = "stages.sh"
+"""What every recipe's run.sh sources."""
+
+SHARED = (STAGES, "conf")
+"""What all recipes have in common, beside them."""
+
+CHECKOUT = ("tools/install.sh", "setup.py", "v2skit/__init__.py")
+"""Files beside ``egs`` that together tell a checkout from another project; ``egs/stages.sh`` looks for them as well."""
+
+_INTERPRETER = re.compile(r"^installed=.*$", re.MULTILINE)
+_CHECKOUT_COMMANDS = re.compile(r"(\.\./)*tools/venv/bin/")
+
+
+def shipped() -> Path:
+    """The folder with the shipped recipes. Raises UserError where this v2skit came without them."""
+    package = Path(v2skit.__file__).parent
+    for folder in (package / "egs", package.parent / "egs"):
+        if (folder / STAGES).is_file():
+            return folder
+    raise UserError(f"this v2skit ({package}) came without recipes; install it again from its wheel")
+
+
+def names(egs: Path) -> list[str]:
+    """The recipes in a folder."""
+    return sorted(path.parent.name for path in egs.glob("*/run.sh"))
+
+
+def recipes_folder(folder: Path) -> Path:
+    """Where new recipes go: the ``egs`` of a checkout or of copies that ``folder`` is in, else a new one in it."""
+    for place in (folder.resolve(), *folder.resolve().parents):
+        if (place / "egs" / STAGES).is_file():
+            return place / "egs"
+    return folder.resolve() / "egs"
+
+
+def is_checkout(egs: Path) -> bool:
+    """Whether the folder's recipes install what they need with the ``tools`` beside it."""
+    return all((egs.parent / name).is_file() for name in CHECKOUT)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``target`` where the block succeeds; where it fails, nothing is left of it.
+
+    Raises:
+        OSError: the parent folder can't be written, or ``target`` came to be in the meantime.
+    """
+    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
+        folder = Path(temporary) / target.name
+        folder.mkdir()
+        yield folder
+        folder.rename(target)
+
+
+def copy_shared(egs: Path) -> None:
+    """Copy what all recipes have in common, less what is there, and name this interpreter in it. Raises OSError."""
+    source = shipped()
+    (egs / "conf").mkdir(parents=True, exist_ok=True)
+    for path in sorted((source / "conf").glob("*.yaml")):
+        if not (egs / "conf" / path.name).exists():
+            shutil.copyfile(path, egs / "conf" / path.name)
+    if not (egs / STAGES).exists():
+        line = f"installed={shlex.quote(sys.executable)}"
+        text = (source / STAGES).read_text(encoding="utf-8")
+        write_text(egs / STAGES, _INTERPRETER.sub(lambda _: line, text, count=1))
+
+
+def copy_recipe(name: str, egs: Path) -> list[str]:
+    """Copy a shipped recipe, and those that its configs are based on, less what is there already.
+
+    Args:
+        name: of a shipped recipe.
+        egs: where to; what all recipes share is copied there as well.
+
+    Returns:
+        the names of those that were copied.
+
+    Raises:
+        UserError: a folder has the name of one of them and is no recipe; then nothing is copied.
+        OSError: the folder can't be written; then nothing is left of the recipe that was being copied.
+    """
+    missing = [recipe for recipe in _with_bases(name) if not (egs / recipe / "run.sh").exists()]
+    for recipe in missing:
+        if os.path.lexists(egs / recipe):
+            raise UserError(
+                f"{egs / recipe} is there already and is no recipe, it has no run.sh; move it elsewhere, "
+                f"since the shipped recipe {recipe}, which is needed here, is copied to this place"
+            )
+    copy_shared(egs)
+    for recipe in missing:
+        with new_folder(egs / recipe) as folder:
+            _copy(shipped() / recipe, folder)
+    return missing
+
+
+def _with_bases(name: str) -> list[str]:
+    """A shipped recipe and those that its configs are based on, directly or not."""
+    found, left = [], [name]
+    while left:
+        recipe = left.pop(0)
+        if recipe not in found:
+            found.append(recipe)
+            configs = (path.read_text(encoding="utf-8") for path in sorted((shipped() / recipe).glob("conf/*.yaml")))
+            left += [base for text in configs for base in re.findall(r"\.\./\.\./(\w+)/conf/", text)]
+    return found
+
+
+def _copy(recipe: Path, folder: Path) -> None:
+    """A shipped recipe's files into an empty folder; its README with the commands of an installed v2skit."""
+    (folder / "conf").mkdir()
+    shutil.copyfile(recipe / "run.sh", folder / "run.sh")
+    (folder / "run.sh").chmod(0o755)
+    for path in (*recipe.glob("*.png"), *recipe.glob("conf/*.yaml")):
+        shutil.copyfile(path, folder / path.relative_to(recipe))
+    text = (recipe / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(_CHECKOUT_COMMANDS.sub("", text), encoding="utf-8")

@@ -1,0 +1,99 @@
+"""Every component that ships with v2skit, and where it lives."""
+
+from collections.abc import Callable
+
+from v2skit.registry.hooks import hookimpl
+
+# One class serves as a decoder (features -> waveform) and as a vocoder (mel -> waveform).
+GENERATORS = {
+    "wavegan": "v2skit.models.decoders.wavegan:WaveGan",
+    "hifigan": "v2skit.models.decoders.hifigan:HifiGan",
+    "istft": "v2skit.models.decoders.istft:Istft",
+}
+COMPONENTS = {
+    "visual_frontend": {
+        "resnet3d": "v2skit.models.frontends.resnet3d:ResNet3d",
+        "resnet3d_small": "v2skit.models.frontends.resnet3d:ResNet3dSmall",
+    },
+    "audio_frontend": {
+        "mel_conv": "v2skit.models.frontends.mel_conv:MelConv",
+        "resnet1d": "v2skit.models.frontends.resnet1d:ResNet1d",
+    },
+    "speaker": {
+        "none": "v2skit.models.speakers.none:NoSpeaker",
+        "table": "v2skit.models.speakers.table:SpeakerTable",
+        "d_vector": "v2skit.models.speakers.d_vector:DVector",
+    },
+    "encoder": {
+        "conformer": "v2skit.models.encoders.conformer:Conformer",
+        "bigru": "v2skit.models.encoders.bigru:BiGru",
+    },
+    "decoder": {"mel_linear": "v2skit.models.decoders.mel_linear:MelLinear", **GENERATORS},
+    "vocoder": {
+        "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",
+        "trained": "v2skit.models.vocoders.trained:Trained",
+        **GENERATORS,
+    },
+    "loss": {
+        "l1": "v2skit.losses.l1:L1",
+        "spectral_convergence": "v2skit.losses.spectral_convergence:SpectralConvergence",
+        "multi_resolution_stft": "v2skit.losses.multi_resolution_stft:MultiResolutionStft",
+        "log_mel": "v2skit.losses.log_mel:LogMel",
+        "power": "v2skit.losses.power:Power",
+        "mfcc": "v2skit.losses.mfcc:Mfcc",
+        "perceptual": "v2skit.losses.perceptual:Perceptual",
+        "adversarial": "v2skit.losses.adversarial:Adversarial",
+    },
+    "critic": {
+        "waveform": "v2skit.losses.discriminators.waveform:WaveformCritic",
+        "power": "v2skit.losses.discriminators.power:PowerCritic",
+        "multi_period": "v2skit.losses.discriminators.multi_period:MultiPeriodCritic",
+        "multi_resolution": "v2skit.losses.discriminators.multi_resolution:MultiResolutionCritic",
+    },
+    "extractor": {
+        "audio_frontend": "v2skit.losses.extractors.audio_frontend:AudioFrontend",
+        "torchaudio": "v2skit.losses.extractors.torchaudio:TorchaudioBundle",
+    },
+    "metric": {
+        "stoi": "v2skit.evaluation.metrics:Stoi",
+        "estoi": "v2skit.evaluation.metrics:Estoi",
+        "pesq_wb": "v2skit.evaluation.metrics:PesqWideBand",
+        "pesq_nb": "v2skit.evaluation.metrics:PesqNarrowBand",
+        "mcd": "v2skit.evaluation.metrics:Mcd",
+    },
+    "asr": {"pocketsphinx": "v2skit.evaluation.asr:PocketSphinx"},
+    "corpus": {
+        "mini": "v2skit.corpora.mini.corpus:Mini",
+        "grid": "v2skit.corpora.audiovisual.grid:Grid",
+        "tcd_timit": "v2skit.corpora.audiovisual.tcd_timit:TcdTimit",
+        "lrw": "v2skit.corpora.audiovisual.lrw:Lrw",
+        "lrs2": "v2skit.corpora.audiovisual.lrs2:Lrs2",
+        "lrs3": "v2skit.corpora.audiovisual.lrs3:Lrs3",
+        "custom": "v2skit.corpora.audiovisual.custom:Custom",
+        "audio_folder": "v2skit.corpora.audio.audio_folder:AudioFolder",
+        "librispeech": "v2skit.corpora.audio.librispeech:LibriSpeech",
+        "libritts": "v2skit.corpora.audio.libritts:LibriTts",
+        "vctk": "v2skit.corpora.audio.vctk:Vctk",
+        "ljspeech": "v2skit.corpora.audio.ljspeech:LjSpeech",
+        "hifi_tts": "v2skit.corpora.audio.hifi_tts:HifiTts",
+        "common_voice": "v2skit.corpora.audio.common_voice:CommonVoice",
+        "mls": "v2skit.corpora.audio.mls:Mls",
+        "spoken_wikipedia": "v2skit.corpora.audio.spoken_wikipedia:SpokenWikipedia",
+        "pool": "v2skit.corpora.audio.pool:Pool",
+    },
+    "tracker": {
+        "face_mesh": "v2skit.tracking.face_mesh:FaceMesh",
+        "mediapipe": "v2skit.tracking.mediapipe:MediaPipe",
+        "landmarks": "v2skit.tracking.landmarks:Landmarks",
+        "fixed": "v2skit.tracking.fixed:Fixed",
+        "none": "v2skit.tracking.none:NoTracker",
+    },
+}
+
+
+@hookimpl
+def register_components(register: Callable[[str, str, str], None]) -> None:
+    """Register what the toolkit brings, by name."""
+    for kind, components in COMPONENTS.items():
+        for name, target in components.items():
+            register(kind, name, target)

@@ -1,0 +1,68 @@
+"""(kind, name) -> component class, imported on first use."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from v2skit.errors import UserError, suggestion
+from v2skit.registry.kinds import KINDS
+from v2skit.system.extras import missing
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered component; ``origin`` is the plug-in that brought it."""
+
+    kind: str
+    name: str
+    target: str
+    origin: str
+
+    def load(self) -> type:
+        """Import the component. Raises UserError, with the plug-in's name, where that fails."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except Exception as error:  # its module may fail in any way
+            if isinstance(error, ImportError):
+                error = missing(error, "it") or error
+            why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) can't be loaded: {why}") from error
+
+
+class Registry:
+    """All components known to this process, by kind and name."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self.broken: dict[str, str] = {}
+        """Plug-ins that could not be loaded, and why."""
+
+    def add(self, kind: str, name: str, target: str, origin: str) -> None:
+        """Register a component. Raises UserError for an unknown kind or a name that is taken."""
+        if kind not in KINDS:
+            raise UserError(f"{origin} registers '{name}' as unknown kind '{kind}'{suggestion(kind, KINDS)}")
+        taken = self._entries.get((kind, name))
+        if taken:
+            raise UserError(
+                f"{kind} '{name}' is registered twice: by {taken.origin} ({taken.target}) and by {origin} ({target}); "
+                "uninstall one of the two or rename its component"
+            )
+        if ":" not in target:
+            raise UserError(f"{origin}: target '{target}' of {kind} '{name}' is not of the form 'package.module:Class'")
+        self._entries[kind, name] = Entry(kind, name, target, origin)
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """The entry of a component. Raises UserError, with the nearest name, where there is none."""
+        if kind not in KINDS:
+            raise UserError(f"unknown kind '{kind}'{suggestion(kind, KINDS)}")
+        if (kind, name) not in self._entries:
+            hint = suggestion(name, (e.name for e in self.entries(kind)))
+            broken = "".join(f"\n  plug-in {origin} is broken: {why}" for origin, why in self.broken.items())
+            raise UserError(f"unknown {kind} '{name}'{hint}{broken}")
+        return self._entries[kind, name]
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """All entries, or those of one kind, sorted by kind and name."""
+        return sorted((e for e in self._entries.values() if kind in (None, e.kind)), key=lambda e: (e.kind, e.name))

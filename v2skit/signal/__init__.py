@@ -1,0 +1,1 @@
+"""Spectral analysis on tensors: STFT, mel filters, the log-mel spectrogram."""

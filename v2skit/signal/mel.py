@@ -1,0 +1,40 @@
+"""The one mel of the toolkit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.config.features import Clock, Mel
+from v2skit.signal.filterbank import mel_filters
+from v2skit.signal.stft import Stft
+
+
+class MelSpectrogram(nn.Module):
+    """Waveform (B,N) -> log mel (B,F,M) with F = N / hop, as :class:`v2skit.config.features.Mel` defines it.
+
+    Raises:
+        UserError: hop does not divide the video frame, or ``f_max`` is beyond half the sample rate.
+    """
+
+    filters: Tensor
+
+    def __init__(self, clock: Clock, mel: Mel) -> None:
+        super().__init__()
+        mel.per_frame(clock)
+        self.mel = mel
+        filters = mel_filters(mel.n_fft, clock.sample_rate, mel.n_mels, mel.f_min, mel.f_max, mel.scale)
+        self.register_buffer("filters", filters, persistent=False)  # (n_fft/2+1, M)
+        self.stft = Stft(mel.n_fft, mel.hop, mel.window)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Waveform (B,N) -> log mel (B,F,M)."""
+        with torch.autocast(waveform.device.type, enabled=False):
+            parts = torch.view_as_real(self.stft(waveform))  # of complex numbers, abs() takes twice as long
+            magnitude = torch.linalg.vector_norm(parts, dim=-1).transpose(1, 2)  # (B, K, F) -> (B, F, K)
+            mel = (magnitude @ self.filters).clamp(min=self.mel.floor)
+        return mel.log() if self.mel.log == "natural" else mel.log10()
+
+    def magnitude(self, mel: Tensor) -> Tensor:
+        """Log mel (B,F,M) -> mel magnitudes (B,F,M)."""
+        return mel.exp() if self.mel.log == "natural" else 10.0**mel

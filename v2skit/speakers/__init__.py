@@ -1,1 +1,0 @@
-"""Speaker embeddings: who speaks, never from the clip that is to be synthesised."""

@@ -1,0 +1,1 @@
+"""A trained model and a silent video -> speech."""

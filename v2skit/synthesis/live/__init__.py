@@ -1,0 +1,1 @@
+"""Synthesis while the video is still coming in."""

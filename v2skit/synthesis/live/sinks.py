@@ -1,0 +1,77 @@
+"""Where live speech goes: a sound device, a file, standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from v2skit.errors import UserError
+from v2skit.system.atomic import beside
+from v2skit.system.extras import needs
+
+
+def check_target(name: str, source: Path | None, force: bool) -> None:
+    """Raises UserError where a sound file would take the place of what is not to be lost."""
+    path = Path(name)
+    if name.partition(":")[0] in ("-", "device") or not path.exists():
+        return
+    if source is not None and path.resolve() == source.resolve():
+        raise UserError(f"{path} is the video itself; -o gives the speech another place")
+    if not force:
+        raise UserError(f"{path} is there already; --force overwrites it, -o gives another place")
+
+
+@contextmanager
+def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """What takes the samples, float32 (N,), as they come.
+
+    Args:
+        name: ``device`` or ``device:NAME`` of the sound system, ``-`` for raw 16-bit little-endian samples on standard
+            output, or a .wav or .flac file, which is there once the run ends.
+        sample_rate: Hz.
+
+    Raises:
+        UserError: there is no such device, or the file is of another kind.
+    """
+    if name == "-":
+        yield _raw
+    elif name == "device" or name.startswith("device:"):
+        with _device(name.partition(":")[2] or None, sample_rate) as play:
+            yield play
+    else:
+        path = Path(name)
+        if path.suffix not in (".wav", ".flac"):
+            raise UserError(f"{path}: speech goes to a .wav or .flac file, to device, or to - (raw samples)")
+        kind = path.suffix[1:].upper()
+        try:
+            with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+                yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
+        except soundfile.LibsndfileError as error:
+            raise OSError(f"{path} can't be written: {error}") from error
+
+
+def _raw(samples: np.ndarray) -> None:
+    sys.stdout.buffer.write(np.rint(samples * 32768).clip(-32768, 32767).astype("<i2").tobytes())
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _device(name: str | None, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
+    try:
+        with needs("stream", "a sound device"):
+            import sounddevice
+    except OSError as error:  # the package is there, its library is not
+        raise UserError(f"a sound device needs PortAudio ({error}); install it (Debian: libportaudio2)") from error
+    try:
+        device = int(name) if name and name.isdecimal() else name
+        stream = sounddevice.OutputStream(sample_rate, device=device, channels=1, dtype="float32", latency="low")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        known = [d["name"] for d in sounddevice.query_devices() if d["max_output_channels"]]
+        raise UserError(f"sound device can't be opened ({error}); there are: {', '.join(known) or 'none'}") from error
+    with stream:
+        yield lambda samples: stream.write(np.ascontiguousarray(samples[:, None]))

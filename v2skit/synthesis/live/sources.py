@@ -1,0 +1,186 @@
+"""Where live frames come from: a camera, a file, raw frames on standard input."""
+
+from __future__ import annotations
+
+import math
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import numpy as np
+
+from v2skit.errors import UserError
+from v2skit.media.decode import probe, timed_frames
+
+CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
+"""Platform -> FFmpeg's input format and the name of a camera in it."""
+
+WAITING_FRAMES = 25
+"""Frames that may wait while the machine is behind; later ones are dropped."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A frame, RGB uint8 (H,W,3), its ``time`` in the video and its ``arrival`` (of ``time.perf_counter``), seconds."""
+
+    time: float
+    arrival: float
+    frame: np.ndarray
+
+
+class Source:
+    """Frames as they arrive.
+
+    Args:
+        frames: (time in the video in seconds, frame), at whatever pace they can be had.
+        fps: frames a second, about.
+        live: they do not wait: what arrives while ``WAITING_FRAMES`` are waiting is dropped.
+        path: the file that they come from, if any.
+    """
+
+    def __init__(
+        self, frames: Iterator[tuple[float, np.ndarray]], fps: float, live: bool, path: Path | None = None
+    ) -> None:
+        self.frames, self.fps, self.live, self.path, self.dropped = frames, fps, live, path, 0
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Timed]:
+        if not self.live:
+            for moment, frame in self.frames:
+                yield Timed(moment, time.perf_counter(), frame)
+            return
+        waiting: queue.Queue = queue.Queue()
+        threading.Thread(target=self._capture, args=(waiting,), daemon=True).start()
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def close(self) -> None:
+        """No more frames are wanted."""
+        self._closed.set()
+
+    def _capture(self, waiting: queue.Queue) -> None:
+        late = None
+        try:
+            for moment, frame in self.frames:
+                if self._closed.is_set():
+                    break
+                late = Timed(moment, time.perf_counter(), frame)
+                if waiting.qsize() < WAITING_FRAMES:
+                    waiting.put(late)
+                    late = None
+                else:
+                    self.dropped += 1
+            if late is not None:  # the last frame says how long the video is
+                self.dropped -= 1
+                waiting.put(late)
+        except BaseException as error:
+            waiting.put(error)
+        finally:
+            if hasattr(self.frames, "close"):
+                self.frames.close()
+        waiting.put(None)
+
+
+def on_live_clock(source: Source, fps: int) -> Iterator[Timed]:
+    """The frames on the clock: each tick has the frame nearest to it among those that came in time.
+
+    Unlike :func:`v2skit.media.decode.on_clock` it never waits for a later frame. A frame that was dropped leaves its
+    ticks to the next one, so that sound and picture stay together.
+    """
+    ticks, first = 0, None
+    for timed in source:
+        first = timed.time if first is None else first
+        while ticks / fps <= timed.time - first + 0.5 / source.fps:
+            yield timed
+            ticks += 1
+
+
+def open_source(name: str, size: str | None, fps: float | None, realtime: bool) -> Source:
+    """A source by name.
+
+    Args:
+        name: ``camera`` or ``camera:N``, ``-`` for raw RGB frames on standard input, or a video file.
+        size: ``WIDTHxHEIGHT`` of raw frames, or asked of a camera.
+        fps: of raw frames; or asked of a camera.
+        realtime: a file's frames come at their times, as from a camera; raw frames do so by themselves, and don't wait.
+
+    Raises:
+        UserError: there is no such source, or something is missing.
+    """
+    if name == "-":
+        return _raw(sys.stdin.buffer, size, fps, realtime)
+    if name == "camera" or name.startswith("camera:"):
+        return _camera(name.partition(":")[2] or "0", size, fps)
+    if size or fps:
+        raise UserError("--size and --fps are for raw frames and cameras; a file states its own")
+    path = Path(name)
+    rate = probe(path).fps
+    if rate is None:
+        raise UserError(f"{path} has no video stream; give a file with a picture")
+    frames = timed_frames(path)
+    return Source(_paced(frames) if realtime else frames, rate, realtime, path)
+
+
+def _raw(stream: BinaryIO, size: str | None, fps: float | None, live: bool) -> Source:
+    if size is None or fps is None:
+        raise UserError("raw frames (-) need --size WIDTHxHEIGHT and --fps N; they are RGB, 3 bytes a pixel")
+    width, height = _size(size)
+    if not 0 < fps < math.inf:
+        raise UserError(f"--fps {fps:g} must be positive, the frames a second of the raw frames")
+
+    def frames() -> Iterator[tuple[float, np.ndarray]]:
+        number, count = 0, width * height * 3
+        while len(raw := stream.read(count)) == count:
+            yield number / fps, np.frombuffer(raw, np.uint8).reshape(height, width, 3)
+            number += 1
+
+    return Source(frames(), fps, live)
+
+
+def _camera(number: str, size: str | None, fps: float | None) -> Source:
+    if sys.platform not in CAMERAS:
+        raise UserError(f"no cameras are known of on {sys.platform}; give a file or raw frames (-)")
+    kind, pattern = CAMERAS[sys.platform]
+    device = pattern.format(number)
+    wanted = {"video_size": "{}x{}".format(*_size(size))} if size else {}
+    wanted |= {"framerate": f"{fps:g}"} if fps else {}
+    try:
+        container = av.open(device, format=kind, options=wanted)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UserError(f"camera {device} can't be opened ({error}); is it there, and free?") from error
+    stream = container.streams.video[0]
+
+    def frames() -> Iterator[tuple[float, np.ndarray]]:
+        try:
+            with container:
+                for frame in container.decode(stream):
+                    if frame.time is not None:
+                        yield float(frame.time), frame.to_ndarray(format="rgb24")
+        except av.FFmpegError as error:
+            raise UserError(f"camera {device} gives no more frames ({error}); is it still there?") from error
+
+    return Source(frames(), float(stream.average_rate or fps or 30), live=True)
+
+
+def _paced(frames: Iterator[tuple[float, np.ndarray]]) -> Iterator[tuple[float, np.ndarray]]:
+    begin, first = None, 0.0
+    for moment, frame in frames:
+        if begin is None:
+            begin, first = time.perf_counter(), moment
+        time.sleep(max(0.0, begin + moment - first - time.perf_counter()))
+        yield moment, frame
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UserError(f"--size {text} is not of the form WIDTHxHEIGHT, e.g. 640x480")
+    return int(width), int(height)

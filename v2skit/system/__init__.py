@@ -1,0 +1,1 @@
+"""Files, processes and devices: what has nothing to do with speech."""

@@ -1,0 +1,28 @@
+"""Where networks run, and on how many cores."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from v2skit.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(name: str) -> torch.device:
+    """``cpu``, ``cuda``, or ``auto``: cuda where there is one. Raises UserError where it can't be used here."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name} can't be used here: {str(error).splitlines()[0]}") from error
+
+
+def cores() -> int:
+    """Processor cores that this process may use: Slurm and containers may have given it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""A face video -> steady mouth crops."""

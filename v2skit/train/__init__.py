@@ -1,1 +1,0 @@
-"""Training: the loop, its steps, optimisers, logs, transfer, and several processes."""

@@ -1,0 +1,1 @@
+"""Training: trainer, optimiser, distributed processes, transfer."""

@@ -1,0 +1,109 @@
+"""AdamW with warm-up and cosine, per-part factors, and the moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import torch
+from torch import nn
+
+from v2skit.config.schema import PartTransfer, Training
+from v2skit.errors import UserError
+
+
+def schedule(step: int, settings: Training) -> float:
+    """Factor on the learning rate: linear warm-up over ``warmup_share`` of the steps, then a cosine to zero."""
+    warmup = max(1, round(settings.warmup_share * settings.steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, settings.steps - warmup)))
+
+
+class Optimiser:
+    """AdamW over the parts of a model.
+
+    Args:
+        model: its children are the parts.
+        settings: of the run.
+        parts: frozen steps and learning-rate factors of transferred parts.
+    """
+
+    def __init__(self, model: nn.Module, settings: Training, parts: dict[str, PartTransfer]) -> None:
+        self.settings, self.model = settings, model
+        self.parts = {name: parts.get(name, PartTransfer()) for name, _ in model.named_children()}
+        self.trainable = {n: [p for p in part.parameters() if p.requires_grad] for n, part in model.named_children()}
+        groups = []
+        for name in self.trainable:
+            for decays in (True, False):
+                # Biases and norms are vectors, gains of weight norm (C,1,1); decay would pull them from where the data
+                # puts them.
+                parameters = [p for p in self.trainable[name] if (p.ndim > 0 and p.numel() > p.shape[0]) == decays]
+                if parameters:
+                    decay = settings.weight_decay if decays else 0.0
+                    groups.append({"params": parameters, "weight_decay": decay, "part": name})
+        first, second = settings.betas
+        self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(first, second), fused=True)
+
+    def start(self, step: int) -> None:
+        """Set learning rates and frozen parts for a step, and clear the gradients."""
+        rate = self.settings.learning_rate * schedule(step, self.settings)
+        for group in self.adamw.param_groups:
+            group["lr"] = rate * self.parts[group["part"]].learning_rate_factor
+        for name, parameters in self.trainable.items():
+            for parameter in parameters:
+                parameter.requires_grad_(step >= self.parts[name].frozen_steps)
+        self.adamw.zero_grad(set_to_none=True)
+
+    def finish(self) -> float:
+        """Clip and step. Returns the gradient's norm before clipping."""
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.adamw.step()
+        return float(norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """AdamW's state."""
+        return self.adamw.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """AdamW's state."""
+        self.adamw.load_state_dict(state)
+
+
+class Average:
+    """Exponential moving average of weights and batch statistics; young averages move faster."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards the model's weights after ``step`` steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+def precision_of(settings: Training, device: torch.device) -> torch.dtype | None:
+    """The autocast type, None for full precision.
+
+    Raises:
+        UserError: bfloat16 was asked for on a device without it.
+    """
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    if settings.precision == "bfloat16" and not able:
+        raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
+    return torch.bfloat16 if settings.precision != "float32" and able else None
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the CPU has the instructions and oneDNN may use them; else bfloat16 is many times slower than float32."""
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
+    if not any(word in allowed.upper() for word in ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")):
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -1,0 +1,34 @@
+"""A clip of the validation set, synthesised at each validation: a sound and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from v2skit.config.schema import Config
+from v2skit.data.batch import Batch, Inputs
+from v2skit.evaluation.plots import mel_picture
+from v2skit.media.audio import write_audio
+from v2skit.models.build import build_vocoder
+from v2skit.models.model import Model, Vocoder
+from v2skit.signal.mel import MelSpectrogram
+
+
+class Sampler:
+    """Writes ``step-N.wav`` and ``step-N.png`` (target above, prediction below) of a batch's first clip."""
+
+    def __init__(self, folder: Path, config: Config, gives: str) -> None:
+        self.folder, self.clock = folder, config.clock
+        self.vocoder = build_vocoder(config) if gives == "mel" else None
+        self.spectrogram = MelSpectrogram(config.clock, config.mel)
+
+    def write(self, model: Model | Vocoder, batch: Batch, step: int) -> None:
+        """Synthesise the first clip of a batch."""
+        inputs = batch.inputs(model.takes)
+        frames = int(batch.mask[0].sum())
+        output = model(Inputs(inputs.signal[:1], inputs.mask[:1], inputs.speaker[:1]))
+        waveform = self.vocoder(output.mel.cpu()) if self.vocoder else output.waveform
+        waveform = waveform[0, : frames * self.clock.samples_per_frame].float().cpu()
+        target = batch.waveform[0, : len(waveform)].cpu()
+        write_audio(self.folder / f"step-{step:08d}.wav", waveform.numpy(), self.clock.sample_rate)
+        mels = {n: self.spectrogram(w[None])[0].T.numpy() for n, w in (("target", target), ("predicted", waveform))}
+        mel_picture(self.folder / f"step-{step:08d}.png", mels)

@@ -1,0 +1,61 @@
+"""``v2skit serve``: a page to try a model in the browser."""
+
+from __future__ import annotations
+
+import socket
+from importlib import import_module
+from pathlib import Path
+
+from v2skit.errors import UserError
+from v2skit.registry.component import Component
+from v2skit.system.extras import needs
+
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""Names under which only this machine reaches the page."""
+
+
+def serve(
+    model_path: Path,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    max_mb: int = 200,
+    max_seconds: int = 60,
+    device: str = "auto",
+    vocoder: Path | None = None,
+    tracker: Component | None = None,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Args:
+        model_path: a packed model, or a V2A run or checkpoint.
+        host: address to listen at; at any but 127.0.0.1 everyone who reaches it may use the page.
+        port: to listen at; 0: any that is free.
+        max_mb: largest upload, megabytes.
+        max_seconds: longest video, seconds.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        vocoder: a trained vocoder's run, instead of the model's own.
+        tracker: of the mouth; None: the one of the model's training.
+
+    Raises:
+        UserError: the extra is missing, the address can't be had, a limit is not positive, or the model can't be read.
+    """
+    import v2skit
+
+    with needs("serve", "v2skit serve"):
+        import_module("python_multipart")  # starlette asks for it with the first upload only
+        from v2skit.web.app import Limits, build_app
+        from v2skit.web.server import run
+    limits = Limits(max_mb, max_seconds)
+    with _listen(host, port) as listener:
+        model = v2skit.load(model_path, device=device, vocoder=vocoder)
+        app = build_app(model, model_path.name, limits, tracker, LOCAL_HOSTS if host in LOCAL_HOSTS else None)
+        run(app, listener, host)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        told = f"serve: can't listen at {host} port {port} ({reason}); give another --host or --port"
+        raise UserError(told) from error

@@ -1,0 +1,32 @@
+"""The page's process: it tells its address and ends at Ctrl-C, work in progress included."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+
+def run(app: Starlette, listener: socket.socket, host: str) -> None:
+    """Serve until Ctrl-C.
+
+    Args:
+        app: of :func:`v2skit.web.app.build_app`.
+        listener: a socket that listens.
+        host: what it listens at, to be told.
+    """
+    name, port = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
+    print(f"the page is at http://{name}:{port}; Ctrl-C ends it", flush=True)
+    with suppress(KeyboardInterrupt):
+        _Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=3)).run([listener])
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        app: Any = self.config.app
+        app.state.worker.stop()  # else the answer in the making would be waited for
+        super().handle_exit(sig, frame)
