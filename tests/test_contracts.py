@@ -64,4 +64,4 @@ def test_every_built_in_part_says_how_far_it_looks(kind, name):
     if registry().entry(kind, name).origin != "v2skit":
         pytest.skip("a plug-in's")
     module = network(kind, name, SMALL.get(name, {}))
-    assert hasattr(module, "look_back_frames") and hasattr(module, "look_ahead_frames")
+    assert hasattr(module, "left_context_frames") and hasattr(module, "look_ahead_frames")

@@ -53,15 +53,15 @@ class UnusedWeight(Good):
 
 
 class SaysItsReach(Good):
-    look_back_frames = look_ahead_frames = 1
+    left_context_frames = look_ahead_frames = 1
 
 
 class LooksFartherAhead(Good):
-    look_back_frames, look_ahead_frames = 1, 0
+    left_context_frames, look_ahead_frames = 1, 0
 
 
 class LooksFartherBack(Good):
-    look_back_frames, look_ahead_frames = 0, 1
+    left_context_frames, look_ahead_frames = 0, 1
 
 
 class CountsFromTheStart(SaysItsReach):
@@ -76,11 +76,11 @@ class TakesTheMean(SaysItsReach):
 
 
 class LimitsOneSideOnly(Good):
-    look_back_frames, look_ahead_frames = None, 1
+    left_context_frames, look_ahead_frames = None, 1
 
 
 class LooksFar(Good):
-    look_back_frames, look_ahead_frames = 10**15, 0
+    left_context_frames, look_ahead_frames = 10**15, 0
 
 
 @pytest.mark.parametrize("good", [Good, SaysItsReach])
@@ -97,10 +97,10 @@ def test_a_good_encoder_passes(good):
         (TakesAnyLength, "an input of 4 entries with a mask of 3 frames is not refused"),
         (UnusedWeight, "no gradient reaches spare.weight, spare.bias"),
         (LooksFartherAhead, "look_ahead_frames is 0, but the output changes with a later frame"),
-        (LooksFartherBack, "look_back_frames is 0, but the output changes with an earlier frame"),
-        (CountsFromTheStart, "look_back_frames is 1, but the output changes with an earlier frame"),
+        (LooksFartherBack, "left_context_frames is 0, but the output changes with an earlier frame"),
+        (CountsFromTheStart, "left_context_frames is 1, but the output changes with an earlier frame"),
         (TakesTheMean, "look_ahead_frames is 1, but the output changes with a later frame"),
-        (LimitsOneSideOnly, "look_back_frames is None; it must be a number of frames, or both None"),
+        (LimitsOneSideOnly, "left_context_frames is None; it must be a number of frames, or both None"),
         (LooksFar, "look_ahead_frames is 0, but the output changes with a later frame"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_bad_encoder_is_found(bad, message):
 
 
 def test_a_decoder_must_say_what_it_gives():
-    with pytest.raises(AssertionError, match="says gives = 'mel' or 'waveform'"):
+    with pytest.raises(AssertionError, match="says output = 'mel' or 'waveform'"):
         check_decoder(Good(), DIM, Clock(), Mel())
 
 

@@ -82,7 +82,7 @@ def untrained(config_file: Path) -> VideoToSpeech:
     """A model of a recipe's size."""
     config = load_config(config_file)
     model = for_inference(build_model(config, "v2a", ["somebody"]))
-    vocoder = build_vocoder(config) if model.gives == "mel" else None
+    vocoder = build_vocoder(config) if model.output == "mel" else None
     return VideoToSpeech(Synthesiser(config, model, vocoder, torch.device("cpu")), {})
 
 

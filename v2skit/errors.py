@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(Exception):
-    """Something in the input, the config or the machine is wrong, and the message names the remedy."""
+    """Something in the input, the config or the machine is wrong, and the message names the remedy.
+
+    Args:
+        message: a sentence for people; no code reads it.
+        fields: the same for programs, such as ``key`` (of a setting) or ``path`` (of a file); it survives pickling.
+    """
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask
 is False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and
 a clear error for an input of the wrong length. A network that can run live says so by two attributes, which are then
-held to: ``look_back_frames`` and ``look_ahead_frames``, the input steps before and after its own that the output of a
+held to: ``left_context_frames`` and ``look_ahead_frames``, the input steps before and after its own that the output of a
 step depends on. Without them, or where both are None, it sees the whole clip.
 
     def test_my_encoder():
@@ -34,15 +34,15 @@ LONGEST_REACH = 400
 
 def check_visual_frontend(module: Part) -> None:
     """Raises AssertionError where a visual frontend, (B, T, 1, H, W) -> (B, T, D), breaks its contract."""
-    assert getattr(module, "takes", None) == "video", "a visual frontend says takes = 'video'"
+    assert getattr(module, "input", None) == "video", "a visual frontend says input = 'video'"
     size = module.crop
     _check(module, lambda clips, frames: torch.randn(clips, frames, 1, size, size), 1, (1, module.out_dim))
 
 
 def check_audio_frontend(module: Part, clock: Clock, mel: Mel) -> None:
     """Raises AssertionError where an audio frontend, (B, F, M) or (B, N) -> (B, T, D), breaks its contract."""
-    takes = getattr(module, "takes", None)
-    assert takes in ("mel", "waveform"), f"an audio frontend says takes = 'mel' or 'waveform', not {takes!r}"
+    takes = getattr(module, "input", None)
+    assert takes in ("mel", "waveform"), f"an audio frontend says input = 'mel' or 'waveform', not {takes!r}"
     if takes == "mel":
         step = mel.per_frame(clock)
         _check(module, lambda b, t: 2 * torch.randn(b, t * step, mel.n_mels) - 5, step, (1, module.out_dim))
@@ -58,8 +58,8 @@ def check_encoder(module: Part, in_dim: int) -> None:
 
 def check_decoder(module: nn.Module, in_dim: int, clock: Clock, mel: Mel) -> None:
     """Raises AssertionError where a decoder, (B, T, in_dim) -> (B, F, M) or (B, N), breaks its contract."""
-    gives = getattr(module, "gives", None)
-    assert gives in ("mel", "waveform"), f"a decoder says gives = 'mel' or 'waveform', not {gives!r}"
+    gives = getattr(module, "output", None)
+    assert gives in ("mel", "waveform"), f"a decoder says output = 'mel' or 'waveform', not {gives!r}"
     out = (mel.per_frame(clock), mel.n_mels) if gives == "mel" else (clock.samples_per_frame,)
     _check(module, lambda clips, frames: torch.randn(clips, frames, in_dim), 1, out)
 
@@ -198,7 +198,7 @@ def _check_reach(
                 f"look_ahead_frames is {ahead}, but the output changes with a later frame"
             )
             assert not differs(first, last, begin, frames), (
-                f"look_back_frames is {back}, but the output changes with an earlier frame"
+                f"left_context_frames is {back}, but the output changes with an earlier frame"
             )
             assert not differs(first, last, begin, end), "a part of a clip, with all it sees, differs from the whole"
 

@@ -1,3 +1,3 @@
 """The version of v2skit; setup.py reads it here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -24,7 +24,7 @@ def test_every_shipped_config_builds(path):
         models = [build_model(config, task, ["a", "b"]) for task in ("a2a", "v2a")]
         build_vocoder(config)
     for term in Losses(config).terms.values():
-        assert all(model.gives == getattr(term, "needs", model.gives) for model in models)
+        assert all(model.output == getattr(term, "input", model.output) for model in models)
 
 
 @pytest.mark.parametrize(

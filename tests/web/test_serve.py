@@ -19,7 +19,6 @@ import av
 import pytest
 import soundfile
 
-import v2skit
 from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from tests.web.page_server import Humming, page_server
@@ -218,7 +217,7 @@ def test_nobody_waits_any_more_and_the_work_stops(video, temporary):
 SERVER = """
 import sys, time
 from pathlib import Path
-import v2skit
+from v2skit.synthesis import api
 from tests.web.page_server import Humming
 from v2skit.web.serve import serve
 
@@ -229,7 +228,7 @@ class Slow(Humming):
             progress(second, 100)
             time.sleep(0.1)
 
-v2skit.load = lambda path, device, vocoder: Slow()
+api.load = lambda path, device, vocoder: Slow()
 serve(Path("model.v2s"), port=0, max_seconds=1000)
 print("ended", flush=True)
 """
@@ -256,7 +255,7 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
 
 
 def test_a_taken_port_wrong_limits_and_a_missing_package_are_told(monkeypatch):
-    monkeypatch.setattr(v2skit, "load", lambda *_, **__: pytest.fail("too early"), raising=False)
+    monkeypatch.setattr("v2skit.synthesis.api.load", lambda *_, **__: pytest.fail("too early"))
     with page_server(Humming()) as address, pytest.raises(UserError, match="port .* give another --host or --port"):
         serve(Path("model.v2s"), port=int(address.rpartition(":")[2]))
     with pytest.raises(UserError, match="give another"):

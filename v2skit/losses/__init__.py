@@ -2,7 +2,7 @@
 :class:`v2skit.data.batch.Batch`) to ``{name: scalar}``, averaged over what the batch's mask says is valid. It may have,
 beside ``forward``:
 
-* ``needs = "mel"`` or ``"waveform"``: what the decoder must give; another one is refused before training.
+* ``input = "mel"`` or ``"waveform"``: what the decoder must give; another one is refused before training.
 * ``validates = False``: left out of the validation, and so of the choice of the best checkpoint.
 * ``learn(output, batch) -> {name: value}`` and ``update()``, to train what the loss owns (critics): ``learn`` is called
   for each batch of a turn, with the output cut from the generator's graph, and adds to the gradients of

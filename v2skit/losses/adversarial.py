@@ -49,7 +49,7 @@ class Adversarial(nn.Module):
         UserError: no critics, or an unknown objective.
     """
 
-    needs = "waveform"
+    input = "waveform"
     validates = False
 
     def __init__(
@@ -91,7 +91,7 @@ class Adversarial(nn.Module):
         """Collect the critics' gradient; ``output`` has no graph behind it. Returns loss, penalty, mean scores."""
         if self.learnt < self.start_after:
             return {}
-        assert output.waveform is not None, "needs = 'waveform'"
+        assert output.waveform is not None, "input = 'waveform'"
         self.requires_grad_(True)
         real, fake = self._windows(batch, batch.waveform, output.waveform.detach().float())
         terms, penalties = [], []
@@ -118,7 +118,7 @@ class Adversarial(nn.Module):
         """``{"adversarial": scalar}``, and ``"feature_matching"`` where it has a weight; nothing before the start."""
         if self.learnt <= self.start_after:
             return {}
-        assert output.waveform is not None, "needs = 'waveform'"
+        assert output.waveform is not None, "input = 'waveform'"
         self.requires_grad_(False)  # gradients pass through the critics, none are collected in them
         real, fake = self._windows(batch, batch.waveform, output.waveform.float())
         terms, distances = [], []

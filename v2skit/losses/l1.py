@@ -9,10 +9,10 @@ from v2skit.models.model import Output
 class L1(nn.Module):
     """Mean absolute difference of the log mels, over the valid frames."""
 
-    needs = "mel"
+    input = "mel"
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """mel (B,F,M) -> ``{"l1": scalar}``."""
         mask = batch.mel_mask()
-        assert output.mel is not None and batch.mel is not None, "needs = 'mel'"
+        assert output.mel is not None and batch.mel is not None, "input = 'mel'"
         return {"l1": (output.mel.float() - batch.mel)[mask].abs().mean()}

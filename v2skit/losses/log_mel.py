@@ -18,7 +18,7 @@ class LogMel(nn.Module):
         mel: given by the toolkit.
     """
 
-    needs = "waveform"
+    input = "waveform"
 
     def __init__(self, clock: Clock, mel: Mel) -> None:
         super().__init__()

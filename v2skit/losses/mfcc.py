@@ -27,7 +27,7 @@ class Mfcc(nn.Module):
         UserError: there are fewer mel bins than coefficients.
     """
 
-    needs = "waveform"
+    input = "waveform"
 
     def __init__(self, clock: Clock, mel: Mel, n_mfcc: int = 25) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class MultiResolutionStft(nn.Module):
         UserError: there is none, or a quarter of one is odd where it is even (multiples of 8 always fit).
     """
 
-    needs = "waveform"
+    input = "waveform"
 
     def __init__(self, n_ffts: tuple[int, ...] = (512, 1024, 2048)) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class Perceptual(nn.Module):
             frontend of the mel family's pre-training in the same recipe.
     """
 
-    needs = "waveform"
+    input = "waveform"
 
     def __init__(self, extractor: Annotated[Component, "extractor"] = DEFAULT) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Perceptual(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"perceptual": scalar}``."""
-        assert output.waveform is not None, "needs = 'waveform'"
+        assert output.waveform is not None, "input = 'waveform'"
         extractor, sums = self._frozen[0], []
         with torch.autocast(batch.waveform.device.type, enabled=False):
             for rows, samples in _by_length(batch):

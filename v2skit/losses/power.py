@@ -23,7 +23,7 @@ class Power(nn.Module):
         UserError: the floor is not positive, or hop and n_fft do not go together.
     """
 
-    needs = "waveform"
+    input = "waveform"
 
     def __init__(self, n_fft: int = 512, hop: int = 128, floor: float = 1e-7) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Power(nn.Module):
 def valid_power(stft: Stft, output: Output, batch: Batch) -> tuple[Tensor, Tensor]:
     """Squared magnitudes (V,K) of the V valid frames of all clips: of the output and of the target."""
     # Whole hops, so that a clip's last frame is there whether or not padding follows it.
-    assert output.waveform is not None, "needs = 'waveform'"
+    assert output.waveform is not None, "input = 'waveform'"
     spare = -batch.waveform.shape[1] % stft.hop
     mask = stft.frame_mask(F.pad(batch.sample_mask(), (0, spare)))
     predicted, target = (stft.power(F.pad(w, (0, spare))) for w in (output.waveform, batch.waveform))

@@ -9,11 +9,11 @@ from v2skit.models.model import Output
 class SpectralConvergence(nn.Module):
     """||P - G||_F / ||G||_F of the log mels, over the valid frames (SVTS, Mira et al. 2022; G is the target)."""
 
-    needs = "mel"
+    input = "mel"
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """mel (B,F,M) -> ``{"spectral_convergence": scalar}``."""
         mask = batch.mel_mask()
-        assert output.mel is not None and batch.mel is not None, "needs = 'mel'"
+        assert output.mel is not None and batch.mel is not None, "input = 'mel'"
         target = batch.mel[mask]
         return {"spectral_convergence": (output.mel.float()[mask] - target).norm() / target.norm().clamp(min=1e-8)}

@@ -39,16 +39,16 @@ class Model(nn.Module):
     def __init__(self, frontend: Part, speaker: Part, encoder: Part, decoder: Part) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
-        self.takes: str = frontend.takes
-        self.gives: str = decoder.gives
+        self.input: str = frontend.input
+        self.output: str = decoder.output
         for part in (encoder, decoder):
-            set_modality(part, "video" if self.takes == "video" else "audio")
+            set_modality(part, "video" if self.input == "video" else "audio")
 
     def forward(self, inputs: Inputs) -> Output:
         """Mouth crops or audio of a batch -> its mel or waveform, zero beyond the mask."""
         x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
         x = self.encode(x, inputs.speaker, inputs.mask)
-        return Output(**{self.gives: self.decoder(x, inputs.mask)})
+        return Output(**{self.output: self.decoder(x, inputs.mask)})
 
     def encode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
         """Features of the frontend (B,T,D) and what the speaker's reader gives, (B,...) -> (B,T,E)."""
@@ -82,7 +82,7 @@ class Vocoder(nn.Module):
             It is no part of this module's weights.
     """
 
-    gives = "waveform"
+    output = "waveform"
     mean: Tensor
     std: Tensor
 
@@ -91,7 +91,7 @@ class Vocoder(nn.Module):
         self.generator = generator
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
-        self.takes: str = predictor.takes if predictor else "mel"
+        self.input: str = predictor.input if predictor else "mel"
         self._outside = _Outside(speaker, predictor)
 
     @property

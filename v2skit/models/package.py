@@ -64,7 +64,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
     decoder: Any = plugins.registry().entry("decoder", saved.meta.config["networks"]["decoder"]["type"]).load()
-    choice = saved.meta.config["vocoder"] if decoder.gives == "mel" else None
+    choice = saved.meta.config["vocoder"] if decoder.output == "mel" else None
     if vocoder and choice is None:
         raise UserError(f"model {model} gives waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:

@@ -106,7 +106,7 @@ class Recipe:
             directories,
             [model.speaker.reader(d) for d in directories],
             self.config.clock,
-            with_video=model.takes == "video",
+            with_video=model.input == "video",
             augmentation=self.config.augmentation,
             training=training,
             segment_frames=settings.segment_frames,

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import v2skit
 from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
 
@@ -31,7 +30,7 @@ _CHECKOUT_COMMANDS = re.compile(r"(\.\./)*tools/venv/bin/")
 
 def shipped() -> Path:
     """The folder with the shipped recipes. Raises UserError where this v2skit came without them."""
-    package = Path(v2skit.__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / "egs", package.parent / "egs"):
         if (folder / STAGES).is_file():
             return folder

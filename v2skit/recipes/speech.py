@@ -27,7 +27,7 @@ def rows(recipe: Recipe) -> dict[str, Row]:
     gives waveforms the A2A model on the true sound."""
     config = recipe.config
     decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
-    gives = decoder.gives
+    gives = decoder.output
 
     def vocoder() -> dict:
         return {} if gives == "waveform" else {"vocoder": vocoder_source(config.vocoder, build_vocoder(config))}

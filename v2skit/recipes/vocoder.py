@@ -150,7 +150,7 @@ def _predictor(recipe: Recipe) -> Model:
     """The frozen predictor. Raises UserError where it is none, or of another mel or crop."""
     config, folder = recipe.config, _predictor_folder(recipe)
     theirs, model, features = load_model(folder, "v2a")
-    if model.gives != "mel":
+    if model.output != "mel":
         raise UserError(f"predictor: {folder} gives waveforms and needs no vocoder; give a V2A run of the mel family")
     check_same_features(feature_settings(config.clock, config.mel), features, "this config", f"predictor {folder}")
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):

@@ -9,6 +9,9 @@ from v2skit.errors import UserError, suggestion
 from v2skit.registry.kinds import KINDS
 from v2skit.system.extras import missing
 
+RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames"}
+"""Attributes of components, as version 0.1 had them -> their names now."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -23,12 +26,19 @@ class Entry:
         """Import the component. Raises UserError, with the plug-in's name, where that fails."""
         module, _, attribute = self.target.partition(":")
         try:
-            return getattr(importlib.import_module(module), attribute)
+            component = getattr(importlib.import_module(module), attribute)
         except Exception as error:  # its module may fail in any way
             if isinstance(error, ImportError):
                 error = missing(error, "it") or error
             why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) can't be loaded: {why}") from error
+        for old, new in RENAMED.items():
+            if hasattr(component, old) and not hasattr(component, new):
+                raise UserError(
+                    f"{self.kind} '{self.name}' (from {self.origin}) is of a plug-in for v2skit 0.1; "
+                    f"rename its attribute '{old}' to '{new}', or install a newer version of the plug-in"
+                )
+        return component
 
 
 class Registry:

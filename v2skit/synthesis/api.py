@@ -156,7 +156,7 @@ def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = N
         synthesiser = Synthesiser.load(model, where)
     else:
         config, network, _ = load_model(model, "v2a")  # its own vocoder may not be here
-        if network.gives == "waveform":
+        if network.output == "waveform":
             raise UserError(f"{model} gives waveforms and needs no vocoder; leave the vocoder out")
         config = replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
         synthesiser = replace(Synthesiser.load(model, where, config), config=config)

@@ -69,7 +69,7 @@ class Synthesiser:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
         config, model, features = load_model(path, "v2a")
-        if model.gives == "mel" and vocoder is None:
+        if model.output == "mel" and vocoder is None:
             theirs = vocoder_config or config
             check_same_features(
                 features, feature_settings(theirs.clock, theirs.mel), f"checkpoint {path}", "the vocoder"
@@ -123,7 +123,7 @@ class Synthesiser:
 
 def reach(part: nn.Module) -> tuple[int, int] | None:
     """Steps back and ahead that a part's output depends on; None: the whole clip."""
-    back, ahead = getattr(part, "look_back_frames", None), getattr(part, "look_ahead_frames", None)
+    back, ahead = getattr(part, "left_context_frames", None), getattr(part, "look_ahead_frames", None)
     return None if back is None or ahead is None else (back, ahead)
 
 
@@ -152,7 +152,7 @@ class Speaking:
             return Windows(function, rate, back, ahead, piece * steps, align=align, most=most)
 
         mels = config.mel.per_frame(config.clock)
-        rate = mels if model.gives == "mel" else config.clock.samples_per_frame
+        rate = mels if model.output == "mel" else config.clock.samples_per_frame
         links = [link(model.frontend, masked(model.frontend), 1, piece=chunk or FEW_FRAMES)]
         if reach(model.encoder) and hasattr(model.encoder, "links"):
             steps = [(lambda x, mask: model.tell(x, told), 0, 0), *model.encoder.links()]
@@ -275,7 +275,7 @@ def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance]
     spectrogram = MelSpectrogram(config.clock, config.mel)
     for utterance, path in _missing([u for u in utterances if u.audio], out):
         sound = _true_sound(utterance, config)
-        signal = spectrogram(sound) if model.takes == "mel" else sound
+        signal = spectrogram(sound) if model.input == "mel" else sound
         mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
         speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
         waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]

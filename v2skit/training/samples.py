@@ -23,7 +23,7 @@ class Sampler:
 
     def write(self, model: Model | Vocoder, batch: Batch, step: int) -> None:
         """Synthesise the first clip of a batch."""
-        inputs = batch.inputs(model.takes)
+        inputs = batch.inputs(model.input)
         frames = int(batch.mask[0].sum())
         output = model(Inputs(inputs.signal[:1], inputs.mask[:1], inputs.speaker[:1]))
         waveform = self.vocoder(output.mel.cpu()) if self.vocoder else output.waveform

@@ -82,9 +82,9 @@ class Trainer:
         self.model = model.to(device)
         self.losses = losses.to(device)
         for name, term in self.losses.terms.items():
-            if getattr(term, "needs", model.gives) != model.gives:
+            if getattr(term, "input", model.output) != model.output:
                 raise UserError(
-                    f"loss '{name}' is for models that give {term.needs}, this one gives {model.gives}; "
+                    f"loss '{name}' is for models that give {term.input}, this one gives {model.output}; "
                     f"leave it out with losses.{name}: null"
                 )
         self.spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
@@ -106,7 +106,7 @@ class Trainer:
         batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
         ours = range(processes.rank, len(batches), processes.world)
         self.validation = self._loader(valid_set, [[Key(0, i, (0, 0)) for i in batches[number]] for number in ours])
-        self.sampler = Sampler(run / "samples", config, model.gives) if processes.first else None
+        self.sampler = Sampler(run / "samples", config, model.output) if processes.first else None
         see = partial(self._output, self.model)
         self.stepper = Stepper(self.model, self.losses, self.optimiser, see, config.seed, processes)
         self._signalled, self._stop, self._waited = False, False, 0.0
@@ -193,7 +193,7 @@ class Trainer:
 
     def _output(self, model: Model | Vocoder, batch: Batch) -> Output:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not None):
-            return model(batch.inputs(model.takes))
+            return model(batch.inputs(model.input))
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:

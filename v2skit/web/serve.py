@@ -39,7 +39,7 @@ def serve(
     Raises:
         UserError: the extra is missing, the address can't be had, a limit is not positive, or the model can't be read.
     """
-    import v2skit
+    from v2skit.synthesis import api
 
     with needs("serve", "v2skit serve"):
         import_module("python_multipart")  # starlette asks for it with the first upload only
@@ -47,7 +47,7 @@ def serve(
         from v2skit.web.server import run
     limits = Limits(max_mb, max_seconds)
     with _listen(host, port) as listener:
-        model = v2skit.load(model_path, device=device, vocoder=vocoder)
+        model = api.load(model_path, device=device, vocoder=vocoder)
         app = build_app(model, model_path.name, limits, tracker, LOCAL_HOSTS if host in LOCAL_HOSTS else None)
         run(app, listener, host)
 

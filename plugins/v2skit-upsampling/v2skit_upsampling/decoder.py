@@ -12,7 +12,7 @@ class MelUpsampling(nn.Module):
         channels: between the two.
     """
 
-    gives = "mel"
+    output = "mel"
 
     def __init__(self, in_dim: int, clock: Clock, mel: Mel, channels: int = 128) -> None:
         super().__init__()

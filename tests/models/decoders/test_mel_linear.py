@@ -18,7 +18,7 @@ def test_each_video_frame_gives_its_own_mel_frames_in_order():
 
 def test_looks_at_the_frame_itself():
     decoder = MelLinear(3, Clock(), Mel())
-    assert (decoder.look_back_frames, decoder.look_ahead_frames) == (0, 0)
+    assert (decoder.left_context_frames, decoder.look_ahead_frames) == (0, 0)
     assert measured_reach(decoder, torch.randn(1, 9, 3)) == (0, 0)
 
 

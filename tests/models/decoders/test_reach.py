@@ -19,7 +19,7 @@ def istft(step, **settings):
 
 
 def stated(generator):
-    return generator.look_back_frames, generator.look_ahead_frames
+    return generator.left_context_frames, generator.look_ahead_frames
 
 
 def measured(generator, steps=60):

@@ -20,7 +20,7 @@ def test_the_backward_direction_starts_at_the_last_valid_frame():
 
 def test_sees_the_whole_clip():
     encoder = BiGru(4)
-    assert encoder.look_back_frames is None and encoder.look_ahead_frames is None
+    assert encoder.left_context_frames is None and encoder.look_ahead_frames is None
 
 
 def test_runs_under_bf16_autocast():

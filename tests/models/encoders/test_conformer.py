@@ -73,15 +73,18 @@ def test_looks_exactly_as_far_as_it_says(blocks, look_ahead_frames, attention_fr
     torch.manual_seed(0)
     reach = {"look_ahead_frames": look_ahead_frames, "attention_frames": attention_frames}
     encoder = Conformer(4, **{**TINY, "blocks": blocks}, **reach).double().eval()
-    assert (encoder.look_back_frames, encoder.look_ahead_frames) == (blocks * (attention_frames + 4), look_ahead_frames)
+    assert (encoder.left_context_frames, encoder.look_ahead_frames) == (
+        blocks * (attention_frames + 4),
+        look_ahead_frames,
+    )
     x = torch.randn(1, 60, 4, dtype=torch.double)
-    assert measured_reach(encoder, x) == (encoder.look_back_frames, encoder.look_ahead_frames)
+    assert measured_reach(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
 
 
 def test_sees_the_whole_clip_by_default():
     torch.manual_seed(0)
     encoder = Conformer(4, **TINY).double().eval()
-    assert encoder.look_back_frames is None and encoder.look_ahead_frames is None
+    assert encoder.left_context_frames is None and encoder.look_ahead_frames is None
     assert measured_reach(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
 
 

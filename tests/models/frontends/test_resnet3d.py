@@ -35,7 +35,7 @@ def test_stem_is_a_3d_convolution_whose_border_is_the_end_of_each_clip(ahead):
 def test_looks_exactly_as_far_as_it_says(network, ahead):
     torch.manual_seed(0)
     frontend = network(**SMALL, look_ahead_frames=ahead).eval()
-    assert (frontend.look_back_frames, frontend.look_ahead_frames) == (4 - ahead, ahead)
+    assert (frontend.left_context_frames, frontend.look_ahead_frames) == (4 - ahead, ahead)
     assert measured_reach(frontend, torch.randn(1, 12, 1, 32, 32)) == (4 - ahead, ahead)
 
 

@@ -39,7 +39,7 @@ def tiny_synthesiser(changes: dict[str, str] | None = None) -> Synthesiser:
     """Untrained: it speaks noise that depends on the picture."""
     config = tiny_config(changes)
     model = for_inference(build_model(config, "v2a", []))
-    vocoder = build_vocoder(config) if model.gives == "mel" else None
+    vocoder = build_vocoder(config) if model.output == "mel" else None
     return Synthesiser(config, model, vocoder, torch.device("cpu"))
 
 

@@ -48,5 +48,5 @@ class AudioFrontend(nn.Module):
     def forward(self, waveform: Tensor) -> list[Tensor]:
         """(B, T * samples_per_frame) -> [(B,T,D)]."""
         mask = waveform.new_ones(len(waveform), waveform.shape[1] // self.samples_per_frame, dtype=torch.bool)
-        signal = self.spectrogram(waveform) if self.frontend.takes == "mel" else waveform
+        signal = self.spectrogram(waveform) if self.frontend.input == "mel" else waveform
         return [self.frontend(signal, mask)]

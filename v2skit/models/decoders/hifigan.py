@@ -65,7 +65,7 @@ class HifiGan(nn.Module):
         UserError: the rates do not fit the step, too few channels to be halved so often, or an even kernel.
     """
 
-    gives = "waveform"
+    output = "waveform"
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class HifiGan(nn.Module):
         fusion = max(kernels) // 2 * sum(dilation + 1 for dilation in dilations)
         margins = [END_KERNEL // 2, *[fusion] * len(self.rates)]
         margins[-1] += END_KERNEL // 2
-        self.look_back_frames, self.look_ahead_frames = reach(self.rates, margins)
+        self.left_context_frames, self.look_ahead_frames = reach(self.rates, margins)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.

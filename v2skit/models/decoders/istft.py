@@ -57,7 +57,7 @@ class Istft(nn.Module):
             later steps.
     """
 
-    gives = "waveform"
+    output = "waveform"
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Istft(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, self.stft.n_fft + 2)
         behind = blocks * (KERNEL - 1) - sum(aheads) + stft_back  # mel frames
-        self.look_back_frames = KERNEL - 1 - ahead + math.ceil(behind / self.frames)
+        self.left_context_frames = KERNEL - 1 - ahead + math.ceil(behind / self.frames)
         self.look_ahead_frames = ahead + math.ceil((sum(aheads) + stft_ahead) / self.frames)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

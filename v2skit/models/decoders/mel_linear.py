@@ -20,8 +20,8 @@ class MelLinear(nn.Module):
         std: the output is multiplied by it, for the same reason.
     """
 
-    gives = "mel"
-    look_back_frames = look_ahead_frames = 0
+    output = "mel"
+    left_context_frames = look_ahead_frames = 0
 
     def __init__(self, in_dim: int, clock: Clock, mel: Mel, mean: float = -5.0, std: float = 2.5) -> None:
         super().__init__()

@@ -29,7 +29,7 @@ class WaveGan(nn.Module):
         UserError: the rates do not fit the step, or the kernel is even.
     """
 
-    gives = "waveform"
+    output = "waveform"
 
     def __init__(
         self, in_dim: int, step: int, channels: int = 512, rates: list[int] | None = None, out_kernel: int = 25
@@ -50,7 +50,7 @@ class WaveGan(nn.Module):
         self.out = nn.Conv1d(widths[-1], 1, out_kernel, padding=out_kernel // 2)
         margins = [IN_KERNEL // 2, *[0] * len(self.rates)]
         margins[-1] += out_kernel // 2
-        self.look_back_frames, self.look_ahead_frames = reach(self.rates, margins)
+        self.left_context_frames, self.look_ahead_frames = reach(self.rates, margins)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.

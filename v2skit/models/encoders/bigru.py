@@ -18,7 +18,7 @@ class BiGru(nn.Module):
         dropout: between layers.
     """
 
-    look_back_frames = look_ahead_frames = None
+    left_context_frames = look_ahead_frames = None
 
     def __init__(self, in_dim: int, layers: int = 2, dim: int = 256, dropout: float = 0.0) -> None:
         super().__init__()

@@ -123,9 +123,9 @@ class Conformer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         reaches = _reaches(shape["blocks"], look_ahead_frames, attention_frames)
         self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout, reach) for reach in reaches)
-        self.look_ahead_frames, self.look_back_frames = look_ahead_frames, None
+        self.look_ahead_frames, self.left_context_frames = look_ahead_frames, None
         if attention_frames is not None:
-            self.look_back_frames = len(self.blocks) * (attention_frames + conv_kernel - 1)
+            self.left_context_frames = len(self.blocks) * (attention_frames + conv_kernel - 1)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Features with temporal context.

@@ -23,7 +23,7 @@ class MelConv(nn.Module):
         std: the log mel is divided by it.
     """
 
-    takes = "mel"
+    input = "mel"
 
     def __init__(
         self,

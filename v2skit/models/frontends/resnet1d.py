@@ -50,7 +50,7 @@ class ResNet1d(nn.Module):
         blocks: residual blocks in each stage.
     """
 
-    takes = "waveform"
+    input = "waveform"
 
     def __init__(self, clock: Clock, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class ResNet3d(nn.Module):
         UserError: an argument is out of range.
     """
 
-    takes = "video"
+    input = "video"
     crop = 88
 
     def __init__(
@@ -61,7 +61,7 @@ class ResNet3d(nn.Module):
         if not 0 <= look_ahead_frames < TEMPORAL_KERNEL:
             raise UserError(f"look_ahead_frames {look_ahead_frames} must lie in 0..{TEMPORAL_KERNEL - 1}")
         self.out_dim = channels[-1]
-        self.look_back_frames, self.look_ahead_frames = TEMPORAL_KERNEL - 1 - look_ahead_frames, look_ahead_frames
+        self.left_context_frames, self.look_ahead_frames = TEMPORAL_KERNEL - 1 - look_ahead_frames, look_ahead_frames
         self.stem = nn.Sequential(
             nn.Conv2d(TEMPORAL_KERNEL, channels[0], 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(channels[0]),
@@ -92,7 +92,7 @@ class ResNet3d(nn.Module):
             raise UserError(f"resnet3d: video of shape {tuple(video.shape)}; it takes gray crops (B, T, 1, H, W)")
         check_frames(video.shape[1], mask, 1, "resnet3d: video")
         frames = video.squeeze(2).masked_fill(~mask[:, :, None, None], 0)
-        frames = F.pad(frames, (0, 0, 0, 0, self.look_back_frames, self.look_ahead_frames))
+        frames = F.pad(frames, (0, 0, 0, 0, self.left_context_frames, self.look_ahead_frames))
         frames = frames.unfold(1, TEMPORAL_KERNEL, 1)  # (B, T, H, W, 5)
         x = frames[mask].permute(0, 3, 1, 2)  # (N, 5, H, W)
         x = x.contiguous(memory_format=torch.channels_last)

@@ -37,7 +37,7 @@ class GriffinLim(nn.Module):
         super().__init__()
         self.spectrogram = MelSpectrogram(clock, mel)
         self.period_frames = PERIOD_FRAMES
-        self.look_back_frames = self.look_ahead_frames = REACH_FRAMES
+        self.left_context_frames = self.look_ahead_frames = REACH_FRAMES
         self.iterations, self.momentum, self.fit_iterations = iterations, momentum, fit_iterations
         # Fewer bins than the mel has are never hit by any filter: no magnitude can be told for those.
         filters = self.spectrogram.filters

@@ -43,7 +43,7 @@ class Trained(nn.Module):
         self.vocoder.requires_grad_(False)
         self.correction = MelCorrection(clock, mel, corrections)
         generator = self.vocoder.generator
-        for name in ("look_back_frames", "look_ahead_frames"):
+        for name in ("left_context_frames", "look_ahead_frames"):
             known = getattr(generator, name, None)
             setattr(self, name, None if known is None else known + self.correction.reach_frames)
 
