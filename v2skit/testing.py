@@ -3,8 +3,8 @@
 Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask
 is False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and
 a clear error for an input of the wrong length. A network that can run live says so by two attributes, which are then
-held to: ``left_context_frames`` and ``look_ahead_frames``, the input steps before and after its own that the output of a
-step depends on. Without them, or where both are None, it sees the whole clip.
+checked: ``left_context_frames`` and ``look_ahead_frames``, the input steps before and after its own that the output of
+a step depends on. Without them, or where both are None, it sees the whole clip.
 
     def test_my_encoder():
         check_encoder(MyEncoder(in_dim=24), in_dim=24)
@@ -28,6 +28,7 @@ from v2skit.models.model import Output, Part
 LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
 STREAMING_TOLERANCE = 1e-4
+CONTEXTS = ("left_context_frames", "look_ahead_frames")
 LONGEST_REACH = 400
 """Frames; how much farther than this a network looks is not checked."""
 
@@ -174,12 +175,12 @@ def _check_reach(
     """Pieces of a clip, run with no more around them than the module says it sees, are as in the whole clip."""
     back: Any
     ahead: Any
-    back, ahead = (getattr(module, f"look_{way}_frames", None) for way in ("back", "ahead"))
+    back, ahead = (getattr(module, name, None) for name in CONTEXTS)
     if back is None and ahead is None:
         return
-    for way, reach in (("back", back), ("ahead", ahead)):
+    for name, reach in zip(CONTEXTS, (back, ahead), strict=True):
         known = isinstance(reach, int) and reach >= 0
-        assert known, f"look_{way}_frames is {reach!r}; it must be a number of frames, or both None"
+        assert known, f"{name} is {reach!r}; it must be a number of frames, or both None"
     start = min(back, LONGEST_REACH) + 1
     frames = start + min(ahead, LONGEST_REACH) + 5
     clip = make(1, frames)
