@@ -16,7 +16,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.recipes.recipe import corpus_settings
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.system.atomic import alone
+from v2skit.system.atomic import exclusive_lock
 
 
 def stage(name: str, folder: Path, config: Path, *more: str) -> int:
@@ -126,7 +126,7 @@ def test_unknown_device(recipe_folder, tiny, capsys):
 
 
 def test_two_processes_do_not_share_a_run(recipe_folder, tiny, capsys):
-    with alone(recipe_folder / "exp/tiny/pretrain"):
+    with exclusive_lock(recipe_folder / "exp/tiny/pretrain"):
         assert stage("pretrain", recipe_folder, tiny) == 1
     assert "another process is at work in" in capsys.readouterr().err
     assert stage("pretrain", recipe_folder, tiny) == 0

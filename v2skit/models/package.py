@@ -20,7 +20,7 @@ from v2skit.models.checkpoint import Checkpoint, Meta
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 from v2skit.version import __version__
 
 SUFFIX, KEY, FORMAT = ".v2s", "v2skit", 1
@@ -93,7 +93,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     }
     tensors = {f"{part}.{k}": v for part, one in parts.items() for k, v in (one.averaged or one.weights).items()}
     tensors.update({f"{VOICE}.{name}": torch.from_numpy(vector) for name, vector in voices.items()})
-    with beside(out) as file:
+    with atomic_write(out) as file:
         try:
             file.touch()  # Python tells why that fails in a way that can be caught, safetensors does not
         except OSError as error:

@@ -9,13 +9,13 @@ from v2skit.corpora.corpus import Corpus
 from v2skit.errors import UserError
 from v2skit.recipes.recipe import Recipe, corpus_settings, say_next
 from v2skit.registry.build import build
-from v2skit.system.atomic import alone
+from v2skit.system.atomic import exclusive_lock
 
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: the corpus is generated, or looked for."""
     recipe.build_scorers()  # what they lack shows now, not after all the training
-    with alone(recipe.data_folder):
+    with exclusive_lock(recipe.data_folder):
         for corpus in recipe.build_corpora():
             print(corpus.obtain())
     say_next("1 (preparation)")
@@ -27,7 +27,7 @@ def prepare(recipe: Recipe) -> None:
 
     config = recipe.config
     speaker = build("speaker", config.networks.speaker, speakers=[])
-    with alone(recipe.data_folder):
+    with exclusive_lock(recipe.data_folder):
         corpora = recipe.build_corpora()
         for corpus in corpora:
             corpus.obtain()

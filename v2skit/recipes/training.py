@@ -13,7 +13,7 @@ from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.runs import check_made_with, start
-from v2skit.system.atomic import alone
+from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
 from v2skit.training.distributed import PATIENCE
 
@@ -58,7 +58,7 @@ def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Mo
     Raises:
         UserError: the folder was made with other settings or data, or the data do not fit.
     """
-    with alone(recipe.exp / run.name) if recipe.processes.first else nullcontext():
+    with exclusive_lock(recipe.exp / run.name) if recipe.processes.first else nullcontext():
         _train_alone(recipe, run, build)
 
 
