@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,17 +37,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Provenance:
-    """A record.
+    """A record, which does not change.
 
     Args:
-        tree: settings and digests, nested or flat, of JSON's types.
+        tree: settings and digests, nested or flat, of JSON's types. ``values`` is the same, flat.
     """
 
-    tree: Mapping[str, Any] = field(repr=False)
+    tree: InitVar[Mapping[str, Any]]
     values: Mapping[str, Any] = field(init=False)
 
-    def __post_init__(self) -> None:
-        values = dict(_flatten(json.loads(json.dumps(self.tree, default=str)), ""))  # as it is read again
+    def __post_init__(self, tree: Mapping[str, Any]) -> None:
+        values = dict(_flatten(json.loads(json.dumps(tree, default=str)), ""))  # as a file gives them: lists, no tuples
         object.__setattr__(self, "values", MappingProxyType(values))
 
     @classmethod
@@ -87,15 +87,9 @@ class Provenance:
         return [Difference(key, before, after) for key, before, after in pairs if before != after]
 
 
-def refuse(message: str, differences: list[Difference]) -> None:
-    """Raise a UserError where there are differences.
-
-    Args:
-        message: in which ``{differences}`` stands for them.
-        differences: they go into the error's fields as well.
-    """
-    if differences:
-        raise UserError(message.replace("{differences}", "; ".join(map(str, differences))), differences=differences)
+def worded(differences: Iterable[Difference]) -> str:
+    """Differences in an error's message; they go into its fields as well."""
+    return "; ".join(map(str, differences))
 
 
 def _flatten(tree: Any, key: str) -> Iterable[tuple[str, Any]]:
