@@ -98,7 +98,7 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert main([*direct, "--vocoder", str(exp / "finetune"), "--device", "cpu"]) == 0
     assert all((tmp_path / "out" / ours.name).read_bytes() == ours.read_bytes() for ours in ours.parent.glob("*.wav"))
     assert main([*direct, "--set", vocoder]) == 1
-    # What was made from something that has changed since is neither scored nor gone on with.
+    # Runs and speech whose inputs have changed since are neither scored nor resumed.
     capsys.readouterr()
     again = (
         "--force",
@@ -116,7 +116,7 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert stages(recipe_folder, config, "finetune", sets=changed) == 1
     assert "made_from.init" in capsys.readouterr().err
     assert stages(recipe_folder, tiny, "score", sets=("scratch=false",)) == 1
-    assert "vocoder.digest: other content now); run stage 5 again" in capsys.readouterr().err
+    assert "vocoder.type: trained there, griffin_lim now); run stage 5 again" in capsys.readouterr().err
 
 
 def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_path, capsys):
