@@ -1,6 +1,8 @@
 """Checkpoints are whole or not there, hold no pickles, and say what is wrong with them."""
 
 import dataclasses
+import hashlib
+import json
 import resource
 
 import pytest
@@ -23,7 +25,7 @@ def saved(tiny, tmp_path):
 def test_round_trip(saved):
     made, folder = saved
     again = checkpoint.load(folder, optimiser=True)
-    assert again.meta == made.meta
+    assert again.meta == dataclasses.replace(made.meta, digest=checkpoint.weights_digest(made.averaged))
     assert torch.equal(again.weights["x"], made.weights["x"]) and torch.equal(again.averaged["x"], torch.ones(3))
     assert torch.equal(again.optimiser["state"][0], torch.ones(2))
     assert checkpoint.config_of(again.meta) == load_config(folder.parents[1] / "tiny.yaml")
@@ -36,6 +38,54 @@ def test_truncated_checkpoint(saved, name):
     with pytest.raises(UserError, match="damaged or incomplete|not a whole checkpoint") as error:
         checkpoint.load(saved[1], optimiser=True)
     assert str(saved[1]) in str(error.value)
+
+
+def test_the_digest_is_that_of_the_weights_that_inference_uses(saved, tmp_path):
+    made, folder = saved
+    assert (
+        checkpoint.digest(folder) == checkpoint.weights_digest(made.averaged) != checkpoint.weights_digest(made.weights)
+    )
+    plain = tmp_path / "plain"
+    checkpoint.save(dataclasses.replace(made, averaged=None), plain)
+    assert checkpoint.digest(plain) == checkpoint.load(plain).meta.digest == checkpoint.weights_digest(made.weights)
+
+
+def test_names_types_shapes_and_bytes_make_the_digest():
+    x = torch.arange(4.0)
+    others = [{"y": x}, {"x": x.half()}, {"x": x.reshape(2, 2)}, {"x": x + 1}, {"x": x, "y": x}, {"x": x.bfloat16()}]
+    digests = [checkpoint.weights_digest(weights) for weights in [{"x": x}, *others]]
+    assert len(set(digests)) == len(digests)
+    both = {"x": x, "y": torch.tensor(1)}
+    assert checkpoint.weights_digest(both) == checkpoint.weights_digest(dict(reversed(both.items())))
+    assert checkpoint.weights_digest({"x": x.reshape(2, 2).T}) == checkpoint.weights_digest(
+        {"x": torch.tensor([[0.0, 2], [1, 3]])}
+    )
+
+
+@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.AVERAGED])
+def test_damaged_weights_are_named(saved, tmp_path, name):
+    folder = saved[1]
+    if name == checkpoint.WEIGHTS:
+        folder = tmp_path / "plain"
+        checkpoint.save(dataclasses.replace(saved[0], averaged=None), folder)
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(
+        UserError, match=f"{name} is damaged: its weights do not match their digest; delete this"
+    ) as error:
+        checkpoint.load(folder)
+    assert error.value.fields["path"] == folder / name
+
+
+def test_a_checkpoint_of_an_earlier_version_is_identified_by_its_file(saved):
+    """As its experiment's records identify it."""
+    meta, weights = saved[1] / checkpoint.META, saved[1] / checkpoint.WEIGHTS
+    tree = json.loads(meta.read_text())
+    del tree["digest"]
+    meta.write_text(json.dumps(tree))
+    wanted = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    assert checkpoint.digest(saved[1]) == checkpoint.load(saved[1]).meta.digest == wanted
 
 
 @pytest.mark.parametrize("part", ["weights", "optimiser"])

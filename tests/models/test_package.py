@@ -13,7 +13,8 @@ from tests.conftest import ISTFT, WAVEFORM, stages, vocoder_config, write
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.package import Card, describe, pack, read_header, read_part
+from v2skit.models.package import Card, describe, open_model, pack, read_header, read_part
+from v2skit.system.provenance import Provenance
 
 CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
 
@@ -71,9 +72,8 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     pack(Path(folder.name), tmp_path / "relative.v2s", None, CARD)
     assert read_header(tmp_path / "relative.v2s")["scores"] == header["scores"]
     # Scores of other weights are not told of these.
-    record = json.loads((exp / "scored.json").read_text())
-    record["speech"]["pretrained"]["digest"] = "other"
-    (exp / "scored.json").write_text(json.dumps(record))
+    scored = Provenance.read(exp / "scored.json")
+    Provenance({**scored.values, "speech.pretrained.digest": "other"}).write(exp / "scored.json")
     pack(exp, out, None, CARD)
     assert read_header(out)["scores"] is None and "estoi" not in describe(out)
 
@@ -91,7 +91,7 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
     with safe_open(good, "pt") as file:
         header = json.loads(file.metadata()["v2skit"])
     newer, foreign = tmp_path / "newer.v2s", tmp_path / "foreign.v2s"
-    save_file({"x": torch.zeros(1)}, newer, {"v2skit": json.dumps({**header, "format": 2, "v2skit": "9.0"})})
+    save_file({"x": torch.zeros(1)}, newer, {"v2skit": json.dumps({**header, "format": 3, "v2skit": "9.0"})})
     with pytest.raises(UserError, match="was packed by v2skit 9.0"):
         read_header(newer)
     header["meta"]["model"]["plugins"]["gone"] = "1.0"
@@ -104,6 +104,29 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
         pack(mel_run.parent / "pretrain", tmp_path / "a2a.v2s", None, CARD)
     with pytest.raises(UserError, match="does not exist; stage 4 makes one"):
         pack(tmp_path / "nothing", tmp_path / "x.v2s", None, CARD)
+
+
+def test_damaged_packs_are_named_and_those_of_format_1_are_read(mel_run, tmp_path):
+    good, damaged, before = (tmp_path / f"{name}.v2s" for name in ("good", "damaged", "before"))
+    pack(mel_run, good, None, CARD)
+    content = bytearray(good.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged.v2s is damaged: its weights do not match .*; fetch or pack it again"):
+        read_part(damaged, "model")
+    header = read_header(good)
+    header["format"], header["digest"] = 1, {"model": "0123456789ab"}  # of a file that is not in it
+    del header["meta"]["model"]["digest"]
+    with safe_open(good, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+    save_file(tensors, before, {"v2skit": json.dumps(header)})
+    saved, digest = open_model(before, "model", "")
+    assert digest == saved.meta.digest == "0123456789ab"
+    assert (
+        checkpoint.weights_digest(saved.weights)
+        == open_model(good, "model", "")[1]
+        == checkpoint.digest(checkpoint.best(mel_run))
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write to")

@@ -22,7 +22,7 @@ from v2skit.preparation.prepare import prepare
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.registry.registry import Entry
-from v2skit.system.atomic import alone
+from v2skit.system.atomic import exclusive_lock
 from v2skit.tracking.tracker import Mouth
 
 
@@ -106,7 +106,7 @@ def test_a_record_line_cut_behind_a_brace_is_left_out(tmp_path, clips):
 def test_nothing_is_touched_while_a_job_is_at_work(tmp_path, clips):
     run(tmp_path, clips[:2])
     before = (tmp_path / "train/shards/0.jsonl").read_bytes()
-    with alone(tmp_path / "train/shards/0"):
+    with exclusive_lock(tmp_path / "train/shards/0"):
         for force in (False, True):
             with pytest.raises(UserError, match=r"job 0 of an earlier run is still at work in .*train; wait"):
                 run(tmp_path, clips, force=force)

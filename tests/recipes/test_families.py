@@ -14,6 +14,7 @@ from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder
+from v2skit.system.provenance import Provenance
 
 CRITICS = {
     "waveform": {"type": "waveform", "channels": 2, "layers": 3},
@@ -79,10 +80,9 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     # The same V2A model speaks through it, from where the recipe is.
     vocoder = f"vocoder={{type: trained, run: {exp / 'finetune'}}}"
     assert stages(recipe_folder, tiny, "synth", "score", sets=("scratch=false", vocoder)) == 0
-    source = json.loads((recipe_folder / "exp/tiny/synth/pretrained/source.json").read_text())
-    assert source["vocoder"]["type"] == "trained" and source["vocoder"]["digest"] == checkpoint.digest(
-        checkpoint.best(exp / "finetune")
-    )
+    source = Provenance.read(recipe_folder / "exp/tiny/synth/pretrained/source.json").values
+    assert source["vocoder.type"] == "trained"
+    assert source["vocoder.digest"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
     for u in read_manifest(recipe_folder / "data/test"):
         ours = recipe_folder / "exp/tiny/synth/pretrained" / f"{u.id}.wav"
         assert ours.read_bytes() == (exp / "synth/predicted_finetuned" / f"{u.id}.wav").read_bytes()
@@ -98,7 +98,7 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert main([*direct, "--vocoder", str(exp / "finetune"), "--device", "cpu"]) == 0
     assert all((tmp_path / "out" / ours.name).read_bytes() == ours.read_bytes() for ours in ours.parent.glob("*.wav"))
     assert main([*direct, "--set", vocoder]) == 1
-    # What was made from something that has changed since is neither scored nor gone on with.
+    # Runs and speech whose inputs have changed since are neither scored nor resumed.
     capsys.readouterr()
     again = (
         "--force",
@@ -112,11 +112,11 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert main(["pretrain", *again, "--device", "cpu"]) == 0
     changed = ("pretrain.learning_rate=0.01",)
     assert stages(recipe_folder, config, "score", sets=changed) == 1
-    assert "other vocoder); run stage 5 again" in capsys.readouterr().err
+    assert "vocoder.digest: other content now); run stage 5 again" in capsys.readouterr().err
     assert stages(recipe_folder, config, "finetune", sets=changed) == 1
     assert "made_from.init" in capsys.readouterr().err
     assert stages(recipe_folder, tiny, "score", sets=("scratch=false",)) == 1
-    assert "other vocoder); run stage 5 again" in capsys.readouterr().err
+    assert "vocoder.type: trained there, griffin_lim now); run stage 5 again" in capsys.readouterr().err
 
 
 def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_path, capsys):
@@ -150,7 +150,7 @@ def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, caps
     other_crop = (f"predictor={mel_run}", "augmentation.crop=80")
     capsys.readouterr()
     assert stages(recipe_folder, config, "finetune", sets=other_crop) == 1
-    assert "sees other mouth crops" in capsys.readouterr().err
+    assert "has other mouth crops" in capsys.readouterr().err
     assert stages(recipe_folder, tiny, "pretrain", sets=(f"predictor={mel_run}",)) == 1
     assert "only a vocoder (trains: vocoder) is fine-tuned" in capsys.readouterr().err
     assert stages(recipe_folder, config, "finetune", sets=(f"predictor={mel_run.parent / 'pretrain'}",)) == 1

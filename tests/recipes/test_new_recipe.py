@@ -95,7 +95,7 @@ def test_every_shipped_recipe_is_copied_whole(tmp_path):
             assert (ours / link).exists()
 
 
-def test_a_new_recipe_outside_of_a_checkout_stands_beside_the_template(tmp_path):
+def test_a_new_recipe_outside_of_a_checkout_comes_with_the_template(tmp_path):
     for number in range(3):
         touch(tmp_path / f"videos/{number}.mp4")
     new_recipe("mine", tmp_path / "videos", tmp_path)
@@ -105,15 +105,26 @@ def test_a_new_recipe_outside_of_a_checkout_stands_beside_the_template(tmp_path)
         new_recipe("grid", tmp_path / "videos", tmp_path)
 
 
-@pytest.mark.parametrize(("name", "base"), [("mine", "custom"), ("vctk", "librispeech")])
-def test_a_folder_in_the_place_of_a_base_is_left_alone(tmp_path, name, base):
+@pytest.mark.parametrize("name", ["gird", "mine", "lrs4", "librispech"])
+def test_a_mistyped_name_is_refused(checkout, tmp_path, name):
+    for folder in (checkout, tmp_path / "elsewhere"):
+        with pytest.raises(
+            UserError, match=f"no shipped recipe '{name}'; did you mean '.*give the --corpus_dir"
+        ) as error:
+            new_recipe(name, None, folder)
+        assert error.value.fields["suggestion"] in names(shipped())
+        assert not (folder / "egs" / name).exists()
+
+
+@pytest.mark.parametrize(("name", "base"), [("my_videos", "custom"), ("vctk", "librispeech")])
+def test_a_folder_with_the_name_of_a_base_is_not_changed(tmp_path, name, base):
     touch(tmp_path / "egs" / base / "data_mine/x")
     with pytest.raises(UserError, match=f"egs/{base} is there already and is no recipe.*move it elsewhere"):
         new_recipe(name, None, tmp_path)
     assert [path.name for path in (tmp_path / "egs").rglob("*")] == [base, "data_mine", "x"]
 
 
-@pytest.mark.parametrize("name", ["mini", "mine"])
+@pytest.mark.parametrize("name", ["mini", "my_videos"])
 def test_what_can_not_be_copied_whole_leaves_nothing(checkout, tmp_path, monkeypatch, name):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -155,7 +166,7 @@ def test_the_recogniser_is_needed_where_a_config_names_it(tmp_path, monkeypatch)
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "pocketsphinx" else name)
     monkeypatch.setattr(extras, "PYTHON", (3, 14))
     assert "v2skit[evaluate]' && pip install pocketsphinx, which needs" in new_recipe("mini", None, tmp_path)
-    assert "pocketsphinx" not in new_recipe("mine", None, tmp_path)
+    assert "pocketsphinx" not in new_recipe("my_videos", None, tmp_path)
 
 
 def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):

@@ -68,7 +68,7 @@ def test_mini_recipe_from_nothing_to_the_table(checkout):
     # A second run finds everything done and gives the same table, also where somebody deleted it.
     (exp / "results.md").unlink()
     again = run(checkout, "mini", *sets)
-    assert again.returncode == 0 and "finetune is done" in again.stdout
+    assert again.returncode == 0 and "finetune is finished, skipped" in again.stdout
     assert (exp / "results.md").read_text() == table
 
 

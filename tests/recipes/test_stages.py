@@ -14,9 +14,9 @@ from v2skit.config.load import load_config
 from v2skit.data.data_dir import read_manifest, read_silent
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.recipes.recipe import corpus_settings
+from v2skit.recipes.data import corpus_settings
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.system.atomic import alone
+from v2skit.system.atomic import exclusive_lock
 
 
 def stage(name: str, folder: Path, config: Path, *more: str) -> int:
@@ -63,7 +63,7 @@ def test_finished_stages_are_not_done_twice(trained, tiny, capsys):
     before = log.stat().st_mtime_ns
     capsys.readouterr()
     assert stage("finetune", trained, tiny) == 0
-    assert "finetune is done" in capsys.readouterr().out
+    assert "finetune is finished, skipped" in capsys.readouterr().out
     assert log.stat().st_mtime_ns == before
     assert stage("finetune", trained, tiny, "--force", "--set", "scratch=false") == 0
     assert log.stat().st_mtime_ns != before
@@ -126,7 +126,7 @@ def test_unknown_device(recipe_folder, tiny, capsys):
 
 
 def test_two_processes_do_not_share_a_run(recipe_folder, tiny, capsys):
-    with alone(recipe_folder / "exp/tiny/pretrain"):
+    with exclusive_lock(recipe_folder / "exp/tiny/pretrain"):
         assert stage("pretrain", recipe_folder, tiny) == 1
     assert "another process is at work in" in capsys.readouterr().err
     assert stage("pretrain", recipe_folder, tiny) == 0
@@ -154,13 +154,16 @@ def test_other_data_are_not_taken_for_the_same(trained, tiny, capsys):
 
 def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_clips(recipe_folder, tiny, capsys):
     settings = recipe_folder / "data/train/settings.json"
-    settings.write_text(settings.read_text().replace("{", '{"digest": "before",', 1))
+    settings.write_text(settings.read_text().replace("{", '{"digest": "0123456789ab",', 1))
     for name in ("pretrain", "transfer", "finetune", "synth"):
         assert stage(name, recipe_folder, tiny) == 0
-    settings.write_text(settings.read_text().replace("before", "after"))
+    settings.write_text(settings.read_text().replace("0123456789ab", "ba9876543210"))
     for name in ("synth", "score"):
         assert stage(name, recipe_folder, tiny) == 1
-        assert "scratch was made with another config or data (train has other utterances" in capsys.readouterr().err
+        assert (
+            "scratch was made with another config or data (made_from.data.train: other content now)"
+            in capsys.readouterr().err
+        )
     shutil.rmtree(recipe_folder / "data/valid")
     assert stage("synth", recipe_folder, tiny) == 1, "what is here is compared"
     shutil.rmtree(recipe_folder / "data/train")  # a model that was moved to where only the test clips are
@@ -176,7 +179,7 @@ def test_a_model_pretrained_in_another_recipe_is_transferred(tmp_path, tiny, cap
     given = f"pretrained={audio / 'exp/tiny'}"
     assert f"of an audio-visual recipe, with --set {given}" in capsys.readouterr().out
     assert stage("transfer", audio, tiny) == 1
-    assert f"goes on with --set {given}" in capsys.readouterr().err
+    assert f"continues from its model with --set {given}" in capsys.readouterr().err
     assert stage("transfer", audio, tiny, "--set", given) == 1
     assert capsys.readouterr().err.endswith("stage 1 makes them\n")
     # The encoder takes the speaker vector as well, which is as wide for other speakers.
@@ -206,7 +209,7 @@ def test_what_cannot_be_transferred_from_is_a_sentence(trained, tiny, capsys):
     table.write_text(table.read_text().replace(" s1", " s9"))
     sets = (mine, "data.train=more", "transfer.speaker={}")
     assert stage("transfer", trained, tiny, "--exp", "exp/other", *(x for s in sets for x in ("--set", s))) == 1
-    assert "knows other speakers than the videos' (2); --set transfer.speaker=null" in capsys.readouterr().err
+    assert "has other speakers than the videos (2); --set transfer.speaker=null" in capsys.readouterr().err
 
 
 def test_a_model_whose_pretraining_was_done_anew_is_not_spoken(trained, tiny, capsys):
@@ -214,7 +217,7 @@ def test_a_model_whose_pretraining_was_done_anew_is_not_spoken(trained, tiny, ca
     for name in ("finetune", "synth"):
         assert stage(name, trained, tiny, "--set", "pretrain.steps=2") == 1
         told = capsys.readouterr().err
-        assert "transfer was made with another config or data (the pre-trained model is another one now)" in told
+        assert "transfer was made with another config or data (made_from.pretrained: other content now)" in told
     shutil.rmtree(trained / "exp/tiny/pretrain")  # which fine-tuned models do without
     assert stage("synth", trained, tiny, "--set", "pretrain.steps=2") == 0
 
@@ -231,8 +234,8 @@ def test_data_that_were_made_with_other_settings_are_told(recipe_folder, tiny, c
     assert "note" not in capsys.readouterr().out
     assert stage("pretrain", recipe_folder, tiny, "--set", "corpus.seed=7") == 0
     told = capsys.readouterr().out
-    assert "data/audio was made with other settings (corpus.seed: " in told
-    assert "prepare.filters.min_seconds: 0.5 there, None now); stage 1 makes it anew" in told
+    assert "data/audio was prepared with other settings (corpus.seed: " in told
+    assert "prepare.filters.min_seconds: 0.5 there, None now); stage 1 prepares it again" in told
     elsewhere = ("--set", "data.pretrain=[../other/audio]", "--set", "data.pretrain_valid=../other/valid")
     shutil.copytree(recipe_folder / "data", recipe_folder / "other")
     assert stage("pretrain", recipe_folder, tiny, *elsewhere, "--exp", str(recipe_folder / "exp/other")) == 0

@@ -1,4 +1,4 @@
-"""Killed runs end as uninterrupted ones, and a difference is named."""
+"""Killed and resumed runs end as uninterrupted ones, and a difference is named."""
 
 import json
 
@@ -11,7 +11,7 @@ from v2skit.recipes.verify_resume import compare
 
 
 def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path, capsys, monkeypatch):
-    """With critics, an average of the weights, and several workers."""
+    """With discriminators, averaged weights, and several workers."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     config, folder = vocoder_config(tmp_path, tiny), tmp_path / "verify"
     options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
@@ -36,9 +36,11 @@ def test_nothing_of_others_is_deleted(recipe_folder, tiny, capsys, folder):
     assert "holds other things" in capsys.readouterr().err and sorted(recipe_folder.rglob("*")) == before
 
 
-def test_what_fails_is_told(recipe_folder, tiny, tmp_path, capsys):
+def test_messages_of_a_failed_run_are_shown(recipe_folder, tiny, tmp_path, capsys):
     options = ["--config", str(tiny), "--work_dir", str(tmp_path / "nothing"), "--exp", str(tmp_path / "verify")]
     assert main(["verify-resume", *options]) == 1
-    assert capsys.readouterr().err.count("v2skit: error: ") == 1
+    shown = capsys.readouterr().err
+    assert "v2skit: error: " in shown and "stage 1 makes it" in shown
+    assert shown.endswith("v2skit: error: verify-resume: training failed with exit status 1; see above why\n")
     assert main(["verify-resume", *options, "--kills", "0"]) == 1
     assert "must be at least 1" in capsys.readouterr().err

@@ -345,7 +345,7 @@ def run_stage(options: argparse.Namespace) -> None:
 def _synth_directory(options: argparse.Namespace) -> None:
     from v2skit.data.data_dir import read_silent
     from v2skit.models.package import open_model
-    from v2skit.recipes.recipe import vocoder_source
+    from v2skit.recipes.synth import vocoder_source
     from v2skit.synthesis.api import load
     from v2skit.synthesis.synthesiser import speech_folder, synthesise
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.media import kaldi
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 
 MAPS = 1024
 """Archives that a process keeps mapped."""
@@ -125,8 +125,8 @@ def write_vectors(ark: Path, table: Path, vectors: Iterable[tuple[str, np.ndarra
     not there, and the table comes last."""
     lines = []
     table.unlink(missing_ok=True)  # never beside another archive than its own
-    with beside(table) as table_part:
-        with beside(ark) as ark_part, ark_part.open("wb") as file:
+    with atomic_write(table) as table_part:
+        with atomic_write(ark) as ark_part, ark_part.open("wb") as file:
             for key, vector in vectors:
                 file.write(key.encode() + b" ")
                 lines.append(f"{key} {ark}:{file.tell()}\n")

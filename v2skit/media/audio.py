@@ -10,7 +10,7 @@ import soundfile
 
 from v2skit.errors import UserError
 from v2skit.media.ark import hint, opened
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 
 
 def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None = None) -> np.ndarray:
@@ -59,7 +59,7 @@ def write_pieces(path: Path, pieces: Iterable[np.ndarray], sample_rate: int) -> 
     """As :func:`write_audio`, a sound that comes in pieces (N,), of any length. Returns the number of samples."""
     kind, samples = path.suffix[1:].upper(), 0
     try:
-        with beside(path) as part:
+        with atomic_write(path) as part:
             part.touch()  # Python tells why that fails, libsndfile does not
             with soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
                 for piece in pieces:

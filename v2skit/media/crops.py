@@ -18,7 +18,7 @@ import numpy as np
 from v2skit.errors import UserError
 from v2skit.media.ark import opened
 from v2skit.media.decode import tick_of
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 
 QUANTISER = 2
 GROUP = 6
@@ -50,7 +50,7 @@ def encode_crops(frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> by
 
 def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> None:
     """Store mouth crops in a file, written beside and renamed; see :func:`encode_crops`."""
-    with beside(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(encode_crops(frames, fps, quantiser))
 
 

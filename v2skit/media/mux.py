@@ -16,7 +16,7 @@ import soundfile
 
 from v2skit.errors import UserError
 from v2skit.media.decode import opened, probe, tick_of, timed, video_in
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 
 CONTAINERS = {".mp4": ("mp4", "aac"), ".mkv": ("matroska", "flac")}
 """File extension -> container, and codec of the sound in it."""
@@ -73,7 +73,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
     name, codec = CONTAINERS[out.suffix]
     places = _places(video, hides=name == "mp4")
     try:
-        with opened(video) as source, soundfile.SoundFile(speech) as sound, beside(out) as part:
+        with opened(video) as source, soundfile.SoundFile(speech) as sound, atomic_write(out) as part:
             if sound.channels > 1:
                 raise UserError(f"{speech} has {sound.channels} channels; give mono speech")
             stream = video_in(source, video)

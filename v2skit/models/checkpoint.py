@@ -1,4 +1,8 @@
-"""Checkpoints: safetensors for weights, JSON for what describes them, nothing pickled."""
+"""Checkpoints: safetensors for weights, JSON for what describes them, nothing pickled.
+
+A checkpoint is identified by the digest of the weights that inference uses: the averaged ones where there are any. It
+is computed when they are saved, and verified whenever they are loaded.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ import math
 import os
 import pickle
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,10 @@ from v2skit.errors import UserError
 from v2skit.registry import plugins
 
 META, WEIGHTS, AVERAGED, OPTIMISER = "meta.json", "model.safetensors", "ema.safetensors", "optimiser.pt"
+DIGEST_LENGTH = 12
+"""Hexadecimal digits of a digest."""
+
+_DELETE = "delete this checkpoint to resume from the one before it"
 
 
 @dataclass(frozen=True)
@@ -33,12 +42,13 @@ class Meta:
     Args:
         task: ``a2a``, ``v2a`` or ``vocoder``.
         step: optimiser steps done.
-        position: (epoch, batch) at which the data goes on.
+        position: (epoch, batch) of the data at which training resumes.
         config: resolved, as a plain tree.
         features: :func:`v2skit.config.features.feature_settings`, and ``feature_hash`` of them.
         speakers: names behind the rows of a speaker table.
         plugins: the plug-ins whose components the config uses, and their versions.
         valid: validation losses at this step, by name; None where there was no validation.
+        digest: of the weights that inference uses; empty in the files of earlier versions.
     """
 
     task: str
@@ -50,6 +60,7 @@ class Meta:
     feature_hash: str = ""
     position: tuple[int, int] = (0, 0)
     valid: dict[str, float] | None = None
+    digest: str = ""
 
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:
@@ -69,41 +80,55 @@ def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Met
 
 @dataclass
 class Checkpoint:
-    """A checkpoint in memory. ``optimiser`` is what resuming needs beside the weights."""
+    """A checkpoint in memory.
+
+    Args:
+        meta: its description.
+        weights: of the last optimiser step.
+        averaged: their moving average, None where none is kept.
+        optimiser: what resuming needs in addition.
+    """
 
     meta: Meta
     weights: dict[str, Tensor]
     averaged: dict[str, Tensor] | None = None
     optimiser: dict[str, Any] | None = field(default=None, repr=False)
 
+    @property
+    def inference_weights(self) -> dict[str, Tensor]:
+        """The weights that inference uses."""
+        return self.averaged or self.weights
+
 
 def save(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write a checkpoint folder: beside, flushed to disk, then renamed, so that it is whole or not there.
+    """Write a checkpoint folder atomically: into a temporary one, flushed to disk, then renamed.
 
     Raises:
-        UserError: the disk is full or can't be written; what was there before is untouched.
+        UserError: the disk is full or can't be written; the checkpoints that exist are untouched.
     """
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    meta = {**vars(checkpoint.meta), "digest": weights_digest(checkpoint.inference_weights)}
     try:
-        beside.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in checkpoint.weights.items()}, beside / WEIGHTS)
+        temporary.mkdir(parents=True)
+        save_file({k: v.contiguous() for k, v in checkpoint.weights.items()}, temporary / WEIGHTS)
         if checkpoint.averaged is not None:
-            save_file({k: v.contiguous() for k, v in checkpoint.averaged.items()}, beside / AVERAGED)
+            save_file({k: v.contiguous() for k, v in checkpoint.averaged.items()}, temporary / AVERAGED)
         if checkpoint.optimiser is not None:
-            torch.save(checkpoint.optimiser, beside / OPTIMISER)
-        (beside / META).write_text(json.dumps(vars(checkpoint.meta), indent=1), encoding="utf-8")
-        for path in beside.iterdir():
+            torch.save(checkpoint.optimiser, temporary / OPTIMISER)
+        (temporary / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        for path in temporary.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         if folder.exists():
             shutil.rmtree(folder)
-        beside.rename(folder)
+        temporary.rename(folder)
     except (OSError, RuntimeError, SafetensorError) as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(
             f"checkpoint {folder} can't be written: {error}; free some disk space and run the same command again, "
-            "it goes on from the last checkpoint"
+            "it resumes from the last checkpoint",
+            path=folder,
         ) from error
 
 
@@ -111,7 +136,7 @@ def load(folder: Path, optimiser: bool = False) -> Checkpoint:
     """Read a checkpoint folder.
 
     Raises:
-        UserError: it is missing or truncated, or needs a plug-in that is not installed.
+        UserError: it is missing, truncated or otherwise damaged, or needs a plug-in that is not installed.
     """
     meta = read_meta(folder)
     try:
@@ -119,20 +144,23 @@ def load(folder: Path, optimiser: bool = False) -> Checkpoint:
         averaged = load_file(folder / AVERAGED) if (folder / AVERAGED).exists() else None
         state = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True) if optimiser else None
     except (OSError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"checkpoint {folder} is damaged or incomplete ({error}); delete this folder to go on from the one before"
-        ) from error
-    return Checkpoint(meta, weights, averaged, state)
+        raise UserError(f"checkpoint {folder} is damaged or incomplete ({error}); {_DELETE}", path=folder) from error
+    checkpoint = Checkpoint(meta, weights, averaged, state)
+    if meta.digest:
+        check_digest(checkpoint.inference_weights, meta.digest, folder / (AVERAGED if averaged else WEIGHTS), _DELETE)
+        return checkpoint
+    return replace(checkpoint, meta=replace(meta, digest=digest(folder)))
 
 
 def restore(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
-    """Put a checkpoint's weights into a module. Raises UserError where they are of another one."""
+    """Load a checkpoint's weights into a module. Raises UserError where they do not fit."""
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
             f"checkpoint {folder} does not fit the model that its config makes with this version of v2skit or of a "
-            f"plug-in; train it anew, or go back to the version that made it ({str(error).splitlines()[-1].strip()})"
+            f"plug-in; train it again, or install the version that made it ({str(error).splitlines()[-1].strip()})",
+            path=folder,
         ) from error
 
 
@@ -142,32 +170,59 @@ def read_meta(folder: Path) -> Meta:
         tree = json.loads((folder / META).read_text(encoding="utf-8"))
         meta = Meta(**{**tree, "position": tuple(tree["position"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder} is not a whole checkpoint ({META}: {error})") from error
+        raise UserError(f"{folder} is not a whole checkpoint ({META}: {error})", path=folder) from error
     check_plugins(meta, folder)
     return meta
 
 
 def check_plugins(meta: Meta, where: Path) -> None:
-    """Raises UserError where a model needs a plug-in that is not here."""
+    """Raises UserError where a model needs a plug-in that is not installed, or broken."""
     installed = {p.name: p for p in plugins.load()[1]}
     for name, version in meta.plugins.items():
         if name not in installed or installed[name].error:
-            why = f"is broken here ({installed[name].error})" if name in installed else "is not installed"
+            why = f"is broken ({installed[name].error})" if name in installed else "is not installed"
             raise UserError(f"{where} was made with plug-in '{name}' {version}, which {why}; install that plug-in")
 
 
 def config_of(meta: Meta) -> Config:
-    """The checked config of a checkpoint. Raises UserError where this installation does not know a part of it."""
+    """The checked config of a checkpoint. Raises UserError where a component in it is unknown."""
     return check_config(meta.config, source="the checkpoint's config")
 
 
+def weights_digest(weights: dict[str, Tensor]) -> str:
+    """A short hash of tensors: their names, types, shapes and bytes, in the order of the names."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        # As bytes, since numpy does not know all of torch's types.
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()[:DIGEST_LENGTH]
+
+
+def check_digest(weights: dict[str, Tensor], digest: str, path: Path, remedy: str) -> None:
+    """Raises UserError, with the remedy, where weights that were read from a file have another digest."""
+    if weights_digest(weights) != digest:
+        raise UserError(f"{path} is damaged: its weights do not match their digest; {remedy}", path=path)
+
+
 def digest(folder: Path) -> str:
-    """A short hash of a checkpoint's weights."""
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+    """The digest of a checkpoint. Raises UserError as :func:`load` does.
+
+    A checkpoint of an earlier version, which has none, is identified as it was then, by its file of weights: so it
+    matches the records of what was made from it.
+    """
+    path = folder / WEIGHTS
+    return read_meta(folder).digest or _file_digest(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _file_digest(path: Path, modified: int) -> str:
+    """Of a file as it was at that time, ns."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_LENGTH]
 
 
 def folder_of(run: Path, step: int) -> Path:
-    """Where a run keeps the checkpoint of a step."""
+    """The checkpoint folder of a run's step."""
     return run / f"checkpoint-{step:08d}"
 
 
@@ -190,8 +245,16 @@ def best(run: Path) -> Path | None:
 
 
 def folder_in(path: Path, remedy: str, run: str = "finetune") -> Path:
-    """A checkpoint folder itself, or the best one of a run, of the named one where an experiment's folder is given.
-    Raises UserError, with the remedy, where there is none."""
+    """The checkpoint that a path leads to: itself, the best one of a run, or that of an experiment's run.
+
+    Args:
+        path: of one of these.
+        remedy: for the error.
+        run: name of the run that is meant in an experiment.
+
+    Raises:
+        UserError: there is no checkpoint.
+    """
     if not path.exists():
         raise UserError(f"{path} does not exist; {remedy}")
     if (path / run).is_dir():

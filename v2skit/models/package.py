@@ -1,4 +1,4 @@
-"""A model to hand on: one safetensors file, whose header says what is in it and all that is needed to run it."""
+"""Packed models: one safetensors file, whose header describes the model and holds all that is needed to run it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from v2skit.config.features import check_same_features
 from v2skit.errors import UserError
@@ -20,16 +21,19 @@ from v2skit.models.checkpoint import Checkpoint, Meta
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
+from v2skit.system.provenance import Provenance
 from v2skit.version import __version__
 
-SUFFIX, KEY, FORMAT = ".v2s", "v2skit", 1
+SUFFIX, KEY, FORMAT = ".v2s", "v2skit", 2
+"""Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it."""
 VOICE = "voice"
+_REMEDY = "fetch or pack it again"
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a person should know of a model before using it.
+    """The model card: what a person should know about a model before using it.
 
     Args:
         name: of the model.
@@ -52,7 +56,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         out: the file, ending in ``.v2s``.
         vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
         card: for people.
-        recordings: voices that go with the model, by name; of each only what the model takes is kept.
+        recordings: voices to include, by name; of each only the speaker vector is kept.
 
     Raises:
         UserError: there is no V2A model, it takes no recording, or the vocoder has weights that a pack can't hold.
@@ -69,41 +73,43 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         raise UserError(f"model {model} gives waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
         choice = {"type": "trained", "run": str(vocoder)}
-    parts, digests = {"model": saved}, {"model": checkpoint.digest(folder)}
+    parts = {"model": saved}
     if choice and choice["type"] == "trained":
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
-        parts["vocoder"], digests["vocoder"] = checkpoint.load(theirs), checkpoint.digest(theirs)
+        parts["vocoder"] = checkpoint.load(theirs)
         features = parts["vocoder"].meta.features
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
     elif choice and plugins.registry().entry("vocoder", choice["type"]).origin != "v2skit":
         raise UserError(
             f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
         )
+    tensors = {name: part.inference_weights for name, part in parts.items()}
+    identities = {name: part.meta.digest for name, part in parts.items()}
     voices = _voices(saved.meta, recordings or {})
+    tensors[VOICE] = {name: torch.from_numpy(vector) for name, vector in voices.items()}
     header = {
         "format": FORMAT,
         "v2skit": __version__,
         "card": dataclasses.asdict(card),
         "meta": {name: vars(part.meta) for name, part in parts.items()},
-        "digest": digests,
+        "digest": {name: checkpoint.weights_digest(part) for name, part in tensors.items()},
         "vocoder": choice,
         "voices": list(voices),
-        "scores": _scores(folder.resolve().parents[1], digests, choice),
+        "scores": _scores(folder.resolve().parents[1], identities, choice),
     }
-    tensors = {f"{part}.{k}": v for part, one in parts.items() for k, v in (one.averaged or one.weights).items()}
-    tensors.update({f"{VOICE}.{name}": torch.from_numpy(vector) for name, vector in voices.items()})
-    with beside(out) as file:
+    flat = {f"{name}.{key}": value.contiguous() for name, part in tensors.items() for key, value in part.items()}
+    with atomic_write(out) as file:
         try:
-            file.touch()  # Python tells why that fails in a way that can be caught, safetensors does not
+            file.touch()  # the reason of a failure can be caught here, but not from safetensors
         except OSError as error:
             raise UserError(f"{out} can't be written ({error.strerror}); name a file in another folder") from error
-        save_file({k: v.contiguous() for k, v in tensors.items()}, file, {KEY: json.dumps(header)})
-        file.chmod(0o644)  # a file to hand on; it is written for its owner alone
+        save_file(flat, file, {KEY: json.dumps(header)})
+        file.chmod(0o644)  # for others to read; safetensors makes it readable for its owner only
 
 
 def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
-    """What the model takes of each recording."""
+    """The speaker vector of each recording."""
     if not recordings:
         return {}
     speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
@@ -112,38 +118,29 @@ def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
     return {name: speaker.voice(str(path)) for name, path in recordings.items()}
 
 
-def read_voices(path: Path) -> dict[str, np.ndarray]:
-    """The voices in a pack, by name, as the model takes them. Raises UserError where it is no pack."""
-    names = read_header(path).get("voices", [])
-    with safe_open(path, "np") as file:
-        return {name: file.get_tensor(f"{VOICE}.{name}") for name in names}
-
-
 def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | None:
-    """Row and protocols of an experiment's results that were scored of these weights; None where there are none."""
-    results, record = exp / "results.json", exp / "scored.json"
-    if not results.exists() or not record.exists():
+    """Row and protocols of an experiment's results that are scores of these weights; None where there are none."""
+    results, scored = exp / "results.json", Provenance.read(exp / "scored.json")
+    if scored is None or not results.exists():
         return None
     scores = json.loads(results.read_text(encoding="utf-8"))
-    for row, made in json.loads(record.read_text(encoding="utf-8"))["speech"].items():
-        theirs = made.get("vocoder") or {}
-        same_vocoder = theirs.get("type") == (vocoder or {}).get("type") and theirs.get("digest") == digests.get(
-            "vocoder"
-        )
-        if made.get("digest") == digests["model"] and same_vocoder:
-            return {"row": scores["rows"][row], "protocols": scores["protocols"]}
+    through = {"type": vocoder["type"], "digest": digests.get("vocoder")} if vocoder else None
+    packed = Provenance({"digest": digests["model"], "vocoder": through})
+    for row, entry in scores["rows"].items():
+        if not scored.part(f"speech.{row}").diff(packed, only=("digest", "vocoder.type", "vocoder.digest")):
+            return {"row": entry, "protocols": scores["protocols"]}
     return None
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What a pack says of itself; no weights are read. Raises UserError where it is no pack, or a newer one."""
+    """The description in a pack, read without its weights. Raises UserError where it is no pack, or a newer one."""
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a packed model; v2skit pack {path} -o model.v2s makes one")
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})[KEY])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is no v2skit model, or is damaged ({error}); fetch or pack it again") from error
+        raise UserError(f"{path} is no v2skit model, or is damaged ({error}); {_REMEDY}", path=path) from error
     if header["format"] > FORMAT:
         raise UserError(
             f"{path} was packed by v2skit {header['v2skit']}, this is {__version__}; install that one or newer"
@@ -151,27 +148,40 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
+def _read_tensors(path: Path, header: dict[str, Any], part: str) -> dict[str, Tensor]:
+    """The tensors of a part, checked against its digest."""
+    prefix = f"{part}."
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  it is no dict
+        tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    if header["format"] >= 2:
+        checkpoint.check_digest(tensors, header["digest"][part], path, _REMEDY)
+    return tensors
+
+
 def read_part(path: Path, part: str) -> Checkpoint:
     """The ``model`` or ``vocoder`` of a pack.
 
     Raises:
-        UserError: it is no pack, lacks the part, or needs a plug-in that is not installed.
+        UserError: it is no pack, is damaged, lacks the part, or needs a plug-in that is not installed.
     """
     header = read_header(path)
     if part not in header["meta"]:
         raise UserError(f"{path} has no {part} in it; pack it again with one")
     tree = header["meta"][part]
-    meta = Meta(**{**tree, "position": tuple(tree["position"])})
+    meta = Meta(**{**tree, "position": tuple(tree["position"]), "digest": header["digest"][part]})
     checkpoint.check_plugins(meta, path)
-    prefix = f"{part}."
-    with safe_open(path, "pt") as file:
-        names = file.keys()
-        weights = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
-    return Checkpoint(meta, weights)
+    return Checkpoint(meta, _read_tensors(path, header, part))
+
+
+def read_voices(path: Path) -> dict[str, np.ndarray]:
+    """The speaker vectors in a pack, by name. Raises UserError where it is no pack, or is damaged."""
+    header = read_header(path)
+    return {name: vector.numpy() for name, vector in _read_tensors(path, header, VOICE).items()}
 
 
 def vocoder_of(path: Path) -> Component | None:
-    """The vocoder that a pack speaks through; None: its model needs none. Raises UserError where it is no pack."""
+    """The vocoder of a pack; None where its model needs none. Raises UserError where it is no pack."""
     choice = read_header(path)["vocoder"]
     if choice is None:
         return None
@@ -182,15 +192,13 @@ def vocoder_of(path: Path) -> Component | None:
 
 
 def open_model(path: Path, part: str, remedy: str) -> tuple[Checkpoint, str]:
-    """A pack's part, a checkpoint, or the best one of a run; and a digest of its weights. Raises UserError."""
-    if path.is_file():
-        return read_part(path, part), read_header(path)["digest"][part]
-    folder = checkpoint.folder_in(path, remedy)
-    return checkpoint.load(folder), checkpoint.digest(folder)
+    """A pack's part, a checkpoint, or the best one of a run; and the digest of its weights. Raises UserError."""
+    saved = read_part(path, part) if path.is_file() else checkpoint.load(checkpoint.folder_in(path, remedy))
+    return saved, saved.meta.digest
 
 
 def describe(path: Path) -> str:
-    """A page on a pack, for people. Raises UserError where it is none."""
+    """A description of a pack, for people. Raises UserError where it is none."""
     header = read_header(path)
     meta, card = header["meta"]["model"], header["card"]
     clock, crop, networks = (meta["config"][key] for key in ("clock", "crop", "networks"))

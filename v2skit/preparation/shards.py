@@ -24,7 +24,7 @@ from v2skit.errors import UserError
 from v2skit.media.ark import Ark, parts
 from v2skit.media.crops import encode_crops
 from v2skit.preparation.utterance import prepare_source
-from v2skit.system.atomic import alone, write_text
+from v2skit.system.atomic import exclusive_lock, write_text
 from v2skit.tracking.tracker import Tracker
 
 SHARDS = "shards"
@@ -92,7 +92,7 @@ def prepare_sources(
             if task.folder != folder:
                 stack.close()
                 folder = task.folder
-                stack.enter_context(alone(folder / SHARDS / str(shard)))
+                stack.enter_context(exclusive_lock(folder / SHARDS / str(shard)))
                 writer = _Writer(folder, shard, clock.sample_rate, clock.fps)
                 stack.callback(writer.close)
             yield _prepare_one(task, writer, tracker, clock, crop)
@@ -175,7 +175,7 @@ def check_idle(folder: Path) -> None:
     """Raises UserError where a job, of a cluster perhaps, still writes to a shard of a data directory."""
     for path in records(folder):
         try:
-            with alone(path.with_suffix("")):
+            with exclusive_lock(path.with_suffix("")):
                 pass
         except UserError as error:
             raise UserError(

@@ -1,1 +1,1 @@
-"""Recipes and their stages."""
+"""Recipes: their seven stages (``stages.py``), and new ones."""

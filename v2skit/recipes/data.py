@@ -1,33 +1,41 @@
-"""Stages 0 and 1: the corpus, and data directories made of it."""
+"""Stages 0 and 1: the corpus, and its data directories; and what identifies these in the records of later stages."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from v2skit.config.load import to_tree
 from v2skit.corpora.corpus import Corpus
+from v2skit.data.data_dir import read_settings
 from v2skit.errors import UserError
-from v2skit.recipes.recipe import Recipe, corpus_settings, say_next
+from v2skit.preparation.shards import finished
+from v2skit.recipes.recipe import Recipe
 from v2skit.registry.build import build
-from v2skit.system.atomic import alone
+from v2skit.registry.component import Component
+from v2skit.synthesis.synthesiser import check_prepared
+from v2skit.system.atomic import exclusive_lock
+from v2skit.system.provenance import Provenance, worded
 
 
 def obtain(recipe: Recipe) -> None:
-    """Stage 0: the corpus is generated, or looked for."""
-    recipe.build_scorers()  # what they lack shows now, not after all the training
-    with alone(recipe.data_folder):
+    """Stage 0: generate the corpus, or check that it is there."""
+    recipe.build_scorers()  # a package that they lack is named now, not after all the training
+    with exclusive_lock(recipe.data_folder):
         for corpus in recipe.build_corpora():
             print(corpus.obtain())
-    say_next("1 (preparation)")
 
 
 def prepare(recipe: Recipe) -> None:
-    """Stage 1: data directories, with reports of what was left out and why."""
+    """Stage 1: data directories, with reports of what was excluded and why."""
     from v2skit.preparation.prepare import prepare as prepare_corpus
 
     config = recipe.config
     speaker = build("speaker", config.networks.speaker, speakers=[])
-    with alone(recipe.data_folder):
+    with exclusive_lock(recipe.data_folder):
         corpora = recipe.build_corpora()
         for corpus in corpora:
             corpus.obtain()
@@ -46,7 +54,6 @@ def prepare(recipe: Recipe) -> None:
             )
         for name in names:
             speaker.prepare(recipe.data(name))
-    say_next("2 (audio pre-training)")
 
 
 def check_names(corpora: list[Corpus]) -> list[str]:
@@ -56,3 +63,60 @@ def check_names(corpora: list[Corpus]) -> list[str]:
     if twice:
         raise UserError(f"corpus and audio_corpus both have a data directory '{twice[0]}'; rename it in one of them")
     return list(names)
+
+
+def corpus_settings(corpus: Component) -> dict:
+    """A corpus's settings, except where it is and how it is fetched."""
+
+    def kept(tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        return {key: kept(value) for key, value in tree.items() if key not in ("corpus_dir", "download", "jobs")}
+
+    return kept(to_tree(corpus))
+
+
+def digest(directory: Path) -> str | None:
+    """The digest of a data directory's content; None where preparation did not write it."""
+    return read_settings(directory).get("digest")
+
+
+def digests(recipe: Recipe, names: Iterable[str], with_video: bool) -> dict[str, str | None]:
+    """Path below the data folder -> digest, of data directories to be read; those made with other settings are noted.
+
+    Raises:
+        UserError: one is missing, or was prepared with another clock or crop.
+    """
+    found = {}
+    for name in names:
+        directory = recipe.data(name)
+        check_prepared(recipe.config, directory, with_video)
+        _note_other_settings(recipe, directory)
+        found[_key(recipe, directory)] = digest(directory)
+    return found
+
+
+def existing_digests(recipe: Recipe, names: Iterable[str]) -> dict[str, str | None]:
+    """The same of those data directories that exist, without checks: a model may be used without its training data."""
+    existing = [directory for directory in map(recipe.data, names) if finished(directory)]
+    return {_key(recipe, directory): digest(directory) for directory in existing}
+
+
+def _key(recipe: Recipe, directory: Path) -> str:
+    return os.path.relpath(directory, recipe.data_folder)
+
+
+def _note_other_settings(recipe: Recipe, directory: Path) -> None:
+    """Print which settings of corpus and filters have changed since this recipe's preparation of a data directory."""
+    made = read_settings(directory)
+    type_ = made.get("corpus", {}).get("type")
+    choice = next((corpus for corpus in recipe.corpora if corpus.type == type_), None)
+    if choice is None or _key(recipe, directory).startswith(os.pardir):
+        return
+    filters = to_tree(recipe.config.prepare.filters)
+    now = Provenance({"corpus": corpus_settings(choice), "prepare": {"filters": filters}})
+    before = Provenance({"corpus": made["corpus"], "prepare": {"filters": made.get("filters", {})}})
+    differences = before.diff(now, only=before.values)  # not settings that did not exist then
+    if differences:
+        settings = worded(differences)
+        print(f"note: {directory} was prepared with other settings ({settings}); stage 1 prepares it again")

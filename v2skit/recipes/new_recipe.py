@@ -1,7 +1,8 @@
-"""A recipe to run: a copy of a shipped one, or a new one made of that for any folder of videos (``egs/custom``)."""
+"""``v2skit new-recipe``: a copy of a shipped recipe, or a new one for a folder of videos, made from ``egs/custom``."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shlex
@@ -17,8 +18,11 @@ from v2skit.system.extras import COMPONENTS, absent, remedy
 
 TEMPLATE = "custom"
 
-MADE = ("mini",)
-"""Recipes that make their corpus."""
+GENERATED = ("mini",)
+"""Recipes that generate their corpus."""
+
+NEAR = 0.75
+"""From this similarity on (:func:`difflib.get_close_matches`) a name is taken for a mistyped one: ``gird``."""
 
 README = """# {name}
 
@@ -43,28 +47,37 @@ None yet.
 
 
 def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path()) -> str:
-    """Copy a shipped recipe, or write a new one of the template: ``run.sh``, ``conf/`` and a README to be filled in.
+    """Copy a shipped recipe, or write a new one from the template: ``run.sh``, ``conf/`` and a README to be filled in.
 
-    In a checkout, or where recipes were copied before, it goes beside the others; elsewhere into a new ``egs``.
+    In a checkout, or where recipes were copied before, it goes into the same ``egs``; elsewhere into a new one.
 
     Args:
         name: of a shipped recipe, or a new one; it is also the recipe's folder.
-        corpus_dir: of the videos; it is looked into, and written into the configs, so that ``run.sh`` needs no option.
+        corpus_dir: of the videos; it is read, and written into the configs, so that ``run.sh`` needs no option.
         folder: to start from.
 
     Returns:
-        what is there, and the command that runs it.
+        what was written, and the command that runs it.
 
     Raises:
-        UserError: the name is not fit or taken, the videos can't be used, or the folder can't be written.
+        UserError: the name is invalid, taken or probably mistyped, the videos can't be used, or the folder can't be
+            written.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in SHARED:
-        raise UserError(f"'{name}' is no name for a recipe; take letters, digits, '_' and '-'")
+        raise UserError(f"'{name}' is no name for a recipe; use letters, digits, '_' and '-'")
     egs = recipes_folder(folder)
     recipe, checkout = egs / name, is_checkout(egs)
     if os.path.lexists(recipe):
         raise UserError(f"{recipe} is there already: {recipe}/run.sh runs it; take another name for a new recipe")
     as_shipped = not checkout and name in names(shipped())
+    near = difflib.get_close_matches(name, names(shipped()), n=1, cutoff=NEAR)
+    if near and not as_shipped and corpus_dir is None:
+        raise UserError(
+            f"there is no shipped recipe '{name}'; did you mean '{near[0]}'? For a new recipe of that name give the "
+            "--corpus_dir of its videos",
+            name=name,
+            suggestion=near[0],
+        )
     found = ""
     if corpus_dir is not None:
         if as_shipped:
@@ -79,14 +92,14 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     except OSError as error:
         why = error.strerror or error
         raise UserError(f"{recipe} can't be written ({why}); call this in another folder") from error
-    option = "" if corpus_dir or (as_shipped and name in MADE) else " --corpus_dir DIR"
-    told = "says what the corpus is" if as_shipped else "waits for what the corpus is"
+    option = "" if corpus_dir or (as_shipped and name in GENERATED) else " --corpus_dir DIR"
+    readme = "describes the corpus" if as_shipped else "is to describe the corpus"
     command = shlex.quote(f"{recipe}/run.sh") + option
-    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {told}{_lacking(recipe)}"
+    return f"{found}{recipe}: {command} runs it, {recipe}/README.md {readme}{_missing_packages(recipe)}"
 
 
 def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
-    """The recipe of the template under its new name. Nothing of it is left where that fails."""
+    """Write the template's recipe under its new name; where that fails, nothing is left of it."""
     with new_folder(egs / name) as recipe:
         (recipe / "conf").mkdir()
         shutil.copy(egs / TEMPLATE / "run.sh", recipe / "run.sh")
@@ -97,25 +110,25 @@ def _write(egs: Path, name: str, corpus_dir: Path | None) -> None:
         (recipe / "README.md").write_text(README.format(name=name, option=option), encoding="utf-8")
 
 
-def _lacking(recipe: Path) -> str:
-    """A line about packages that a recipe's configs need and that are not here, if there are any."""
+def _missing_packages(recipe: Path) -> str:
+    """A line about packages that a recipe's configs need and that are not installed, if there are any."""
     try:
         types = {name for path in sorted((recipe / "conf").glob("*.yaml")) for name in _types(load_config(path))}
-    except UserError:  # a plug-in is broken; the recipe is there all the same, and its first stage names the plug-in
+    except UserError:  # a plug-in is broken: the recipe's first stage names it
         return ""
     extras = ["train", "evaluate", *(extra for name, extra in COMPONENTS.items() if name in types)]
-    lacking = absent(dict.fromkeys(extras))
-    if "pocketsphinx" not in types and "evaluate" in lacking:
-        lacking["evaluate"] = [module for module in lacking["evaluate"] if module != "pocketsphinx"]
-    modules = dict.fromkeys(module for modules in lacking.values() for module in modules)
+    missing = absent(dict.fromkeys(extras))
+    if "pocketsphinx" not in types and "evaluate" in missing:
+        missing["evaluate"] = [module for module in missing["evaluate"] if module != "pocketsphinx"]
+    modules = dict.fromkeys(module for modules in missing.values() for module in modules)
     if not modules:
         return ""
-    command = remedy(*(extra for extra, found in lacking.items() if found), modules=modules)
+    command = remedy(*(extra for extra, found in missing.items() if found), modules=modules)
     return f"\nits configs need packages that are not installed here ({', '.join(modules)}): {command}"
 
 
 def _types(config: Config) -> set[str]:
-    """The types of all components that a config names, at whatever depth."""
+    """The types of all components of a config, at any depth."""
     found, left = set(), [to_tree(config)]
     while left:
         tree = left.pop()
@@ -129,7 +142,7 @@ def _types(config: Config) -> set[str]:
 
 
 def _renamed(config: str, name: str, corpus_dir: Path | None) -> str:
-    """The template's config under the new name, with the videos' folder in it."""
+    """The template's config under the new name, with the folder of the videos."""
     option = "" if corpus_dir else " --corpus_dir DIR"
     config = config.replace(f"egs/{TEMPLATE}/run.sh", f"egs/{name}/run.sh").replace(" --corpus_dir DIR", option)
     if corpus_dir is None:

@@ -1,10 +1,8 @@
-"""Stage 6: scores of ground truth and of every row that was spoken."""
+"""Stage 6: scores of the ground truth and of every row's speech."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -13,16 +11,14 @@ from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.media.ark import exists
 from v2skit.media.audio import read_audio
-from v2skit.recipes.recipe import Recipe, Row, digest
-from v2skit.system.atomic import write_text
+from v2skit.recipes import synth
+from v2skit.recipes.data import digest
+from v2skit.recipes.recipe import Recipe
 from v2skit.system.extras import needs
+from v2skit.system.provenance import Provenance, worded
 
 
-def score(
-    recipe: Recipe,
-    rows: dict[str, Row],
-    pairs: tuple[tuple[str, str], ...],
-) -> None:
+def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[str, str], ...]) -> None:
     """Score every row, and the paired differences between some.
 
     Args:
@@ -31,57 +27,58 @@ def score(
         pairs: of rows whose difference is reported.
 
     Raises:
-        UserError: speech is missing, or was made from something else than now.
+        UserError: speech is missing, or was made from other inputs than now.
     """
     with needs("evaluate", "scoring"):
         from v2skit.evaluation.plots import spectrogram_picture
     from v2skit.evaluation.report import write_results
     from v2skit.evaluation.score import score as score_files
 
-    config, directory = recipe.config, recipe.test
-    utterances = read_manifest(directory)
-    folders = {row: recipe.exp / "synth" / row for row in rows}
-    sources = {name: _speech_source(recipe, folders[name], row, utterances) for name, row in rows.items()}
-    made_from = {"speech": sources, "scoring": to_tree(config.scoring), "seed": config.seed, "data": digest(directory)}
-    record, results = recipe.exp / "scored.json", recipe.exp / "results.md"
-    if (
-        recipe.force
-        or not (record.exists() and results.exists())
-        or json.loads(record.read_text(encoding="utf-8")) != made_from
-    ):
+    config, exp = recipe.config, recipe.exp
+    utterances = read_manifest(recipe.test)
+    now = Provenance({
+        "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
+        "scoring": to_tree(config.scoring),
+        "seed": config.seed,
+        "data": digest(recipe.test),
+    })  # fmt: skip
+    before, results = Provenance.read(exp / "scored.json"), exp / "results.md"
+    if recipe.force or before is None or not results.exists() or before.diff(now):
         metrics, asr = recipe.build_scorers()
+        folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         scores = {
             row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
-            for row, folder in {"ground_truth": None, **folders}.items()
+            for row, folder in folders.items()
         }
-        write_results(scores, recipe.exp, pairs, bootstrap=config.scoring.bootstrap, seed=config.seed)
-        sounds = _sounds(recipe, next((u for u in utterances if u.audio), None), scores)
-        if sounds:
-            spectrogram_picture(recipe.exp / "spectrograms.png", sounds, config.clock, config.mel)
-        write_text(record, json.dumps(made_from))
+        write_results(scores, exp, pairs, bootstrap=config.scoring.bootstrap, seed=config.seed)
+        waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
+        if waveforms:
+            spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
+        now.write(exp / "scored.json")
     print(results.read_text(encoding="utf-8"))
-    print(f"results: {recipe.exp}/results.json, results.md and spectrograms.png")
+    print(f"results: {exp}/results.json, results.md and spectrograms.png")
 
 
-def _sounds(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> dict[str, np.ndarray]:
-    """One test clip, as every row of the results has it: row -> waveform (N,)."""
+def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> dict[str, np.ndarray]:
+    """One test clip: row of the results -> its waveform (N,)."""
     if utterance is None:
         return {}
     rate = recipe.config.clock.sample_rate
-    files = {row: recipe.exp / "synth" / row / f"{utterance.id}.wav" for row in rows}
+    files = {row: synth.folder(recipe, row) / f"{utterance.id}.wav" for row in rows}
     if utterance.audio is not None:
         files["ground_truth"] = utterance.audio
     return {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
 
 
-def _speech_source(recipe: Recipe, folder: Path, row: Row, utterances: list[Utterance]) -> dict:
-    """What a row's speech was made from. Raises UserError where it is not whole, or not made from what is there now."""
-    record = folder / "source.json"
-    wanted = [u.id for u in utterances if u.audio or not row.hears]
-    if not record.exists() or any(not (folder / f"{name}.wav").exists() for name in wanted):
-        raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it")
-    made, now = json.loads(record.read_text(encoding="utf-8")), recipe.made_of(row)
-    if made != now:
-        differs = sorted(key for key in {*made, *now} if made.get(key) != now.get(key))
-        raise UserError(f"{folder} was not made from what is there now (other {', '.join(differs)}); run stage 5 again")
+def _check_speech(recipe: Recipe, name: str, row: synth.ResultsRow, utterances: list[Utterance]) -> Provenance:
+    """The record of a row's speech. Raises UserError where it is incomplete, or was made from other inputs than now."""
+    folder = synth.folder(recipe, name)
+    made = Provenance.read(folder / synth.RECORD)
+    wanted = [u.id for u in utterances if u.audio or not row.uses_reference_audio]
+    if made is None or any(not (folder / f"{id_}.wav").exists() for id_ in wanted):
+        raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it", path=folder)
+    differences = made.diff(Provenance(synth.made_from(recipe, row)))
+    if differences:
+        message = f"{folder} was made from other inputs than now ({worded(differences)}); run stage 5 again"
+        raise UserError(message, differences=differences)
     return made

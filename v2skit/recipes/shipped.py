@@ -19,22 +19,22 @@ STAGES = "stages.sh"
 """What every recipe's run.sh sources."""
 
 SHARED = (STAGES, "conf")
-"""What all recipes have in common, beside them."""
+"""What all recipes share, in the folder of the recipes."""
 
 CHECKOUT = ("tools/install.sh", "setup.py", "v2skit/__init__.py")
-"""Files beside ``egs`` that together tell a checkout from another project; ``egs/stages.sh`` looks for them as well."""
+"""Files next to ``egs`` that together identify a checkout; ``egs/stages.sh`` looks for them as well."""
 
 _INTERPRETER = re.compile(r"^installed=.*$", re.MULTILINE)
 _CHECKOUT_COMMANDS = re.compile(r"(\.\./)*tools/venv/bin/")
 
 
 def shipped() -> Path:
-    """The folder with the shipped recipes. Raises UserError where this v2skit came without them."""
+    """The folder with the shipped recipes. Raises UserError where this installation has none."""
     package = Path(__file__).parents[1]
     for folder in (package / "egs", package.parent / "egs"):
         if (folder / STAGES).is_file():
             return folder
-    raise UserError(f"this v2skit ({package}) came without recipes; install it again from its wheel")
+    raise UserError(f"this v2skit ({package}) has no recipes; install it again from its wheel")
 
 
 def names(egs: Path) -> list[str]:
@@ -43,7 +43,8 @@ def names(egs: Path) -> list[str]:
 
 
 def recipes_folder(folder: Path) -> Path:
-    """Where new recipes go: the ``egs`` of a checkout or of copies that ``folder`` is in, else a new one in it."""
+    """The folder for new recipes: the ``egs`` of the checkout or of the copies that contain ``folder``, else a new one
+    in it."""
     for place in (folder.resolve(), *folder.resolve().parents):
         if (place / "egs" / STAGES).is_file():
             return place / "egs"
@@ -51,16 +52,16 @@ def recipes_folder(folder: Path) -> Path:
 
 
 def is_checkout(egs: Path) -> bool:
-    """Whether the folder's recipes install what they need with the ``tools`` beside it."""
+    """Whether the folder of recipes is that of a checkout, whose ``tools`` install what they need."""
     return all((egs.parent / name).is_file() for name in CHECKOUT)
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes ``target`` where the block succeeds; where it fails, nothing is left of it.
+    """A folder to fill, renamed to ``target`` if the block succeeds, else deleted.
 
     Raises:
-        OSError: the parent folder can't be written, or ``target`` came to be in the meantime.
+        OSError: the parent folder can't be written, or ``target`` was made in the meantime.
     """
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
         folder = Path(temporary) / target.name
@@ -70,7 +71,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def copy_shared(egs: Path) -> None:
-    """Copy what all recipes have in common, less what is there, and name this interpreter in it. Raises OSError."""
+    """Copy what all recipes share, except files that exist, and name this interpreter in it. Raises OSError."""
     source = shipped()
     (egs / "conf").mkdir(parents=True, exist_ok=True)
     for path in sorted((source / "conf").glob("*.yaml")):
@@ -82,15 +83,12 @@ def copy_shared(egs: Path) -> None:
         write_text(egs / STAGES, _INTERPRETER.sub(lambda _: line, text, count=1))
 
 
-def copy_recipe(name: str, egs: Path) -> list[str]:
-    """Copy a shipped recipe, and those that its configs are based on, less what is there already.
+def copy_recipe(name: str, egs: Path) -> None:
+    """Copy a shipped recipe, and those that its configs are based on, except recipes that exist.
 
     Args:
         name: of a shipped recipe.
-        egs: where to; what all recipes share is copied there as well.
-
-    Returns:
-        the names of those that were copied.
+        egs: folder to copy to, with what all recipes share.
 
     Raises:
         UserError: a folder has the name of one of them and is no recipe; then nothing is copied.
@@ -101,13 +99,12 @@ def copy_recipe(name: str, egs: Path) -> list[str]:
         if os.path.lexists(egs / recipe):
             raise UserError(
                 f"{egs / recipe} is there already and is no recipe, it has no run.sh; move it elsewhere, "
-                f"since the shipped recipe {recipe}, which is needed here, is copied to this place"
+                f"since the shipped recipe {recipe} is copied to that path"
             )
     copy_shared(egs)
     for recipe in missing:
         with new_folder(egs / recipe) as folder:
             _copy(shipped() / recipe, folder)
-    return missing
 
 
 def _with_bases(name: str) -> list[str]:

@@ -1,100 +1,148 @@
-"""A training run of a stage: claimed, started or gone on with, finished once."""
+"""A training run of an experiment: trained in its own folder, resumed or skipped; and the checkpoint that it gave."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from v2skit.config.schema import PartTransfer, Training
+from v2skit.data.dataset import SpeechDataset
+from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
+from v2skit.recipes import data, run_record
 from v2skit.recipes.recipe import Recipe
-from v2skit.recipes.runs import check_made_with, start
-from v2skit.system.atomic import alone
+from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
 from v2skit.training.distributed import PATIENCE
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run is to be.
+class TrainingRun:
+    """The description of a run.
 
     Args:
-        name: of its folder below the experiment's.
-        depends: key of the settings it depends on, see :func:`v2skit.recipes.runs.check_made_with`.
+        name: of its folder in the experiment's.
+        stage: number of the stage that trains it.
         task: ``a2a``, ``v2a`` or ``vocoder``.
         settings: of the training.
-        train: data directories.
-        valid: data directory.
-        with_video: whether these must have video.
-        made_from: what else it depends on.
+        train: names of data directories.
+        valid: name of a data directory.
+        depends: beginnings of the config's keys that its weights depend on.
+        with_video: the data directories must have video.
+        made_from: digests of its inputs other than data and losses.
         parts: frozen steps and learning-rate factors of transferred parts.
-        augment: change the training videos at random.
+        augment: augment the training videos.
     """
 
     name: str
-    depends: str
+    stage: int
     task: str
     settings: Training
-    train: list[Path]
-    valid: Path
-    with_video: bool
-    made_from: dict = field(default_factory=dict)
+    train: Iterable[str]
+    valid: str
+    depends: tuple[str, ...]
+    with_video: bool = False
+    made_from: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, PartTransfer] = field(default_factory=dict)
     augment: bool = True
 
 
-def train(recipe: Recipe, run: Run, build: Callable[[list[str] | None], tuple[Model | Vocoder, list[str]]]) -> None:
-    """Train to the end, unless that is done.
+NewModel = Callable[[list[str] | None], tuple[Model | Vocoder, list[str]]]
+"""(speakers of the checkpoint to resume from, or None) -> (the model with its initial weights, its speakers)."""
 
-    Args:
-        recipe: whose experiment it is.
-        run: what is to be trained.
-        build: (speakers of the checkpoint to go on from, or None) -> (the model with its first weights, its speakers).
+
+def train(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
+    """Train to the last step; a run that is finished is skipped.
 
     Raises:
         UserError: the folder was made with other settings or data, or the data do not fit.
     """
-    with alone(recipe.exp / run.name) if recipe.processes.first else nullcontext():
-        _train_alone(recipe, run, build)
+    with exclusive_lock(recipe.exp / run.name) if recipe.processes.first else nullcontext():
+        _train_locked(recipe, run, build)
 
 
-def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
+def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     with needs("train", "training"):
         from v2skit.training.trainer import Trainer
 
     config, folder, name, settings = recipe.config, recipe.exp / run.name, run.name, run.settings
     losses = Losses(config)
-    data = recipe.digests([*run.train, run.valid], run.with_video)
-    made_from = {**run.made_from, "data": data, "losses": losses.digests()}
+    digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
+    made_from = {**run.made_from, "data": digests, "losses": losses.digests()}
     newest = _newest(recipe, folder)
     if newest is not None:
-        check_made_with(config, folder, run.depends, made_from)
+        run_record.check(folder, config, run.depends, made_from)
         if checkpoint.read_meta(newest).step >= settings.steps:
-            print(f"{name} is done: {newest} (--force does it again)")
+            print(f"{name} is finished, skipped: {newest} (--force repeats it)")
             return
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None)
     count = sum(p.numel() for p in model.parameters())
-    done = f" from step {checkpoint.read_meta(newest).step} on" if newest else ""
-    print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{done}, into {folder}/")
-    train_set = recipe.dataset(run.train, model, settings, training=True, augment=run.augment)
-    valid_set = recipe.dataset([run.valid], model, settings, training=False)
+    resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""
+    print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{resumed}, into {folder}/")
+    train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment)
+    valid_set = dataset(recipe, [run.valid], model, settings, training=False)
     trainer = Trainer(
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
         resume=newest is not None, processes=recipe.processes,
     )  # fmt: skip
-    recipe.processes.gather(None, "at the start", PATIENCE)  # nothing is written before all have read
+    recipe.processes.gather(None, "at the start", PATIENCE)  # nothing is written before all processes have read
     if recipe.processes.first:
-        start(config, folder, made_from, recipe.force)  # last, since it may delete a finished run
+        run_record.claim(folder, config, made_from, recipe.force)  # last, since it may delete a finished run
     trainer.train()
-    print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ beside it")
+    print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ are in {folder}/")
 
 
 def _newest(recipe: Recipe, folder: Path) -> Path | None:
-    """The checkpoint to go on from: the one that the first process finds."""
+    """The checkpoint to resume from: the one that the first process finds."""
     newest = None if recipe.force else checkpoint.latest(folder)
     name = recipe.processes.gather(newest and newest.name, "at the start", PATIENCE)[0]
     return folder / name if name else None
+
+
+def dataset(
+    recipe: Recipe,
+    names: Iterable[str],
+    model: Model | Vocoder,
+    settings: Training,
+    training: bool,
+    augment: bool = True,
+) -> SpeechDataset:
+    """The clips of data directories, with the model's inputs."""
+    directories = [recipe.data(name) for name in names]
+    return SpeechDataset(
+        directories,
+        [model.speaker.reader(directory) for directory in directories],
+        recipe.config.clock,
+        with_video=model.input == "video",
+        augmentation=recipe.config.augmentation,
+        training=training,
+        segment_frames=settings.segment_frames,
+        seed=recipe.config.seed,
+        cache_mb=settings.cache_mb,
+        augment=augment,
+    )
+
+
+def best_checkpoint(recipe: Recipe, run: TrainingRun) -> Path:
+    """The best checkpoint of a run; a run that is not finished is noted.
+
+    Raises:
+        UserError: there is none, or the run was made with another config or from other inputs, such as a training set
+            with other clips: what is a test clip now may have been among them.
+    """
+    folder = recipe.exp / run.name
+    digests = data.existing_digests(recipe, [*run.train, run.valid])
+    made_from = {**run.made_from, **{f"data.{name}": digest for name, digest in digests.items()}}
+    run_record.check(folder, recipe.config, run.depends, made_from)
+    newest = checkpoint.latest(folder)
+    if newest is None:
+        raise UserError(f"{folder} has no checkpoint; stage {run.stage} makes it")
+    step = checkpoint.read_meta(newest).step
+    if step < run.settings.steps:
+        print(f"note: {folder} is at step {step} of {run.settings.steps}; stage {run.stage} resumes it")
+    return checkpoint.best(folder) or newest

@@ -1,8 +1,9 @@
-"""``v2skit verify-resume``: training that is killed again and again must end as training that never was."""
+"""``v2skit verify-resume``: training that is killed and resumed must give the weights of uninterrupted training."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -19,26 +20,27 @@ from torch import Tensor
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 
-OF_THE_CLOCK = ("seconds_per_step", "waiting_share")
+TIMINGS = ("seconds_per_step", "waiting_share")
+"""Logged values that differ between runs with the same losses."""
 RUNS = ("whole", "killed")
-PATIENCE_SECONDS = 600.0
-"""Without a new step in this time a run is taken to be stuck."""
+TIMEOUT_SECONDS = 600.0
+"""A run without a new step in this time is an error."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What is trained.
+    """The settings of a check.
 
     Args:
         config: of the recipe.
-        work_dir: its folder, prepared.
-        folder: for the two runs; what an earlier check left there is deleted.
+        work_dir: its folder, with prepared data.
+        folder: for the two runs; those of an earlier check are deleted.
         sets: ``--set`` values.
         steps: to train.
-        kills: how often one of the two is killed.
+        kills: number of times that one of the two is killed.
         seed: of the moments of the kills.
         device: ``auto``, ``cpu`` or ``cuda``.
-        nproc: processes that train together; that many or more batches a step.
+        nproc: processes that train together; a step needs at least as many batches.
     """
 
     config: Path
@@ -53,10 +55,10 @@ class Check:
 
 
 def verify_resume(check: Check) -> str:
-    """Train twice, once with kills at random moments, and compare every loss and every tensor bit for bit.
+    """Train twice, once killed at random moments and resumed, and compare every loss and every tensor bit for bit.
 
     Returns:
-        a sentence that says what was compared.
+        a sentence on what was compared.
 
     Raises:
         UserError: a run failed, or the two differ; the first difference is named.
@@ -65,7 +67,7 @@ def verify_resume(check: Check) -> str:
         raise UserError(f"verify-resume: kills {check.kills} must be at least 1 and steps {check.steps} at least 2")
     others = sorted({path.name for path in check.folder.glob("*")} - set(RUNS))
     if others:
-        raise UserError(f"--exp {check.folder} holds other things ({others[0]}); give a folder for this check alone")
+        raise UserError(f"--exp {check.folder} holds other things ({others[0]}); give an empty folder")
     for name in RUNS:
         shutil.rmtree(check.folder / name, ignore_errors=True)
     print(f"training {check.steps} steps without interruption")
@@ -80,7 +82,7 @@ def verify_resume(check: Check) -> str:
             break
         time.sleep(moments.uniform(0, 0.3))
         process.kill()
-        process.communicate()  # its data-loading processes end a little later, and have the run's lock till then
+        process.communicate()  # until its data-loading processes have ended, which inherit the run's lock
         killed.append(_reached(check))
         print(f"killed at about step {killed[-1]}")
     _finish(_start(check, "killed"))
@@ -90,22 +92,22 @@ def verify_resume(check: Check) -> str:
 
 
 def compare(ours: Path, theirs: Path) -> str:
-    """What was compared of two finished runs. Raises UserError where they differ."""
+    """Compare two finished runs. Returns what was compared. Raises UserError where they differ."""
     rows = [_losses(run) for run in (ours, theirs)]
     if len(rows[0]) != len(rows[1]):
         raise UserError(f"{ours} logged {len(rows[0])} lines, {theirs} {len(rows[1])}")
     for one, other in zip(*rows, strict=True):
         keys = [key for key in one if one[key] != other.get(key)]
         if keys:
-            told = f"{one[keys[0]]} in {ours}, {other.get(keys[0])} in {theirs}"
-            raise UserError(f"step {one['step']}, {one['kind']} {keys[0]}: {told}")
+            values = f"{one[keys[0]]} in {ours}, {other.get(keys[0])} in {theirs}"
+            raise UserError(f"step {one['step']}, {one['kind']} {keys[0]}: {values}")
     newest = [checkpoint.latest(run) for run in (ours, theirs)]
     one, other = (checkpoint.load(path, optimiser=True) for path in newest if path is not None)
     tensors = 0
     for part in ("weights", "averaged", "optimiser"):
         found = [_tensors(getattr(saved, part), part) for saved in (one, other)]
         if found[0].keys() != found[1].keys():
-            raise UserError(f"{part}: the two runs do not hold the same tensors")
+            raise UserError(f"{part}: the two runs do not have the same tensors")
         for name, value in found[0].items():
             if not torch.equal(value, found[1][name]):
                 raise UserError(f"{name} differs between {ours} and {theirs}")
@@ -137,26 +139,29 @@ def _start(check: Check, name: str) -> subprocess.Popen:
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]
     command += ["--nproc", str(check.nproc)]
     command += [text for value in sets for text in ("--set", value)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TQDM_DISABLE": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def _finish(process: subprocess.Popen) -> None:
-    told = process.communicate()[1]
+    """Wait for a run. Raises UserError where it failed, after its messages were printed as they are."""
+    messages = process.communicate()[1]
     if process.returncode:
-        last = (told.strip().splitlines() or [""])[-1].removeprefix("v2skit: error: ")
-        raise UserError(f"verify-resume: training failed: {last}")
+        print(messages, end="", file=sys.stderr)
+        status = process.returncode
+        raise UserError(f"verify-resume: training failed with exit status {status}; see above why", status=status)
 
 
 def _wait(process: subprocess.Popen, check: Check, step: int) -> bool:
-    """Until a step is done. Returns whether the run still goes on. Raises UserError where it is stuck or has failed."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    """Wait until a step is logged. Returns whether the run still runs. Raises UserError where it hangs or fails."""
+    end = time.monotonic() + TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < end:
         if _reached(check) >= step:
             return True
         time.sleep(0.02)
     if process.poll() is None:
         process.kill()
-        raise UserError(f"verify-resume: no step {step} in {PATIENCE_SECONDS:g} s; look at {check.folder}/killed")
+        raise UserError(f"verify-resume: no step {step} in {TIMEOUT_SECONDS:g} s; look at {check.folder}/killed")
     _finish(process)
     return False
 
@@ -171,4 +176,4 @@ def _losses(run: Path) -> list[dict]:
     path = run / "log.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("}\n")]
-    return [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in rows]
+    return [{k: v for k, v in row.items() if k not in TIMINGS} for row in rows]

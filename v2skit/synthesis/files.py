@@ -19,7 +19,7 @@ from v2skit.registry.kinds import arguments
 from v2skit.registry.plugins import registry
 from v2skit.synthesis.api import VideoToSpeech
 from v2skit.synthesis.video import ClipSpeech
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 from v2skit.tracking.crop import Track
 from v2skit.tracking.follow import FacesError
@@ -184,7 +184,7 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     """Write a PNG of RGB uint8 (H,W,3)."""
     from PIL import Image
 
-    with beside(path) as part:
+    with atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="png")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from v2skit.models.model import Model
 from v2skit.models.package import open_model, vocoder_of
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.overlap import Chain, Windows
-from v2skit.system.atomic import write_text
+from v2skit.system.provenance import Provenance, worded
 
 FEW_FRAMES, MANY_FRAMES = 100, 500
 """Frames that the frontend and the vocoder, and the other parts, compute together: the former want much memory a frame,
@@ -208,29 +207,30 @@ def load_model(path: Path, task: str) -> tuple[Config, Model, dict]:
 
 def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
     """Raises UserError where a data directory was prepared with another clock or crop than the config's."""
-    made = read_settings(directory)
-    for name in ("clock", "crop") if with_video else ("clock",):
-        now, there = dataclasses.asdict(getattr(config, name)), made.get(name) or {}
-        differs = [f"{name}.{k}: {there.get(k)} there, {v} now" for k, v in now.items() if there.get(k) != v]
-        if differs:
-            raise UserError(
-                f"{directory} was prepared with other settings ({'; '.join(differs)}); run stage 1 --force, or give "
-                "this config a data.folder of its own and prepare that"
-            )
+    compared = ("clock", "crop") if with_video else ("clock",)
+    now = Provenance({name: dataclasses.asdict(getattr(config, name)) for name in compared})
+    differences = Provenance(read_settings(directory)).diff(now, only=now.values)
+    if differences:
+        raise UserError(
+            f"{directory} was prepared with other settings ({worded(differences)}); run stage 1 --force, or give "
+            "this config a data.folder of its own and prepare that",
+            differences=differences,
+        )
 
 
-def speech_folder(out: Path, source: dict, force: bool) -> None:
-    """Make ``out`` ready for speech made from ``source``: what was made from something else is deleted first.
+def speech_folder(out: Path, made_from: dict, force: bool) -> None:
+    """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
 
     Raises:
-        UserError: the folder holds files that synthesis did not write.
+        UserError: the folder contains files that synthesis did not write.
     """
     record = out / "source.json"
-    if out.is_dir() and any(out.iterdir()) and not record.exists():
-        raise UserError(f"{out} holds other files; give an empty folder")
-    if force or not record.exists() or json.loads(record.read_text(encoding="utf-8")) != source:
+    before, now = Provenance.read(record), Provenance(made_from)
+    if before is None and out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} holds other files; give an empty folder", path=out)
+    if force or before is None or before.diff(now):
         shutil.rmtree(out, ignore_errors=True)
-        write_text(record, json.dumps(source, indent=1) + "\n")
+        now.write(record)
 
 
 def synthesise(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.system.atomic import beside
+from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 
 
@@ -49,7 +49,10 @@ def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], No
             raise UserError(f"{path}: speech goes to a .wav or .flac file, to device, or to - (raw samples)")
         kind = path.suffix[1:].upper()
         try:
-            with beside(path) as part, soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
+            with (
+                atomic_write(path) as part,
+                soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file,
+            ):
                 yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
         except soundfile.LibsndfileError as error:
             raise OSError(f"{path} can't be written: {error}") from error

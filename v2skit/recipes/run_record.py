@@ -1,0 +1,68 @@
+"""The record of a run, ``config.yaml`` in its folder: the resolved config, and ``made_from``, digests of its inputs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from v2skit.config.load import check_config, to_tree
+from v2skit.config.schema import Config
+from v2skit.errors import UserError
+from v2skit.system.atomic import write_text
+from v2skit.system.provenance import Provenance, worded
+
+NAME = "config.yaml"
+_MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
+_NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
+"""Keys without an effect on the trained weights."""
+
+_FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
+
+
+def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
+    """Write the record of a run that starts or resumes; ``force`` deletes the folder's content first."""
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
+    write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
+
+
+def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mapping[str, object]) -> None:
+    """Compare a run's record, if it has one, with what the run would be made from now.
+
+    Args:
+        folder: of the run.
+        config: of the experiment.
+        depends: beginnings of the config's keys that the run depends on; others may change.
+        made_from: digests of its inputs; what is not in it is not compared.
+
+    Raises:
+        UserError: the run was made with another config or from other inputs.
+    """
+    before = _read(folder / NAME)
+    if before is None:
+        return
+    now = Provenance({**to_tree(config), "made_from": made_from})
+    found = before.diff(now, only=[*depends, *(f"made_from.{key}" for key in made_from)])
+    differences = [difference for difference in found if difference.key not in _NOT_COMPARED]
+    if differences:
+        raise UserError(
+            f"{folder} was made with another config or data ({worded(differences)}); "
+            "give another --exp, or --force to repeat that stage",
+            differences=differences,
+        )
+
+
+def _read(path: Path) -> Provenance | None:
+    """The record in a file, None where there is none; with the defaults of keys that were added to the config since."""
+    if not path.exists():
+        return None
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    made_from = tree.pop("made_from", {})
+    with suppress(UserError):  # where it has keys that no longer exist, which show as differences
+        tree = to_tree(check_config(tree))
+    values = Provenance({**tree, "made_from": made_from}).values
+    return Provenance({_FORMER_KEYS.get(key, key): value for key, value in values.items()})

@@ -1,0 +1,63 @@
+"""Stage 5: the test set is synthesised for every row of the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from v2skit.config.load import to_tree
+from v2skit.models import checkpoint
+from v2skit.recipes.data import digest
+from v2skit.recipes.recipe import Recipe
+from v2skit.registry.component import Component
+from v2skit.synthesis.synthesiser import speech_folder
+
+RECORD = "source.json"
+
+
+@dataclass(frozen=True)
+class ResultsRow:
+    """A row of the results.
+
+    Args:
+        made_from: the checkpoints and the vocoder of its speech, for the record. Raises UserError where one is missing.
+        synthesise: writes its speech into a folder; files that are there already are skipped.
+        uses_reference_audio: the input is the test set's own audio, so clips without audio are not in it.
+    """
+
+    made_from: Callable[[], dict]
+    synthesise: Callable[[Path], None]
+    uses_reference_audio: bool = False
+
+
+def synth(recipe: Recipe, rows: dict[str, ResultsRow]) -> None:
+    """Synthesise the test set into ``synth/<row>/``. Only the rows of an upper bound read its audio."""
+    for name, row in rows.items():
+        out = folder(recipe, name)
+        speech_folder(out, made_from(recipe, row), recipe.force)
+        row.synthesise(out)
+    print(f"speech: {recipe.exp / 'synth'}/")
+
+
+def folder(recipe: Recipe, row: str) -> Path:
+    """The folder of a row's speech."""
+    return recipe.exp / "synth" / row
+
+
+def made_from(recipe: Recipe, row: ResultsRow) -> dict:
+    """What a row's speech is made from. Raises UserError where a part of that is missing."""
+    tree = to_tree(recipe.config)
+    return {**row.made_from(), "clock": tree["clock"], "mel": tree["mel"], "data": digest(recipe.test)}
+
+
+def checkpoint_source(folder: Path) -> dict:
+    """A checkpoint, for the record of what speech was made from."""
+    return {"checkpoint": folder.name, "digest": checkpoint.digest(folder)}
+
+
+def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
+    """A vocoder, for that record: its settings, and the digest of its weights where it has any."""
+    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}

@@ -1,0 +1,200 @@
+"""Stages 2 to 4 of ``trains: v2s``, audio pre-training, transfer and fine-tuning; and the rows of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from v2skit.config.features import check_same_features, feature_settings
+from v2skit.data.data_dir import read_manifest, read_silent
+from v2skit.data.index import open_index
+from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model, build_vocoder
+from v2skit.models.model import Model
+from v2skit.preparation.shards import finished
+from v2skit.recipes import run_record
+from v2skit.recipes.recipe import Recipe
+from v2skit.recipes.synth import ResultsRow, checkpoint_source, vocoder_source
+from v2skit.recipes.training import TrainingRun, best_checkpoint, train
+from v2skit.registry import plugins
+from v2skit.synthesis.synthesiser import Synthesiser, copy_synthesis, resynthesise, synthesise
+
+PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"),)
+
+_MODEL = ("trains", "seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder", "networks.bn")
+_A2A = (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain")
+_TRANSFER = (*_MODEL, "networks.visual_frontend", "transfer")
+_V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation")
+
+
+def pretrain(recipe: Recipe) -> str | None:
+    """Stage 2: A2A on audio, unless a pre-trained model is given."""
+    config, data = recipe.config, recipe.config.data
+    if config.pretrained:
+        print(f"pretrained: {find(recipe, 'pretrain')}")
+        return None
+
+    def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
+        speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
+        return build_model(config, "a2a", speakers), speakers
+
+    train(recipe, _run(recipe, "pretrain"), build)
+    if finished(recipe.data(data.train)):
+        return None
+    return f"3 (decoder transfer) of an audio-visual recipe, with --set pretrained={recipe.exp.resolve()}"
+
+
+def transfer(recipe: Recipe) -> None:
+    """Stage 3: a V2A checkpoint, initialised with parts of the A2A one, and the ledger of its tensors."""
+    from v2skit.training.transfer import transfer as copy_parts
+
+    config, out = recipe.config, recipe.exp / "transfer"
+    _check_videos(recipe)
+    source = find(recipe, "pretrain")
+    made_from = {"pretrained": checkpoint.digest(source)}
+    if (out / "ledger.json").exists() and not recipe.force:
+        run_record.check(out, config, _TRANSFER, made_from)
+        print(f"transfer is finished, skipped: {out}/ledger.md (--force repeats it)")
+        return
+    saved = checkpoint.load(source)
+    ours = feature_settings(config.clock, config.mel)
+    check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
+    speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
+    model = build_model(config, "v2a", speakers)
+    if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
+        others = f"{source} has other speakers than the videos ({len(speakers)})"
+        raise UserError(f"{others}; --set transfer.speaker=null")
+    ledger = copy_parts(saved.inference_weights, model, sorted(config.transfer))
+    meta = checkpoint.new_meta(config, "v2a", speakers)
+    run_record.claim(out, config, made_from, force=True)
+    checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), _init(recipe))
+    ledger.write(out)
+    copied = ", ".join(f"{part} {share:.1%}" for part, share in ledger.shares.items())
+    print(f"copied from {source}: {copied}\nledger: {out}/ledger.md")
+
+
+def finetune(recipe: Recipe) -> None:
+    """Stage 4: V2A from the transferred weights and, for comparison, from scratch with as many steps."""
+    config, data, init = recipe.config, recipe.config.data, _init(recipe)
+    if not (init / checkpoint.META).exists():
+        raise UserError(f"{init} has no transferred weights; stage 3 makes them")
+    _check_source(recipe)
+
+    def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
+        saved = checkpoint.load(init)
+        model = build_model(config, "v2a", saved.meta.speakers)
+        checkpoint.restore(model, saved.weights, init)
+        return model, saved.meta.speakers
+
+    def build_scratch(speakers: list[str] | None) -> tuple[Model, list[str]]:
+        speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
+        return build_model(config, "v2a", speakers), speakers
+
+    train(recipe, _run(recipe, "finetune"), build)
+    if config.scratch:
+        train(recipe, _run(recipe, "scratch"), build_scratch)
+
+
+def rows(recipe: Recipe) -> dict[str, ResultsRow]:
+    """The rows of the results: an upper bound, which is copy synthesis, or where the decoder gives waveforms the A2A
+    model on the ground-truth audio; and the V2A models."""
+    config, directory, device = recipe.config, recipe.test, recipe.device
+    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+
+    def vocoder() -> dict:
+        if decoder.output == "waveform":
+            return {}
+        return {"vocoder": vocoder_source(config.vocoder, build_vocoder(config))}
+
+    def copies(out: Path) -> None:
+        copy_synthesis(build_vocoder(config).to(device), config, read_manifest(directory), out)
+
+    def resynthesised(out: Path) -> None:
+        resynthesise(find(recipe, "pretrain"), device, read_manifest(directory), directory, out)
+
+    def model_row(run: str) -> ResultsRow:
+        def synthesised(out: Path) -> None:
+            synthesiser = Synthesiser.load(find(recipe, run), device, config)
+            synthesise(synthesiser, read_silent(directory), directory, out)
+
+        return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised)
+
+    found = {}
+    if decoder.output == "waveform":
+        a2a = ResultsRow(lambda: checkpoint_source(find(recipe, "pretrain")), resynthesised, uses_reference_audio=True)
+        found["audio_to_audio"] = a2a
+    else:
+        found["copy_synthesis"] = ResultsRow(vocoder, copies, uses_reference_audio=True)
+    if config.scratch:
+        found["scratch"] = model_row("scratch")
+    return {**found, "pretrained": model_row("finetune")}
+
+
+def find(recipe: Recipe, name: str) -> Path:
+    """The best checkpoint of run ``pretrain``, ``finetune`` or ``scratch``. Raises UserError as
+    :func:`v2skit.recipes.training.best_checkpoint` does."""
+    if name == "pretrain" and recipe.config.pretrained:
+        return _given(Path(recipe.config.pretrained))
+    if name == "finetune":
+        _check_source(recipe)
+    return best_checkpoint(recipe, _run(recipe, name))
+
+
+def _run(recipe: Recipe, name: str) -> TrainingRun:
+    config, data = recipe.config, recipe.config.data
+    if name == "pretrain":
+        return TrainingRun(name, 2, "a2a", config.pretrain, data.pretrain, data.pretrain_valid, _A2A)
+    v2a = ("v2a", config.finetune, [data.train], data.valid)
+    if name == "scratch":
+        return TrainingRun(name, 4, *v2a, _V2A, with_video=True, made_from={"init": None})
+    init = _init(recipe)  # may have been deleted after the training
+    made_from = {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
+    depends = (*_V2A, "transfer")
+    return TrainingRun(name, 4, *v2a, depends, with_video=True, made_from=made_from, parts=config.transfer)
+
+
+def _init(recipe: Recipe) -> Path:
+    """The checkpoint that stage 3 writes, with the initial weights of stage 4."""
+    return recipe.exp / "transfer" / "init"
+
+
+def _given(path: Path) -> Path:
+    """The A2A checkpoint that a config names. Raises UserError where it is none."""
+    remedy = "pretrained: give the experiment of a recipe whose stage 2 is finished"
+    folder = checkpoint.folder_in(path, remedy, "pretrain")
+    if checkpoint.read_meta(folder).task != "a2a":
+        raise UserError(f"{folder} is no audio-to-audio model; {remedy}")
+    return folder
+
+
+def _check_videos(recipe: Recipe) -> None:
+    """Raises UserError where there are no prepared videos to fine-tune on."""
+    train_set, exp = recipe.data(recipe.config.data.train), recipe.exp.resolve()
+    if finished(train_set):
+        return
+    audio_only = (
+        ", or this is a recipe of audio only, which ends with stage 2 (--stop_stage 2): an audio-visual recipe "
+        f"continues from its model with --set pretrained={exp}"
+    )
+    rest = "" if recipe.config.pretrained else audio_only
+    raise UserError(f"there are no prepared videos ({train_set}); stage 1 makes them{rest}")
+
+
+def _check_source(recipe: Recipe) -> None:
+    """Raises UserError where the pre-trained model, if it exists, is not the one that stage 3 transferred from."""
+    given = recipe.config.pretrained
+    if given:
+        source = _given(Path(given)) if Path(given).exists() else None
+    else:
+        source = checkpoint.best(recipe.exp / "pretrain")
+    if source:
+        made_from = {"pretrained": checkpoint.digest(source)}
+        run_record.check(recipe.exp / "transfer", recipe.config, _TRANSFER, made_from)
+
+
+def _speakers(recipe: Recipe, names: Iterable[str]) -> list[str]:
+    """The names behind a speaker table."""
+    directories = [directory for directory in map(recipe.data, names) if directory.exists()]
+    return sorted({name for directory in directories for name in open_index(directory).speakers})
