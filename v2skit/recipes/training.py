@@ -15,7 +15,7 @@ from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.runs import check_made_with, start
 from v2skit.system.atomic import alone
 from v2skit.system.extras import needs
-from v2skit.training.distributed import PATIENCE
+from v2skit.training.distributed import SLOW
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
         resume=newest is not None, processes=recipe.processes,
     )  # fmt: skip
-    recipe.processes.gather(None, "at the start", PATIENCE)  # nothing is written before all have read
+    recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all have read
     if recipe.processes.first:
         start(config, folder, made_from, recipe.force)  # last, since it may delete a finished run
     trainer.train()
@@ -96,5 +96,5 @@ def _train_alone(recipe: Recipe, run: Run, build: Callable) -> None:
 def _newest(recipe: Recipe, folder: Path) -> Path | None:
     """The checkpoint to go on from: the one that the first process finds."""
     newest = None if recipe.force else checkpoint.latest(folder)
-    name = recipe.processes.gather(newest and newest.name, "at the start", PATIENCE)[0]
+    name = recipe.processes.gather(newest and newest.name, "at the start", SLOW)[0]
     return folder / name if name else None
