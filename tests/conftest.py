@@ -90,7 +90,7 @@ ISTFT = {"type": "istft", "dim": 8, "blocks": 1}
 MODERN = {
     "type": "adversarial", "weight": 1.0, "objective": "hinge", "feature_matching": 2.0, "start_after": 2,
     "window_frames": 4,
-    "critics": {
+    "discriminators": {
         "multi_period": {"type": "multi_period", "periods": [2, 3], "channels": 1},
         "multi_resolution": {"type": "multi_resolution", "n_ffts": [256], "channels": 2},
     },
@@ -111,7 +111,7 @@ def write(path: Path, tiny: Path, bases: list[str], **sections) -> Path:
 
 
 def vocoder_config(tmp_path: Path, tiny: Path, **more) -> Path:
-    """A config of a tiny vocoder with modern critics."""
+    """A config of a tiny vocoder with modern discriminators."""
     bases, losses = [str(ROOT / "egs/conf/vocoder.yaml")], {"adversarial": MODERN}
     return write(tmp_path / "vocoder.yaml", tiny, bases, vocoder=ISTFT, losses=losses, **more)
 

@@ -23,7 +23,7 @@ CHECKS = {
     "encoder": lambda module: testing.check_encoder(module, IN_DIM),
     "decoder": lambda module: testing.check_decoder(module, IN_DIM, CLOCK, MEL),
     "vocoder": lambda module: testing.check_vocoder(module, MEL),
-    "critic": testing.check_critic,
+    "discriminator": testing.check_discriminator,
 }
 GIVEN = {
     "vocoder": {"in_dim": MEL.n_mels, "step": MEL.hop},

@@ -81,18 +81,20 @@ def check_vocoder(module: nn.Module, mel: Mel) -> None:
     _check_reach(module, module, lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5, 1, mel.hop)
 
 
-def check_critic(module: nn.Module, samples: int = 4800) -> None:
-    """Raises AssertionError where a critic, (B, N) -> [(score, features)], breaks its contract."""
+def check_discriminator(module: nn.Module, samples: int = 4800) -> None:
+    """Raises AssertionError where a discriminator, (B, N) -> [(score, features)], breaks its contract."""
     torch.manual_seed(0)
     module, waveform = module.eval(), 0.1 * torch.randn(2, samples)
     waveform.requires_grad_()
-    judged = module(waveform)
-    assert judged and all(len(score) == 2 and features for score, features in judged), "a part lacks score or features"
-    for (score, features), (score_alone, features_alone) in zip(judged, module(waveform[1:]), strict=True):
+    outputs = module(waveform)
+    assert outputs and all(len(score) == 2 and features for score, features in outputs), (
+        "a part lacks score or features"
+    )
+    for (score, features), (score_alone, features_alone) in zip(outputs, module(waveform[1:]), strict=True):
         for whole, part in zip((score, *features), (score_alone, *features_alone), strict=True):
             assert whole.isfinite().all(), "output holds NaN or infinity"
-            _close(whole[1], part[0], "a clip in a batch is judged otherwise than alone")
-    (slope,) = torch.autograd.grad(sum(score[0].sum() for score, _ in judged), waveform)
+            _close(whole[1], part[0], "a clip in a batch is scored otherwise than alone")
+    (slope,) = torch.autograd.grad(sum(score[0].sum() for score, _ in outputs), waveform)
     assert slope[0].abs().sum() > 0, "the score does not depend on the waveform"
     assert slope[1].abs().sum() == 0, "the score of one clip depends on another"
 
@@ -107,8 +109,8 @@ def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
     """
     tensors = {name: value for name, value in vars(output.detached()).items() if value is not None}
     given = Output(**{name: value.clone().requires_grad_() for name, value in tensors.items()})
-    if hasattr(module, "learn"):
-        _check_learning(module, output.detached(), batch)
+    if hasattr(module, "discriminator_backward"):
+        _check_discriminator_step(module, output.detached(), batch)
     values = module(given, batch)
     for name, value in values.items():
         assert value.ndim == 0 and value.isfinite(), f"{name} is no finite scalar"
@@ -118,23 +120,26 @@ def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
         assert any(grad.abs().sum() > 0 for grad in reached), "no gradient reaches the output"
 
 
-def _check_learning(module: Part, output: Output, batch: Batch) -> None:
-    """``learn`` adds to gradients and moves nothing; ``update`` takes the step and clears them."""
-    assert hasattr(module, "update"), "learn() collects gradients, update() takes the step; it has no update()"
+def _check_discriminator_step(module: Part, output: Output, batch: Batch) -> None:
+    """``discriminator_backward`` adds to gradients and changes no weight; ``discriminator_update`` does, and clears."""
+    assert hasattr(module, "discriminator_update"), "discriminator_backward() without discriminator_update()"
     start = {name: p.detach().clone() for name, p in module.named_parameters()}
 
-    def learnt() -> dict[str, Tensor]:
+    def accumulated() -> dict[str, Tensor]:
         torch.manual_seed(0)
-        module.learn(output, batch)
-        moved = [name for name, p in module.named_parameters() if not torch.equal(p, start[name])]
-        assert not moved, f"learn() moves {', '.join(moved)}; update() is to do that"
+        module.discriminator_backward(output, batch)
+        changed = [name for name, p in module.named_parameters() if not torch.equal(p, start[name])]
+        assert not changed, (
+            f"discriminator_backward() changes {', '.join(changed)}; discriminator_update() is to do that"
+        )
         return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
-    once, twice = learnt(), learnt()
+    once, twice = accumulated(), accumulated()
     for name, gradient in once.items():
-        _close(twice[name], 2 * gradient, f"a second learn() does not add to the gradient of {name}")
-    module.update()
-    assert all(p.grad is None or not p.grad.any() for p in module.parameters()), "update() leaves gradients behind"
+        _close(twice[name], 2 * gradient, f"a second discriminator_backward() does not add to the gradient of {name}")
+    module.discriminator_update()
+    cleared = all(p.grad is None or not p.grad.any() for p in module.parameters())
+    assert cleared, "discriminator_update() leaves gradients behind"
 
 
 def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...]) -> None:

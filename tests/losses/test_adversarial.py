@@ -1,4 +1,4 @@
-"""The adversarial loss: its objectives, its penalty, its state, and that critic and generator stay apart."""
+"""The adversarial loss: its objectives, its penalty, its state, and that discriminator and generator stay apart."""
 
 import math
 
@@ -10,7 +10,7 @@ from v2skit.config.load import load_config
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.adversarial import OBJECTIVES, Adversarial, penalty
-from v2skit.losses.discriminators.waveform import WaveformCritic
+from v2skit.losses.discriminators.waveform import WaveformDiscriminator
 from v2skit.losses.total import Losses
 from v2skit.models.model import Output
 from v2skit.testing import check_loss
@@ -39,38 +39,38 @@ def adversarial(**settings) -> Adversarial:
     return Adversarial({"linear": Linear(FRAMES * PER_FRAME)}, **settings)
 
 
-def test_penalty_of_a_linear_critic_has_its_closed_form():
-    critic, batch = Linear(FRAMES * PER_FRAME), example()
-    want = (critic.weight.norm() - 1) ** 2
-    got = penalty(critic, batch.waveform, torch.zeros_like(batch.waveform))
+def test_penalty_of_a_linear_discriminator_has_its_closed_form():
+    discriminator, batch = Linear(FRAMES * PER_FRAME), example()
+    want = (discriminator.weight.norm() - 1) ** 2
+    got = penalty(discriminator, batch.waveform, torch.zeros_like(batch.waveform))
     assert torch.allclose(got, want, rtol=1e-5)
-    (slope,) = torch.autograd.grad(got, critic.weight)
-    assert torch.allclose(slope, 2 * (1 - 1 / critic.weight.norm()) * critic.weight, rtol=1e-4)
+    (slope,) = torch.autograd.grad(got, discriminator.weight)
+    assert torch.allclose(slope, 2 * (1 - 1 / discriminator.weight.norm()) * discriminator.weight, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("objective", "critic", "generator"),
+    ("objective", "discriminator", "generator"),
     [("hinge", 0.5 + 3.0, -2.0), ("least_squares", 0.25 + 4.0, 1.0), ("wasserstein", 1.5, -2.0)],
 )
-def test_objectives(objective, critic, generator):
+def test_objectives(objective, discriminator, generator):
     real, fake = torch.tensor([0.5]), torch.tensor([2.0])
-    of_critic, of_generator = OBJECTIVES[objective]
-    assert of_critic(real, fake).item() == pytest.approx(critic)
+    of_discriminator, of_generator = OBJECTIVES[objective]
+    assert of_discriminator(real, fake).item() == pytest.approx(discriminator)
     assert of_generator(fake).item() == pytest.approx(generator)
 
 
-def test_generator_gradient_is_unaffected_by_the_critic_update():
+def test_generator_gradient_is_unaffected_by_the_discriminator_update():
     batch, loss = example(), adversarial(learning_rate=0.0, gradient_penalty=10.0, feature_matching=2.0)
     gain = nn.Parameter(torch.tensor(0.5))
     gradients = []
-    for learns in (False, True):
+    for updated in (False, True):
         gain.grad = None
-        loss.learnt = 1  # past its start
+        loss.steps = 1  # past its start
         output = Output(waveform=gain * batch.waveform.flip(1))
-        if learns:
-            loss.learn(output, batch)
-            loss.update()
-            assert gain.grad is None  # the critics' update does not reach the generator
+        if updated:
+            loss.discriminator_backward(output, batch)
+            loss.discriminator_update()
+            assert gain.grad is None  # the discriminators' update does not reach the generator
         before = [None if p.grad is None else p.grad.clone() for p in loss.parameters()]
         sum(loss(output, batch).values()).backward()
         after = [p.grad for p in loss.parameters()]
@@ -79,29 +79,29 @@ def test_generator_gradient_is_unaffected_by_the_critic_update():
     assert gradients[0] != 0 and torch.equal(*gradients)
 
 
-def test_critics_learn_to_tell_the_two_apart():
+def test_discriminators_separate_real_from_generated():
     batch, loss = example(16), adversarial(objective="hinge", learning_rate=0.02)
     output = Output(waveform=torch.randn(16, FRAMES * PER_FRAME) * 0.1 + 0.5)
-    first = loss.learn(output, batch)
+    first = loss.discriminator_backward(output, batch)
     for _ in range(50):
-        loss.update()
-        last = loss.learn(output, batch)
-    assert last["critic"] < 0.5 * first["critic"] and last["real"] > last["fake"]
+        loss.discriminator_update()
+        last = loss.discriminator_backward(output, batch)
+    assert last["discriminator"] < 0.5 * first["discriminator"] and last["real"] > last["fake"]
 
 
-def test_nothing_before_the_start():
+def test_no_loss_before_the_start():
     batch, loss = example(), adversarial(start_after=2)
     output = Output(waveform=batch.waveform.flip(1))
-    before = loss.critics["linear"].weight.clone()
+    before = loss.discriminators["linear"].weight.clone()
     for _ in range(2):
-        assert loss.learn(output, batch) == {}
-        loss.update()
+        assert loss.discriminator_backward(output, batch) == {}
+        loss.discriminator_update()
         assert loss(output, batch) == {}
-    assert torch.equal(loss.critics["linear"].weight, before)
-    assert set(loss.learn(output, batch)) == {"critic", "real", "fake"}
-    loss.update()
+    assert torch.equal(loss.discriminators["linear"].weight, before)
+    assert set(loss.discriminator_backward(output, batch)) == {"discriminator", "real", "fake"}
+    loss.discriminator_update()
     assert set(loss(output, batch)) == {"adversarial"}
-    assert not torch.equal(loss.critics["linear"].weight, before)
+    assert not torch.equal(loss.discriminators["linear"].weight, before)
 
 
 def test_windows_lie_at_frame_borders_within_the_valid_frames():
@@ -119,68 +119,84 @@ def test_windows_lie_at_frame_borders_within_the_valid_frames():
     assert starts == {(0, n) for n in range(4)} | {(1, n) for n in range(2)}
 
 
-def test_state_goes_on_exactly():
+def test_state_resumes_exactly():
     batch, output = example(), Output(waveform=example(seed=1).waveform)
     settings = {"gradient_penalty": 10.0, "objective": "wasserstein"}
     whole, cut = adversarial(**settings), adversarial(**settings)
     torch.manual_seed(0)
     for _ in range(4):
-        whole.learn(output, batch)
-        whole.update()
+        whole.discriminator_backward(output, batch)
+        whole.discriminator_update()
     torch.manual_seed(0)
     for _ in range(2):
-        cut.learn(output, batch)
-        cut.update()
+        cut.discriminator_backward(output, batch)
+        cut.discriminator_update()
     again = adversarial(**settings)
     again.load_state_dict(cut.state_dict())
     for _ in range(2):
-        again.learn(output, batch)
-        again.update()
-    assert torch.equal(again.critics["linear"].weight, whole.critics["linear"].weight) and again.learnt == 4
+        again.discriminator_backward(output, batch)
+        again.discriminator_update()
+    assert (
+        torch.equal(again.discriminators["linear"].weight, whole.discriminators["linear"].weight) and again.steps == 4
+    )
 
 
 def test_wrong_settings_are_refused():
-    wrong = ({"objective": "hing"}, {"learn_steps": 0}, {"window_frames": 0}, {"betas": [0.5]}, {"betas": [1.5, 0.9]})
+    wrong = (
+        {"objective": "hing"},
+        {"discriminator_steps": 0},
+        {"window_frames": 0},
+        {"betas": [0.5]},
+        {"betas": [1.5, 0.9]},
+    )
     for settings in (*wrong, {"learning_rate": -1}, {"gradient_penalty": -1}, {"feature_matching": -1}):
         with pytest.raises(UserError):
             adversarial(**settings)
-    for critics in ({}, {"keys": Linear(4)}, {"a.b": Linear(4)}):
+    for discriminators in ({}, {"keys": Linear(4)}, {"a.b": Linear(4)}):
         with pytest.raises(UserError):
-            Adversarial(critics)
-    with pytest.raises(UserError, match="critic 'w': feature_matching compares its layers; set its phase_shuffle to 0"):
-        Adversarial({"w": WaveformCritic(channels=2)}, feature_matching=1.0)
-    Adversarial({"w": WaveformCritic(channels=2, phase_shuffle=0)}, feature_matching=1.0)
+            Adversarial(discriminators)
+    with pytest.raises(
+        UserError, match="discriminator 'w': feature_matching compares its layers; set its phase_shuffle to 0"
+    ):
+        Adversarial({"w": WaveformDiscriminator(channels=2)}, feature_matching=1.0)
+    Adversarial({"w": WaveformDiscriminator(channels=2, phase_shuffle=0)}, feature_matching=1.0)
 
 
-def test_the_contract_of_losses_that_learn(tiny, monkeypatch):
+def test_the_contract_of_losses_with_discriminators(tiny, monkeypatch):
     batch = example()
     output = Output(waveform=batch.waveform.flip(1))
     check_loss(adversarial(gradient_penalty=10.0, feature_matching=1.0), output, batch)
     breaks = {
-        "learn.. moves critics.linear.weight": {"learn": lambda self, o, b: self.critics["linear"].weight.data.add_(1)},
-        "a second learn.. does not add": {
-            "learn": lambda self, o, b: self.optimiser.zero_grad() or Adversarial.learn(self, o, b)
+        "discriminator_backward.. changes discriminators.linear.weight": {
+            "discriminator_backward": lambda self, o, b: self.discriminators["linear"].weight.data.add_(1)
         },
-        "update.. leaves gradients": {"update": lambda self: None},
+        "a second discriminator_backward.. does not add": {
+            "discriminator_backward": lambda self, o, b: (
+                self.optimiser.zero_grad() or Adversarial.discriminator_backward(self, o, b)
+            )
+        },
+        "discriminator_update.. leaves gradients": {"discriminator_update": lambda self: None},
     }
     for message, methods in breaks.items():
         broken = type("Broken", (Adversarial,), methods)({"linear": Linear(FRAMES * PER_FRAME)})
         with pytest.raises(AssertionError, match=message):
             check_loss(broken, output, batch)
-    monkeypatch.delattr(Adversarial, "update")
-    with pytest.raises(UserError, match="loss 'gan': learn.. collects gradients, .* it has no update"):
-        Losses(load_config(tiny, [f"losses.gan={{type: adversarial, weight: 1, critics: {CRITICS}}}"]))
+    monkeypatch.delattr(Adversarial, "discriminator_update")
+    with pytest.raises(UserError, match="loss 'gan' has discriminator_backward.*, but no discriminator_update"):
+        Losses(load_config(tiny, [f"losses.gan={{type: adversarial, weight: 1, discriminators: {DISCRIMINATORS}}}"]))
 
 
 NO_MEL = ["losses.l1=null", "losses.spectral_convergence=null"]
-CRITICS = "{waveform: {type: waveform, channels: 2, layers: 2}, power: {type: power, channels: [2, 2], blocks: 1}}"
+DISCRIMINATORS = (
+    "{waveform: {type: waveform, channels: 2, layers: 2}, power: {type: power, channels: [2, 2], blocks: 1}}"
+)
 
 
-def test_config_builds_critics_and_the_state_holds_them_alone(tiny):
-    term = f"{{type: adversarial, weight: 2, learn_steps: 3, critics: {CRITICS}}}"
+def test_config_builds_discriminators_and_the_state_holds_them_alone(tiny):
+    term = f"{{type: adversarial, weight: 2, discriminator_steps: 3, discriminators: {DISCRIMINATORS}}}"
     power = "losses.power={type: power, weight: 0}"
     losses = Losses(load_config(tiny, [*NO_MEL, power, f"losses.gan={term}"]))
-    assert losses.learn_steps == 3
+    assert losses.discriminator_steps == 3
     state = losses.state()
     assert set(state) == {"gan"} and {n.split(".")[1] for n in state["gan"] if n != "_extra_state"} == {
         "waveform",
@@ -189,27 +205,29 @@ def test_config_builds_critics_and_the_state_holds_them_alone(tiny):
     waveform = torch.randn(2, 4 * 960)
     batch = Batch(["a", "b"], torch.ones(2, 4, dtype=torch.bool), torch.zeros(2, 0), waveform)
     output = Output(waveform=waveform.flip(1).requires_grad_())
-    learnt = losses.learn(output, batch)
-    losses.update()
-    assert {"gan/critic", "gan/real", "gan/fake"} == set(learnt) and math.isfinite(learnt["gan/critic"])
+    values = losses.discriminator_backward(output, batch)
+    losses.discriminator_update()
+    assert {"gan/discriminator", "gan/real", "gan/fake"} == set(values) and math.isfinite(values["gan/discriminator"])
     total, values = losses(output, batch)
     assert total.item() == pytest.approx(2 * values["gan/adversarial"].item())
-    assert set(losses(output, batch, validate=True)[1]) == {"power"}  # critics are no measure of progress
+    assert set(losses(output, batch, validate=True)[1]) == {"power"}  # discriminators are no measure of progress
 
 
-def test_what_learns_gets_no_graph(tiny, monkeypatch):
+def test_discriminators_get_detached_outputs(tiny, monkeypatch):
     losses = Losses(load_config(tiny))
     seen = []
-    losses.learners["plug-in"] = type("Learner", (), {"learn": lambda self, output, batch: seen.append(output) or {}})()
+    losses.discriminator_terms["plug-in"] = type(
+        "Learner", (), {"discriminator_backward": lambda self, output, batch: seen.append(output) or {}}
+    )()
     waveform = torch.zeros(1, 960, requires_grad=True)
-    losses.learn(Output(waveform=2 * waveform), example())
+    losses.discriminator_backward(Output(waveform=2 * waveform), example())
     assert not seen[0].waveform.requires_grad and seen[0].mel is None
 
 
 def test_losses_that_do_not_go_together_are_refused(tiny):
-    one = f"{{type: adversarial, weight: 1, learn_steps: 1, critics: {CRITICS}}}"
-    two = one.replace("learn_steps: 1", "learn_steps: 2")
-    with pytest.raises(UserError, match="critics can't tell the best checkpoint; add a loss such as log_mel"):
+    one = f"{{type: adversarial, weight: 1, discriminator_steps: 1, discriminators: {DISCRIMINATORS}}}"
+    two = one.replace("discriminator_steps: 1", "discriminator_steps: 2")
+    with pytest.raises(UserError, match="discriminators can't tell the best checkpoint; add a loss such as log_mel"):
         Losses(load_config(tiny, [*NO_MEL, f"losses.gan={one}"]))
-    with pytest.raises(UserError, match="give all the same learn_steps"):
+    with pytest.raises(UserError, match="give all the same discriminator_steps"):
         Losses(load_config(tiny, [f"losses.a={one}", f"losses.b={two}"]))

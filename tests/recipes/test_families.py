@@ -16,7 +16,7 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder
 from v2skit.system.provenance import Provenance
 
-CRITICS = {
+DISCRIMINATORS = {
     "waveform": {"type": "waveform", "channels": 2, "layers": 3},
     "power": {"type": "power", "channels": [2, 2], "blocks": 1},
 }
@@ -25,7 +25,7 @@ WASSERSTEIN = {
     "weight": 1.0,
     "objective": "wasserstein",
     "gradient_penalty": 10.0,
-    "critics": CRITICS,
+    "discriminators": DISCRIMINATORS,
 }
 
 
@@ -34,7 +34,7 @@ def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path,
     networks = {"decoder": decoder, "audio_frontend": {"type": "resnet1d", "channels": [4, 8], "blocks": 1}}
     if decoder["type"] == "wavegan":
         networks["encoder"] = {"type": "bigru", "dim": 4}
-    losses = {"adversarial": {**WASSERSTEIN, "learn_steps": 2}, "mfcc": {"type": "mfcc", "weight": 0.4}}
+    losses = {"adversarial": {**WASSERSTEIN, "discriminator_steps": 2}, "mfcc": {"type": "mfcc", "weight": 0.4}}
     config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks=networks, losses=losses)
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
     exp = recipe_folder / "exp/raw"
@@ -55,7 +55,7 @@ def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path,
     if decoder["type"] == "wavegan":
         assert any("video_mean" in n for n in copied)  # dual batch statistics move with the rest
     rows = [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]
-    told = {"adversarial", "adversarial/critic", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
+    told = {"adversarial", "adversarial/discriminator", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
     assert all(told <= row.keys() for row in rows if row["kind"] == "train")
     assert not any(told & row.keys() for row in rows if row["kind"] == "valid")
 
@@ -72,7 +72,7 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     rows = [json.loads(line) for line in (exp / "pretrain/log.jsonl").read_text().splitlines()]
     begun = [row["step"] for row in rows if "adversarial/feature_matching" in row]
     assert begun == [3, 4] and all(
-        "adversarial/critic" in row for row in rows if row["step"] in begun and row["kind"] == "train"
+        "adversarial/discriminator" in row for row in rows if row["step"] in begun and row["kind"] == "train"
     )
     fresh, tuned = (checkpoint.load(checkpoint.best(exp / name)) for name in ("pretrain", "finetune"))
     assert set(fresh.weights) == set(tuned.weights) and not any("frontend" in name for name in tuned.weights)

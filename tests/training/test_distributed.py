@@ -28,13 +28,15 @@ TRAINING = [
     f"finetune.steps={STEPS}", "finetune.validate_every=3", "finetune.batch_frames=36",
     "finetune.precision=float32", "networks.encoder.dropout=0.2",
 ]  # fmt: skip
-CRITICS = "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
+DISCRIMINATORS = (
+    "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
+)
 RAW = [
     "finetune.accumulate=2",
     "networks.decoder={type: wavegan, channels: 8}", "losses.l1=null", "losses.spectral_convergence=null",
     "losses.power={type: power, weight: 1}",
-    "losses.adversarial={type: adversarial, weight: 0.1, objective: wasserstein, gradient_penalty: 10, learn_steps: 2, "
-    f"start_after: 2, window_frames: 6, critics: {CRITICS}}}",
+    "losses.adversarial={type: adversarial, weight: 0.1, objective: wasserstein, gradient_penalty: 10, "
+    f"discriminator_steps: 2, start_after: 2, window_frames: 6, discriminators: {DISCRIMINATORS}}}",
 ]  # fmt: skip
 FAMILIES = {"mel": ["finetune.accumulate=4", "finetune.batch_frames=24"], "raw": RAW}
 
@@ -134,7 +136,7 @@ def losses(run: Path) -> list[dict]:
 def test_losses_and_weights_are_those_of_one_process(runs, name, family):
     want, got = losses(runs / f"one-{family}"), losses(runs / f"{name}-{family}")
     assert [row["step"] for row in want] == [1, 2, 3, 3, 4, 5, 6, 6]
-    assert len(want) == len(got) and (family == "mel" or any("adversarial/critic" in row for row in want))
+    assert len(want) == len(got) and (family == "mel" or any("adversarial/discriminator" in row for row in want))
     for ours, theirs in zip(want, got, strict=True):
         assert ours.pop("kind") == theirs.pop("kind") and ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
     saved = [checkpoint.load(checkpoint.latest(runs / f"{n}-{family}"), optimiser=True) for n in ("one", name)]

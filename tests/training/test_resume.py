@@ -17,9 +17,11 @@ from v2skit.models import checkpoint
 SETS = ["steps=12", "checkpoint_every=3", "validate_every=6", "accumulate=2", "workers=1"]
 
 
-CRITICS = "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
-OBJECTIVE = "objective: wasserstein, gradient_penalty: 10, learn_steps: 2"
-ADVERSARIAL = f"{{type: adversarial, weight: 1, {OBJECTIVE}, critics: {CRITICS}}}"
+DISCRIMINATORS = (
+    "{waveform: {type: waveform, channels: 2, layers: 3}, power: {type: power, channels: [2, 2], blocks: 1}}"
+)
+OBJECTIVE = "objective: wasserstein, gradient_penalty: 10, discriminator_steps: 2"
+ADVERSARIAL = f"{{type: adversarial, weight: 1, {OBJECTIVE}, discriminators: {DISCRIMINATORS}}}"
 FAMILIES = {
     "mel": [],
     "raw": [
@@ -57,7 +59,7 @@ def wait_for(process: subprocess.Popen, run: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "family"),
     [(signal.SIGKILL, "mel"), (signal.SIGINT, "mel"), (signal.SIGKILL, "raw")],
-    ids=["killed", "Ctrl-C", "killed, with critics"],
+    ids=["killed", "Ctrl-C", "killed, with discriminators"],
 )
 def test_resume_is_exact(recipe_folder, tiny, number, family):
     whole = start(recipe_folder, tiny, "pretrain", "whole", family)
@@ -80,9 +82,9 @@ def test_resume_is_exact(recipe_folder, tiny, number, family):
     assert [row[0] for row in expected if row[1] == "train"] == list(range(1, 13))
     assert losses(run) == expected
     ours, theirs = (checkpoint.load(checkpoint.latest(recipe_folder / e / "pretrain"), True) for e in ("cut", "whole"))
-    critics, same = (saved.optimiser["losses"] for saved in (ours, theirs))
-    assert (family == "raw") == bool(critics) and critics.keys() == same.keys()
-    for name, state in critics.items():
+    discriminators, same = (saved.optimiser["losses"] for saved in (ours, theirs))
+    assert (family == "raw") == bool(discriminators) and discriminators.keys() == same.keys()
+    for name, state in discriminators.items():
         for key, value in state.items():
             assert str(value) == str(same[name][key]) if key == "_extra_state" else torch.equal(value, same[name][key])
     for name, value in ours.weights.items():

@@ -1,4 +1,4 @@
-"""Adversarial loss: critics that learn to tell true from generated waveforms, and what they tell the generator."""
+"""Adversarial loss: discriminators on waveforms, and the loss that they give the generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from v2skit.errors import UserError
 from v2skit.models.model import Output
 from v2skit.registry.component import Component
 
-# objective -> (what the critic minimises, given scores of true and generated sound; what the generator minimises)
+# objective -> (loss of a discriminator, given scores of real and generated waveforms; loss of the generator)
 OBJECTIVES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "hinge": (lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(), lambda fake: -fake.mean()),
     "least_squares": (
@@ -26,27 +26,29 @@ OBJECTIVES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor
 
 
 class Adversarial(nn.Module):
-    """Owns its critics and their optimiser (AdamW without decay).
+    """Owns its discriminators and their optimiser (AdamW without weight decay).
 
-    With ``objective: wasserstein``, ``gradient_penalty: 10`` and ``learn_steps: 6`` it is the WGAN-GP of the
+    With ``objective: wasserstein``, ``gradient_penalty: 10`` and ``discriminator_steps: 6`` it is the WGAN-GP of the
     raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares`` or ``hinge`` and
-    ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all parts of
-    all critics, and over their layers, where those papers have sums: with P parts of L layers each, their weights 1 and
-    2 are here P and, within this loss, 2 L.
+    ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all
+    sub-discriminators and over their layers, where those papers have sums: with P sub-discriminators of L layers each,
+    their weights 1 and 2 are here P and, within this loss, 2 L.
 
     Args:
-        critics: by name.
+        discriminators: by name.
         objective: ``hinge``, ``least_squares`` or ``wasserstein``.
-        feature_matching: weight, within this loss, of the L1 between the critics' hidden layers for both sounds.
-        gradient_penalty: weight of (||gradient|| - 1)^2 between true and generated sound.
-        learn_steps: steps of the critics for each one of the generator, each on batches of its own.
-        start_after: steps of the critics that are left out, without a loss; other losses shape the sound meanwhile.
-        window_frames: video frames the critics see of each clip, at random; null: all.
-        learning_rate: of the critics.
-        betas: of the critics' optimiser.
+        feature_matching: weight, within this loss, of the L1 distance between the discriminators' hidden layers for
+            real and generated waveforms.
+        gradient_penalty: weight of (||gradient|| - 1)^2 between real and generated waveforms.
+        discriminator_steps: of the discriminators for each step of the generator, each on batches of its own.
+        start_after: discriminator steps that are skipped at the start of training, where only other losses train the
+            generator.
+        window_frames: video frames of the random window of each clip that the discriminators see; null: all.
+        learning_rate: of the discriminators.
+        betas: of the discriminators' optimiser.
 
     Raises:
-        UserError: no critics, or an unknown objective.
+        UserError: no discriminators, or a setting out of range.
     """
 
     input = "waveform"
@@ -54,11 +56,11 @@ class Adversarial(nn.Module):
 
     def __init__(
         self,
-        critics: dict[str, Annotated[Component, "critic"]],
+        discriminators: dict[str, Annotated[Component, "discriminator"]],
         objective: str = "least_squares",
         feature_matching: float = 0.0,
         gradient_penalty: float = 0.0,
-        learn_steps: int = 1,
+        discriminator_steps: int = 1,
         start_after: int = 0,
         window_frames: int | None = None,
         learning_rate: float = 2e-4,
@@ -67,68 +69,72 @@ class Adversarial(nn.Module):
         super().__init__()
         if objective not in OBJECTIVES:
             raise UserError(f"objective '{objective}' is none of {', '.join(OBJECTIVES)}")
-        if not critics or learn_steps < 1 or (window_frames is not None and window_frames < 1):
-            raise UserError("give at least one critic, and positive learn_steps and window_frames")
+        if not discriminators or discriminator_steps < 1 or (window_frames is not None and window_frames < 1):
+            raise UserError("give at least one discriminator, and positive discriminator_steps and window_frames")
         if min(feature_matching, gradient_penalty, start_after, learning_rate) < 0:
             raise UserError("feature_matching, gradient_penalty, start_after and learning_rate must not be negative")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise UserError(f"betas takes two numbers from 0 to below 1, not {list(betas)}")
-        for name, critic in critics.items():
+        for name, discriminator in discriminators.items():
             if "." in name or hasattr(nn.ModuleDict, name):
-                raise UserError(f"a critic can't be called '{name}'; give it another name")
-            if feature_matching and getattr(critic, "phase_shuffle", 0):
-                raise UserError(f"critic '{name}': feature_matching compares its layers; set its phase_shuffle to 0")
-        built: dict[str, Any] = dict(critics)
-        self.critics = nn.ModuleDict(built)
-        self.of_critic, self.of_generator = OBJECTIVES[objective]
+                raise UserError(f"a discriminator can't be called '{name}'; give it another name")
+            if feature_matching and getattr(discriminator, "phase_shuffle", 0):
+                raise UserError(
+                    f"discriminator '{name}': feature_matching compares its layers; set its phase_shuffle to 0"
+                )
+        built: dict[str, Any] = dict(discriminators)
+        self.discriminators = nn.ModuleDict(built)
+        self.of_discriminator, self.of_generator = OBJECTIVES[objective]
         self.feature_matching, self.gradient_penalty = feature_matching, gradient_penalty
-        self.learn_steps, self.start_after, self.window_frames = learn_steps, start_after, window_frames
+        self.discriminator_steps, self.start_after, self.window_frames = discriminator_steps, start_after, window_frames
         first, second = betas
         self.optimiser = torch.optim.AdamW(self.parameters(), learning_rate, (first, second), weight_decay=0.0)
-        self.learnt = 0
+        self.steps = 0
 
-    def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Collect the critics' gradient; ``output`` has no graph behind it. Returns loss, penalty, mean scores."""
-        if self.learnt < self.start_after:
+    def discriminator_backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Accumulate the discriminators' gradients. Returns loss, gradient penalty and mean scores by name."""
+        if self.steps < self.start_after:
             return {}
         assert output.waveform is not None, "input = 'waveform'"
         self.requires_grad_(True)
         real, fake = self._windows(batch, batch.waveform, output.waveform.detach().float())
         terms, penalties = [], []
-        for critic in self.critics.values():
-            both = [score for score, _ in critic(torch.cat([real, fake]))]
+        for discriminator in self.discriminators.values():
+            both = [score for score, _ in discriminator(torch.cat([real, fake]))]
             terms += [score.float().chunk(2) for score in both]
             if self.gradient_penalty:
-                penalties.append(penalty(critic, real, fake))
-        loss = torch.stack([self.of_critic(*pair) for pair in terms]).mean()
-        values = {"critic": loss, "real": mean([r for r, _ in terms]), "fake": mean([f for _, f in terms])}
+                penalties.append(penalty(discriminator, real, fake))
+        loss = torch.stack([self.of_discriminator(*pair) for pair in terms]).mean()
+        values = {"discriminator": loss, "real": mean([r for r, _ in terms]), "fake": mean([f for _, f in terms])}
         if penalties:
             values["penalty"] = torch.stack(penalties).mean()
             loss = loss + self.gradient_penalty * values["penalty"]
         loss.backward()
         return values
 
-    def update(self) -> None:
-        """One step of the critics; their gradients are by now means over the batches they have learnt from."""
-        self.learnt += 1
+    def discriminator_update(self) -> None:
+        """One optimiser step of the discriminators with their averaged gradients."""
+        self.steps += 1
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """``{"adversarial": scalar}``, and ``"feature_matching"`` where it has a weight; nothing before the start."""
-        if self.learnt <= self.start_after:
+        """``{"adversarial": scalar}``, and ``"feature_matching"`` where it has a weight; empty before the start."""
+        if self.steps <= self.start_after:
             return {}
         assert output.waveform is not None, "input = 'waveform'"
-        self.requires_grad_(False)  # gradients pass through the critics, none are collected in them
+        self.requires_grad_(False)  # gradients pass through the discriminators, but do not accumulate in them
         real, fake = self._windows(batch, batch.waveform, output.waveform.float())
         terms, distances = [], []
-        for critic in self.critics.values():
-            judged = critic(fake)
-            terms += [self.of_generator(score.float()) for score, _ in judged]
+        for discriminator in self.discriminators.values():
+            outputs = discriminator(fake)
+            terms += [self.of_generator(score.float()) for score, _ in outputs]
             if self.feature_matching:
                 with torch.no_grad():
-                    wanted = critic(real)
-                pairs = [pair for (_, a), (_, b) in zip(judged, wanted, strict=True) for pair in zip(a, b, strict=True)]
+                    targets = discriminator(real)
+                pairs = [
+                    pair for (_, a), (_, b) in zip(outputs, targets, strict=True) for pair in zip(a, b, strict=True)
+                ]
                 distances += [(a.float() - b.float()).abs().mean() for a, b in pairs]
         values = {"adversarial": torch.stack(terms).mean()}
         if distances:
@@ -145,32 +151,35 @@ class Adversarial(nn.Module):
         return [torch.stack([row[span] for row, span in zip(w, spans, strict=True)]) for w in waveforms]
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What the critics' weights do not hold: their optimiser and how often they have learnt."""
-        return {"optimiser": self.optimiser.state_dict(), "learnt": self.learnt}
+        """The state of the discriminators' optimiser, and the number of discriminator steps taken."""
+        return {"optimiser": self.optimiser.state_dict(), "steps": self.steps}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Undo :meth:`get_extra_state`."""
         self.optimiser.load_state_dict(state["optimiser"])
-        self.learnt = state["learnt"]
+        self.steps = state["steps"]
 
 
-def penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """Mean over clips of (||gradient of the clip's score|| - 1)^2, midway (Gulrajani et al. 2017, eq. 3).
+def penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """Mean over clips of (||gradient of the score|| - 1)^2 at random interpolates (Gulrajani et al. 2017, eq. 3).
 
     Args:
-        critic: waveform -> [(score, features)]; a clip's score is the sum over the critic's parts of their means.
+        discriminator: waveform (B,N) -> [(score, features)]; a clip's score is the sum over the sub-discriminators of
+            their mean scores.
         real: (B,N).
         fake: (B,N).
     """
     share = torch.rand(len(real), 1, device=real.device)
     between = (share * real + (1 - share) * fake).requires_grad_()
-    score = torch.stack([score.flatten(1).mean(1) if score.ndim > 1 else score for score, _ in critic(between)]).sum(0)
+    score = torch.stack(
+        [score.flatten(1).mean(1) if score.ndim > 1 else score for score, _ in discriminator(between)]
+    ).sum(0)
     (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
-    # The square root has no slope at zero; a critic that does not care yet must not give NaN.
+    # The derivative of the square root is infinite at zero: a constant score must not give NaN.
     norm = (gradient.square().sum(1) + 1e-12).sqrt()
     return (norm - 1).square().mean()
 
 
 def mean(scores: list[Tensor]) -> Tensor:
-    """The mean over all scores of each part, then over parts."""
+    """The mean over the scores of each sub-discriminator, then over sub-discriminators."""
     return torch.stack([score.detach().mean() for score in scores]).mean()

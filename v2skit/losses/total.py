@@ -15,9 +15,13 @@ from v2skit.registry.build import build
 
 
 class Losses(nn.Module):
-    """The weighted terms of a config; the trainer knows only their sum and their values.
+    """The weighted loss terms of a config; the trainer knows only their sum and their values.
 
-    ``learn_steps``: steps of the terms' own networks for each one of the model, each on batches of its own.
+    ``discriminator_terms`` are those that train discriminators, ``discriminator_steps`` the number of steps that these
+    take for each step of the model, each on batches of its own.
+
+    Raises:
+        UserError: the terms do not fit together, or none of them can be validated.
     """
 
     def __init__(self, config: Config) -> None:
@@ -27,21 +31,28 @@ class Losses(nn.Module):
             {n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()}
         )
         self.weights = {name: term.weight for name, term in config.losses.items()}
-        self.learners: dict[str, Any] = {name: term for name, term in self.terms.items() if hasattr(term, "learn")}
-        for name, term in self.learners.items():
-            if not hasattr(term, "update"):
-                raise UserError(f"loss '{name}': learn() collects gradients, update() takes a step; it has no update()")
-        steps = {name: getattr(term, "learn_steps", 1) for name, term in self.learners.items()}
+        self.discriminator_terms: dict[str, Any] = {
+            name: term for name, term in self.terms.items() if hasattr(term, "discriminator_backward")
+        }
+        for name, term in self.discriminator_terms.items():
+            if not hasattr(term, "discriminator_update"):
+                raise UserError(
+                    f"loss '{name}' has discriminator_backward(), which accumulates gradients, but no "
+                    "discriminator_update(), which takes an optimiser step with them; add it",
+                    loss=name,
+                )
+        steps = {name: getattr(term, "discriminator_steps", 1) for name, term in self.discriminator_terms.items()}
         if len(set(steps.values())) > 1:
             raise UserError(
-                f"losses: learn_steps {steps} differ, but all share the batches; give all the same learn_steps"
+                f"losses: discriminator_steps {steps} differ, but all terms share the batches; give all the same "
+                "discriminator_steps"
             )
-        self.learn_steps = max(steps.values(), default=1)
+        self.discriminator_steps = max(steps.values(), default=1)
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
-            raise UserError("losses: critics can't tell the best checkpoint; add a loss such as log_mel")
+            raise UserError("losses: discriminators can't tell the best checkpoint; add a loss such as log_mel")
 
     def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
-        """(output, batch) -> (weighted total, every value a term gave, by name); ``validate``: of terms that do."""
+        """(output, batch) -> (weighted total, all values by name); ``validate``: only of terms that are validated."""
         total, values = torch.zeros((), device=batch.mask.device), {}
         for name, term in self.terms.items():
             if not validate or getattr(term, "validates", True):
@@ -50,30 +61,37 @@ class Losses(nn.Module):
                     values[_label(name, key)] = value.detach()
         return total, values
 
-    def learn(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Collect the gradients of the terms' own networks for a batch. Returns what they tell of it."""
+    def discriminator_backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Accumulate the gradients of all discriminators for a batch. Returns their losses and scores by name."""
         output = output.detached()
-        found = {n: term.learn(output, batch) for n, term in self.learners.items()}
+        found = {n: term.discriminator_backward(output, batch) for n, term in self.discriminator_terms.items()}
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
 
-    def update(self) -> None:
-        """Let the terms' own networks take a step, once they have the gradients of all batches of a step, as means."""
-        for term in self.learners.values():
-            term.update()
+    def discriminator_update(self) -> None:
+        """Take an optimiser step of all discriminators with their averaged gradients."""
+        for term in self.discriminator_terms.values():
+            term.discriminator_update()
 
     def digests(self) -> dict[str, str]:
-        """Of weights that terms bring with them, by name of the term."""
+        """Digests of the pre-trained weights that terms load, by name of the term."""
         digests = {name: getattr(term, "digest", None) for name, term in self.terms.items()}
         return {name: str(digest) for name, digest in digests.items() if digest}
 
     def state(self) -> dict[str, Any]:
-        """What resuming needs of the terms that learn."""
-        return {name: term.state_dict() for name, term in self.learners.items()}
+        """What resuming needs: discriminators and their optimisers, by name of the term."""
+        return {name: term.state_dict() for name, term in self.discriminator_terms.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Undo :meth:`state`."""
-        for name, term in self.learners.items():
-            term.load_state_dict(state[name])
+        """Undo :meth:`state`. Raises UserError where it is that of other discriminators, or of version 0.1."""
+        for name, term in self.discriminator_terms.items():
+            try:
+                term.load_state_dict(state[name])
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise UserError(
+                    f"loss '{name}': the checkpoint's discriminators do not fit those of this config, or were saved by "
+                    "v2skit 0.1; finish the run with the version that started it, or train anew with --force",
+                    loss=name,
+                ) from error
 
 
 def _label(name: str, key: str) -> str:

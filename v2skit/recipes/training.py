@@ -18,7 +18,7 @@ from v2skit.recipes import data, run_record
 from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
-from v2skit.training.distributed import PATIENCE
+from v2skit.training.distributed import SLOW
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
         resume=newest is not None, processes=recipe.processes,
     )  # fmt: skip
-    recipe.processes.gather(None, "at the start", PATIENCE)  # nothing is written before all processes have read
+    recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all processes have read
     if recipe.processes.first:
         run_record.claim(folder, config, made_from, recipe.force)  # last, since it may delete a finished run
     trainer.train()
@@ -100,7 +100,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
 def _newest(recipe: Recipe, folder: Path) -> Path | None:
     """The checkpoint to resume from: the one that the first process finds."""
     newest = None if recipe.force else checkpoint.latest(folder)
-    name = recipe.processes.gather(newest and newest.name, "at the start", PATIENCE)[0]
+    name = recipe.processes.gather(newest and newest.name, "at the start", SLOW)[0]
     return folder / name if name else None
 
 

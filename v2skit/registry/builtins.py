@@ -44,11 +44,11 @@ COMPONENTS = {
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
     },
-    "critic": {
-        "waveform": "v2skit.losses.discriminators.waveform:WaveformCritic",
-        "power": "v2skit.losses.discriminators.power:PowerCritic",
-        "multi_period": "v2skit.losses.discriminators.multi_period:MultiPeriodCritic",
-        "multi_resolution": "v2skit.losses.discriminators.multi_resolution:MultiResolutionCritic",
+    "discriminator": {
+        "waveform": "v2skit.losses.discriminators.waveform:WaveformDiscriminator",
+        "power": "v2skit.losses.discriminators.power:PowerDiscriminator",
+        "multi_period": "v2skit.losses.discriminators.multi_period:MultiPeriodDiscriminator",
+        "multi_resolution": "v2skit.losses.discriminators.multi_resolution:MultiResolutionDiscriminator",
     },
     "extractor": {
         "audio_frontend": "v2skit.losses.extractors.audio_frontend:AudioFrontend",

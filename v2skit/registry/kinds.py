@@ -23,7 +23,7 @@ KINDS = {
     "decoder": Kind("features (B,T,E) -> mel (B,F,M) or waveform (B,N)", ("in_dim", "step", "clock", "mel")),
     "vocoder": Kind("mel (B,F,M) -> waveform (B,N)", ("in_dim", "step", "clock", "mel")),
     "loss": Kind("(output, batch) -> {name: scalar}", ("clock", "mel")),
-    "critic": Kind("waveform (B,N) -> [(score, features)], for adversarial losses", ("clock",)),
+    "discriminator": Kind("waveform (B,N) -> [(score, features)], for adversarial losses", ("clock",)),
     "extractor": Kind("waveform (B,N) -> [features (B,L,D)], frozen, for the perceptual loss", ("clock", "mel")),
     "metric": Kind("(reference, hypothesis, rate) -> {name: float}"),
     "asr": Kind("waveform -> words, for the word error rate", ("grammar",)),

@@ -9,7 +9,8 @@ from v2skit.errors import UserError, suggestion
 from v2skit.registry.kinds import KINDS
 from v2skit.system.extras import missing
 
-RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames"}
+RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames",
+           "learn": "discriminator_backward", "learn_steps": "discriminator_steps"}  # fmt: skip
 """Attributes of components, as version 0.1 had them -> their names now."""
 
 

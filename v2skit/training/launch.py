@@ -26,7 +26,7 @@ import torch.distributed
 from v2skit.config.schema import Training
 from v2skit.errors import UserError
 from v2skit.system.devices import choose_device, cores
-from v2skit.training.distributed import PATIENCE, Lost, Processes, check_shares
+from v2skit.training.distributed import SLOW, Lost, Processes, check_shares
 
 REPORTS, LAUNCHER = "V2SKIT_REPORTS", "V2SKIT_LAUNCHER"
 KINDS = ("interrupted", "error", "crash", "lost")
@@ -316,9 +316,9 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
         where = choose_device(device)
         processes = join(rank, world, "nccl" if where.type == "cuda" else "gloo", timeout)
         run(processes, where)
-        processes.gather(None, "at the end", PATIENCE)
+        processes.gather(None, "at the end", SLOW)
     except Lost as error:
-        status, report = 1, {"kind": "lost", "sentence": str(error), "missing": error.ranks}
+        status, report = 1, {"kind": "lost", "sentence": str(error), "missing": error.fields["ranks"]}
     except (UserError, OSError) as error:
         status, report = 1, {"kind": "error", "sentence": str(error)}
     except KeyboardInterrupt as interrupt:
@@ -336,8 +336,8 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
 
 def join(rank: int, world: int, backend: str, timeout: float) -> Processes:
     """Meet the other processes, where torch's environment variables say."""
-    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=PATIENCE * timeout))
-    control = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=2 * PATIENCE * timeout))
+    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=SLOW * timeout))
+    control = torch.distributed.new_group(backend="gloo", timeout=timedelta(seconds=2 * SLOW * timeout))
     return Processes(rank, world, timeout, control)
 
 

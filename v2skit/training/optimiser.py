@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
-from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from v2skit.config.schema import PartTransfer, Training
 from v2skit.errors import UserError
@@ -56,27 +56,31 @@ class Optimiser:
                 parameter.requires_grad_(step >= self.parts[name].frozen_steps)
         self.adamw.zero_grad(set_to_none=True)
 
-    def finish(self) -> float:
-        """Clip and step. Returns the gradient's norm before clipping."""
+    def finish(self) -> Tensor:
+        """Clip the gradients and step. Returns their norm before clipping, a scalar on the device."""
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.adamw.step()
-        return float(norm)
-
-    def state_dict(self) -> dict[str, Any]:
-        """AdamW's state."""
-        return self.adamw.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """AdamW's state."""
-        self.adamw.load_state_dict(state)
+        return norm
 
 
 class Average:
-    """Exponential moving average of weights and batch statistics; young averages move faster."""
+    """Exponential moving average of weights and batch statistics; at the start it has a shorter memory.
+
+    Not ``torch.optim.swa_utils.AveragedModel``: that one starts from the weights after the first step, not before it,
+    and averages constant buffers too, where the -inf of an attention mask would become NaN.
+
+    Args:
+        model: with its initial weights.
+        decay: of the average, per step.
+
+    Attributes:
+        model: a copy with the averaged weights, in evaluation mode.
+        state: its ``state_dict()``.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self.decay, self.model = decay, copy.deepcopy(model).eval()
+        self.state = self.model.state_dict()
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
@@ -106,4 +110,7 @@ def _cpu_has_bfloat16() -> bool:
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
     if not any(word in allowed.upper() for word in ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")):
         return False
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if not hasattr(torch.cpu, "get_capabilities"):  # torch 2.8 has no public function for it
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_tile"))

@@ -1,10 +1,11 @@
-"""An optimiser step: turns of batches, shared by the processes that train together."""
+"""One optimiser step: accumulated batches, shared by the processes that train together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,32 +14,49 @@ from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models.model import Model, Output, Vocoder
-from v2skit.training.distributed import Gradients, Processes, Statistics
-from v2skit.training.optimiser import Optimiser
+from v2skit.training.accumulation import Gradients, Statistics
+from v2skit.training.distributed import RollCall
+from v2skit.training.optimiser import Average, Optimiser
 
 
-class Held(NamedTuple):
-    """A batch of the last turn, until the critics have learnt from all of them. Of several the outputs are not kept,
-    since their graphs would fill the memory; ``states`` are then those of the random generators."""
+class Pending(NamedTuple):
+    """A batch on which the discriminators were trained, and the model is still to be.
+
+    Args:
+        batch: on the device.
+        seed: of its random numbers.
+        output: of the model, with its graph; None: computed again, since several graphs would fill the memory.
+        generators: states of the random generators with which its losses begin, where the output is None.
+        values: losses of the discriminators.
+    """
 
     batch: Batch
     seed: int
     output: Output | None
-    states: list[Tensor]
+    generators: list[Tensor]
+    values: dict[str, Tensor]
 
 
-class Stepper:
-    """Takes steps. One is ``losses.learn_steps`` turns of ``accumulate`` batches, evenly shared by the processes: what
-    becomes of the model does not depend on how many these are. The losses' own networks learn in every turn, the model
-    in the last.
+class TrainingStep:
+    """Takes optimiser steps of a model and of its losses' discriminators.
+
+    A step has ``losses.discriminator_steps`` discriminator steps, each accumulated over ``accumulate`` batches, evenly
+    shared by the processes: the number of processes does not change the result. The batches of the last one are those
+    of the model's step. Without discriminators there is only the latter. In a step whose losses are not logged, nothing
+    is read from the device.
 
     Args:
         model: on its device.
-        losses: on the same.
+        losses: on the same device.
         optimiser: of the model.
-        see: batch -> the model's output.
-        seed: of what is drawn at random (dropout), with the numbers of step and batch.
-        processes: that train together.
+        average: moving average of the model's weights.
+        batches: of this process, without end.
+        precision: the autocast type, None for full precision.
+        seed: of all random numbers (dropout), together with the numbers of step and batch.
+        roll_call: of the processes.
+
+    Attributes:
+        position: (epoch, batch) in the data's order where training resumes after the last step.
     """
 
     def __init__(
@@ -46,109 +64,150 @@ class Stepper:
         model: Model | Vocoder,
         losses: Losses,
         optimiser: Optimiser,
-        see: Callable[[Batch], Output],
+        average: Average,
+        batches: Iterator[Batch],
+        precision: torch.dtype | None,
         seed: int,
-        processes: Processes,
+        roll_call: RollCall,
     ) -> None:
-        self.model, self.losses, self.optimiser, self.see = model, losses, optimiser, see
-        self.seed, self.processes, self.batches = seed, processes, optimiser.settings.accumulate
-        self.statistics = Statistics(model, processes, self.batches)
-        learning = [p for term in losses.learners.values() for p in term.parameters()]
-        self.gradients = Gradients(model.parameters(), processes, self.batches)
-        self.learning = Gradients(learning, processes, self.batches)
+        self.model, self.losses, self.optimiser, self.average = model, losses, optimiser, average
+        self.batches, self.precision, self.seed, self.roll_call = batches, precision, seed, roll_call
+        processes, self.accumulate = roll_call.processes, optimiser.settings.accumulate
+        self.numbers = range(processes.rank, self.accumulate, processes.world)
+        self.statistics = Statistics(model, processes, self.accumulate)
+        self.gradients = Gradients(model.parameters(), processes, self.accumulate)
+        of_discriminators = [p for term in losses.discriminator_terms.values() for p in term.parameters()]
+        self.discriminator_gradients = Gradients(of_discriminators, processes, self.accumulate)
+        self.position = (0, 0)
+        device = next(model.parameters()).device
+        self._last_total = torch.zeros(2, dtype=torch.float64, device=device)  # and its step; sticks if not finite
 
-    def take(
-        self, step: int, next_batch: Callable[[], Batch], meet: Callable[[dict, str], list[dict]], tell: bool
-    ) -> dict[str, float]:
+    def run(self, step: int, logged: bool) -> dict[str, float]:
         """One step.
 
         Args:
-            step: steps done before.
-            next_batch: gives this process' next batch, on the device.
-            meet: :meth:`v2skit.training.distributed.Processes.gather`.
-            tell: whether the losses are wanted.
+            step: steps taken before.
+            logged: whether the losses are needed.
 
         Returns:
-            where they are wanted: the losses, means over all batches of the last turn, the gradient's norm, the rate.
+            if logged: the losses, means over all batches of the model's step, gradient norm and learning rate.
 
         Raises:
-            UserError: the loss is not finite, the data are damaged, or a process got lost.
+            UserError: the data are damaged, a process is missing, or, if logged, see :meth:`check_finite`.
         """
-        when, turns = f"in step {step + 1}", self.losses.learn_steps
         self.model.train()
         self.optimiser.start(step)
-        for turn in range(turns):
-            found = self._turn(step, turn, turn + 1 == turns, next_batch, lambda: meet({}, when))
-        told: dict[str, Any] = {"totals": torch.stack([values["total"] for values in found]).tolist()}
-        if tell:
-            told["sums"] = {name: sum(float(v[name]) for v in found) for name in found[0]}
-        reports = meet(told, when)
-        for total in (total for report in reports for total in report["totals"]):
-            if not math.isfinite(total):
-                raise UserError(f"the loss is {total} at step {step}; lower learning_rate or clip_norm")
-        self.gradients.average()
-        if not self.losses.learners:
+        values = self._adversarial(step) if self.losses.discriminator_terms else self._accumulate(step)
+        for value in values:
+            self._record_total(value["total"], step)
+        payload: dict = {"gradients": self.gradients.present()}
+        if logged:
+            payload["last_total"] = self._last_total.tolist()
+            payload["sums"] = {name: sum(float(value[name]) for value in values) for name in values[0]}
+        reports = self.roll_call.gather(payload, f"in step {step + 1}")
+        if logged:
+            _check_finite([report["last_total"] for report in reports])
+        self.gradients.average([report["gradients"] for report in reports])
+        if not self.losses.discriminator_terms:
             self.statistics.finish()
-        rate = self.optimiser.adamw.param_groups[0]["lr"]
-        norm = self.optimiser.finish()
-        if not tell:
+        learning_rate = self.optimiser.adamw.param_groups[0]["lr"]
+        gradient_norm = self.optimiser.finish()
+        self.average.update(self.model, step + 1)
+        if not logged:
             return {}
-        means = {name: sum(r["sums"][name] for r in reports) / self.batches for name in told["sums"]}
-        return {**means, "gradient_norm": norm, "learning_rate": rate}
+        means = {name: sum(r["sums"][name] for r in reports) / self.accumulate for name in payload["sums"]}
+        return {**means, "gradient_norm": float(gradient_norm), "learning_rate": learning_rate}
 
-    def _turn(
-        self, step: int, turn: int, last: bool, next_batch: Callable[[], Batch], meet: Callable[[], object]
-    ) -> list[dict[str, Tensor]]:
-        """The batches of a turn. Returns, of the last turn, the losses of each batch of this process."""
-        numbers = range(self.processes.rank, self.batches, self.processes.world)
-        learns, learnt, held, found = bool(self.losses.learners), [], [], []
-        at_once = last and (len(numbers) == 1 or not learns)
+    def check_finite(self, when: str) -> None:
+        """Raises UserError if a total loss of the steps so far, on any process, was not finite."""
+        _check_finite(self.roll_call.gather(self._last_total.tolist(), when))
+
+    def _accumulate(self, step: int) -> list[dict[str, Tensor]]:
+        """Gradients of the model without discriminators. Returns the losses of each batch of this process."""
+        values = []
         self.statistics.begin()
-        for number in numbers:
-            batch, seed = next_batch(), self._seed(step, turn * self.batches + number)
-            torch.manual_seed(seed)
-            with torch.set_grad_enabled(at_once), self.statistics.batch():
-                output = self.see(batch)
-            if learns:
-                learnt.append(self.losses.learn(output, batch))
-                self.learning.add()
-                if last:
-                    held.append(Held(batch, seed, output, []) if at_once else Held(batch, seed, None, _states(batch)))
-            else:
-                found.append(self._descend(output, batch))
-        if learns:
-            meet()
-            self.learning.average()
-            self.losses.update()
-            self.statistics.finish()
-        for one, told in zip(held, learnt):
-            found.append({**self._descend(one.output or self._again(one), one.batch), **told})
-        return found
+        for batch, _ in self._draw(step, 0):
+            with self.statistics.batch():
+                output = forward(self.model, batch, self.precision)
+            values.append(self._backward(output, batch))
+        return values
 
-    def _descend(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Add to the model's gradients. Returns the losses of a batch."""
+    def _adversarial(self, step: int) -> list[dict[str, Tensor]]:
+        """Discriminator steps, then gradients of the model. Returns the losses of each batch of this process."""
+        last = self.losses.discriminator_steps - 1
+        for number in range(last):
+            self._discriminator_step(step, number, with_graph=False)
+        pending = self._discriminator_step(step, last, with_graph=len(self.numbers) == 1)
+        return [self._backward(p.output or self._forward_again(p), p.batch) | p.values for p in pending]
+
+    def _discriminator_step(self, step: int, number: int, with_graph: bool) -> list[Pending]:
+        """One step of the discriminators; ``with_graph``: keep the graphs of the model's outputs."""
+        pending = []
+        self.statistics.begin()
+        for batch, seed in self._draw(step, number):
+            with torch.set_grad_enabled(with_graph), self.statistics.batch():
+                output = forward(self.model, batch, self.precision)
+            values = self.losses.discriminator_backward(output, batch)
+            self.discriminator_gradients.add()
+            generators = [] if with_graph else _generator_states(batch.mask.device)
+            pending.append(Pending(batch, seed, output if with_graph else None, generators, values))
+        present = self.roll_call.gather(self.discriminator_gradients.present(), f"in step {step + 1}")
+        self.discriminator_gradients.average(present)
+        self.losses.discriminator_update()
+        self.statistics.finish()
+        return pending
+
+    def _draw(self, step: int, number: int) -> Iterator[tuple[Batch, int]]:
+        """The batches of this process for one accumulation, each with the random generators seeded for it.
+
+        A seed is a function of (seed, step, number of the batch in it): resuming needs no state of the random
+        generators, and any process draws what a single one would. The factors spread the lower 32 bits, the only ones
+        that count.
+        """
+        for index in self.numbers:
+            batch = next(self.batches)
+            self.position = batch.position
+            seed = self.seed * 1_000_003 + step + (number * self.accumulate + index) * 2_654_435_761
+            torch.manual_seed(seed)
+            yield batch, seed
+
+    def _backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
+        """Accumulate the model's gradients for a batch. Returns its losses."""
         total, values = self.losses(output, batch)
         total.backward()
         self.gradients.add()
         return {"total": total.detach(), **values}
 
-    def _again(self, held: Held) -> Output:
-        """The output for a batch, with its graph; the same was drawn at random for it, and will be for its losses."""
-        torch.manual_seed(held.seed)
+    def _forward_again(self, pending: Pending) -> Output:
+        """The output for a batch, with its graph, from the same random numbers as before."""
+        torch.manual_seed(pending.seed)
         with self.statistics.unchanged():
-            output = self.see(held.batch)
-        torch.set_rng_state(held.states[0])
-        if len(held.states) > 1:
-            torch.cuda.set_rng_state(held.states[1], held.batch.mask.device)
+            output = forward(self.model, pending.batch, self.precision)
+        torch.set_rng_state(pending.generators[0])
+        if len(pending.generators) > 1:
+            torch.cuda.set_rng_state(pending.generators[1], pending.batch.mask.device)
         return output
 
-    def _seed(self, step: int, number: int) -> int:
-        """A function of (seed, step, number of the batch in it): resuming needs no state of the random generators, and
-        any process draws what a single one would. The factors spread the lower 32 bits, which are all that count."""
-        return self.seed * 1_000_003 + step + number * 2_654_435_761
+    def _record_total(self, total: Tensor, step: int) -> None:
+        """Keep the total and its step on the device, unless one that is not finite is kept already."""
+        current = torch.stack([total.double(), torch.full_like(total, step, dtype=torch.float64)])
+        self._last_total = torch.where(self._last_total[:1].isfinite(), current, self._last_total)
 
 
-def _states(batch: Batch) -> list[Tensor]:
-    """Of the random generators that count for a batch."""
-    device = batch.mask.device
+def forward(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None) -> Output:
+    """The model's output for a batch; ``precision`` is the autocast type, None for full precision."""
+    with torch.autocast(batch.mask.device.type, precision, enabled=precision is not None):
+        return model(batch.inputs(model.input))
+
+
+def _check_finite(totals: list[list[float]]) -> None:
+    """Raises UserError for the earliest of the (total, step) of each process whose total is not finite."""
+    found = [(total, step) for total, step in totals if not math.isfinite(total)]
+    if found:
+        total, step = min(found, key=itemgetter(1))
+        raise UserError(f"the loss is {total} at step {step:.0f}; lower learning_rate or clip_norm", step=int(step))
+
+
+def _generator_states(device: torch.device) -> list[Tensor]:
+    """States of the random generators that a model on this device uses."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]

@@ -1,4 +1,4 @@
-"""Critics on every p-th sample (HiFi-GAN)."""
+"""Discriminators on every p-th sample (HiFi-GAN)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KERNEL, STRIDE = 5, 3
 SLOPE = 0.1
 
 
-class PeriodCritic(nn.Module):
+class PeriodDiscriminator(nn.Module):
     """Convolutions over every ``period``-th sample: (B,N) -> (B, 1, ceil(N / period), period), columns kept apart.
 
     Args:
@@ -43,13 +43,13 @@ class PeriodCritic(nn.Module):
         return self.score(x).flatten(1), features
 
 
-class MultiPeriodCritic(nn.Module):
+class MultiPeriodDiscriminator(nn.Module):
     """The multi-period discriminator of HiFi-GAN (Kong et al. 2020, section 2.3 and appendix A).
 
     Beyond its ends a clip is zero (there: reflected), so it may be as short as one sample.
 
     Args:
-        periods: samples, one sub-critic each; best without common factors.
+        periods: samples, one sub-discriminator each; best without common factors.
         channels: of the first layer; the others have 4, 16, 32 and 32 times as many.
 
     Raises:
@@ -60,7 +60,7 @@ class MultiPeriodCritic(nn.Module):
         super().__init__()
         if not periods or min(periods) < 1 or channels < 1:
             raise UserError(f"periods {periods} and channels {channels} must be positive, with at least one period")
-        self.parts = nn.ModuleList(PeriodCritic(period, channels) for period in periods)
+        self.parts = nn.ModuleList(PeriodDiscriminator(period, channels) for period in periods)
 
     def forward(self, waveform: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Waveform (B,N) -> for each period (scores (B,L), each layer's output (B,C,L',p))."""

@@ -1,4 +1,4 @@
-"""Critics on spectrograms of several resolutions (UnivNet, Vocos)."""
+"""Discriminators on spectrograms of several resolutions (UnivNet, Vocos)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLOPE = 0.1
 KERNEL, STRIDE, LAST_KERNEL = (3, 9), (1, 2), (3, 3)
 
 
-class ResolutionCritic(nn.Module):
+class ResolutionDiscriminator(nn.Module):
     """Convolutions over the log spectrogram of one resolution: (B,N) -> (B,1,F,K), time before frequency.
 
     Log, since on a linear scale the weak upper bands of speech weigh nothing beside the loud lower ones.
@@ -41,13 +41,13 @@ class ResolutionCritic(nn.Module):
         return self.score(x).flatten(1), features
 
 
-class MultiResolutionCritic(nn.Module):
+class MultiResolutionDiscriminator(nn.Module):
     """The multi-resolution spectrogram discriminator of UnivNet (Jang et al. 2021), on log spectrograms.
 
     A clip is zero beyond its ends; it may be as short as one sample.
 
     Args:
-        n_ffts: FFT and window lengths, samples, one sub-critic each; multiples of 8. Hops are a quarter.
+        n_ffts: FFT and window lengths, samples, one sub-discriminator each; multiples of 8. Hops are a quarter.
         channels: of all layers.
 
     Raises:
@@ -60,7 +60,7 @@ class MultiResolutionCritic(nn.Module):
             raise UserError(f"n_ffts {n_ffts} must be positive multiples of 8, at least one")
         if channels < 1:
             raise UserError(f"channels {channels} must be positive")
-        self.parts = nn.ModuleList(ResolutionCritic(n_fft, channels) for n_fft in n_ffts)
+        self.parts = nn.ModuleList(ResolutionDiscriminator(n_fft, channels) for n_fft in n_ffts)
 
     def forward(self, waveform: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Waveform (B,N) -> for each resolution (scores (B,L), each layer's output (B,C,F,K'))."""

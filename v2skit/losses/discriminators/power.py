@@ -1,4 +1,4 @@
-"""Critic on the log power spectrogram: a 2-D ResNet-18 without normalisation."""
+"""Discriminator on the log power spectrogram: a 2-D ResNet-18 without normalisation."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Block(nn.Module):
         return F.leaky_relu(self.conv2(y) + self.shortcut(x), SLOPE)
 
 
-class PowerCritic(nn.Module):
-    """2-D ResNet-18 on the log power spectrogram (the power critic of V2S-WGAN's line).
+class PowerDiscriminator(nn.Module):
+    """2-D ResNet-18 on the log power spectrogram (the power discriminator of V2S-WGAN's line).
 
     No batch norm, as a gradient penalty asks (Gulrajani et al. 2017, section 4); averages instead of the maximum after
     the stem, so that the gradient reaches every bin. The score has second derivatives, also at silence. A clip is

@@ -1,4 +1,4 @@
-"""Critic on the samples: strided 1-D convolutions (WaveGAN)."""
+"""Discriminator on the samples: strided 1-D convolutions (WaveGAN)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from v2skit.errors import UserError
 
 
-class WaveformCritic(nn.Module):
-    """The critic of WaveGAN (Donahue et al. 2019), averaged over time so that clips may have any length.
+class WaveformDiscriminator(nn.Module):
+    """The discriminator of WaveGAN (Donahue et al. 2019), averaged over time so that clips may have any length.
 
     Nothing is normalised over the batch, as a gradient penalty asks (Gulrajani et al. 2017, section 4), and the score
     has second derivatives. Beyond its ends a clip is zero; it may be as short as one sample.

@@ -1,0 +1,121 @@
+"""Batches on the device, read in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from v2skit.data.batch import Batch
+from v2skit.data.dataset import SpeechDataset, collate
+from v2skit.data.sampler import Key
+from v2skit.errors import UserError
+from v2skit.signal.mel import MelSpectrogram
+
+PREFETCHED = 4
+"""Batches that each worker process reads ahead."""
+
+
+class BatchLoader:
+    """Reads batches and moves them to the device, where their mel is computed.
+
+    Args:
+        data: the clips.
+        keys: of the clips of each batch.
+        workers: processes that read; 0: the reading is done when a batch is needed.
+        device: of the batches.
+        spectrogram: computes the mel (B,F,M) of a batch, on the same device.
+    """
+
+    def __init__(
+        self,
+        data: SpeechDataset,
+        keys: Iterable[list[Key]],
+        workers: int,
+        device: torch.device,
+        spectrogram: MelSpectrogram,
+    ) -> None:
+        self._device, self._spectrogram = device, spectrogram
+        self._loader: Any = DataLoader(
+            _ErrorsAsData(data),
+            batch_sampler=keys,
+            collate_fn=_collate,
+            num_workers=workers,
+            # Python 3.14's default, a fork server, is a worker's parent: the worker would outlive a killed run.
+            multiprocessing_context="fork" if workers else None,
+            worker_init_fn=_start_worker,
+            persistent_workers=workers > 0,
+            pin_memory=device.type == "cuda",
+            prefetch_factor=PREFETCHED if workers else None,
+        )
+        self._batches: Any = None
+        self._workers: set[Any] = set()
+        self._waited = 0.0
+
+    def __iter__(self) -> Iterator[Batch]:
+        others = set(multiprocessing.active_children())
+        self._batches = iter(self._loader)
+        self._workers |= set(multiprocessing.active_children()) - others
+        return self
+
+    def __next__(self) -> Batch:
+        """The next batch. Raises UserError for defects of the data that a worker process found."""
+        start = time.perf_counter()
+        batch = next(self._batches)
+        self._waited += time.perf_counter() - start
+        if isinstance(batch, UserError):
+            raise batch
+        batch = batch.to(self._device)
+        return replace(batch, mel=self._spectrogram(batch.waveform))
+
+    def waiting_seconds(self) -> float:
+        """Seconds spent on waiting for batches since the last call."""
+        seconds, self._waited = self._waited, 0.0
+        return seconds
+
+    def check_workers(self, error: RuntimeError) -> None:
+        """Raises UserError instead of ``error`` if it is a worker process that was killed: torch raises a plain
+        RuntimeError for that, and from a signal handler, hence anywhere in a step."""
+        if any(not worker.is_alive() for worker in self._workers):
+            traceback.clear_frames(error.__traceback__)  # they refer to the other workers, which shall end
+            raise UserError(
+                f"{error}; possibly out of memory: lower workers or cache_mb, then run the same command again"
+            ) from error
+
+    def close(self) -> None:
+        """End the worker processes, which happens when nothing refers to them any more."""
+        self._batches = self._loader = None
+
+
+class _ErrorsAsData(Dataset):
+    """Returns UserErrors instead of raising them: raised in a worker process, they would come out of torch's loader with
+    the worker's traceback as their message."""
+
+    def __init__(self, data: SpeechDataset) -> None:
+        self._data = data
+
+    def __getitem__(self, key: Key) -> Any:
+        try:
+            return self._data[key]
+        except UserError as error:
+            return error
+
+
+def _collate(clips: list[Any]) -> Batch | UserError:
+    """The batch of the clips, or the first error among them."""
+    errors = [clip for clip in clips if isinstance(clip, UserError)]
+    return errors[0] if errors else collate(clips)
+
+
+def _start_worker(number: int) -> None:
+    """Workers leave signals to the training loop, which ends them, and the cores to the model."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    torch.set_num_threads(1)
