@@ -185,6 +185,6 @@ def test_a_missing_argument_and_a_type_hint_that_cannot_be_read_are_named(compon
     with pytest.raises(UserError, match="here: encoder 'tree': argument 'several' is missing"):
         check_component("encoder", {"type": "tree", "one": LEAF}, "here")
     with pytest.raises(UserError, match="a type hint of Unreadable's constructor can't be used: .*NotImported"):
-        check_component("encoder", {"type": "unreadable"}, "here")
+        check_component("encoder", {"type": "unreadable", "size": 3}, "here")
     with pytest.raises(UserError, match="WithoutKind's constructor can't be used: say of which kind it is: Annotated"):
-        check_component("encoder", {"type": "withoutkind"}, "here")
+        check_component("encoder", {"type": "withoutkind", "child": LEAF}, "here")

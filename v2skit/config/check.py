@@ -83,7 +83,6 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
         entry = plugins.registry().entry(kind, value["type"])
         component = entry.load()
         allowed = arguments(kind, component)
-        _adapter(component, is_term)
     except UserError as error:
         raise refused(f"{{place}}: {error}", "type") from error
     if is_term and "weight" not in given:
@@ -105,7 +104,13 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
 
 def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> dict[str, Any]:
     """The given arguments of a dataclass or a component, each as its type hint says; pydantic nests the errors."""
-    values = _adapter(make, with_weight).validate_python(given)
+    if not given:
+        return {}
+    try:
+        adapter = _adapter(make, with_weight)
+    except UserError as error:
+        raise refused(f"{{place}}: {error}") from error
+    values = adapter.validate_python(given)
     return {key: getattr(values, key) for key in given}
 
 
