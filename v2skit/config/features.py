@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from v2skit.errors import UserError
 
@@ -27,7 +28,7 @@ class Clock:
     def __post_init__(self) -> None:
         if self.sample_rate <= 0 or self.fps <= 0 or self.sample_rate % self.fps:
             raise UserError(
-                f"clock: sample_rate {self.sample_rate} / fps {self.fps} is not a whole number of samples a video frame"
+                f"sample_rate {self.sample_rate} / fps {self.fps} is not a whole number of samples a video frame"
             )
 
     @property
@@ -62,30 +63,27 @@ class Mel:
     f_min: float = 0.0
     f_max: float = 12000.0
     floor: float = 1e-4
-    log: str = "natural"
-    scale: str = "slaney"
+    log: Literal["natural", "log10"] = "natural"
+    scale: Literal["slaney", "htk"] = "slaney"
 
     def __post_init__(self) -> None:
-        if self.log not in ("natural", "log10"):
-            raise UserError(f"mel.log: '{self.log}' is neither 'natural' nor 'log10'")
-        if self.scale not in ("slaney", "htk"):
-            raise UserError(f"mel.scale: '{self.scale}' is neither 'slaney' nor 'htk'")
         if not 0 < self.window <= self.n_fft or self.hop <= 0 or (self.n_fft - self.hop) % 2:
-            raise UserError(
-                f"mel: window {self.window} must not exceed n_fft {self.n_fft}, and n_fft - hop must be even"
-            )
+            raise UserError(f"window {self.window} must not exceed n_fft {self.n_fft}, and n_fft - hop must be even")
         if not 0 <= self.f_min < self.f_max or self.n_mels <= 0 or self.floor <= 0:
-            raise UserError("mel: needs 0 <= f_min < f_max, n_mels > 0 and floor > 0")
+            raise UserError("a mel needs 0 <= f_min < f_max, n_mels > 0 and floor > 0")
 
     def per_frame(self, clock: Clock) -> int:
         """Mel frames in a video frame. Raises UserError where that is not a whole number."""
         if clock.samples_per_frame % self.hop:
             raise UserError(
                 f"mel.hop: sample_rate {clock.sample_rate} / fps {clock.fps} / hop {self.hop} is not a whole number "
-                f"of mel frames a video frame; hop must divide {clock.samples_per_frame}"
+                f"of mel frames a video frame; hop must divide {clock.samples_per_frame}",
+                key="mel.hop",
             )
         if self.f_max > clock.sample_rate / 2:
-            raise UserError(f"mel.f_max: {self.f_max} Hz is above half the sample rate, {clock.sample_rate / 2} Hz")
+            raise UserError(
+                f"mel.f_max: {self.f_max} Hz is above half the sample rate, {clock.sample_rate / 2} Hz", key="mel.f_max"
+            )
         return clock.samples_per_frame // self.hop
 
 
@@ -109,11 +107,11 @@ class Crop:
 
     def __post_init__(self) -> None:
         if self.size < 8 or self.size % 2 or self.eye_distances <= 0 or self.smoothing_seconds < 0:
-            raise UserError("crop: needs an even size of at least 8, eye_distances > 0 and smoothing_seconds >= 0")
+            raise UserError("a crop needs an even size of at least 8, eye_distances > 0 and smoothing_seconds >= 0")
         if not 0 <= self.max_lost_share <= 1:
-            raise UserError(f"crop: max_lost_share {self.max_lost_share} must lie in 0..1")
+            raise UserError(f"a crop's max_lost_share {self.max_lost_share} must lie in 0..1")
         if self.look_ahead_frames is not None and self.look_ahead_frames < 0:
-            raise UserError(f"crop: look_ahead_frames {self.look_ahead_frames} must not be negative")
+            raise UserError(f"a crop's look_ahead_frames {self.look_ahead_frames} must not be negative")
 
 
 def feature_settings(clock: Clock, mel: Mel) -> dict:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
-import types
-import typing
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import yaml
 
+from v2skit.config.check import check
 from v2skit.config.schema import Config
 from v2skit.errors import UserError, suggestion
-from v2skit.registry import plugins
 from v2skit.registry.component import Component, Term
-from v2skit.registry.kinds import KINDS, arguments
 
 Origins = dict[str, str]
 """Dotted key -> the file (or ``--set``) that gave it."""
@@ -39,12 +34,16 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         for part in reversed(key.split(".")):
             branch = {part: branch}
         _merge(tree, branch, "--set", origins)
-    return _Checker(origins, str(path), known).value(tree, Config, "")
+    config = check(tree, Config, str(path), origins)
+    for key, value in flatten(tree).items():
+        if value is None and key not in known:
+            _check_left_out(config, key)
+    return config
 
 
 def check_config(tree: dict, source: str = "config") -> Config:
-    """Check a plain tree (as :func:`to_tree` makes it) and turn it into settings. Raises UserError."""
-    return _Checker({}, source).value(tree, Config, "")
+    """Check a stored tree (as :func:`to_tree` makes it, by this version or by 0.1). Raises UserError."""
+    return check(tree, Config, source)
 
 
 def parse_component(kind: str, text: str, source: str) -> Component:
@@ -68,7 +67,7 @@ def tracker(name: str, **arguments: object) -> Component:
 
 def check_component(kind: str, tree: dict, source: str) -> Component:
     """A component from a plain tree. Raises UserError."""
-    return _Checker({}, source).component(tree, Component, kind, kind)
+    return check(tree, Annotated[Component, kind], source, path=kind)
 
 
 def to_tree(value: Any) -> Any:
@@ -80,9 +79,9 @@ def to_tree(value: Any) -> Any:
         return {f.name: to_tree(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {k: to_tree(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return [to_tree(v) for v in value]
-    return value
+    return str(value) if isinstance(value, PurePath) else value
 
 
 def origins_of(value: Any) -> set[str]:
@@ -151,114 +150,14 @@ def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = 
             tree[key] = value
 
 
-class _Checker:
-    """Turns plain trees into settings.
-
-    Args:
-        origins: where keys come from, for messages.
-        source: where all others do.
-        known: keys of the files, of which ``--set KEY=null`` can leave one out; None: no key is left out so.
-    """
-
-    def __init__(self, origins: Origins, source: str, known: set[str] | None = None) -> None:
-        self.origins, self.source, self.known = origins, source, known
-
-    def error(self, path: str, message: str) -> UserError:
-        where = path
-        while where and where not in self.origins:
-            where = where.rpartition(".")[0]
-        return UserError(f"{self.origins.get(where, self.source)}: {message}")
-
-    def value(self, value: Any, want: Any, path: str) -> Any:
-        """``value`` as the annotation ``want`` says. Raises UserError."""
-        origin, inner = typing.get_origin(want), typing.get_args(want)
-        if want is Any or want is inspect.Parameter.empty:
-            return value
-        if origin is Annotated:
-            return self.component(value, inner[0], inner[1], path)
-        if origin in (typing.Union, types.UnionType):
-            if value is None and type(None) in inner:
-                return None
-            return self.value(value, next(t for t in inner if t is not type(None)), path)
-        if isinstance(want, type) and dataclasses.is_dataclass(want):
-            return self.section(value, want, path)
-        if origin is dict:
-            if not isinstance(value, dict):
-                raise self.error(path, f"{path}: expected keys and values, not {value!r}")
-            for k, v in value.items():
-                if v is None and self.known is not None and f"{path}.{k}" not in self.known:
-                    raise self.error(
-                        f"{path}.{k}", f"{path} has no '{k}' to leave out{suggestion(k, set(value) - {k})}"
-                    )
-            return {k: self.value(v, inner[1], f"{path}.{k}") for k, v in value.items() if v is not None}
-        if origin in (list, tuple):
-            if not isinstance(value, (list, tuple)):
-                raise self.error(path, f"{path}: expected a list, not {value!r}")
-            return origin(self.value(v, inner[0], f"{path}.{i}") for i, v in enumerate(value))
-        return self.scalar(value, want, path)
-
-    def scalar(self, value: Any, want: type, path: str) -> Any:
-        if want is float and not isinstance(value, bool):
-            try:
-                return float(value)  # YAML 1.1 reads 1e-3 as a string
-            except (TypeError, ValueError):
-                pass
-        elif isinstance(value, want) and not (want is int and isinstance(value, bool)):
-            return value
-        name = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(want, want.__name__)
-        raise self.error(path, f"{path}: expected {name}, not {value!r}")
-
-    def section(self, value: Any, want: type, path: str) -> Any:
-        if not isinstance(value, dict):
-            raise self.error(path, f"{path or 'config'}: expected keys and values, not {value!r}")
-        fields = {f.name: f for f in dataclasses.fields(want)}
-        hints = typing.get_type_hints(want, include_extras=True)
-        dot = f"{path}." if path else ""
-        for key in value:
-            if key not in fields:
-                raise self.error(f"{dot}{key}", f"unknown key '{dot}{key}'{suggestion(key, fields)}")
-        for name, f in fields.items():
-            required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-            if required and name not in value:
-                raise self.error(path, f"'{dot}{name}' is missing")
-        checked = {k: self.value(v, hints[k], f"{dot}{k}") for k, v in value.items()}
-        try:
-            return want(**checked)
-        except UserError as error:
-            # Such a message begins with the key at fault, within the section or from the top.
-            key = re.split(r"[^\w.]", str(error), maxsplit=1)[0]
-            found = [k for k in (f"{dot}{key}", key) if k in self.origins]
-            prefix = dot if dot and not key.startswith(path) else ""
-            raise self.error(found[0] if found else path, f"{prefix}{error}") from error
-
-    def component(self, value: Any, want: type[Component], kind: str, path: str) -> Component:
-        """A ``type:`` and its arguments, against the signature of the component's constructor."""
-        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-            raise self.error(path, f"{path}: expected 'type:' with the name of a {kind}, not {value!r}")
-        name = value["type"]
-        args = {k: v for k, v in value.items() if k != "type"}
-        extra = {}
-        if want is Term:
-            if "weight" not in args:
-                raise self.error(path, f"{path}: loss '{name}' has no weight")
-            extra["weight"] = self.scalar(args.pop("weight"), float, f"{path}.weight")
-        try:
-            entry = plugins.registry().entry(kind, name)
-            cls = entry.load()
-        except UserError as error:
-            raise self.error(f"{path}.type", f"{path}: {error}") from error
-        allowed = arguments(kind, cls)
-        component: Any = cls
-        hints = typing.get_type_hints(component.__init__, include_extras=True)
-        for key in args:
-            if key in KINDS[kind].given:
-                raise self.error(f"{path}.{key}", f"{kind} '{name}': '{key}' is set by the toolkit, not by the config")
-            if key not in allowed:
-                hint = suggestion(key, allowed)
-                raise self.error(f"{path}.{key}", f"{kind} '{name}': unexpected argument '{key}'{hint}")
-        for key, parameter in allowed.items():
-            if parameter.default is inspect.Parameter.empty and key not in args:
-                raise self.error(path, f"{kind} '{name}': argument '{key}' is missing")
-        defaults = {k: p.default for k, p in allowed.items()}
-        checked = {k: self.value(v, hints.get(k, Any), f"{path}.{k}") for k, v in args.items()}
-        return want(type=name, args={**defaults, **checked}, origin=entry.origin, kind=kind, **extra)
+def _check_left_out(config: Config, key: str) -> None:
+    """Raises UserError where ``--set KEY=null`` leaves something out of a dict that is not in it."""
+    place, _, name = key.rpartition(".")
+    parent: Any = config
+    for part in place.split("."):
+        values = parent if isinstance(parent, dict) else getattr(parent, "args", None) or vars(parent)
+        parent = values.get(part, {})
+    if isinstance(parent, dict):
+        raise UserError(
+            f"--set: {place} has no '{name}' to leave out{suggestion(name, parent)}", key=key, source="--set"
+        )

@@ -1,10 +1,14 @@
-"""The sections of a config: every key, its type and its default."""
+"""The sections of a config: every key, its type and its default.
+
+Types are checked where a config is read, by :mod:`v2skit.config.check`; numbers and rules that join several keys in
+``__post_init__``, since code makes some sections too. An error of one key has it as ``key``, and begins with it.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.errors import UserError
@@ -12,11 +16,12 @@ from v2skit.registry.component import Component, Term
 
 
 def _check(settings: Any, **limits: tuple[float, float]) -> None:
-    """Raises UserError where a number is outside its limits, or is none."""
-    for name, (low, high) in limits.items():
-        value = getattr(settings, name)
+    """Raises UserError where a number is outside its limits, or is none. (pydantic's limits name only the one that is
+    crossed.)"""
+    for key, (low, high) in limits.items():
+        value = getattr(settings, key)
         if value is not None and not low <= value <= high:
-            raise UserError(f"{name} must lie in {low:g}..{high:g}, not {value}")
+            raise UserError(f"{key} must lie in {low:g}..{high:g}, not {value}", key=key)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Filters:
         _check(self, min_rms_dbfs=(-200, 0))
         least, most = self.min_seconds, self.max_seconds
         if least is not None and most is not None and least > most:
-            raise UserError(f"min_seconds {self.min_seconds:g} is above max_seconds {self.max_seconds:g}")
+            raise UserError(f"min_seconds {least:g} is above max_seconds {most:g}", key="min_seconds")
 
 
 @dataclass(frozen=True)
@@ -81,15 +86,13 @@ class Prepare:
     jobs: int = 0
     max_failed_share: float = 0.05
     filters: Filters = Filters()
-    cluster: str = "local"
+    cluster: Literal["local", "slurm"] = "local"
     slurm: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check(self, jobs=(0, 10_000), max_failed_share=(0, 1))
-        if self.cluster not in ("local", "slurm"):
-            raise UserError(f"cluster '{self.cluster}' is neither local nor slurm")
         if self.cluster == "slurm" and not self.jobs:
-            raise UserError("prepare.jobs says how many jobs go to slurm, e.g. --nj 32")
+            raise UserError("jobs must say how many jobs go to slurm, e.g. --nj 32", key="jobs")
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Augmentation:
         for name, low, high in (("erase_area", 0, 1), ("erase_ratio", 0, 100)):
             limits = getattr(self, name)
             if len(limits) != 2 or not low < limits[0] <= limits[1] <= high:
-                raise UserError(f"{name} takes two rising numbers above {low}, up to {high}, not {limits}")
+                raise UserError(f"{name} takes two rising numbers above {low}, up to {high}, not {limits}", key=name)
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,7 @@ class Networks:
     speaker: Annotated[Component, "speaker"]
     encoder: Annotated[Component, "encoder"]
     decoder: Annotated[Component, "decoder"]
-    bn: str = "dual"
-
-    def __post_init__(self) -> None:
-        if self.bn not in ("dual", "shared"):
-            raise UserError(f"bn '{self.bn}' is neither dual nor shared")
+    bn: Literal["dual", "shared"] = "dual"
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ class Training:
     clip_norm: float = 1.0
     accumulate: int = 1
     ema_decay: float = 0.99
-    precision: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: int = 1
     cache_mb: int = 1000
     log_every: int = 20
@@ -185,11 +184,10 @@ class Training:
         _check(self, learning_rate=(0, 1e3), warmup_share=(0, 1), weight_decay=(0, 1e3), clip_norm=(1e-12, 1e12))
         _check(self, ema_decay=(0, 1), workers=(0, 1000), cache_mb=(0, 1e9), rank_timeout_seconds=(1, 1e6))
         if self.segment_frames is not None and not 0 < self.segment_frames <= self.batch_frames:
-            raise UserError(f"segment_frames {self.segment_frames} must lie in 1..batch_frames ({self.batch_frames})")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise UserError(f"precision '{self.precision}' is none of auto, float32, bfloat16")
+            limits = f"1..batch_frames ({self.batch_frames})"
+            raise UserError(f"segment_frames {self.segment_frames} must lie in {limits}", key="segment_frames")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise UserError(f"betas takes two numbers from 0 to below 1, not {self.betas}")
+            raise UserError(f"betas takes two numbers from 0 to below 1, not {self.betas}", key="betas")
 
 
 @dataclass(frozen=True)
@@ -251,27 +249,29 @@ class Config:
     augmentation: Augmentation = Augmentation()
     pretrain: Training = Training()
     finetune: Training = Training()
-    trains: str = "v2s"
+    trains: Literal["v2s", "vocoder"] = "v2s"
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
 
     def __post_init__(self) -> None:
         _check(self, seed=(0, 2**31))
-        if self.trains not in ("v2s", "vocoder"):
-            raise UserError(f"trains: '{self.trains}' is neither v2s nor vocoder")
         if self.predictor is not None and self.trains != "vocoder":
-            raise UserError("predictor: only a vocoder (trains: vocoder) is fine-tuned on another model's mels")
+            message = "predictor: only a vocoder (trains: vocoder) is fine-tuned on another model's mels"
+            raise UserError(message, key="predictor")
         if self.pretrained is not None and self.trains != "v2s":
-            raise UserError("pretrained: a vocoder has nothing to transfer; leave it out")
+            raise UserError("pretrained: a vocoder has nothing to transfer; leave it out", key="pretrained")
         self.mel.per_frame(self.clock)
         for name, term in self.losses.items():
             if not math.isfinite(term.weight):
-                raise UserError(f"losses.{name}.weight: {term.weight} is no weight")
+                key = f"losses.{name}.weight"
+                raise UserError(f"{key}: {term.weight} is no weight", key=key)
         if not self.losses:
-            raise UserError("losses: at least one loss is needed")
+            raise UserError("losses: at least one loss is needed", key="losses")
         unknown = self.transfer.keys() - {"speaker", "encoder", "decoder"}
         if unknown:
-            raise UserError(f"transfer.{min(unknown)}: no such part; parts that can move: speaker, encoder, decoder")
+            key = f"transfer.{min(unknown)}"
+            raise UserError(f"{key}: no such part; parts that can move: speaker, encoder, decoder", key=key)
         if self.augmentation.crop > self.crop.size:
-            raise UserError(f"augmentation.crop {self.augmentation.crop} is larger than crop.size {self.crop.size}")
+            key = "augmentation.crop"
+            raise UserError(f"{key} {self.augmentation.crop} is larger than crop.size {self.crop.size}", key=key)

@@ -1,7 +1,8 @@
-"""A component that a config chose, built: its own components first."""
+"""The choice of a component -> the built component; components among its arguments are built first."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from v2skit.errors import UserError
@@ -11,17 +12,30 @@ from v2skit.registry.kinds import construct
 
 
 def build(kind: str, choice: Component, **given: Any) -> Any:
-    """The component that a config chose. Raises UserError, naming it, where its arguments do not go together."""
+    """Build the component that a config chooses.
+
+    Args:
+        kind: a key of :data:`v2skit.registry.kinds.KINDS`.
+        choice: its type and arguments.
+        given: what the toolkit gives to components, see :class:`v2skit.registry.kinds.Kind`; each gets what it names.
+
+    Raises:
+        UserError: it can't be loaded, or its arguments do not go together; names the component.
+    """
     component = plugins.registry().entry(kind, choice.type).load()
     try:
         args = {name: _built(value, given) for name, value in choice.args.items()}
         return construct(kind, component, args, **given)
     except UserError as error:
-        raise UserError(f"{kind} '{choice.type}': {error}") from error
+        raise UserError(f"{kind} '{choice.type}': {error}", **error.fields) from error
 
 
 def _built(value: Any, given: dict[str, Any]) -> Any:
-    """Components among a component's arguments, or in a dict among them, are built first."""
+    """An argument with all components in it built: itself, or in lists, tuples and dicts at any depth."""
     if isinstance(value, Component):
         return build(value.kind, value, **given)
-    return {k: _built(v, given) for k, v in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, Mapping):
+        return {key: _built(entry, given) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_built(entry, given) for entry in value)
+    return value

@@ -1,0 +1,179 @@
+"""Plain trees -> settings and components, checked by pydantic against signatures of dataclasses and constructors."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, PlainValidator, Strict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
+
+from v2skit.config.messages import expected, refused, user_error
+from v2skit.config.upgrade import RENAMED
+from v2skit.errors import UserError, suggestion
+from v2skit.registry import plugins
+from v2skit.registry.component import Component, Term
+from v2skit.registry.kinds import KINDS, arguments
+
+COLLECTIONS: dict[Any, Any] = {
+    list: list,
+    set: set,
+    frozenset: frozenset,
+    dict: dict,
+    Sequence: list,
+    Iterable: list,
+    Mapping: dict,
+}
+"""Of a type hint -> what a config gives for it."""
+YAML_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+|[-+]?(nan|inf)", re.IGNORECASE)
+"""Numbers that YAML 1.1 reads as text, such as 1e-3."""
+
+
+def check(tree: Any, want: Any, source: str, origins: Mapping[str, str] | None = None, path: str = "") -> Any:
+    """A plain tree as the settings, the component or the value that a type hint asks for.
+
+    Args:
+        tree: dicts, lists and scalars, as YAML has them.
+        want: a type hint; ``Annotated[Component, KIND]`` asks for a component of this kind.
+        source: where the tree comes from, for messages.
+        origins: dotted key -> where this key comes from, for those that are not from ``source``.
+        path: dotted key of the whole tree.
+
+    Raises:
+        UserError: a key or value does not fit; has the fields ``key`` and ``source``.
+    """
+    try:
+        return TypeAdapter(_hint(want)).validate_python(tree)
+    except ValidationError as error:
+        raise user_error(error, tree, source, origins or {}, path) from error
+
+
+def _settings(make: Any, value: Any) -> Any:
+    """Keys and values -> one of the frozen dataclasses of the schema."""
+    if not isinstance(value, dict):
+        raise expected("keys and values")
+    fields = inspect.signature(make).parameters
+    for key in value:
+        if key not in fields:
+            raise refused(f"unknown key '{{key}}'{suggestion(key, fields)}", key)
+    for key, field in fields.items():
+        if field.default is field.empty and key not in value:
+            raise refused("'{key}' is missing", key)
+    values = _checked(make, value)
+    try:
+        return make(**values)
+    except UserError as error:  # of its __post_init__, see the head of the schema
+        message, key = str(error), error.fields.get("key", "")
+        raise refused(f"{{section}}{message}" if key else f"{{place}}: {message}", key) from error
+
+
+def _component(make: type[Component], kind: str, value: Any) -> Component:
+    """A ``type:`` and its arguments -> the choice of a component."""
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise expected(f"'type:' with the name of a component of kind {kind}")
+    what, is_term = f"{kind} '{value['type']}'", make is Term
+    given = {key: argument for key, argument in value.items() if key != "type"}
+    try:
+        entry = plugins.registry().entry(kind, value["type"])
+        component = entry.load()
+        allowed = arguments(kind, component)
+    except UserError as error:
+        raise refused(f"{{place}}: {error}", "type") from error
+    if is_term and "weight" not in given:
+        raise refused(f"{{place}}: {what} has no weight")
+    for key in given:
+        if key in KINDS[kind].given:
+            raise refused(f"{what}: '{key}' is set by the toolkit, not by the config", key)
+        if key not in allowed and not (is_term and key == "weight"):
+            hint = f"; did you mean '{RENAMED[key]}'?" if RENAMED.get(key) in allowed else suggestion(key, allowed)
+            raise refused(f"{what}: unexpected argument '{key}'{hint}", key)
+    for key, parameter in allowed.items():
+        if parameter.default is parameter.empty and key not in given:
+            raise refused(f"{what}: argument '{key}' is missing")
+    checked = _checked(component, given, is_term)
+    weight = {"weight": checked.pop("weight")} if is_term else {}
+    defaults = {key: parameter.default for key, parameter in allowed.items()}
+    return make(type=value["type"], args={**defaults, **checked}, origin=entry.origin, kind=kind, **weight)
+
+
+def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> dict[str, Any]:
+    """The given arguments of a dataclass or a component, each as its type hint says; pydantic nests the errors."""
+    if not given:
+        return {}
+    try:
+        adapter = _adapter(make, with_weight)
+    except UserError as error:
+        raise refused(f"{{place}}: {error}") from error
+    values = adapter.validate_python(given)
+    return {key: getattr(values, key) for key in given}
+
+
+@functools.cache
+def _adapter(make: type, with_weight: bool = False) -> TypeAdapter:
+    """A check of a dict of arguments; the ``weight`` of a loss is one that its constructor does not have.
+
+    Raises:
+        UserError: a type hint of the constructor can't be read.
+    """
+    constructor: Any = make
+    try:
+        hints: dict[str, Any] = dict.fromkeys(inspect.signature(make).parameters, Any)
+        hints |= typing.get_type_hints(constructor.__init__, include_extras=True)
+        if with_weight:
+            hints["weight"] = float
+        fields = [(key, _hint(hint), dataclasses.field(default=None)) for key, hint in hints.items() if key != "return"]
+        config = {"__pydantic_config__": ConfigDict(arbitrary_types_allowed=True)}
+        return TypeAdapter(dataclasses.make_dataclass(make.__name__, fields, namespace=config))
+    except (NameError, TypeError, PydanticUserError) as error:
+        raise UserError(f"a type hint of {make.__qualname__}'s constructor can't be used: {error}") from error
+
+
+def _hint(hint: Any) -> Any:
+    """A type hint as pydantic is to check it: no scalar is converted, and a list may stand for a tuple."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is float:
+        return Annotated[float, Strict(), BeforeValidator(_number)]
+    if hint in (int, bool, str):
+        return Annotated[hint, Strict()]
+    if isinstance(hint, type) and issubclass(hint, Component):
+        raise TypeError(f"say of which kind it is: Annotated[{hint.__name__}, KIND]")
+    if dataclasses.is_dataclass(hint):
+        return Annotated[Any, PlainValidator(functools.partial(_settings, hint))]
+    if origin is Annotated:
+        kind = next((annotation for annotation in inner[1:] if isinstance(annotation, str)), None)
+        if kind:
+            return Annotated[Any, PlainValidator(functools.partial(_component, inner[0], kind))]
+        return Annotated[(_hint(inner[0]), *inner[1:])]
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[tuple(map(_hint, inner))]  # noqa: UP007
+    if origin is tuple:
+        values: Any = tuple[tuple(map(_hint, inner))]  # type: ignore[misc]
+        if ... in inner:
+            return values
+        return Annotated[values, BeforeValidator(functools.partial(_of_length, len(inner)))]
+    if origin in COLLECTIONS:
+        values = COLLECTIONS[origin][tuple(map(_hint, inner))]
+        return Annotated[values, BeforeValidator(_without_null)] if COLLECTIONS[origin] is dict else values
+    return hint
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and YAML_FLOAT.fullmatch(value) else value
+
+
+def _of_length(length: int, value: Any) -> Any:
+    """The values of a tuple, if they are as many as it has (pydantic names only the first that lacks or exceeds)."""
+    if isinstance(value, (list, tuple)) and len(value) != length:
+        raise expected(f"a list of {length} values")
+    return value
+
+
+def _without_null(value: Any) -> Any:
+    """``key: null`` leaves out what another config has put into a dict, such as a loss or a metric."""
+    return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value

@@ -1,0 +1,91 @@
+"""What pydantic finds wrong in a plain tree -> one sentence that names the source, the key and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
+
+from v2skit.errors import UserError
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "path_type": "a path",
+    "dict_type": "keys and values",
+    **dict.fromkeys(
+        ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type", "sequence_str"), "a list"
+    ),
+    "is_instance_of": "a {class}",
+    "literal_error": "{expected}",
+    "expected": "{what}",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+}
+"""pydantic's types of errors -> what was expected, in the words of a config's reader."""
+
+
+def expected(what: str) -> PydanticCustomError:
+    """The error of a validator for a value of another type; several, of a union's members, make one sentence."""
+    return PydanticCustomError("expected", "expected {what}", {"what": what})
+
+
+def refused(message: str, key: str = "") -> PydanticCustomError:
+    """The error of a validator with a message of its own.
+
+    Args:
+        message: in it ``{place}`` stands for the dotted key of the validated value, ``{section}`` for the same with a
+            dot behind it, if it is not empty, and ``{key}`` for that of the fault.
+        key: what is wrong, dotted, from the validated value on.
+    """
+    return PydanticCustomError("refused", "refused", {"message": message, "key": key})
+
+
+def user_error(error: ValidationError, tree: Any, source: str, origins: Mapping[str, str], path: str = "") -> UserError:
+    """The first of the innermost problems of a tree as a sentence; the arguments are those of ``check``."""
+    problems = [(_place(tree, problem["loc"]), problem) for problem in error.errors(include_url=False)]
+    innermost = max((place for place, _ in problems), key=len)
+    here = [problem for place, problem in problems if place == innermost]
+    refusal = next((problem["ctx"] for problem in here if problem["type"] == "refused"), {})
+    place = ".".join((*filter(None, [path]), *innermost))
+    key = ".".join(filter(None, [place, refusal.get("key")]))
+    sentence = _sentence(here, key)
+    if refusal:
+        stands_for = {"{section}": f"{place}." if place else "", "{place}": place or "config", "{key}": key}
+        sentence = refusal["message"]
+        for name, text in stands_for.items():
+            sentence = sentence.replace(name, text)
+    known = key
+    while known and known not in origins:
+        known = known.rpartition(".")[0]
+    source = origins.get(known, source)
+    return UserError(f"{source}: {sentence}", key=key, source=source)
+
+
+def _place(tree: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The keys and indices of a pydantic location, which also has names of types: of the members of unions."""
+    place = []
+    for part in location:
+        if (isinstance(tree, dict) and part in tree) or (
+            isinstance(tree, (list, tuple)) and isinstance(part, int) and part < len(tree)
+        ):
+            tree = tree[part]  # type: ignore[index]
+            place.append(str(part))
+    return tuple(place)
+
+
+def _sentence(problems: list[Any], key: str) -> str:
+    """The message of values of another type (those of all members of a union), or beyond the limits of their type."""
+    first, key = problems[0], key or "config"
+    if first["type"] == "literal_error" and len(problems) == 1 and " or " in first["ctx"]["expected"]:
+        return f"{key}: {first['input']!r} is neither {first['ctx']['expected'].replace(' or ', ' nor ')}"
+    wants = [EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {})) for problem in problems]
+    if not all(wants):  # of a validator that a plug-in brings
+        return f"{key}: {first['msg']}, not {first['input']!r}"
+    return f"{key}: expected {' or '.join(dict.fromkeys(wants))}, not {first['input']!r}"
