@@ -10,7 +10,7 @@ from pathlib import Path
 
 import soundfile
 
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive, fetch
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError, suggestion
@@ -69,7 +69,7 @@ class AudioCorpus:
         self.directory = Path(work_dir) / self.corpus_dir if self.corpus_dir else None
         self.asked, self.parts = parts is not None, tuple(parts or self.training)
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances of a part whose files are there."""
         raise NotImplementedError
 
@@ -82,31 +82,31 @@ class AudioCorpus:
         if self.download:
             self._fetch()
         found = self._found
-        counts = {part: len(sources) for part, sources in found.items()}
-        everything = [source for sources in found.values() for source in sources]
-        speakers = len({source.speaker for source in everything})
+        counts = {part: len(utterances) for part, utterances in found.items()}
+        everything = [utterance for utterances in found.values() for utterance in utterances]
+        speakers = len({utterance.speaker for utterance in everything})
         published = f" of the published {self.passport.hours:g} h" if self.passport.hours else ""
         lines = [
             f"{self.title} at {self.directory}: {len(everything)} utterances of {speakers} speakers, "
             f"about {estimate_hours(everything):.1f} h{published}",
             self.passport.check(counts) if self.passport.counts else None,
             self._lacking(),
-            ", ".join(f"{name} {len(sources)}" for name, sources in self.splits().items()),
+            ", ".join(f"{name} {len(utterances)}" for name, utterances in self.splits().items()),
         ]
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, ``audio_valid`` and ``audio_test``. Raises UserError where the corpus is not there."""
-        trained = [source for part in self.parts for source in self._found.get(part, [])]
-        held: dict[str, list[Source]] = {}
+        trained = [utterance for part in self.parts for utterance in self._found.get(part, [])]
+        held: dict[str, list[CorpusUtterance]] = {}
         for name, parts in (("audio_valid", self.validation), ("audio_test", self.testing)):
-            taken = {source.id for sources in held.values() for source in sources}
-            official = [source for part in parts for source in self._found.get(part, [])]
+            taken = {utterance.id for utterances in held.values() for utterance in utterances}
+            official = [utterance for part in parts for utterance in self._found.get(part, [])]
             few = max(1, len(trained) // 10)
-            rest = official or [source for source in trained if source.id not in taken]
+            rest = official or [utterance for utterance in trained if utterance.id not in taken]
             held[name] = drawn(rest, self.held_out if official else min(self.held_out, few))
-        taken = {source.id for sources in held.values() for source in sources}
-        return {"audio": [source for source in trained if source.id not in taken], **held}
+        taken = {utterance.id for utterances in held.values() for utterance in utterances}
+        return {"audio": [utterance for utterance in trained if utterance.id not in taken], **held}
 
     def grammar(self) -> None:
         """Open vocabulary."""
@@ -127,14 +127,14 @@ class AudioCorpus:
         return f"{self.title} ({', '.join(self.parts)})"
 
     @cached_property
-    def _found(self) -> dict[str, list[Source]]:
+    def _found(self) -> dict[str, list[CorpusUtterance]]:
         """Part -> its utterances, of the parts that are there."""
         absent = [part for part in self.parts if not self.has(self.root, part)]
         if absent and self.asked:
             raise UserError(f"{self.root} lacks {', '.join(absent)}, which parts names; {self.passport.where}")
         there = dict.fromkeys((*self.parts, *self.validation, *self.testing))
         try:
-            found = {part: list(self.sources(self.root, part)) for part in there if self.has(self.root, part)}
+            found = {part: list(self.utterances(self.root, part)) for part in there if self.has(self.root, part)}
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{getattr(error, 'filename', None) or self.root} can't be read: {error}") from error
         if not any(found.get(part) for part in self.parts):
@@ -157,25 +157,27 @@ class AudioCorpus:
                 fetch(archive, self.directory)
 
 
-def drawn(sources: Iterable[Source], count: int) -> list[Source]:
+def drawn(utterances: Iterable[CorpusUtterance], count: int) -> list[CorpusUtterance]:
     """Up to ``count`` of them, by a hash of their ids, in their order."""
-    sources = list(sources)
-    places = sorted((hashlib.sha256(source.id.encode()).digest(), number) for number, source in enumerate(sources))
-    return [sources[number] for number in sorted(number for _, number in places[:count])]
+    utterances = list(utterances)
+    places = sorted(
+        (hashlib.sha256(utterance.id.encode()).digest(), number) for number, utterance in enumerate(utterances)
+    )
+    return [utterances[number] for number in sorted(number for _, number in places[:count])]
 
 
-def estimate_hours(sources: list[Source]) -> float:
+def estimate_hours(utterances: list[CorpusUtterance]) -> float:
     """Hours of sound, from the lengths of ``SAMPLE`` of them; exact where there are no more."""
-    lengths = [seconds for seconds in map(_seconds, drawn(sources, SAMPLE)) if seconds is not None]
-    return sum(lengths) / max(1, len(lengths)) * len(sources) / 3600
+    lengths = [seconds for seconds in map(_seconds, drawn(utterances, SAMPLE)) if seconds is not None]
+    return sum(lengths) / max(1, len(lengths)) * len(utterances) / 3600
 
 
-def _seconds(source: Source) -> float | None:
+def _seconds(utterance: CorpusUtterance) -> float | None:
     """From the header; None where it can't be read, which preparation reports."""
-    if source.end is not None:
-        return source.end - source.start
+    if utterance.end is not None:
+        return utterance.end - utterance.start
     try:
-        return soundfile.info(source.audio).duration - source.start
+        return soundfile.info(utterance.audio).duration - utterance.start
     except (soundfile.LibsndfileError, OSError):
         return None
 

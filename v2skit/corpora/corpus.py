@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Source:
+class CorpusUtterance:
     """One utterance of a corpus as published.
 
     Args:
@@ -44,7 +44,7 @@ class Corpus(Protocol):
             UserError: it is missing or unreadable, with where to get it.
         """
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """Data directory name -> its utterances. Deterministic, and disjoint between splits."""
 
     def grammar(self) -> str | None:

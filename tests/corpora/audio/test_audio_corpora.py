@@ -153,7 +153,7 @@ def test_the_official_layout(name, tmp_path):
     splits = corpus.splits()
     assert list(splits) == ["audio", "audio_valid", "audio_test"]
     assert [len(found) for found in splits.values()] == [case.utterances, 1, 1]
-    everything = [source for found in splits.values() for source in found]
+    everything = [utterance for found in splits.values() for utterance in found]
     assert {s.speaker for s in splits["audio"]} == case.speakers
     assert all(s.id.startswith(f"{s.speaker}-") and s.id.split() == [s.id] and "/" not in s.id for s in everything)
     assert len({s.id for s in everything}) == len(everything)
@@ -324,13 +324,13 @@ def test_pieces_cover_a_recording_without_overlap():
 
 def test_hours_are_estimated(tmp_path, monkeypatch):
     ljspeech(tmp_path / "corpus")
-    sources = [s for found in build("ljspeech", tmp_path).splits().values() for s in found]
-    assert estimate_hours(sources) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
+    utterances = [s for found in build("ljspeech", tmp_path).splits().values() for s in found]
+    assert estimate_hours(utterances) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
     monkeypatch.setattr("v2skit.corpora.audio_corpus.SAMPLE", 2)
-    assert estimate_hours(sources) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
-    assert estimate_hours([]) == 0 and len(drawn(sources, 4)) == 4 == len({s.id for s in drawn(sources, 4)})
-    sources[0].audio.write_text("no sound")
-    assert estimate_hours(sources) > 0
+    assert estimate_hours(utterances) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
+    assert estimate_hours([]) == 0 and len(drawn(utterances, 4)) == 4 == len({s.id for s in drawn(utterances, 4)})
+    utterances[0].audio.write_text("no sound")
+    assert estimate_hours(utterances) > 0
 
 
 def test_words():

@@ -42,7 +42,7 @@ def test_names_are_kept_apart(tmp_path):
 def test_the_hours_are_checked_against_the_published_ones(tmp_path, monkeypatch):
     ljspeech(tmp_path / "lj")
     for hours, told in ((23.9, False), (20.0, True)):
-        monkeypatch.setattr("v2skit.corpora.audio.pool.estimate_hours", lambda sources, hours=hours: hours)
+        monkeypatch.setattr("v2skit.corpora.audio.pool.estimate_hours", lambda utterances, hours=hours: hours)
         said = Pool(tmp_path, {"lj": LjSpeech(tmp_path, "lj")}).obtain()
         assert f"about {hours:.1f} h" in said and ("published are 24 h" in said) == told
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_absent, check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_absent, check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.lrs import read_text
 from v2skit.corpora.audiovisual.lrs3 import SVTS, Lrs3
 from v2skit.errors import UserError
@@ -29,7 +29,7 @@ def speakers(splits):
 def test_talks_are_unseen(tmp_path):
     splits = Lrs3(tmp_path, make(tmp_path / "lrs3")).splits()
     assert list(splits) == ["unseen/train", "unseen/valid", "unseen/test"]
-    assert len(check_sources(splits)) == 82
+    assert len(check_utterances(splits)) == 82
     train, valid, test = speakers(splits)
     assert not (train & valid or train & test or valid & test) and train | valid == set(TALKS) and 1 <= len(valid) < 8
     assert {s.text for s in splits["unseen/train"]} == {"DON'T LOOK BACK NOW", "TWO WORDS"}
@@ -40,7 +40,7 @@ def test_talks_are_unseen(tmp_path):
 def test_a_tested_talk_is_not_trained_on(tmp_path):
     folder = make(tmp_path / "lrs3", tested=(TALKS[0], "1bnzVjOJ6NM"))
     splits = Lrs3(tmp_path, folder).splits()
-    check_sources(splits)
+    check_utterances(splits)
     train, valid, test = speakers(splits)
     assert TALKS[0] in test and TALKS[0] not in train | valid
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_absent, check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_absent, check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.tcd_timit import LIPSPEAKERS, UNSEEN, TcdTimit
 from v2skit.errors import UserError
 
@@ -32,7 +32,7 @@ def test_the_splits_are_whole():
 def test_lipspeakers_are_seen_and_sentences_are_not(tmp_path):
     splits = TcdTimit(tmp_path, make(tmp_path / "tcd")).splits()
     assert list(splits) == ["lipspeakers/train", "lipspeakers/valid", "lipspeakers/test"]
-    check_sources(splits)
+    check_utterances(splits)
     parts = {name: {s.id.split("-")[1] for s in found} for name, found in splits.items()}
     assert sum(map(len, parts.values())) == len(SENTENCES), "no sentence is in two parts"
     assert all({s.speaker for s in found} == set(LIPSPEAKERS) for found in splits.values())
@@ -44,7 +44,7 @@ def test_volunteers_are_unseen(tmp_path):
     folder = make(tmp_path, sum(UNSEEN.values(), []), "volunteers", SENTENCES[:2])
     splits = TcdTimit(tmp_path, folder, "volunteers").splits()
     assert [len({s.speaker for s in found}) for found in splits.values()] == [35, 4, 17]
-    assert len(check_sources(splits)) == 112
+    assert len(check_utterances(splits)) == 112
     (tmp_path / "volunteers/55F").rename(tmp_path / "volunteers/55X")
     with pytest.raises(UserError, match="no clips of 55F .*volunteers/55F/Clips/straightcam.*sigmedia.tcd.ie"):
         TcdTimit(tmp_path, folder, "volunteers").obtain()
@@ -53,7 +53,7 @@ def test_volunteers_are_unseen(tmp_path):
 @pytest.mark.parametrize("pattern", ["{group}/{speaker}/straightcam", "TCDTIMIT/{group}/{speaker}/Clips/straightcam"])
 def test_other_places(tmp_path, pattern):
     corpus = TcdTimit(tmp_path, make(tmp_path / "tcd", pattern=pattern))
-    assert len(check_sources(corpus.splits())) == 3 * len(SENTENCES)
+    assert len(check_utterances(corpus.splits())) == 3 * len(SENTENCES)
 
 
 def test_text_and_sound(tmp_path):

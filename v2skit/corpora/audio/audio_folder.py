@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
@@ -40,21 +40,21 @@ class AudioFolder:
         """Look for the files. Raises UserError where a folder is missing or has none."""
         return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, and ``audio_valid``, with at least one file, where ``valid_share`` is not 0."""
-        found: list[tuple[str, Source]] = []
+        found: list[tuple[str, CorpusUtterance]] = []
         for number, path in self._files():
             stem = re.sub(r"\s+", "_", path.stem)
             speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
             # The folder's number and a hash of the way there keep names apart that occur twice.
             way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
-            found.append((way, Source(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
+            found.append((way, CorpusUtterance(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
         if not self.valid_share:
-            return {"audio": [source for _, source in found]}
+            return {"audio": [utterance for _, utterance in found]}
         first = min(way for way, _ in found)
         held_out = [way == first or int(way[:8], 16) / 16**8 < self.valid_share for way, _ in found]
         return {
-            name: [source for (_, source), held in zip(found, held_out, strict=True) if held == is_valid]
+            name: [utterance for (_, utterance), held in zip(found, held_out, strict=True) if held == is_valid]
             for name, is_valid in (("audio", False), ("audio_valid", True))
         }
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
 
@@ -59,12 +59,12 @@ class CommonVoice(AudioCorpus):
         """Whether a part is there."""
         return (root / f"{part}.tsv").is_file() and (root / "clips").is_dir()
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The clips of a part whose files are there."""
         for name, speaker, text in _rows(root / f"{part}.tsv"):
             if name in self._clips and (part != "validated" or speaker not in self._held_out_speakers):
                 short = speaker[:SPEAKER_CHARACTERS]
-                yield Source(f"{short}-{Path(name).stem}", short, root / "clips" / name, text=words(text))
+                yield CorpusUtterance(f"{short}-{Path(name).stem}", short, root / "clips" / name, text=words(text))
 
     @cached_property
     def _clips(self) -> set[str]:

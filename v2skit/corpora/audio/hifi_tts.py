@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
@@ -47,7 +47,7 @@ class HifiTts(AudioCorpus):
         """Whether a part is there."""
         return any(root.glob(f"*_manifest_{part}.json"))
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances of a part whose files are there."""
         for manifest in sorted(root.glob(f"*_manifest_{part}.json")):
             reader = manifest.name.partition("_")[0]
@@ -59,4 +59,4 @@ class HifiTts(AudioCorpus):
                     raise UserError(f"{manifest}:{number} names no file; unpack the corpus again") from error
                 if path.is_file():
                     text = words(row.get("text_normalized") or row.get("text") or "")
-                    yield Source(f"{reader}-{path.parent.name}-{path.stem}", reader, path, text=text)
+                    yield CorpusUtterance(f"{reader}-{path.parent.name}-{path.stem}", reader, path, text=text)

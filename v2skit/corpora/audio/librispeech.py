@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive
 from v2skit.corpora.info import Passport
 
@@ -53,11 +53,11 @@ class LibriSpeech(AudioCorpus):
     family = "librivox"
     names_chapters = True
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances of a part whose files are there."""
         for chapter in sorted(p for p in (root / part).glob("*/*") if p.is_dir()):
             speaker = chapter.parent.name
             lines = table(chapter / f"{speaker}-{chapter.name}.trans.txt", " ")
             texts = {name: " ".join(rest) for name, *rest in lines}
             for path in sorted(chapter.glob("*.flac")):
-                yield Source(path.stem, speaker, path, text=words(texts.get(path.stem, "")))
+                yield CorpusUtterance(path.stem, speaker, path, text=words(texts.get(path.stem, "")))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive
 from v2skit.corpora.info import Passport
 
@@ -53,7 +53,7 @@ class LibriTts(AudioCorpus):
     family = "librivox"
     names_chapters = True
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances of a part whose files are there."""
         for chapter in sorted(p for p in (root / part).glob("*/*") if p.is_dir()):
             speaker = chapter.parent.name
@@ -61,4 +61,4 @@ class LibriTts(AudioCorpus):
             texts = {name: fields[-1] for name, *fields in lines if fields}
             for path in sorted(chapter.glob("*.wav")):
                 text = words(texts.get(path.stem, ""))
-                yield Source(path.stem.replace("_", "-", 2), speaker, path, text=text)
+                yield CorpusUtterance(path.stem.replace("_", "-", 2), speaker, path, text=text)

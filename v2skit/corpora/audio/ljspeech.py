@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive
 from v2skit.corpora.info import Passport
 
@@ -38,11 +38,11 @@ class LjSpeech(AudioCorpus):
         """Whether it is there."""
         return (root / "wavs").is_dir()
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances whose files are there."""
         texts = {name: fields[-1] for name, *fields in table(root / "metadata.csv", "|") if fields}
         for path in sorted(p for suffix in ("wav", "flac") for p in (root / "wavs").glob(f"*.{suffix}")):
-            yield Source(f"lj-{path.stem}", "lj", path, text=words(texts.get(path.stem, "")))
+            yield CorpusUtterance(f"lj-{path.stem}", "lj", path, text=words(texts.get(path.stem, "")))
 
     def _layout(self) -> str:
         return "wavs/ (LJSpeech-1.1)"

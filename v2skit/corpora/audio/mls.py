@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError, suggestion
 
@@ -74,7 +74,7 @@ class Mls(AudioCorpus):
         """Whether a part is there."""
         return (root / part / "transcripts.txt").is_file()
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances of a part whose files are there; of the training part ``hours``."""
         share = self.share if part == "train" else 1.0
         suffix = "opus" if next((root / part).glob("audio/*/*/*.opus"), None) else "flac"
@@ -84,7 +84,7 @@ class Mls(AudioCorpus):
             speaker, book = name.split("_")[:2]
             path = root / part / "audio" / speaker / book / f"{name}.{suffix}"
             if path.is_file():
-                yield Source(name.replace("_", "-"), speaker, path, text=words(" ".join(fields)))
+                yield CorpusUtterance(name.replace("_", "-"), speaker, path, text=words(" ".join(fields)))
 
     def _layout(self) -> str:
         return f"{self.parts[0]}/transcripts.txt (MLS)"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from v2skit.corpora.audio_corpus import AudioCorpus, estimate_hours
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.component import Component
 
@@ -61,25 +61,25 @@ class Pool:
         kept, dropped = self._sorted
         lines, total = [], 0.0
         for name, corpus in self.corpora.items():
-            sources = [source for split in kept.values() for source in split.get(name, [])]
-            hours = estimate_hours(sources)
+            utterances = [utterance for split in kept.values() for utterance in split.get(name, [])]
+            hours = estimate_hours(utterances)
             total += hours
             reasons = "".join(f", without {count} ({why})" for why, count in dropped[name].items())
-            lines.append(f"  {name}: about {hours:.1f} h, {len(sources)} utterances{reasons}{_short(corpus, hours)}")
+            lines.append(f"  {name}: about {hours:.1f} h, {len(utterances)} utterances{reasons}{_short(corpus, hours)}")
         counts = ", ".join(f"{split} {sum(map(len, found.values()))}" for split, found in reversed(kept.items()))
         return "\n".join([f"pool of {len(self.corpora)} corpora: about {total:.1f} h; {counts}", *lines])
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, ``audio_valid`` and ``audio_test``. Raises UserError as :meth:`obtain`."""
         kept, _ = self._sorted
-        return {split: [s for sources in kept[split].values() for s in sources] for split in reversed(SPLITS)}
+        return {split: [s for utterances in kept[split].values() for s in utterances] for split in reversed(SPLITS)}
 
     def grammar(self) -> None:
         """Open vocabulary."""
 
     @cached_property
-    def _sorted(self) -> tuple[dict[str, dict[str, list[Source]]], dict[str, dict[str, int]]]:
-        """Split -> corpus -> its sources that are kept; and corpus -> why others are not -> how many."""
+    def _sorted(self) -> tuple[dict[str, dict[str, list[CorpusUtterance]]], dict[str, dict[str, int]]]:
+        """Split -> corpus -> its utterances that are kept; and corpus -> why others are not -> how many."""
         splits = {}
         for name, corpus in self.corpora.items():
             with _named(name):
@@ -88,24 +88,24 @@ class Pool:
             if not found.keys() <= set(SPLITS):
                 taken = ", ".join(reversed(SPLITS))
                 raise UserError(f"corpora.{name} has splits {', '.join(found)}; a pool takes {taken}")
-        kept: dict[str, dict[str, list[Source]]] = {split: {} for split in SPLITS}
+        kept: dict[str, dict[str, list[CorpusUtterance]]] = {split: {} for split in SPLITS}
         dropped: dict[str, dict[str, int]] = {name: defaultdict(int) for name in self.corpora}
         heard, unused = _Heard(), set(self.exclude)
         for split in SPLITS:
             for name, corpus in self.corpora.items():
                 kept[split][name] = []
-                for source in splits[name].get(split, []):
-                    mine = _prefixed(name, source)
+                for utterance in splits[name].get(split, []):
+                    mine = _prefixed(name, utterance)
                     excluded = self.exclude & _beginnings(mine.id)
                     unused -= excluded
-                    why = "excluded" if excluded else heard.elsewhere(name, corpus, source, split)
+                    why = "excluded" if excluded else heard.elsewhere(name, corpus, utterance, split)
                     if why:
                         dropped[name][why] += 1
                     else:
                         kept[split][name].append(mine)
-                        heard.add(name, corpus, source, split)
+                        heard.add(name, corpus, utterance, split)
         if unused:
-            speakers = {s.speaker for found in kept.values() for sources in found.values() for s in sources}
+            speakers = {s.speaker for found in kept.values() for utterances in found.values() for s in utterances}
             first = min(unused)
             raise UserError(f"exclude: no corpus has '{first}'{suggestion(first, sorted(speakers)[:1000])}")
         return kept, dropped
@@ -129,29 +129,29 @@ class _Heard:
         self.chapters: dict[tuple[str, str], dict[str, set[str | None]]] = defaultdict(lambda: defaultdict(set))
         self.held_out: dict[tuple[str, str], set[str]] = defaultdict(set)
 
-    def add(self, name: str, corpus: Any, source: Source, split: str) -> None:
+    def add(self, name: str, corpus: Any, utterance: CorpusUtterance, split: str) -> None:
         family = getattr(corpus, "family", None)
         if family:
-            self.chapters[family, source.speaker][name].add(_chapter(corpus, source))
+            self.chapters[family, utterance.speaker][name].add(_chapter(corpus, utterance))
             if split != "audio":
-                self.held_out[family, source.speaker].add(name)
+                self.held_out[family, utterance.speaker].add(name)
 
-    def elsewhere(self, name: str, corpus: Any, source: Source, split: str) -> str | None:
-        """Why a source is not to be used, if another corpus is the reason."""
+    def elsewhere(self, name: str, corpus: Any, utterance: CorpusUtterance, split: str) -> str | None:
+        """Why a utterance is not to be used, if another corpus is the reason."""
         family = getattr(corpus, "family", None)
         if not family:
             return None
-        if split == "audio" and self.held_out.get((family, source.speaker), set()) - {name}:
+        if split == "audio" and self.held_out.get((family, utterance.speaker), set()) - {name}:
             return "their readers held out in another corpus"
-        chapter = _chapter(corpus, source)
-        for other, chapters in self.chapters.get((family, source.speaker), {}).items():
+        chapter = _chapter(corpus, utterance)
+        for other, chapters in self.chapters.get((family, utterance.speaker), {}).items():
             if other != name and (chapter is None or None in chapters or chapter in chapters):
                 return f"also in {other}"
         return None
 
 
-def _chapter(corpus: AudioCorpus, source: Source) -> str | None:
-    return source.id.split("-")[1] if corpus.names_chapters else None
+def _chapter(corpus: AudioCorpus, utterance: CorpusUtterance) -> str | None:
+    return utterance.id.split("-")[1] if corpus.names_chapters else None
 
 
 def _beginnings(name: str) -> set[str]:
@@ -160,9 +160,9 @@ def _beginnings(name: str) -> set[str]:
     return {"-".join(fields[: count + 1]) for count in range(len(fields))}
 
 
-def _prefixed(name: str, source: Source) -> Source:
-    values = {**vars(source), "id": f"{name}-{source.id}", "speaker": f"{name}-{source.speaker}"}
-    return Source(**values)
+def _prefixed(name: str, utterance: CorpusUtterance) -> CorpusUtterance:
+    values = {**vars(utterance), "id": f"{name}-{utterance.id}", "speaker": f"{name}-{utterance.speaker}"}
+    return CorpusUtterance(**values)
 
 
 def _listed(work_dir: Path, entry: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import soundfile
 
 from v2skit.corpora.audio_corpus import AudioCorpus, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
@@ -77,7 +77,7 @@ class SpokenWikipedia(AudioCorpus):
         """Whether it is there."""
         return next(root.glob("*/aligned.swc"), None) is not None
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The pieces of the articles whose files are there."""
         for aligned in sorted(root.glob("*/aligned.swc")):
             try:
@@ -95,7 +95,7 @@ class SpokenWikipedia(AudioCorpus):
                 for start, end, text in _pieces(here, seconds):
                     if text or self.unaligned:
                         name = f"{reader}-{article}-{round((offset + start) * 1000):08d}"
-                        yield Source(name, reader, path, text=words(text), start=start, end=end)
+                        yield CorpusUtterance(name, reader, path, text=words(text), start=start, end=end)
 
     def _layout(self) -> str:
         return "<article>/aligned.swc (Spoken Wikipedia)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import AudioCorpus, words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.download import Archive
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
@@ -55,14 +55,14 @@ class Vctk(AudioCorpus):
         """Whether it is there."""
         return any((root / name).is_dir() for name in ("wav48_silence_trimmed", "wav48"))
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
         """The utterances whose files are there."""
         new = f"wav48_silence_trimmed/*/*_mic{self.microphone}.flac"
         for path in sorted(root.glob(new)) or sorted(root.glob("wav48/*/*.wav")):
             speaker, number = path.stem.split("_")[:2]
             text = root / "txt" / speaker / f"{speaker}_{number}.txt"
             said = words(text.read_text(encoding="utf-8")) if text.is_file() else None
-            yield Source(f"{speaker}-{number}", speaker, path, text=said)
+            yield CorpusUtterance(f"{speaker}-{number}", speaker, path, text=said)
 
     def _layout(self) -> str:
         return "wav48_silence_trimmed/ (VCTK 0.92) and no wav48/ (older)"

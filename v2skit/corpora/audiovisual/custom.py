@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 
 SUFFIXES = tuple(
@@ -62,27 +62,27 @@ class Custom:
     def obtain(self) -> str:
         """Look for the videos. Raises UserError where there are too few to split."""
         splits = self.splits()
-        sources = [source for found in splits.values() for source in found]
-        text = sum(source.text is not None for source in sources)
+        utterances = [utterance for found in splits.values() for utterance in found]
+        text = sum(utterance.text is not None for utterance in utterances)
         counts = ", ".join(f"{name} {len(found)}" for name, found in splits.items())
-        speakers = len({source.speaker for source in sources})
-        return f"videos in {self.directory}: {len(sources)} of {speakers} speakers, {text} with a text; {counts}"
+        speakers = len({utterance.speaker for utterance in utterances})
+        return f"videos in {self.directory}: {len(utterances)} of {speakers} speakers, {text} with a text; {counts}"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test``. Raises UserError where there are too few videos or speakers."""
-        speakers = sorted({source.speaker for source in self._sources})
+        speakers = sorted({utterance.speaker for utterance in self._utterances})
         if self.split == "unseen" and len(speakers) < 3:
             raise UserError(
                 f"{self.directory} has videos of {len(speakers)} speakers ({', '.join(speakers)}), split 'unseen' "
                 "needs 3 or more; --set corpus.split=seen splits by video; corpus.speaker says who speaks"
             )
-        if len(self._sources) < 3:
+        if len(self._utterances) < 3:
             raise UserError(
-                f"{self.directory} has {len(self._sources)} videos; training, validation and testing need one each, "
+                f"{self.directory} has {len(self._utterances)} videos; training, validation and testing need one each, "
                 "and a model that speaks needs some hundred: cut long recordings into clips of some seconds"
             )
         # What is held out is a speaker where speakers are to be unseen, else a video.
-        units = {s.id: s.speaker if self.split == "unseen" else s.id for s in self._sources}
+        units = {s.id: s.speaker if self.split == "unseen" else s.id for s in self._utterances}
         rest = sorted(set(units.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
         total = len(rest)
         parts: dict[str, set[str]] = {"train": set()}
@@ -90,13 +90,13 @@ class Custom:
             count = max(1, min(round(share * total), len(rest) - 2))
             parts[part], rest = set(rest[:count]), rest[count:]
         parts["train"] = set(rest)
-        return {name: [s for s in self._sources if units[s.id] in part] for name, part in parts.items()}
+        return {name: [s for s in self._utterances if units[s.id] in part] for name, part in parts.items()}
 
     def grammar(self) -> None:
         """Open vocabulary."""
 
     @cached_property
-    def _sources(self) -> list[Source]:
+    def _utterances(self) -> list[CorpusUtterance]:
         """All videos, by name. Raises UserError where there are none."""
         if self.directory is None:
             raise UserError(f"no videos given; {REMEDY}")
@@ -112,7 +112,7 @@ class Custom:
             if counts[name] > 1:  # from two folders, or of two formats
                 way = str(path.relative_to(self.directory))
                 names[path] = f"{name}-{hashlib.sha256(way.encode()).hexdigest()[:6]}"
-        return [Source(names[path], self._speaker(path), _sound(path), path, _text(path)) for path in videos]
+        return [CorpusUtterance(names[path], self._speaker(path), _sound(path), path, _text(path)) for path in videos]
 
     def _speaker(self, path: Path) -> str:
         if self.speaker == "none":

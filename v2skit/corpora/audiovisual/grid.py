@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf, sentence_from_code
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
@@ -69,15 +69,15 @@ class Grid:
             note += f"; without a text, their names being no sentence's code: {len(unnamed)}, e.g. {unnamed[0]}"
         return f"GRID {self.split} at {self.directory}: {sum(counts.values())} clips of {len(counts)} talkers{note}"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``<split>/train``, ``<split>/valid`` and ``<split>/test``. Raises UserError where talkers are missing."""
-        found: dict[str, list[Source]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
+        found: dict[str, list[CorpusUtterance]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
         for talker, clips in self._clips().items():
             for path in clips:
                 part = self._part(talker, path.stem)
                 name = re.sub(r"\s+", "_", f"s{talker}-{path.stem}")
-                source = Source(name, f"s{talker}", path, path, _text(path.stem))
-                found[f"{self.split}/{part}"].append(source)
+                utterance = CorpusUtterance(name, f"s{talker}", path, path, _text(path.stem))
+                found[f"{self.split}/{part}"].append(utterance)
         return found
 
     def grammar(self) -> str:

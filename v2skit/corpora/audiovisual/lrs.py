@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from v2skit.corpora.audio_corpus import words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError, suggestion
 from v2skit.system.atomic import write_text
@@ -64,21 +64,21 @@ class Lrs:
     def obtain(self) -> str:
         """Look for the corpus. Raises UserError, with where to ask for it, where a part of it is missing."""
         splits, counts = self.splits(), self.counts()
-        dumb = sum(source.text is None for sources in splits.values() for source in sources)
+        dumb = sum(utterance.text is None for utterances in splits.values() for utterance in utterances)
         lines = [
             f"{self.title} at {self.root}: {', '.join(f'{count} {part}' for part, count in counts.items())}",
             self.passport.check(counts),
             *self.remarks(),
             f"without a text: {dumb}" if dumb else None,
-            ", ".join(f"{name} {len(sources)}" for name, sources in splits.items()),
+            ", ".join(f"{name} {len(utterances)}" for name, utterances in splits.items()),
         ]
         if self.word_times:
-            clips = [(s.id, s.video) for sources in splits.values() for s in sources if s.video is not None]
+            clips = [(s.id, s.video) for utterances in splits.values() for s in utterances if s.video is not None]
             times = ((name, word) for name, video in clips for word in read_text(video.with_suffix(".txt"))[1])
             lines.append(write_times(self.work_dir, times))
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is not there."""
         raise NotImplementedError
 
@@ -95,7 +95,7 @@ class Lrs:
         )
 
     @cached_property
-    def found(self) -> dict[str, dict[str, Source]]:
+    def found(self) -> dict[str, dict[str, CorpusUtterance]]:
         """Part -> ``recording/number`` -> clip. Raises UserError where a part is missing or has none."""
         found = {}
         for part in self.parts[self.split]:
@@ -105,14 +105,14 @@ class Lrs:
                     f"{self.root} has no {part}/<recording>/<number>.mp4, which split '{self.split}' needs; "
                     f"{self.passport.where}"
                 )
-            found[part] = {f"{clip.parent.name}/{clip.stem}": _source(part, clip) for clip in clips}
+            found[part] = {f"{clip.parent.name}/{clip.stem}": _utterance(part, clip) for clip in clips}
         return found
 
 
-def _source(part: str, clip: Path) -> Source:
+def _utterance(part: str, clip: Path) -> CorpusUtterance:
     recording = re.sub(r"\s+", "_", clip.parent.name)
     text = read_text(clip.with_suffix(".txt"))[0]
-    return Source(f"{recording}-{part}-{clip.stem}", recording, clip, clip, text)
+    return CorpusUtterance(f"{recording}-{part}-{clip.stem}", recording, clip, clip, text)
 
 
 def read_text(path: Path) -> tuple[str | None, list[Word]]:
@@ -153,6 +153,6 @@ def write_times(work_dir: Path, times: Iterable[tuple[str, Word]]) -> str:
     return f"times of {len(rows)} words in {work_dir / TIMES}"
 
 
-def listed(names: Iterable[str], clips: dict[str, Source]) -> list[Source]:
+def listed(names: Iterable[str], clips: dict[str, CorpusUtterance]) -> list[CorpusUtterance]:
     """Those of the named clips that are there, in the order of their names."""
     return [clips[name] for name in sorted(set(names)) if name in clips]

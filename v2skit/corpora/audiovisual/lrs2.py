@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audiovisual.lrs import Lrs, listed, read_list
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
 
@@ -41,7 +41,7 @@ class Lrs2(Lrs):
 
     def counts(self) -> dict[str, int]:
         """Clips that are there and in the lists, by list."""
-        main = {name: len(sources) for name, sources in self._main.items()}
+        main = {name: len(utterances) for name, utterances in self._main.items()}
         return {**main, **{part: len(clips) for part, clips in self.found.items() if part == "pretrain"}}
 
     def remarks(self) -> list[str]:
@@ -49,7 +49,7 @@ class Lrs2(Lrs):
         missing = sum(len(set(names)) for names in self._lists.values()) - sum(map(len, self._main.values()))
         return [f"in the lists, but not there: {missing}"] if missing else []
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is not there."""
         pretrain = list(self.found.get("pretrain", {}).values())
         return {
@@ -59,10 +59,10 @@ class Lrs2(Lrs):
         }
 
     @cached_property
-    def _main(self) -> dict[str, list[Source]]:
+    def _main(self) -> dict[str, list[CorpusUtterance]]:
         """List -> its clips that are there. Raises UserError where a list has none."""
         found = {name: listed(names, self.found["main"]) for name, names in self._lists.items()}
-        empty = [name for name, sources in found.items() if not sources]
+        empty = [name for name, utterances in found.items() if not utterances]
         if empty:
             raise UserError(
                 f"{self.root / 'main'} has no clip of {empty[0]}.txt; unpack all parts of the corpus, and give its own "

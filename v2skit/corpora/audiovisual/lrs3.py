@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audiovisual.lrs import Lrs, listed, read_list
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError
 
@@ -56,12 +56,12 @@ class Lrs3(Lrs):
         super().__init__(work_dir, corpus_dir, split, word_times)
         self.lists = self.work_dir / lists if lists else None
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is not there."""
         if self.lists:
             clips = {f"{part}/{name}": clip for part, found in self.found.items() for name, clip in found.items()}
             splits = {f"lists/{part}": listed(names, clips) for part, names in self._lists.items()}
-            empty = [name for name, sources in splits.items() if not sources]
+            empty = [name for name, utterances in splits.items() if not utterances]
             if empty:
                 raise UserError(f"{self.root} has no clip that {self.lists} names for {empty[0]}; give other lists")
             return splits

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audiovisual.lrs import Word, write_times
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError, suggestion
 
@@ -58,17 +58,17 @@ class Lrw:
     def obtain(self) -> str:
         """Look for the corpus. Raises UserError, with where to ask for it, where it or a word is missing."""
         splits = self.splits()
-        counts = {PARTS[name.rpartition("/")[2]]: len(sources) for name, sources in splits.items()}
+        counts = {PARTS[name.rpartition("/")[2]]: len(utterances) for name, utterances in splits.items()}
         lines = [
             f"LRW at {self._root}: {len(self._words)} words",
             self.passport.check(counts) if self.words is None else None,
-            ", ".join(f"{name} {len(sources)}" for name, sources in splits.items()),
+            ", ".join(f"{name} {len(utterances)}" for name, utterances in splits.items()),
         ]
         if self.word_times:
             lines.append(write_times(self.work_dir, _times(splits)))
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """The official ``train``, ``valid`` and ``test``, below ``words<n>/`` where only some words are taken.
 
         Raises:
@@ -78,7 +78,7 @@ class Lrw:
         found = {}
         for part, folder in PARTS.items():
             files = (path for word in self._words for path in sorted((self._root / word / folder).glob("*.mp4")))
-            found[f"{below}{part}"] = [_source(folder, path) for path in files if not path.name.startswith(".")]
+            found[f"{below}{part}"] = [_utterance(folder, path) for path in files if not path.name.startswith(".")]
             if not found[f"{below}{part}"]:
                 raise UserError(f"{self._root} has no {self._words[0]}/{folder}/*.mp4; {self.passport.where}")
         return found
@@ -101,12 +101,12 @@ class Lrw:
         return self.words or there
 
 
-def _times(splits: dict[str, list[Source]]) -> Iterator[tuple[str, Word]]:
-    for source in (source for sources in splits.values() for source in sources):
-        seconds = duration(source.video.with_suffix(".txt")) if source.video else None
-        if seconds is not None and source.text is not None:
+def _times(splits: dict[str, list[CorpusUtterance]]) -> Iterator[tuple[str, Word]]:
+    for utterance in (utterance for utterances in splits.values() for utterance in utterances):
+        seconds = duration(utterance.video.with_suffix(".txt")) if utterance.video else None
+        if seconds is not None and utterance.text is not None:
             start = max(0.0, (CLIP_SECONDS - seconds) / 2)
-            yield source.id, Word(source.text, start, start + seconds)
+            yield utterance.id, Word(utterance.text, start, start + seconds)
 
 
 def duration(path: Path) -> float | None:
@@ -120,8 +120,8 @@ def _is_lrw(folder: Path) -> bool:
     return any(folder.glob("*/train/*.mp4"))
 
 
-def _source(part: str, clip: Path) -> Source:
+def _utterance(part: str, clip: Path) -> CorpusUtterance:
     word, _, number = clip.stem.rpartition("_")
     # The numbers start anew in each part.
     name = f"{word}-{part}-{number}"
-    return Source(name, name, clip, clip, word)
+    return CorpusUtterance(name, name, clip, clip, word)

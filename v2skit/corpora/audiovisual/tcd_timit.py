@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audio_corpus import words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import Passport
 from v2skit.errors import UserError, suggestion
 
@@ -66,26 +66,26 @@ class TcdTimit:
     def obtain(self) -> str:
         """Look for the corpus. Raises UserError, with where to ask for it, where speakers are missing."""
         splits = self.splits()
-        sources = [source for found in splits.values() for source in found]
-        dumb = sum(source.text is None for source in sources)
+        utterances = [utterance for found in splits.values() for utterance in found]
+        dumb = sum(utterance.text is None for utterance in utterances)
         # The volunteers' published count includes three who are in no split, for their accents.
-        whole = {"lipspeakers": len(sources)} if self.split == "lipspeakers" else {}
+        whole = {"lipspeakers": len(utterances)} if self.split == "lipspeakers" else {}
         lines = [
-            f"TCD-TIMIT at {self.directory}: {len(sources)} clips of {len(SPLITS[self.split])} speakers",
+            f"TCD-TIMIT at {self.directory}: {len(utterances)} clips of {len(SPLITS[self.split])} speakers",
             self.passport.check(whole),
             f"without a text: {dumb}" if dumb else None,
             ", ".join(f"{name} {len(found)}" for name, found in splits.items()),
         ]
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where speakers are missing."""
-        found: dict[str, list[Source]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
+        found: dict[str, list[CorpusUtterance]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
         for speaker, clips in self._clips.items():
             for path in clips:
                 sentence = path.stem.lower()
-                source = Source(f"{speaker}-{sentence}", speaker, _sound(path), path, _text(path))
-                found[f"{self.split}/{self._part(speaker, sentence)}"].append(source)
+                utterance = CorpusUtterance(f"{speaker}-{sentence}", speaker, _sound(path), path, _text(path))
+                found[f"{self.split}/{self._part(speaker, sentence)}"].append(utterance)
         return found
 
     def grammar(self) -> None:

@@ -117,7 +117,7 @@ def articulate(
         phonemes: (start in seconds, IPA) in order of time.
         frames: length, in video frames.
         fps: video frames a second.
-        generator: source of the variation.
+        generator: utterance of the variation.
 
     Returns:
         one (frames,) track for each of :data:`PARAMETERS`; opening, rounding, teeth, tongue and tuck in [0, 1.2].
