@@ -60,7 +60,7 @@ def check_absent(corpus: type, folder: Path) -> None:
     for name, message in (("", "no corpus given"), ("nowhere", "is not a folder"), ("empty", "has no ")):
         with pytest.raises(UserError, match=message) as error:
             corpus(folder, name).obtain()
-        assert corpus.passport.where in str(error.value) and "--corpus_dir" in str(error.value)
+        assert corpus.info.remedy in str(error.value) and "--corpus_dir" in str(error.value)
 
 
 def run_recipe(config: Path, folder: Path, corpus: dict, speaker: str = "none") -> dict:

@@ -33,7 +33,7 @@ FULL_DISK_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a utterance.
+    """What became of an utterance.
 
     Args:
         id: of the utterance.
@@ -64,7 +64,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """A utterance to prepare into a data directory."""
+    """An utterance to prepare into a data directory."""
 
     utterance: CorpusUtterance
     folder: Path
@@ -242,7 +242,7 @@ def _line(outcome: Outcome) -> str:
 
 
 def fingerprint(utterance: CorpusUtterance) -> str:
-    """Changes with the files of a utterance."""
+    """Changes with the files of an utterance."""
     paths = [p for p in (utterance.video, utterance.audio) if p is not None and p.exists()]
     files = [f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths]
     span = [f"{utterance.start}-{utterance.end}"] if utterance.start or utterance.end is not None else []

@@ -97,7 +97,7 @@ def test_mistakes(tmp_path):
     for arguments, message in (
         ({"speaker": "file"}, "none of folder, prefix, none"),
         ({"split": "random"}, "neither 'seen' nor 'unseen'"),
-        ({"split": "unseen", "speaker": "none"}, "needs to know the speakers"),
+        ({"split": "unseen", "speaker": "none"}, "needs speakers"),
         ({"valid_share": 0.0}, "must be positive"),
         ({"valid_share": 0.5, "test_share": 0.5}, "their sum below 1"),
     ):

@@ -90,7 +90,7 @@ def test_stray_files_do_no_harm(tmp_path):
     corpus = Grid(tmp_path, "grid")
     said, utterances = corpus.obtain(), [s for part in corpus.splits().values() for s in part]
     assert len(utterances) == 1001 and all(" " not in s.id for s in utterances)
-    assert "1001 clips of 1 talkers; without a text, their names being no sentence's code: 1, e.g." in said
+    assert "1001 clips of 1 talkers; untranscribed, since the name is no sentence code: 1, e.g." in said
 
 
 def test_real_grid_words_are_those_of_its_alignments():

@@ -59,7 +59,7 @@ def test_what_is_missing_is_named(tmp_path):
     check_absent(Lrs2, tmp_path)
     folder = make(tmp_path / "lrs2")
     (tmp_path / "lrs2/mvlrs_v1/main/5535415699068794046/00002.mp4").unlink()
-    assert "in the lists, but not there: 1" in Lrs2(tmp_path, folder).obtain()
+    assert "missing of the lists: 1" in Lrs2(tmp_path, folder).obtain()
     (tmp_path / "lrs2/mvlrs_v1/val.txt").write_text("1/00009\n")
     with pytest.raises(UserError, match="has no clip of val.txt"):
         Lrs2(tmp_path, folder).obtain()

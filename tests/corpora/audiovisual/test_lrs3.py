@@ -58,7 +58,7 @@ def test_lists_take_the_place_of_the_rule(tmp_path):
     corpus = Lrs3(tmp_path, folder, lists="lists")
     splits = corpus.splits()
     assert {name: len(found) for name, found in splits.items()} == {"lists/train": 2, "lists/valid": 1, "lists/test": 1}
-    assert "lists of 3 train, 1 valid, 1 test, of which not there: 1" in corpus.obtain()
+    assert "lists of 3 train, 1 valid, 1 test, of which missing: 1" in corpus.obtain()
     (tmp_path / "lists/lrs3_unseen_val.txt").write_text("trainval/none/1\n")
     with pytest.raises(UserError, match="no clip that .* names for lists/valid"):
         Lrs3(tmp_path, folder, lists="lists").splits()
@@ -89,7 +89,7 @@ def test_counts_and_mistakes(tmp_path):
     assert "40 pretrain, 40 trainval, 2 test" in said and "pretrain 40 of 118516" in said
     assert "without a text" not in said
     (tmp_path / f"lrs3/trainval/{TALKS[0]}/50001.txt").unlink()
-    assert "without a text: 1" in Lrs3(tmp_path, folder).obtain()
+    assert "untranscribed: 1" in Lrs3(tmp_path, folder).obtain()
     check_absent(Lrs3, tmp_path)
     with pytest.raises(UserError, match="did you mean 'unseen'"):
         Lrs3(tmp_path, folder, "unsen")

@@ -39,7 +39,7 @@ def test_some_words(tmp_path):
     assert "published" not in Lrw(tmp_path, folder, words=["ABOUT"]).obtain()
     with pytest.raises(UserError, match="has no 'ABOUTT'; did you mean 'ABOUT'"):
         Lrw(tmp_path, folder, words=["ABOUTT"]).obtain()
-    with pytest.raises(UserError, match="names none"):
+    with pytest.raises(UserError, match="the list is empty"):
         Lrw(tmp_path, folder, words=[])
 
 

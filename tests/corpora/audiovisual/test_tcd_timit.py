@@ -26,7 +26,7 @@ def test_the_splits_are_whole():
     everyone = sum(UNSEEN.values(), [])
     numbers = {f"{number:02d}" for number in range(1, 60)} - {"27", "35", "53"}
     assert len(set(everyone)) == 56 and {name[:2] for name in everyone} == numbers
-    assert sum(TcdTimit.passport.counts.values()) == 6913
+    assert sum(TcdTimit.info.counts.values()) == 6913
 
 
 def test_lipspeakers_are_seen_and_sentences_are_not(tmp_path):
@@ -67,7 +67,7 @@ def test_text_and_sound(tmp_path):
     assert first.text == "SHE HAD YOUR" and first.audio == folder / "si400.wav" and first.video == folder / "si400.mp4"
     assert second.text == "DON'T ASK ME NOW" and second.audio == second.video
     assert third.text is None
-    assert "without a text: 1" in TcdTimit(tmp_path, str(tmp_path), "lipspeaker1").obtain()
+    assert "untranscribed: 1" in TcdTimit(tmp_path, str(tmp_path), "lipspeaker1").obtain()
 
 
 def test_counts_and_mistakes(tmp_path):

@@ -1,4 +1,4 @@
-"""Plain audio for pre-training: every sound file under some folders."""
+"""Audio for pre-training: every audio file below some folders."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
 
 class AudioFolder:
-    """Every sound file under some folders, audio only; the speaker is the folder or the beginning of the name.
+    """Every audio file below some folders; the speaker is the folder or the beginning of the name.
 
     Args:
-        directories: folders, searched with their sub-folders; relative ones from the recipe's folder.
+        directories: folders, searched with their subfolders; relative to the recipe's folder.
         speaker: ``folder``: the folder that holds the file; ``prefix``: its name up to the first ``-`` or ``_``.
-        valid_share: share of the files, by a hash of the name, that go to ``audio_valid`` instead of ``audio``.
+        valid_share: share of the files, by a hash of the name, in ``audio_valid`` instead of ``audio``.
 
     Raises:
-        UserError: no folder is given, or ``speaker`` or ``valid_share`` is none of these.
+        UserError: no folder is given, or ``speaker`` or ``valid_share`` is invalid.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class AudioFolder:
         self.speaker, self.valid_share = speaker, valid_share
 
     def obtain(self) -> str:
-        """Look for the files. Raises UserError where a folder is missing or has none."""
+        """Find the files. Raises UserError where a folder is missing or has none."""
         return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
 
     def splits(self) -> dict[str, list[CorpusUtterance]]:
@@ -46,7 +46,7 @@ class AudioFolder:
         for number, path in self._files():
             stem = re.sub(r"\s+", "_", path.stem)
             speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
-            # The folder's number and a hash of the way there keep names apart that occur twice.
+            # The folder's number and a hash of the path distinguish files of the same name.
             way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
             found.append((way, CorpusUtterance(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
         if not self.valid_share:
@@ -69,6 +69,6 @@ class AudioFolder:
             files_here = (p for p in directory.rglob("*") if p.is_file() and not p.name.startswith("."))
             here = sorted(p for p in files_here if p.suffix.lower() in SUFFIXES)
             if not here:
-                raise UserError(f"no sound files ({' '.join(SUFFIXES)}) under {directory}")
+                raise UserError(f"no audio files ({' '.join(SUFFIXES)}) under {directory}")
             files += [(number, path) for path in here]
         return files
