@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from v2skit.config.schema import Config, PartTransfer, Training
 from v2skit.data.batch import Batch
 from v2skit.data.dataset import SpeechDataset, collate
-from v2skit.data.sampler import EndlessBatches, EpochBatches, Key
+from v2skit.data.sampler import BatchSampler, EpochBatches, Key
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
@@ -100,7 +100,7 @@ class Trainer:
         self.averaged = copy.deepcopy(model).eval()
         group = settings.accumulate * self.losses.learn_steps
         share = (group, processes.rank, processes.world)
-        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, self.position, *share)
+        order = BatchSampler(train_set.by_length, settings.batch_frames, config.seed, self.position, *share)
         self.batches = self._loader(train_set, order)
         clips = valid_set.by_length
         batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
