@@ -43,15 +43,15 @@ def register(name: str, target: str) -> None:
         plugins.registry().add("corpus", name, target, "v2skit")
 
 
-def check_sources(splits: dict) -> list:
-    """What every corpus keeps to. Returns the sources of all splits."""
-    sources = [source for found in splits.values() for source in found]
-    names = [source.id for source in sources]
+def check_utterances(splits: dict) -> list:
+    """What every corpus keeps to. Returns the utterances of all splits."""
+    utterances = [utterance for found in splits.values() for utterance in found]
+    names = [utterance.id for utterance in utterances]
     assert len(names) == len(set(names)) > 0
-    assert all(s.id.startswith(s.speaker) and s.id.split() == [s.id] and "/" not in s.id for s in sources)
-    assert all(s.video.is_file() and s.audio.is_file() for s in sources)
-    assert all(s.text is None or s.text == s.text.upper() for s in sources)
-    return sources
+    assert all(s.id.startswith(s.speaker) and s.id.split() == [s.id] and "/" not in s.id for s in utterances)
+    assert all(s.video.is_file() and s.audio.is_file() for s in utterances)
+    assert all(s.text is None or s.text == s.text.upper() for s in utterances)
+    return utterances
 
 
 def check_absent(corpus: type, folder: Path) -> None:
@@ -60,7 +60,7 @@ def check_absent(corpus: type, folder: Path) -> None:
     for name, message in (("", "no corpus given"), ("nowhere", "is not a folder"), ("empty", "has no ")):
         with pytest.raises(UserError, match=message) as error:
             corpus(folder, name).obtain()
-        assert corpus.passport.where in str(error.value) and "--corpus_dir" in str(error.value)
+        assert corpus.info.remedy in str(error.value) and "--corpus_dir" in str(error.value)
 
 
 def run_recipe(config: Path, folder: Path, corpus: dict, speaker: str = "none") -> dict:

@@ -61,8 +61,9 @@ def memory() -> tuple[float, float]:
 
 
 def by_index(directory: Path) -> dict[str, float]:
+    from v2skit.data.by_length import ByLength
     from v2skit.data.index import open_index
-    from v2skit.data.sampler import ByLength, EpochBatches
+    from v2skit.data.sampler import EpochBatches
 
     start = time.perf_counter()
     index = open_index(directory)
@@ -76,14 +77,14 @@ def by_dataset(directory: Path) -> dict[str, float]:
     from v2skit.config.features import Clock
     from v2skit.config.schema import Augmentation
     from v2skit.data.dataset import SpeechDataset, collate
-    from v2skit.data.sampler import EndlessBatches
+    from v2skit.data.sampler import BatchSampler
     from v2skit.models.speakers.none import NoSpeaker
 
     readers, options = [NoSpeaker().reader(directory)], {"training": True, "segment_frames": SEGMENT_FRAMES}
     start = time.perf_counter()
     data = SpeechDataset([directory], readers, Clock(), False, Augmentation(), **options)
     opened = time.perf_counter()
-    keys = next(iter(EndlessBatches(data.by_length, BATCH_FRAMES, 1)))
+    keys = next(iter(BatchSampler(data.by_length, BATCH_FRAMES, 1)))
     collate([data[key] for key in keys])
     return {"open": opened - start, "first": time.perf_counter() - opened, **after(data.utterances)}
 

@@ -17,7 +17,8 @@ from functools import partial
 import numpy as np
 
 from v2skit.config.features import Clock
-from v2skit.data.sampler import ByLength, EndlessBatches, runs_of
+from v2skit.data.by_length import ByLength, runs_of
+from v2skit.data.sampler import BatchSampler
 
 FPS = Clock().fps
 
@@ -54,7 +55,7 @@ def listed(lengths: np.ndarray, batch_frames: int, seed: int) -> list[list[int]]
     return [batches[number] for number in random.permutation(len(batches))]
 
 
-def epoch_of(order: EndlessBatches) -> list[list[int]]:
+def epoch_of(order: BatchSampler) -> list[list[int]]:
     """The batches of epoch 0 that one process gets."""
     batches = []
     for batch in order:
@@ -99,7 +100,7 @@ def main() -> None:
         clips, drawn = ByLength([runs], longest), np.minimum(lengths, longest or lengths.max())
         print(f"\n{f'segments of {longest}' if longest else 'whole':16}{heads}")
         for world in (1, 8, 64):
-            order = partial(EndlessBatches, clips, args.batch_frames, 1, (0, 0), world, world=world)
+            order = partial(BatchSampler, clips, args.batch_frames, 1, (0, 0), world, world=world)
             _, soon, memory = traced(lambda order=order: next(iter(order())))
             start = time.perf_counter()
             ranks = [epoch_of(order(rank=rank)) for rank in range(world)]

@@ -20,11 +20,11 @@ import torch
 
 from v2skit.config.features import Clock, Crop
 from v2skit.config.load import parse_component
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.crops import encode_crops
 from v2skit.media.decode import read_video
-from v2skit.preparation.utterance import prepare_source
+from v2skit.preparation.utterance import prepare_utterance
 from v2skit.registry.build import build
 from v2skit.tracking.crop import Track
 from v2skit.tracking.smoothing import SteadyPlaces
@@ -95,7 +95,9 @@ def measure(tracker: Tracker, clips: list[Path]) -> Measured:
         measured.jitter.append(jitter(mouths))
         started = time.process_time()
         try:
-            prepared = prepare_source(Source(clip.stem, "", audio=clip, video=clip), tracker, CLOCK, CROP, False)
+            prepared = prepare_utterance(
+                CorpusUtterance(clip.stem, "", audio=clip, video=clip), tracker, CLOCK, CROP, False
+            )
             encode_crops(prepared.crops, CLOCK.fps)
         except UserError as error:
             print(f"{clip}: {error}")

@@ -29,7 +29,7 @@ def test_what_is_absent_stays_absent(tmp_path):
     ("name", "line", "message"),
     [
         ("wav.scp", "stranger x.flac\n", "'stranger' is not in utt2num_frames"),
-        ("utt2num_frames", "lonely 5\n", "utt2spk: nothing for 'lonely'"),
+        ("utt2num_frames", "lonely 5\n", "utt2spk: no line for 'lonely'"),
         ("text", "novalue\n", "text:7: no value"),
     ],
 )

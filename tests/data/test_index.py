@@ -1,4 +1,4 @@
-"""The compiled index: what it holds is what the tables hold, now; and it is shared, not copied."""
+"""The compiled index has the content of the current tables, and its memory is shared by processes."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 
 
 def write(directory: Path, count: int = 20, start: int = 0) -> list[Utterance]:
-    """Tables alone; every third utterance has no video, every fifth no text."""
+    """Tables only; every third utterance has no video, every fifth no text."""
     made = []
     for number in range(start, start + count):
         name, speaker = f"s{number % 3}-é{number:04d}", f"s{number % 3}"
@@ -29,7 +29,7 @@ def write(directory: Path, count: int = 20, start: int = 0) -> list[Utterance]:
     return sorted(made, key=lambda u: u.id)
 
 
-def test_holds_what_the_tables_hold(tmp_path):
+def test_the_index_has_the_content_of_the_tables(tmp_path):
     made = write(tmp_path)
     index = open_index(tmp_path)
     assert list(index) == made == read_manifest(tmp_path) and len(index) == 20
@@ -54,7 +54,7 @@ def test_tables_in_any_order(tmp_path):
 def test_compiled_once(tmp_path, monkeypatch):
     write(tmp_path)
     open_index(tmp_path)
-    monkeypatch.setattr(module, "_write", None)
+    monkeypatch.setattr(module, "write_index", None)
     assert len(open_index(tmp_path)) == 20
     assert {p.name for p in tmp_path.iterdir() if p.name.startswith((".", "index"))} == {NAME}
 
@@ -63,7 +63,7 @@ def test_moves_with_its_directory(tmp_path, monkeypatch):
     write(tmp_path / "a")
     open_index(tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / "b")
-    monkeypatch.setattr(module, "_write", None)
+    monkeypatch.setattr(module, "write_index", None)
     assert open_index(tmp_path / "b")[19].video.is_relative_to(tmp_path / "b")
 
 
@@ -78,7 +78,7 @@ def test_stale_where_any_table_changed(tmp_path, name):
     assert after == read_manifest(tmp_path) and after != before
 
 
-def test_stale_where_a_table_went(tmp_path):
+def test_stale_where_a_table_is_deleted(tmp_path):
     write(tmp_path)
     open_index(tmp_path)
     (tmp_path / "text").unlink()
@@ -111,10 +111,10 @@ def test_damaged_is_compiled_again(tmp_path, damage):
     ("name", "line", "message"),
     [
         ("wav.scp", "stranger x.flac\n", r"wav.scp: 'stranger' is not in utt2num_frames \(1 such lines\)"),
-        ("utt2num_frames", "zlonely 5\n", r"utt2spk: nothing for 'zlonely' \(1 such utterances\)"),
+        ("utt2num_frames", "zlonely 5\n", r"utt2spk: no line for 'zlonely' \(1 such utterances\)"),
         ("text", "novalue\n", "text:17: no value"),
-        ("utt2spk", "s0-é0000 again\n", "utt2spk:21: 's0-é0000' comes twice"),
-        ("utt2num_frames", "zz 0\n", "nothing for 'zz'"),
+        ("utt2spk", "s0-é0000 again\n", "utt2spk:21: 's0-é0000' is a duplicate"),
+        ("utt2num_frames", "zz 0\n", "no line for 'zz'"),
         ("text", "s0-é0000 \udcff\n", "is not UTF-8 text"),
     ],
 )
@@ -129,7 +129,7 @@ def test_inconsistent_directories_are_errors_and_leave_nothing(tmp_path, name, l
 
 
 @pytest.mark.parametrize("count", ["0", "x", "-3", str(2**31)])
-def test_lengths_that_are_none(tmp_path, count):
+def test_invalid_lengths_are_errors(tmp_path, count):
     write(tmp_path, 1)
     (tmp_path / "utt2num_frames").write_text(f"s0-é0000 {count}\n")
     with pytest.raises(UserError, match="is no number of frames"):
@@ -145,15 +145,15 @@ def test_empty_and_missing_directories(tmp_path):
         open_index(tmp_path / "none")
 
 
-def test_pickled_by_name_and_only_as_it_was(tmp_path):
+def test_pickled_by_name_and_version(tmp_path):
     made = write(tmp_path, 500)
     index = open_index(tmp_path)
     pickled = pickle.dumps(index)
     assert len(pickled) < 1000 and list(pickle.loads(pickled)) == sorted(made, key=lambda u: u.id)
     write(tmp_path, 400)
     open_index(tmp_path)
-    assert len(index) == 500 and index[499] == made[499]  # what is open stays as it was
-    with pytest.raises(UserError, match="changed after work with it began"):
+    assert len(index) == 500 and index[499] == made[499]  # an open index does not change
+    with pytest.raises(UserError, match="changed while it was in use"):
         pickle.loads(pickled)
 
 
@@ -161,7 +161,7 @@ def _length(index, number: int, queue) -> None:
     queue.put(index[number].id)
 
 
-def test_goes_to_spawned_processes(tmp_path):
+def test_can_be_passed_to_spawned_processes(tmp_path):
     index = open_index(make_data(tmp_path, video=False)[0].audio.parents[1])
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
@@ -171,10 +171,10 @@ def test_goes_to_spawned_processes(tmp_path):
     process.join()
 
 
-def test_several_that_start_at_once_compile_once(tmp_path, monkeypatch):
+def test_processes_that_start_at_once_compile_once(tmp_path, monkeypatch):
     write(tmp_path)
-    compiled, real = [], module._write
-    monkeypatch.setattr(module, "_write", lambda *given: (compiled.append(1), real(*given)))
+    compiled, real = [], module.write_index
+    monkeypatch.setattr(module, "write_index", lambda *given: (compiled.append(1), real(*given)))
     threads = [threading.Thread(target=open_index, args=(tmp_path,)) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -185,7 +185,7 @@ def test_several_that_start_at_once_compile_once(tmp_path, monkeypatch):
 
 @pytest.fixture
 def closed():
-    """A data directory that this process may only read; all others can reach it."""
+    """A data directory that this process may only read."""
     with tempfile.TemporaryDirectory() as folder:
         made = write(Path(folder) / "data")
         Path(folder).chmod(0o755)
@@ -212,7 +212,7 @@ def test_read_only_directories_are_compiled_elsewhere(closed, monkeypatch, capsy
         open_index(directory)
 
 
-def test_joined_are_numbered_through(tmp_path):
+def test_joined_indexes_are_numbered_consecutively(tmp_path):
     made = [*write(tmp_path / "a", 5), *write(tmp_path / "c", 3, start=50)]
     write_manifest(tmp_path / "b", [], {})
     joined = Joined([open_index(tmp_path / name) for name in "abc"])

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from v2skit.data.sampler import ByLength, EndlessBatches, EpochBatches, runs_of
+from v2skit.data.by_length import ByLength, runs_of
+from v2skit.data.sampler import BatchSampler, EpochBatches
 from v2skit.errors import UserError
 
 LENGTHS = np.random.default_rng(0).integers(10, 200, 500)
@@ -20,7 +21,7 @@ def of_epoch(epoch: int, seed: int = 1) -> list[list[int]]:
 
 
 def take(count: int, position=(0, 0), group=1, rank=0, world=1, clips=CLIPS) -> list[list]:
-    return list(itertools.islice(EndlessBatches(clips, 800, 1, position, group, rank, world), count))
+    return list(itertools.islice(BatchSampler(clips, 800, 1, position, group, rank, world), count))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,8 @@ def test_order_is_a_function_of_seed_and_epoch():
 
 def test_other_processes_have_the_same_order():
     code = (
-        "import numpy as np; from v2skit.data.sampler import ByLength, EpochBatches, runs_of; "
+        "import numpy as np; from v2skit.data.by_length import ByLength, runs_of; "
+        "from v2skit.data.sampler import EpochBatches; "
         "clips = ByLength([runs_of(np.arange(300) % 97 + 10)]); print(list(EpochBatches(clips, 800, 1, 5)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -123,9 +125,9 @@ def test_position_of_an_epoch_that_has_fewer_batches():
 
 def test_clip_longer_than_the_budget_is_an_error():
     with pytest.raises(UserError, match="exceeds batch_frames"):
-        EndlessBatches(ByLength([runs_of(np.array([10, 900]))]), 800, 1)
+        BatchSampler(ByLength([runs_of(np.array([10, 900]))]), 800, 1)
 
 
 def test_a_step_that_can_not_be_shared_is_an_error():
     with pytest.raises(UserError, match="make accumulate a multiple of 4"):
-        EndlessBatches(CLIPS, 800, 1, group=6, world=4)
+        BatchSampler(CLIPS, 800, 1, group=6, world=4)

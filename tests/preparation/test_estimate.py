@@ -15,7 +15,7 @@ from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Filters, Prepare
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.preparation import estimate as module
 from v2skit.preparation.estimate import Amount, Estimate, estimate, header_seconds, ratio
@@ -30,19 +30,19 @@ TRACKER = Component("fixed", {"x": 32, "y": 24, "side": 16})
 class Corpus:
     """Videos and recordings of known lengths."""
 
-    def __init__(self, **splits: list[Source]) -> None:
+    def __init__(self, **splits: list[CorpusUtterance]) -> None:
         self._splits = splits
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         return self._splits
 
 
-def recording(path: Path, seconds: float, level: float = 0.1) -> Source:
+def recording(path: Path, seconds: float, level: float = 0.1) -> CorpusUtterance:
     """Noise, since its FLAC has a size in proportion to its length."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).normal(0, level, round(16000 * seconds))
     soundfile.write(path, noise, 16000)
-    return Source(path.stem, "s1", path)
+    return CorpusUtterance(path.stem, "s1", path)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def corpus(tmp_path_factory) -> Corpus:
         make_video(folder / f"clip{number}.mp4", every(25, seconds), audio_seconds=seconds)
         for number, seconds in enumerate(SECONDS)
     ]
-    videos = [Source(path.stem, "s1", path, path) for path in paths]
+    videos = [CorpusUtterance(path.stem, "s1", path, path) for path in paths]
     sounds = [recording(folder / f"talk{number}.wav", 0.5 + number / 10) for number in range(12)]
     return Corpus(**{"s1/train": videos[1:], "s1/test": videos[:1], "audio": sounds})
 
@@ -107,30 +107,30 @@ def test_nothing_is_left_behind(tmp_path, corpus, temporary):
 
 
 def test_nothing_is_left_behind_by_an_error(tmp_path, corpus, temporary, monkeypatch):
-    def fails(source: Source) -> float:
+    def fails(utterance: CorpusUtterance) -> float:
         assert list(temporary.iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_look", lambda name, folder, sources, *_: directory_of(name, sources))
+    monkeypatch.setattr(module, "_look", lambda name, folder, utterances, *_: directory_of(name, utterances))
     monkeypatch.setattr(module, "header_seconds", fails)
     with pytest.raises(KeyboardInterrupt):
         look(corpus, tmp_path / "data", 2)
     assert list(temporary.iterdir()) == []
 
 
-def directory_of(name: str, sources: list[Source]) -> module.Directory:
-    return module.Directory(name, len(sources), 0, 0.0, sources, Amount(1.0), len(sources), [])
+def directory_of(name: str, utterances: list[CorpusUtterance]) -> module.Directory:
+    return module.Directory(name, len(utterances), 0, 0.0, utterances, Amount(1.0), len(utterances), [])
 
 
 def test_sample_is_a_function_of_the_seed(tmp_path, corpus, monkeypatch):
     drawn: list[str] = []
 
     def spied(tasks, *rest):
-        drawn.extend(task.source.id for task in tasks)
-        return prepare_sources(tasks, *rest)
+        drawn.extend(task.utterance.id for task in tasks)
+        return prepare_utterances(tasks, *rest)
 
-    prepare_sources = module.prepare_sources
-    monkeypatch.setattr(module, "prepare_sources", spied)
+    prepare_utterances = module.prepare_utterances
+    monkeypatch.setattr(module, "prepare_utterances", spied)
     samples = []
     for seed in (0, 0, 1, 2, 3):
         drawn.clear()
@@ -144,7 +144,7 @@ def test_what_can_not_be_used_is_counted(tmp_path, corpus):
     videos = corpus.splits()["s1/train"]
     junk, silent = tmp_path / "junk.mp4", recording(tmp_path / "silent.wav", 1.0, 0.0)
     junk.write_bytes(b"junk")
-    lossy = Corpus(**{"s1/train": [*videos, Source("junk", "s1", junk, junk)], "audio": [silent]})
+    lossy = Corpus(**{"s1/train": [*videos, CorpusUtterance("junk", "s1", junk, junk)], "audio": [silent]})
     found = look(lossy, tmp_path / "data")
     train = found.directories[0]
     assert train.left_hours.value * 3600 == pytest.approx(sum(SECONDS[1:]), abs=0.02)
@@ -160,12 +160,12 @@ def test_what_can_not_be_used_is_counted(tmp_path, corpus):
     with pytest.raises(UserError, match="1 of 5 utterances"):
         make(lossy, output)
     again = look(lossy, output).directories[0]
-    assert [source.id for source in again.left] == ["junk"], "stage 1 did not come to its end"
+    assert [utterance.id for utterance in again.left] == ["junk"], "stage 1 did not come to its end"
 
 
 def test_what_is_not_needed_is_no_failure(tmp_path):
     path = make_video(tmp_path / "mute.mp4", every(25, 0.5))
-    mute = [Source("mute", "s1", None, path)]
+    mute = [CorpusUtterance("mute", "s1", None, path)]
     assert len(look(Corpus(**{"s1/train": mute}), tmp_path / "data").groups[0].trial.excluded) == 1
     assert look(Corpus(**{"s1/test": mute}), tmp_path / "data").groups[0].trial.excluded == []
 
@@ -173,7 +173,7 @@ def test_what_is_not_needed_is_no_failure(tmp_path):
 def test_nothing_readable_is_told(tmp_path):
     junk = tmp_path / "junk.wav"
     junk.write_bytes(b"junk")
-    text = tell(look(Corpus(audio=[Source("junk", "s1", junk)], empty=[]), tmp_path / "data"))
+    text = tell(look(Corpus(audio=[CorpusUtterance("junk", "s1", junk)], empty=[]), tmp_path / "data"))
     assert "what they take can't be told" in text and "1 of 1 headers can't be read" in text
     assert "what audio will take can't be told (above)" in text and "fits" not in text and " MB" not in text
 
@@ -181,7 +181,7 @@ def test_nothing_readable_is_told(tmp_path):
 def test_what_is_known_is_told_beside_what_is_not(tmp_path, corpus):
     junk = tmp_path / "junk.mp4"
     junk.write_bytes(b"junk")
-    mixed = Corpus(**{"s1/train": [Source("junk", "s1", junk, junk)], "audio": corpus.splits()["audio"]})
+    mixed = Corpus(**{"s1/train": [CorpusUtterance("junk", "s1", junk, junk)], "audio": corpus.splits()["audio"]})
     text = tell(look(mixed, tmp_path / "data"))
     assert "what s1/train will take can't be told" in text and "the others' disk: " in text and "fits" not in text
 
@@ -262,7 +262,7 @@ def test_lengths_from_headers(tmp_path):
     assert header_seconds(cut) == pytest.approx(2.0)
     assert header_seconds(dataclasses.replace(cut, end=2.5)) == pytest.approx(1.5)
     later = make_video(tmp_path / "longer_sound.mkv", every(25, 1.0), audio_seconds=1.0)
-    assert header_seconds(Source("a", "a", later, later)) == pytest.approx(1.0, abs=0.1)
+    assert header_seconds(CorpusUtterance("a", "a", later, later)) == pytest.approx(1.0, abs=0.1)
     with pytest.raises(UserError, match="no video stream"):
         header_seconds(dataclasses.replace(cut, video=cut.audio))
 

@@ -13,7 +13,7 @@ from tests.media_files import every
 from tests.preparation.test_prepare import Folder, clip, prepared
 from v2skit.cli.main import main
 from v2skit.config.schema import Data, Filters
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest, read_settings, write_manifest
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import write_crops
@@ -23,10 +23,10 @@ from v2skit.preparation.inspect import LIMITS, _across, check
 NAMES = Data(pretrain=["audio"], pretrain_valid="valid")
 
 
-def speech(path: Path, seconds: float = 1.0, loudness: float = 0.1, seed: int = 0) -> Source:
-    """An audio-only source."""
+def speech(path: Path, seconds: float = 1.0, loudness: float = 0.1, seed: int = 0) -> CorpusUtterance:
+    """An audio-only utterance."""
     write_audio(path, np.random.default_rng(seed).normal(0, loudness, round(24000 * seconds)), 24000)
-    return Source(path.stem, path.stem.partition("-")[0], path)
+    return CorpusUtterance(path.stem, path.stem.partition("-")[0], path)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,16 @@ def planted(tmp_path_factory) -> tuple[Path, dict]:
     first = clip(raw / "s1-a.mp4", times=every(25, 1.04), audio_seconds=1.04)
     train = [
         first,
-        Source("s1-again", "s1", first.audio, first.video, "NOW"),
+        CorpusUtterance("s1-again", "s1", first.audio, first.video, "NOW"),
         clip(raw / "s2-thirty.mp4", times=every(30, 1.0), fps=30, loudness=0.2),
         clip(raw / "s2-short.mp4", audio_seconds=0.8),
     ]
-    test = [Source("s1-test", "s1", first.audio, first.video, "NOW"), clip(raw / "s3-b.mp4", times=every(25, 1.2))]
-    train[2:] = [Source(s.id, "s2", s.audio, s.video, s.text) for s in train[2:]]
-    test[1] = Source("s3-b", "s3", test[1].audio, test[1].video, None)
+    test = [
+        CorpusUtterance("s1-test", "s1", first.audio, first.video, "NOW"),
+        clip(raw / "s3-b.mp4", times=every(25, 1.2)),
+    ]
+    train[2:] = [CorpusUtterance(s.id, "s2", s.audio, s.video, s.text) for s in train[2:]]
+    test[1] = CorpusUtterance("s3-b", "s3", test[1].audio, test[1].video, None)
     audio = [
         speech(raw / "s4-long.flac", 2.0),
         speech(raw / "s4-brief.flac", 0.4, seed=1),

@@ -16,7 +16,7 @@ from tests.preparation.failing_job import failing
 from tests.preparation.test_prepare import CROPS, Folder, clip
 from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Prepare
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
@@ -45,12 +45,12 @@ for task in range(int(array[1]) + 1 if array else 1):
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> list[Source]:
+def clips(tmp_path_factory) -> list[CorpusUtterance]:
     folder = tmp_path_factory.mktemp("raw")
     return [clip(folder / f"clip{n}.mp4") for n in range(5)]
 
 
-def run(folder: Path, clips: list[Source], **settings) -> Path:
+def run(folder: Path, clips: list[CorpusUtterance], **settings) -> Path:
     parts = {"train": clips[:3], "s1/test": clips[3:]}
     prepare(Folder(parts), CROPS, Clock(), Crop(), folder / "data", Prepare(**settings))
     return folder / "data"
@@ -92,7 +92,7 @@ def test_what_a_killed_job_lacks_is_done_alone(tmp_path, clips, capsys):
     assert (tmp_path / "data/train/shards/0.jsonl").read_text().startswith(done)
 
 
-def settings_of(folder: Path, clips: list[Source]) -> str:
+def settings_of(folder: Path, clips: list[CorpusUtterance]) -> str:
     """What a preparation writes about its settings."""
     return (run(folder / "other", clips, jobs=1) / "train/prepared_with.json").read_text()
 

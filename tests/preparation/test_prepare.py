@@ -11,7 +11,7 @@ from tests.media_files import every, make_video, needs_face_mesh, real_data
 from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Prepare
 from v2skit.corpora.audiovisual.grid import Grid
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
@@ -31,22 +31,22 @@ FAULTS = {
 
 @dataclasses.dataclass
 class Folder:
-    """A corpus of given sources."""
+    """A corpus of given utterances."""
 
-    parts: dict[str, list[Source]]
+    parts: dict[str, list[CorpusUtterance]]
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         return self.parts
 
 
-def clip(path: Path, **settings) -> Source:
-    """An audio-visual source of one second, unless ``settings`` say otherwise."""
+def clip(path: Path, **settings) -> CorpusUtterance:
+    """An audio-visual utterance of one second, unless ``settings`` say otherwise."""
     settings = {"times": every(25, 1.0), "audio_seconds": 1.0, **settings}
     make_video(path, **settings)
-    return Source(path.stem, "s1", path, path, "BIN BLUE AT F TWO NOW")
+    return CorpusUtterance(path.stem, "s1", path, path, "BIN BLUE AT F TWO NOW")
 
 
-def prepared(folder: Path, parts: dict[str, list[Source]], max_failed_share: float = 0.05, **options) -> Path:
+def prepared(folder: Path, parts: dict[str, list[CorpusUtterance]], max_failed_share: float = 0.05, **options) -> Path:
     settings = Prepare(jobs=1, max_failed_share=max_failed_share)
     prepare(Folder(parts), CROPS, Clock(), Crop(), folder / "data", settings, **options)
     return folder / "data"
@@ -66,12 +66,12 @@ def faulty(tmp_path_factory) -> Path:
     train.append(clip(raw / "odd.mp4", audio_seconds=2.5))
     for name, data in (("text", b"no video\n" * 99), ("empty", b"")):
         (raw / f"{name}.mp4").write_bytes(data)
-        train.append(Source(name, "s1", raw / f"{name}.mp4", raw / f"{name}.mp4"))
+        train.append(CorpusUtterance(name, "s1", raw / f"{name}.mp4", raw / f"{name}.mp4"))
     write_audio(raw / "sound.flac", 0.1 * np.ones(24000 + 500, np.float32), 24000)
     parts = {
         "s1/train": train,
         "s1/test": [clip(raw / "silent_film.mp4", audio_seconds=None)],
-        "audio": [Source("sound", "s2", raw / "sound.flac")],
+        "audio": [CorpusUtterance("sound", "s2", raw / "sound.flac")],
     }
     return prepared(folder, parts, max_failed_share=0.6, video_only_ok={"s1/test"})
 
@@ -111,7 +111,7 @@ def test_audio_alone_is_cut_to_whole_frames(faulty):
 def test_too_many_exclusions_are_an_error_and_mended_files_are_tried_again(tmp_path):
     good = clip(tmp_path / "good.mp4")
     (tmp_path / "bad.mp4").write_bytes(b"")
-    bad = Source("bad", "s1", tmp_path / "bad.mp4", tmp_path / "bad.mp4")
+    bad = CorpusUtterance("bad", "s1", tmp_path / "bad.mp4", tmp_path / "bad.mp4")
     with pytest.raises(UserError, match="1 of 2 utterances .*report.md"):
         prepared(tmp_path, {"train": [good, bad]})
     with pytest.raises(UserError, match="stage 1"):

@@ -13,7 +13,7 @@ import pytest
 from tests.media_files import every, make_video
 from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Filters, Prepare
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest, read_settings
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
@@ -56,20 +56,20 @@ def loses(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory) -> list[Source]:
+def clips(tmp_path_factory) -> list[CorpusUtterance]:
     folder = tmp_path_factory.mktemp("raw")
     paths = [make_video(folder / f"clip{n}.mp4", every(25, 1.0), audio_seconds=1.0) for n in range(4)]
-    return [Source(path.stem, "s1", path, path) for path in paths]
+    return [CorpusUtterance(path.stem, "s1", path, path) for path in paths]
 
 
 def run(
-    folder: Path, sources: list[Source], lost: int = 0, crop: Crop = Crop(), force: bool = False, **settings
+    folder: Path, utterances: list[CorpusUtterance], lost: int = 0, crop: Crop = Crop(), force: bool = False, **settings
 ) -> int:
     """Prepare into ``folder/train``. Returns how many videos were tracked for that."""
 
     class Corpus:
-        def splits(self) -> dict[str, list[Source]]:
-            return {"train": sources}
+        def splits(self) -> dict[str, list[CorpusUtterance]]:
+            return {"train": utterances}
 
     before = Loses.videos
     tracker = Component("loses", {"frames": lost})
@@ -116,18 +116,18 @@ def test_nothing_is_touched_while_a_job_is_at_work(tmp_path, clips):
 
 def test_what_was_excluded_is_tried_again_when_its_file_changes_or_after_a_stop(tmp_path, clips):
     bad = make_video(tmp_path / "mute.mp4", every(25, 1.0))
-    sources = [*clips, Source("mute", "s1", bad, bad)]
+    utterances = [*clips, CorpusUtterance("mute", "s1", bad, bad)]
     for _ in range(2):
         with pytest.raises(UserError, match="1 of 5 utterances.*; or do without them: .*max_failed_share=0.2$"):
-            run(tmp_path, sources)
+            run(tmp_path, utterances)
     before = (tmp_path / "train/shards/0.jsonl").read_text().count('"id": "mute"')
-    run(tmp_path, sources, max_failed_share=0.5)
+    run(tmp_path, utterances, max_failed_share=0.5)
     record = (tmp_path / "train/shards/0.jsonl").read_text()
-    run(tmp_path, sources, max_failed_share=0.5)
+    run(tmp_path, utterances, max_failed_share=0.5)
     assert before == 1 and (tmp_path / "train/shards/0.jsonl").read_text() == record
     assert "- excluded: " in (tmp_path / "train/report.md").read_text()
     make_video(bad, every(25, 1.0), audio_seconds=1.0)
-    assert run(tmp_path, sources) == 1 and len(read_manifest(tmp_path / "train")) == 5
+    assert run(tmp_path, utterances) == 1 and len(read_manifest(tmp_path / "train")) == 5
 
 
 @pytest.mark.parametrize("lost", ["deleted", "cut"])
@@ -208,7 +208,7 @@ def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, c
 
 def test_late_sound_is_late_in_what_is_prepared(tmp_path):
     path = make_video(tmp_path / "late.mkv", every(25, 1.0), audio_seconds=0.6, audio_start=0.4)
-    run(tmp_path, [Source("late", "s1", path, path)])
+    run(tmp_path, [CorpusUtterance("late", "s1", path, path)])
     sound = np.abs(read_audio(read_manifest(tmp_path / "train")[0].audio, 24000))
     assert len(sound) == 24000 and sound[:8900].max() < 0.01 and sound[9900:10500].max() > 0.2
 
@@ -219,7 +219,7 @@ def test_large_pictures_and_files_cut_short(tmp_path):
     (tmp_path / "cut.mp4").write_bytes(large.read_bytes()[:-200])
     (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2 + 50])
     paths = [large, tmp_path / "cut.mp4", tmp_path / "cut.mkv"]
-    run(tmp_path, [Source(p.name, "s1", p, p) for p in paths], max_failed_share=1.0)
+    run(tmp_path, [CorpusUtterance(p.name, "s1", p, p) for p in paths], max_failed_share=1.0)
     assert [u.id for u in read_manifest(tmp_path / "train")] == ["large.mp4"]
     report = (tmp_path / "train/report.md").read_text()
     assert "1 of 3 prepared, 2 excluded" in report and report.count("fetch") == 2
@@ -230,9 +230,9 @@ def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
     time = np.arange(3 * 24000) / 24000
     for name, seconds in lengths.items():
         write_audio(tmp_path / f"{name}.wav", 0.2 * np.sin(1000 * time[: int(seconds * 24000)]), 24000)
-    sources = [Source(name, "s1", tmp_path / f"{name}.wav") for name in lengths]
+    utterances = [CorpusUtterance(name, "s1", tmp_path / f"{name}.wav") for name in lengths]
     filters = Filters(min_seconds=0.5, max_seconds=2.0)
-    run(tmp_path, sources, filters=filters, max_failed_share=0.0)
+    run(tmp_path, utterances, filters=filters, max_failed_share=0.0)
     assert [u.id for u in read_manifest(tmp_path / "train")] == ["fine"]
     report = json.loads((tmp_path / "train/report.json").read_text())
     assert report["counts"] == {"sources": 3, "prepared": 1, "excluded": 0, "filtered": 2}
@@ -240,7 +240,7 @@ def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
     assert report["hours"]["kept"] == pytest.approx(1 / 3600, abs=1e-4)
     assert "- filtered: 1 (0.00 h) longer than 2 s" in (tmp_path / "train/report.md").read_text()
     digest, sound = read_settings(tmp_path / "train")["digest"], (tmp_path / "train/audio/0.ark").read_bytes()
-    run(tmp_path, sources)
+    run(tmp_path, utterances)
     assert [u.id for u in read_manifest(tmp_path / "train")] == ["fine", "long", "short"]
     assert (tmp_path / "train/audio/0.ark").read_bytes() == sound
     assert read_settings(tmp_path / "train")["digest"] != digest
@@ -248,10 +248,10 @@ def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
 
 def test_filters_that_leave_nothing_are_an_error(tmp_path):
     write_audio(tmp_path / "a.wav", 0.2 * np.sin(np.arange(24000)), 24000)
-    sources = [Source("a", "s1", tmp_path / "a.wav")]
+    utterances = [CorpusUtterance("a", "s1", tmp_path / "a.wav")]
     with pytest.raises(UserError, match=r"filters leave nothing of .*train: 1 shorter than 5 s; set them to less"):
-        run(tmp_path, sources, filters=Filters(min_seconds=5.0))
-    run(tmp_path, sources)
+        run(tmp_path, utterances, filters=Filters(min_seconds=5.0))
+    run(tmp_path, utterances)
     assert len(read_manifest(tmp_path / "train")) == 1
 
 

@@ -1,53 +1,52 @@
-"""What the audio-only corpora share: where they are, their parts, what is held out, and how many hours there are."""
+"""What audio-only corpora share: their folder, their parts, held-out utterances and an estimate of the hours."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 import soundfile
 
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive, fetch
-from v2skit.corpora.info import Passport
+from v2skit.corpora.archive import Archive, fetch
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
 from v2skit.errors import UserError, suggestion
 
 SAMPLE = 500
-"""Utterances whose lengths are read for an estimate of the hours; its standard error is some 2 %."""
+"""Utterances whose durations are read for an estimate of the hours; its standard error is about 2 %."""
 
 
 class AudioCorpus:
-    """A corpus of plain audio, from its own layout.
+    """A corpus of audio without video, in the layout it is distributed in.
 
-    It gives ``audio``, ``audio_valid`` and ``audio_test``. What is held out is drawn, by a hash of the ids, from the
-    corpus's own validation and test parts, or, where it has none or they are not there, from ``audio``.
+    Its splits are ``audio``, ``audio_valid`` and ``audio_test``. Held-out utterances are drawn, by a hash of their ids,
+    from the corpus's own validation and test parts or, where these are absent, from ``audio``.
 
     Args:
-        corpus_dir: where the corpus is; relative to the recipe's folder.
-        parts: those to train on; by default the corpus's training parts, as far as they are there.
+        corpus_dir: the corpus's folder, relative to the recipe's folder.
+        parts: those to train on; by default all training parts that are in the folder.
         held_out: utterances in ``audio_valid`` and in ``audio_test``, at most; a tenth of the corpus where it is small.
-        download: fetch what is missing, where the corpus may be had without asking, into ``corpus_dir`` (``corpus``).
+        download: download missing parts, of freely available corpora, into ``corpus_dir`` (default: ``corpus``).
 
     Raises:
         UserError: there is no such part, or ``held_out`` is not positive.
     """
 
     title: str
-    passport: Passport
+    info: CorpusInfo
     folders: tuple[str, ...] = ("",)
-    """Below ``corpus_dir``, where the parts may be."""
+    """Subfolders of ``corpus_dir`` that may contain the parts."""
     training: tuple[str, ...] = ("all",)
     validation: tuple[str, ...] = ()
     testing: tuple[str, ...] = ()
     archives: dict[str, Archive] = {}
-    """Part -> what to fetch for it."""
+    """Part -> the archive that contains it."""
     family: str | None = None
-    """Corpora of one family share their speakers' names, so that the same recordings show."""
+    """Corpora of one family have the same speaker names, by which recordings in several of them are recognised."""
     names_chapters = False
-    """Whether the second field of an id is the family's number of the chapter."""
+    """Whether the second field of an id is the chapter number, which is the same in all corpora of the family."""
 
     def __init__(
         self,
@@ -64,49 +63,49 @@ class AudioCorpus:
         if held_out < 1:
             raise UserError(f"held_out {held_out} must be at least 1")
         if download and not self.archives:
-            raise UserError(f"download: {self.title} can't be fetched; {self.passport.where}")
+            raise self.info.error(f"download: {self.title} can't be downloaded")
         self.corpus_dir, self.held_out, self.download = corpus_dir or ("corpus" if download else ""), held_out, download
         self.directory = Path(work_dir) / self.corpus_dir if self.corpus_dir else None
         self.asked, self.parts = parts is not None, tuple(parts or self.training)
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances of a part whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances of a part whose files exist."""
         raise NotImplementedError
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether a part is there."""
+        """Whether a folder contains a part."""
         return (root / part).is_dir()
 
     def obtain(self) -> str:
-        """Look for the corpus, or fetch it where ``download`` says so. Raises UserError where it is not there."""
+        """Find the corpus, after downloading it where ``download`` is set. Raises UserError where it is missing."""
         if self.download:
             self._fetch()
         found = self._found
-        counts = {part: len(sources) for part, sources in found.items()}
-        everything = [source for sources in found.values() for source in sources]
-        speakers = len({source.speaker for source in everything})
-        published = f" of the published {self.passport.hours:g} h" if self.passport.hours else ""
+        counts = {part: len(utterances) for part, utterances in found.items()}
+        everything = [utterance for utterances in found.values() for utterance in utterances]
+        speakers = len({utterance.speaker for utterance in everything})
+        published = f" of the published {self.info.hours:g} h" if self.info.hours else ""
         lines = [
             f"{self.title} at {self.directory}: {len(everything)} utterances of {speakers} speakers, "
             f"about {estimate_hours(everything):.1f} h{published}",
-            self.passport.check(counts) if self.passport.counts else None,
-            self._lacking(),
-            ", ".join(f"{name} {len(sources)}" for name, sources in self.splits().items()),
+            self.info.differences(counts) if self.info.counts else None,
+            self._unused(),
+            ", ".join(f"{name} {len(utterances)}" for name, utterances in self.splits().items()),
         ]
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
-        """``audio``, ``audio_valid`` and ``audio_test``. Raises UserError where the corpus is not there."""
-        trained = [source for part in self.parts for source in self._found.get(part, [])]
-        held: dict[str, list[Source]] = {}
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
+        """``audio``, ``audio_valid`` and ``audio_test``. Raises UserError where the corpus is missing."""
+        trained = [utterance for part in self.parts for utterance in self._found.get(part, [])]
+        held: dict[str, list[CorpusUtterance]] = {}
         for name, parts in (("audio_valid", self.validation), ("audio_test", self.testing)):
-            taken = {source.id for sources in held.values() for source in sources}
-            official = [source for part in parts for source in self._found.get(part, [])]
+            taken = {utterance.id for utterances in held.values() for utterance in utterances}
+            official = [utterance for part in parts for utterance in self._found.get(part, [])]
             few = max(1, len(trained) // 10)
-            rest = official or [source for source in trained if source.id not in taken]
+            rest = official or [utterance for utterance in trained if utterance.id not in taken]
             held[name] = drawn(rest, self.held_out if official else min(self.held_out, few))
-        taken = {source.id for sources in held.values() for source in sources}
-        return {"audio": [source for source in trained if source.id not in taken], **held}
+        taken = {utterance.id for utterances in held.values() for utterance in utterances}
+        return {"audio": [utterance for utterance in trained if utterance.id not in taken], **held}
 
     def grammar(self) -> None:
         """Open vocabulary."""
@@ -114,80 +113,63 @@ class AudioCorpus:
     @cached_property
     def root(self) -> Path:
         """The folder with the parts. Raises UserError where there is none of them."""
-        if self.directory is None:
-            raise UserError(f"no corpus given; {self.passport.where}")
-        if not self.directory.is_dir():
-            raise UserError(f"{self.directory} is not a folder; {self.passport.where}")
-        for folder in self.folders:
-            if any(self.has(self.directory / folder, part) for part in self.parts):
-                return self.directory / folder
-        raise UserError(f"{self.directory} has no {self._layout()}; {self.passport.where}")
+        return self.info.root(
+            self.directory, self.folders, lambda root: any(self.has(root, part) for part in self.parts), self._layout()
+        )
 
     def _layout(self) -> str:
         return f"{self.title} ({', '.join(self.parts)})"
 
     @cached_property
-    def _found(self) -> dict[str, list[Source]]:
-        """Part -> its utterances, of the parts that are there."""
+    def _found(self) -> dict[str, list[CorpusUtterance]]:
+        """Part -> its utterances, of the parts that exist."""
         absent = [part for part in self.parts if not self.has(self.root, part)]
         if absent and self.asked:
-            raise UserError(f"{self.root} lacks {', '.join(absent)}, which parts names; {self.passport.where}")
+            raise self.info.error(f"{self.root} lacks {', '.join(absent)}, which parts names")
         there = dict.fromkeys((*self.parts, *self.validation, *self.testing))
         try:
-            found = {part: list(self.sources(self.root, part)) for part in there if self.has(self.root, part)}
+            found = {part: list(self.utterances(self.root, part)) for part in there if self.has(self.root, part)}
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{getattr(error, 'filename', None) or self.root} can't be read: {error}") from error
         if not any(found.get(part) for part in self.parts):
-            raise UserError(f"{self.root} has no sound files of {', '.join(self.parts)}; {self.passport.where}")
+            raise self.info.error(f"{self.root} has no sound files of {', '.join(self.parts)}")
         return found
 
-    def _lacking(self) -> str | None:
-        """What of the corpus is not used, or not there."""
+    def _unused(self) -> str | None:
+        """The corpus's parts that are absent or not used."""
         absent = [part for part in (*self.training, *self.validation, *self.testing) if part not in self._found]
-        return f"not there or not named: {', '.join(absent)}" if absent else None
+        return f"missing or not in parts: {', '.join(absent)}" if absent else None
 
     def _fetch(self) -> None:
-        if self.directory is None:
-            raise UserError("no folder to fetch the corpus into; give one with --corpus_dir")
+        assert self.directory is not None, "a corpus to download has a default folder"
         for part in dict.fromkeys((*self.parts, *self.validation, *self.testing)):
             archive = self.archives.get(part)
-            there = any(self.has(self.directory / folder, part) for folder in self.folders)
-            # An archive is deleted once it is unpacked: one that is there was interrupted.
-            if archive and ((self.directory / archive.name).exists() or not there):
+            unpacked = any(self.has(self.directory / folder, part) for folder in self.folders)
+            # An archive is deleted after unpacking: one that exists was not unpacked completely.
+            if archive and ((self.directory / archive.name).exists() or not unpacked):
                 fetch(archive, self.directory)
 
 
-def drawn(sources: Iterable[Source], count: int) -> list[Source]:
-    """Up to ``count`` of them, by a hash of their ids, in their order."""
-    sources = list(sources)
-    places = sorted((hashlib.sha256(source.id.encode()).digest(), number) for number, source in enumerate(sources))
-    return [sources[number] for number in sorted(number for _, number in places[:count])]
+def drawn(utterances: Iterable[CorpusUtterance], count: int) -> list[CorpusUtterance]:
+    """Up to ``count`` utterances, chosen by a hash of their ids, in their order."""
+    utterances = list(utterances)
+    places = sorted(
+        (hashlib.sha256(utterance.id.encode()).digest(), number) for number, utterance in enumerate(utterances)
+    )
+    return [utterances[number] for number in sorted(number for _, number in places[:count])]
 
 
-def estimate_hours(sources: list[Source]) -> float:
-    """Hours of sound, from the lengths of ``SAMPLE`` of them; exact where there are no more."""
-    lengths = [seconds for seconds in map(_seconds, drawn(sources, SAMPLE)) if seconds is not None]
-    return sum(lengths) / max(1, len(lengths)) * len(sources) / 3600
+def estimate_hours(utterances: list[CorpusUtterance]) -> float:
+    """Hours of audio, from the durations of ``SAMPLE`` utterances; exact where there are no more."""
+    durations = [seconds for seconds in map(_seconds, drawn(utterances, SAMPLE)) if seconds is not None]
+    return sum(durations) / max(1, len(durations)) * len(utterances) / 3600
 
 
-def _seconds(source: Source) -> float | None:
-    """From the header; None where it can't be read, which preparation reports."""
-    if source.end is not None:
-        return source.end - source.start
+def _seconds(utterance: CorpusUtterance) -> float | None:
+    """Duration from the header; None where it can't be read, which preparation reports."""
+    if utterance.end is not None:
+        return utterance.end - utterance.start
     try:
-        return soundfile.info(source.audio).duration - source.start
+        return soundfile.info(utterance.audio).duration - utterance.start
     except (soundfile.LibsndfileError, OSError):
         return None
-
-
-def words(text: str) -> str | None:
-    """Words in upper case, without punctuation; None where there are none."""
-    return " ".join(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.upper())).replace("’", "'") or None
-
-
-def table(path: Path, separator: str = "\t") -> Iterator[list[str]]:
-    """The fields of each line of a table without quotes; nothing where there is no such file."""
-    if path.is_file():
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield line.rstrip("\r\n").split(separator)

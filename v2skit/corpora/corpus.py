@@ -8,17 +8,17 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Source:
+class CorpusUtterance:
     """One utterance of a corpus as published.
 
     Args:
-        id: unique in the corpus, without white space; it starts with the speaker (``s1-bbaf2n``), as Kaldi sorts.
-        speaker: who speaks.
-        audio: file with the sound (a video file counts), or None.
-        video: file with the picture, or None for audio-only utterances.
-        text: words in upper case, or None where there is no transcript.
-        start: where the utterance begins in its audio-only file, seconds.
-        end: where it ends, seconds; None: with the file.
+        id: unique in the corpus, without white space; the speaker is its prefix (``s1-bbaf2n``), as Kaldi sorts.
+        speaker: name of the speaker.
+        audio: audio file, or video file with an audio track, or None.
+        video: video file, or None for audio-only utterances.
+        text: words in upper case, or None where it is untranscribed.
+        start: of an audio-only utterance in its file, seconds.
+        end: likewise; None: the end of the file.
     """
 
     id: str
@@ -31,21 +31,21 @@ class Source:
 
 
 class Corpus(Protocol):
-    """A corpus component. Its constructor takes ``work_dir`` (the recipe's folder) from the toolkit, and whatever
-    else its config section says."""
+    """A corpus component. Its constructor has the arguments ``work_dir`` (the recipe's folder, from the toolkit) and
+    those of its config section."""
 
     def obtain(self) -> str:
-        """Stage 0: generate the corpus, or check that it is there. Idempotent.
+        """Stage 0: generate, download or find the corpus. Idempotent.
 
         Returns:
-            one line for the user: what is there, and where.
+            one line for the user: what was found, and where.
 
         Raises:
-            UserError: it is missing or unreadable, with where to get it.
+            UserError: it is missing or unreadable, with where to obtain it.
         """
 
-    def splits(self) -> dict[str, list[Source]]:
-        """Data directory name -> its utterances. Deterministic, and disjoint between splits."""
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
+        """Data directory name -> its utterances. Deterministic and disjoint."""
 
     def grammar(self) -> str | None:
-        """The JSGF grammar of what is said, for the recogniser; None for open vocabulary."""
+        """The JSGF grammar of the sentences, for speech recognition; None for open vocabulary."""

@@ -1,4 +1,4 @@
-"""What is published of a corpus, and how what is here differs from it."""
+"""What is published of a corpus, where it is available, and how the copy on disk differs from it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from v2skit.errors import UserError
 
 
 @dataclass(frozen=True)
-class Passport:
-    """What a corpus is, as published.
+class CorpusInfo:
+    """What is published of a corpus.
 
     Args:
-        what: one sentence.
-        hours: of speech; 0 where not known.
-        speakers: how many; None where not known.
-        languages: of the speech.
-        licence: its name.
-        where: where to ask for it, as the remedy in an error.
-        available: whether it can still be had.
-        counts: utterances by part, as published.
+        where: where to obtain it, the remedy in an error; ``{corpus_dir}`` and ``{download}`` are replaced by the
+            options for its folder and for downloading it.
+        hours: of speech; None where unknown.
+        counts: utterances by part.
+        key: of the corpus in the config.
     """
 
-    what: str
-    hours: float
-    speakers: int | None
-    languages: str
-    licence: str
     where: str
-    available: str
+    hours: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    key: str = "corpus"
 
-    def check(self, found: dict[str, int]) -> str | None:
+    @property
+    def remedy(self) -> str:
+        """Where to obtain the corpus, with the options of the command line."""
+        folder = "--corpus_dir" if self.key == "corpus" else f"--set {self.key}.corpus_dir=DIR"
+        return self.where.format(corpus_dir=folder, download=f"--set {self.key}.download=true")
+
+    def error(self, problem: str) -> UserError:
+        """An error that names where to obtain the corpus."""
+        return UserError(f"{problem}; {self.remedy}", key=self.key)
+
+    def differences(self, found: dict[str, int]) -> str | None:
         """How the utterances found, by part, differ from the published counts; None where they are the same."""
         differs = [
             f"{part} {count} of {self.counts[part]}"
@@ -41,6 +44,14 @@ class Passport:
             if part in self.counts and count != self.counts[part]
         ]
         return f"not the published counts: {', '.join(differs)}" if differs else None
+
+    def check_folder(self, directory: Path | None) -> Path:
+        """The folder that the user gave. Raises UserError where there is none."""
+        if directory is None:
+            raise self.error("no corpus given")
+        if not directory.is_dir():
+            raise self.error(f"{directory} is not a folder")
+        return directory
 
     def root(self, directory: Path | None, folders: Iterable[str], has: Callable[[Path], bool], layout: str) -> Path:
         """The folder that holds the corpus.
@@ -52,14 +63,10 @@ class Passport:
             layout: what the corpus looks like, for the message.
 
         Raises:
-            UserError: nothing was given, it is no folder, or the corpus is not in it; with where to ask for it.
+            UserError: nothing was given, it is no folder, or the corpus is not in it; with where to obtain it.
         """
-        if directory is None:
-            raise UserError(f"no corpus given; {self.where}")
-        if not directory.is_dir():
-            raise UserError(f"{directory} is not a folder; {self.where}")
-        places = [directory / folder for folder in folders]
-        for place in places:
-            if has(place):
-                return place
-        raise UserError(f"{directory} has no {layout}; {self.where}")
+        directory = self.check_folder(directory)
+        root = next((directory / folder for folder in folders if has(directory / folder)), None)
+        if root is None:
+            raise self.error(f"{directory} has no {layout}")
+        return root

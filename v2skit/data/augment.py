@@ -1,4 +1,4 @@
-"""Augmentation of mouth crops (paper: SVTS, Mira et al. 2022), drawn per clip from a given generator."""
+"""Augmentation of mouth crops (SVTS, Mira et al. 2022), with a given random generator."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from v2skit.config.schema import Augmentation
 
 MEAN, STD = 0.421, 0.165
-"""Of gray mouth crops divided by 255 (SVTS)."""
+"""Of grey mouth crops divided by 255 (SVTS)."""
 
 
 def normalise(crops: np.ndarray) -> np.ndarray:
-    """uint8 (T,H,W) -> float32 (T,1,H,W), about zero mean and unit variance."""
+    """uint8 (T,H,W) -> float32 (T,1,H,W) of about zero mean and unit variance."""
     normal = np.multiply(crops, np.float32(1 / (255 * STD)), dtype=np.float32)
     normal -= np.float32(MEAN / STD)
     return normal[:, None]
 
 
 def centre_crop(crops: np.ndarray, side: int) -> np.ndarray:
-    """(T,H,W) -> (T,side,side), as inference sees it."""
+    """(T,H,W) -> (T,side,side), as at inference."""
     top, left = (crops.shape[1] - side) // 2, (crops.shape[2] - side) // 2
     return crops[:, top : top + side, left : left + side]
 
 
 def augment(crops: np.ndarray, settings: Augmentation, fps: int, random: np.random.Generator) -> np.ndarray:
-    """uint8 (T,H,W) -> uint8 (T,crop,crop): random crop, flip, erased rectangle and time masks, the same place in
-    every frame. The input is not changed."""
+    """uint8 (T,H,W) -> uint8 (T,crop,crop): random crop, flip, erased rectangle and time masks; crop, flip and
+    rectangle are the same in every frame. The input is not modified."""
     side = settings.crop
     top, left = (random.integers(0, size - side + 1) for size in crops.shape[1:])
     crops = crops[:, top : top + side, left : left + side]

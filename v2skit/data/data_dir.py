@@ -1,4 +1,4 @@
-"""Kaldi-style data directories: what preparation writes and training reads."""
+"""Kaldi-style data directories, written by preparation and read by training."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Utterance:
 
     Args:
         id: utterance id.
-        speaker: who speaks.
-        frames: length in video frames; audio and video both have exactly this length.
-        audio: mono sound at the clock's sample rate, ``frames * samples_per_frame`` samples, or None.
+        speaker: name of the speaker.
+        frames: length of audio and video in video frames.
+        audio: mono audio at the clock's sample rate, ``frames * samples_per_frame`` samples, or None.
         video: mouth crops, ``frames`` frames, or None.
-        text: words, or None.
+        text: words, or None where it is untranscribed.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class SilentClip:
-    """What synthesis may know of an utterance: it has no field for sound or words."""
+    """An utterance as synthesis sees it: without audio and text."""
 
     id: str
     speaker: str
@@ -49,14 +49,14 @@ SETTINGS = "settings.json"
 
 
 def read_table(path: Path) -> dict[str, str]:
-    """Read ``key value`` lines. Raises UserError for a line without a value, a key that comes twice, or no UTF-8."""
+    """Read ``key value`` lines. Raises UserError for a line without a value, a duplicate key, or no UTF-8."""
     table: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 key, value = [*line.split(None, 1), "", ""][:2]
                 if not value or key in table:
-                    problem = f"'{key}' comes twice" if key in table else "no value"
+                    problem = f"'{key}' is a duplicate" if key in table else "no value"
                     raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
                 table[key] = value.strip()
     except UnicodeDecodeError as error:
@@ -74,7 +74,7 @@ def write_manifest(directory: Path, utterances: list[Utterance], settings: dict)
             if value:
                 rows[name].append(f"{u.id} {value}\n")
     for name, lines in rows.items():
-        if lines or name in ("utt2spk", "utt2num_frames"):  # these say that the directory is prepared, if empty
+        if lines or name in ("utt2spk", "utt2num_frames"):  # these mark the directory as prepared, even if empty
             write_text(directory / name, "".join(lines))
         else:
             (directory / name).unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def write_manifest(directory: Path, utterances: list[Utterance], settings: dict)
 
 
 def read_manifest(directory: Path) -> list[Utterance]:
-    """Read a data directory. Raises UserError where it is missing, incomplete or inconsistent."""
+    """The utterances of a data directory. Raises UserError where it is missing, incomplete or inconsistent."""
     tables = read_tables(directory)
     return [
         Utterance(
@@ -98,7 +98,7 @@ def read_manifest(directory: Path) -> list[Utterance]:
 
 
 def read_tables(directory: Path) -> dict[str, dict[str, str]]:
-    """The tables of a data directory; empty where there is none. Raises as :func:`read_manifest` does."""
+    """The tables of a data directory, empty where one is missing. Raises as :func:`read_manifest` does."""
     check_there(directory, "utt2num_frames")
     tables = {n: read_table(directory / n) if (directory / n).exists() else {} for n in TABLES}
     frames = tables["utt2num_frames"]
@@ -114,7 +114,7 @@ def read_silent(directory: Path) -> list[SilentClip]:
     """The videos of a data directory, for synthesis; reads only ``video.scp``, ``utt2spk`` and ``utt2num_frames``.
 
     Raises:
-        UserError: one of these is missing.
+        UserError: a table is missing or incomplete.
     """
     check_there(directory, "utt2num_frames", "utt2spk", "video.scp")
     speakers, frames = read_table(directory / "utt2spk"), read_table(directory / "utt2num_frames")
@@ -135,19 +135,19 @@ def _check_whole(directory: Path, frames: dict[str, str], speakers: dict[str, st
     for name, table in (("utt2num_frames", frames), ("utt2spk", speakers)):
         missing = sorted(set(ids) - table.keys())
         if missing:
-            raise UserError(f"{directory / name}: nothing for '{missing[0]}' ({len(missing)} such utterances)")
+            raise UserError(f"{directory / name}: no line for '{missing[0]}' ({len(missing)} such utterances)")
     wrong = [key for key, count in frames.items() if not is_length(count)]
     if wrong:
         raise UserError(f"{directory / 'utt2num_frames'}: '{frames[wrong[0]]}' of '{wrong[0]}' is no number of frames")
 
 
 def is_length(count: str) -> bool:
-    """Whether it is a number of frames."""
+    """Whether a value of ``utt2num_frames`` is a valid number of frames."""
     return count.isdecimal() and 1 <= int(count) < 2**31
 
 
 def read_settings(directory: Path) -> dict:
-    """What the directory was prepared with. Raises UserError where that is not known."""
+    """The settings that a directory was prepared with. Raises UserError where they are unknown."""
     check_there(directory, "utt2num_frames")
     try:
         settings = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
@@ -159,12 +159,12 @@ def read_settings(directory: Path) -> dict:
 
 
 def read_clock(directory: Path) -> Clock:
-    """The clock that a directory was prepared on. Raises UserError where that is not known."""
+    """The clock that a directory was prepared with. Raises UserError where it is unknown."""
     try:
         return Clock(**read_settings(directory)["clock"])
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"{directory / SETTINGS} does not say the clock, e.g. "
+            f"{directory / SETTINGS} has no clock, e.g. "
             f'{{"clock": {json.dumps(dataclasses.asdict(Clock()))}}}; stage 1 writes it'
         ) from error
 
@@ -176,5 +176,5 @@ def _stored(directory: Path, path: Path | None) -> str | None:
 
 
 def resolved(directory: Path, stored: str | None) -> Path | None:
-    """Where a path of a table leads, None for None."""
+    """The path that a table stores, relative to its directory; None for None."""
     return None if stored is None else directory / stored

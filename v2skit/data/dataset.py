@@ -15,19 +15,20 @@ from v2skit.config.features import Clock
 from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
 from v2skit.data.batch import Batch
+from v2skit.data.by_length import ByLength
 from v2skit.data.index import Joined, open_index
-from v2skit.data.sampler import ByLength, Key
+from v2skit.data.sampler import Key
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 
 SpeakerReader = Callable[[str, str], np.ndarray]
-"""(utterance id, speaker) -> what the speaker component's forward takes, for one clip."""
+"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance."""
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None."""
+class Example:
+    """A training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None."""
 
     id: str
     frames: int
@@ -38,22 +39,22 @@ class Clip:
 
 
 class SpeechDataset(Dataset):
-    """Clips of audio-only or audio-visual data directories.
+    """Training examples from audio-only or audio-visual data directories.
 
     Args:
-        directories: data directories, joined.
+        directories: data directories.
         readers: for each directory, the speaker component's reader.
-        clock: lengths.
+        clock: rates of audio and video.
         with_video: read the mouth crops too.
-        augmentation: of the crops; its ``crop`` is the side the frontend sees.
-        training: random segments, and augmentation where there is one; otherwise whole clips, centre crop.
-        segment_frames: longest segment in training, None: whole clips.
+        augmentation: of the crops; its ``crop`` is the side of the frontend's input.
+        training: random segments, and augmentation where ``augment`` is set; otherwise whole utterances, centre crop.
+        segment_frames: longest segment in training, None: whole utterances.
         seed: of all random choices.
-        cache_mb: memory for decoded clips, in each process that reads.
-        augment: in training, change the crops at random.
+        cache_mb: memory for decoded files, in each data loading process.
+        augment: in training, augment the crops.
 
     Raises:
-        UserError: a directory is not prepared, empty, or lacks the audio or video that is needed.
+        UserError: a directory is not prepared, empty, or lacks the required audio or video.
     """
 
     def __init__(
@@ -89,13 +90,13 @@ class SpeechDataset(Dataset):
 
     @property
     def by_length(self) -> ByLength:
-        """The clips in order of their length, for the sampler."""
+        """The utterances in order of length, for the sampler."""
         return ByLength([index.runs for index in self.utterances.indexes], self.segment_frames)
 
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def __getitem__(self, key: Key) -> Clip:
+    def __getitem__(self, key: Key) -> Example:
         directory, u = self.utterances.find(key.number)
         random = np.random.default_rng([self.seed, key.epoch, zlib.crc32(u.id.encode())])
         frames = min(u.frames, self.segment_frames or u.frames)
@@ -112,7 +113,7 @@ class SpeechDataset(Dataset):
         lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
         waveform = self._part(u.audio, lambda path, s, n: read_audio(path, rate, s, n), *lengths)
         speaker = self._readers[directory](u.id, u.speaker)
-        return Clip(u.id, frames, speaker, waveform, video, key.position)
+        return Example(u.id, frames, speaker, waveform, video, key.position)
 
     def _part(
         self,
@@ -122,12 +123,12 @@ class SpeechDataset(Dataset):
         start: int,
         count: int,
     ) -> np.ndarray:
-        """``count`` entries of a file from ``start`` on; whole files are kept as long as the memory allows.
+        """``count`` samples or frames of a file from ``start`` on; whole files are cached within the memory limit.
 
         Raises:
-            UserError: the file is not as long as the manifest says.
+            UserError: the length of the file differs from the data directory's tables.
         """
-        assert path is not None, "utterances without it are refused when the dataset is made"
+        assert path is not None, "the constructor refuses utterances without it"
         if path not in self._cache and self.cache_bytes > 0:
             self._cache[path] = read(path, 0, None)
             self.cache_bytes -= self._cache[path].nbytes
@@ -138,8 +139,8 @@ class SpeechDataset(Dataset):
         return part
 
 
-def collate(clips: list[Clip]) -> Batch:
-    """Pad clips to the longest with zeros; the mask says what is padding."""
+def collate(clips: list[Example]) -> Batch:
+    """Zero-pad examples to the longest; the mask is False in the padding."""
     frames = torch.tensor([c.frames for c in clips])
     mask = torch.arange(int(frames.max()))[None] < frames[:, None]
     return Batch(

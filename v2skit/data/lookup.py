@@ -1,4 +1,4 @@
-"""Values of a sorted table, found where it lies."""
+"""Binary search in a sorted table on disk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 class Lookup:
-    """A table of ``key value`` lines sorted by their keys, as Kaldi's are: opening it takes no time, and all processes
-    of a machine share its memory. It is opened on first use, so that each worker process opens its own.
+    """A table of ``key value`` lines sorted by key, as in Kaldi. The file is mapped into memory, which all processes of
+    a machine share, on first use, so that each worker process opens its own.
 
     Args:
         path: of the table, UTF-8; an empty one is an error.
@@ -29,7 +29,7 @@ class Lookup:
         low, high = 0, len(lines)
         while low < high:
             start = lines.rfind(b"\n", low, (low + high) // 2) + 1 or low
-            end = lines.find(b"\n", start) % (len(lines) + 1)  # the last line may lack its end
+            end = lines.find(b"\n", start) % (len(lines) + 1)  # the last line may have no line break
             found, _, value = lines[start:end].partition(b" ")
             if found == wanted:
                 return value.decode().strip()

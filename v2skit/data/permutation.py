@@ -1,4 +1,4 @@
-"""Shuffles that are computed where they are asked for: a bijection of numbers, keyed, without a list of them."""
+"""Pseudo-random permutations that are evaluated one place at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ ROUNDS = 6
 
 
 class Permutation:
-    """The numbers 0 to ``count - 1`` in another order, a function of the keys; the same on every machine.
+    """A permutation of 0 to ``count - 1`` as a function of the keys; the same on every machine.
 
-    The numbers stand in a table; in each round the rows, or the columns, are turned by amounts that a hash of their
-    place gives (a Feistel network). The table has hardly more places than there are numbers; from a place beyond them
-    one goes on to the place that it leads to.
+    A Feistel network (format-preserving encryption) on a table of rows and columns: each round shifts the columns by a
+    hash of the row, or the rows by a hash of the column. The table has slightly more places than ``count``; a result
+    beyond ``count`` is permuted again (cycle walking).
+
+    Not ``numpy.random.Generator.permutation``, whose order differs from that of existing runs: for 3 M utterances it
+    takes 0.09 s and 24 MB in each process and epoch, this class 0.00004 s for a batch of 50, and no memory.
 
     Args:
-        count: of the numbers, at least 1.
+        count: at least 1.
         seed, epoch, stream: the keys, each from 0 to below 2**32.
     """
 
@@ -25,20 +28,20 @@ class Permutation:
         self.count = count
         rows = math.isqrt(count - 1) + 1
         self._rows, self._columns = np.uint64(rows), np.uint64(-(-count // rows))
-        # Always three keys: SeedSequence takes [1] and [1, 0] for the same.
+        # Always three keys: SeedSequence does not distinguish [1] and [1, 0].
         self._keys = np.random.SeedSequence([seed, epoch, stream]).generate_state(ROUNDS, np.uint64)
 
-    def __call__(self, numbers: np.ndarray) -> np.ndarray:
-        """What stands at places, int64 (N,) -> int64 (N,)."""
-        found = self._turned(numbers.astype(np.uint64))
-        while (beyond := found >= self.count).any():
-            found[beyond] = self._turned(found[beyond])
-        return found.astype(np.int64)
+    def __call__(self, places: np.ndarray) -> np.ndarray:
+        """The numbers at places, int64 (N,) -> int64 (N,)."""
+        numbers = self._permute_table(places.astype(np.uint64))
+        while (beyond := numbers >= self.count).any():
+            numbers[beyond] = self._permute_table(numbers[beyond])
+        return numbers.astype(np.int64)
 
-    def _turned(self, numbers: np.ndarray) -> np.ndarray:
-        row, column = np.divmod(numbers, self._columns)
-        for turn, key in enumerate(self._keys):
-            if turn % 2:
+    def _permute_table(self, places: np.ndarray) -> np.ndarray:
+        row, column = np.divmod(places, self._columns)
+        for number, key in enumerate(self._keys):
+            if number % 2:
                 row = (row + _hash(column, key)) % self._rows
             else:
                 column = (column + _hash(row, key)) % self._columns
@@ -46,7 +49,7 @@ class Permutation:
 
 
 def _hash(numbers: np.ndarray, key: np.uint64) -> np.ndarray:
-    """32 bits that look random, uint64 (N,) (the finaliser of MurmurHash3)."""
+    """32 pseudo-random bits, uint64 (N,) (the finaliser of MurmurHash3)."""
     mixed = numbers ^ key
     mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     mixed = (mixed ^ (mixed >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)

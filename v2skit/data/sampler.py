@@ -1,98 +1,41 @@
-"""Frame-budget batches of clips of like length: batch n of an epoch is a function of (seed, epoch, n), and is computed
-when it is asked for, without a list of the utterances."""
+"""Batches of utterances of similar length within a frame budget: batch n of an epoch is a function of (seed, epoch, n),
+computed on access without a list of the utterances."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from v2skit.data.numbered import Numbered
+from v2skit.data.by_length import ByLength
+from v2skit.data.lazy_sequence import LazySequence
 from v2skit.data.permutation import Permutation
 from v2skit.errors import UserError
 
 SPREAD = 12
-"""Clips that are shuffled among each other differ in length by less than a 12th."""
+"""Utterances of a group, which are shuffled together, differ in length by less than a 12th."""
 
 
 class Key(NamedTuple):
-    """What the dataset is asked for; ``position`` is the (epoch, batch) at which training goes on after the optimiser
-    step that this one belongs to."""
+    """The dataset's key of an example; ``position`` is the (epoch, batch) at which training resumes after the optimiser
+    step of this example."""
 
     epoch: int
     number: int
     position: tuple[int, int]
 
 
-class Runs(NamedTuple):
-    """Utterances in order of their length, in runs of equal length.
+class EpochBatches(LazySequence[list[int]]):
+    """The batches of one epoch, lists of utterance numbers: each utterance once, in pseudo-random order.
 
-    Args:
-        order: utterances, shortest first (N,).
-        lengths: of the runs, rising, video frames (R,).
-        firsts: where in ``order`` each run begins (R,).
-    """
-
-    order: np.ndarray
-    lengths: np.ndarray
-    firsts: np.ndarray
-
-
-def runs_of(lengths: np.ndarray) -> Runs:
-    """Sort utterances by their lengths, (N,); those of equal length keep their order."""
-    order = np.argsort(lengths, kind="stable").astype(np.int32)
-    return Runs(order, *np.unique(lengths[order], return_index=True))
-
-
-class ByLength:
-    """Utterances of several sets, numbered through, in order of their length; their orders stay where they are.
-
-    Args:
-        parts: the sets.
-        longest: what is longer counts as this long; None: no limit.
-    """
-
-    def __init__(self, parts: Sequence[Runs], longest: int | None = None) -> None:
-        self._orders = [part.order for part in parts]
-        self._offsets = np.cumsum([0, *map(len, self._orders)])
-        part = np.repeat(np.arange(len(parts)), [len(p.firsts) for p in parts])
-        lengths, ranks = (np.concatenate([getattr(p, name) for p in parts]) for name in ("lengths", "firsts"))
-        counts = np.concatenate([np.diff(p.firsts, append=len(p.order)) for p in parts])
-        runs = np.argsort(lengths, kind="stable")
-        self.lengths = np.minimum(lengths[runs], longest) if longest else lengths[runs]
-        self.firsts = np.cumsum(counts[runs]) - counts[runs]
-        self._parts, self._ranks = part[runs], ranks[runs]
-
-    def __len__(self) -> int:
-        return int(self._offsets[-1])
-
-    @property
-    def longest(self) -> int:
-        """The largest length, video frames."""
-        return int(self.lengths[-1])
-
-    def __getitem__(self, places: np.ndarray) -> np.ndarray:
-        """The utterances at places in the order, int64 (N,) -> int64 (N,)."""
-        run = np.searchsorted(self.firsts, places, "right") - 1
-        part, rank = self._parts[run], self._ranks[run] + places - self.firsts[run]
-        found = np.empty(len(places), np.int64)
-        for number in np.unique(part):
-            here = part == number
-            found[here] = self._offsets[number] + self._orders[number][rank[here]]
-        return found
-
-
-class EpochBatches(Numbered[list[int]]):
-    """The batches of one epoch, lists of utterances: each utterance once, in an order without a visible pattern.
-
-    Groups of like length, whose borders differ from epoch to epoch, are shuffled in themselves, and the whole is cut
-    into batches; these come in a shuffled order.
+    Utterances are shuffled within groups of similar length, whose borders differ between epochs; the sequence is cut
+    into batches, and the batches are shuffled.
 
     Args:
         clips: the utterances, at least one.
-        batch_frames: largest ``clips * longest clip`` of a batch, not below the longest clip.
+        batch_frames: largest ``number of utterances * longest utterance`` of a batch, not below the longest utterance.
         seed: of the order.
         epoch: its number.
     """
@@ -101,17 +44,17 @@ class EpochBatches(Numbered[list[int]]):
         self._clips, self._keys = clips, (seed, epoch)
         self._groups, longest = self._borders()
         self._cuts = _cut(self._groups, longest, batch_frames)
-        # The order of the batches has stream 0, that of a group the number of its last place, which is above it.
+        # Stream 0 orders the batches; the stream of a group is the end of its range, which is above 0.
         self._order = Permutation(len(self), seed, epoch, 0)
         self._shuffle = lru_cache(maxsize=None)(lambda first, last: Permutation(last - first, seed, epoch, last))
 
     def _borders(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the groups begin, and the end (G+1,); the longest length in each, frames (G,)."""
+        """The first place of each group, and the end (G+1,); the longest length in each, frames (G,)."""
         clips, high = self._clips, self._clips.longest
         width = 1 + int(np.random.default_rng(self._keys).integers(max(1, high // SPREAD)))
         borders, longest = [len(clips)], []
         while borders[-1]:
-            run = np.searchsorted(clips.lengths, high - width, "right")  # the first that is longer
+            run = np.searchsorted(clips.lengths, high - width, "right")  # the first longer one
             if (first := int(clips.firsts[run])) < borders[-1]:
                 borders.append(first)
                 longest.append(high)
@@ -122,8 +65,8 @@ class EpochBatches(Numbered[list[int]]):
     def __len__(self) -> int:
         return int(self._cuts[-1, 2])
 
-    def at(self, number: int) -> list[int]:
-        """The clips of a batch."""
+    def item(self, number: int) -> list[int]:
+        """The utterances of a batch."""
         slot = self._order(np.array([number]))[0]
         cut = np.searchsorted(self._cuts[:, 2], slot, "right") - 1
         place, size, before = self._cuts[cut]
@@ -140,10 +83,11 @@ class EpochBatches(Numbered[list[int]]):
 def _cut(groups: np.ndarray, longest: np.ndarray, batch_frames: int) -> np.ndarray:
     """Cut shuffled groups into batches.
 
-    What a group leaves over goes into the first batch of the next one, unless it would more than fill it.
+    The remainder of a group is put into the first batch of the next one, unless it alone fills that.
 
     Returns:
-        (C+1, 3): from which place on, how many clips a batch has, and the batches before that; the end.
+        (C+1, 3): runs of batches of equal size: the first place, the size of a batch, and the number of batches before;
+            the last row is the end.
     """
     place, before, cuts = 0, 0, []
     for first, last, high in zip(groups, groups[1:], longest, strict=False):
@@ -160,22 +104,22 @@ def _cut(groups: np.ndarray, longest: np.ndarray, batch_frames: int) -> np.ndarr
     return np.array([*cuts, (groups[-1], 0, before)])
 
 
-class EndlessBatches:
+class BatchSampler:
     """Batches of keys, epoch after epoch, from a position on; one sequence, whatever the number of processes.
 
-    An optimiser step takes the next ``group`` batches of the sequence, of which each process gets its share.
+    Each optimiser step uses the next ``group`` batches of the sequence, divided evenly among the processes.
 
     Args:
         clips: the utterances.
-        batch_frames: largest ``clips * longest clip`` of a batch.
+        batch_frames: largest ``number of utterances * longest utterance`` of a batch.
         seed: of the order.
-        position: (epoch, batch) to begin with.
-        group: batches of an optimiser step, all processes together.
-        rank: which process this is.
-        world: how many there are.
+        position: (epoch, batch) of the first batch.
+        group: batches of an optimiser step, in all processes together.
+        rank: number of this process.
+        world: number of processes.
 
     Raises:
-        UserError: an utterance is longer than the budget, or a group can't be shared evenly.
+        UserError: an utterance is longer than the budget, or a group can't be divided evenly.
     """
 
     def __init__(

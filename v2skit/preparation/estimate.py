@@ -24,12 +24,12 @@ from tqdm import tqdm
 
 from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Prepare
-from v2skit.corpora.corpus import Corpus, Source
+from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.decode import opened, tick_of, video_stream
 from v2skit.preparation.prepare import check_claim, settings_of
 from v2skit.preparation.quality import rejects
-from v2skit.preparation.shards import SHARDS, Task, finished, prepare_sources, read_outcomes
+from v2skit.preparation.shards import SHARDS, Task, finished, prepare_utterances, read_outcomes
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.devices import cores
@@ -80,7 +80,7 @@ class Directory:
     utterances: int
     prepared: int
     prepared_hours: float
-    left: list[Source]
+    left: list[CorpusUtterance]
     left_hours: Amount
     headers: int
     unreadable: list[str]
@@ -179,7 +179,7 @@ def estimate(
         output: the recipe's data folder; what is prepared there already is taken to be as it should.
         settings: of preparation.
         video_only_ok: splits whose clips need no sound.
-        sample: sources to prepare, of each corpus's audio-visual and of its audio-only directories.
+        sample: utterances to prepare, of each corpus's audio-visual and of its audio-only directories.
         seed: of the samples.
 
     Raises:
@@ -195,38 +195,38 @@ def estimate(
     made_with = settings_of(tracker, clock, crop)
     for number, corpus in enumerate(corpora):
         kinds: dict[str, list[Directory]] = {}
-        for name, sources in corpus.splits().items():
+        for name, utterances in corpus.splits().items():
             try:
                 check_claim(output / name, made_with)
             except UserError as error:
                 refused.append(str(error))
-            directory = _look(name, output / name, sources, clock, seed)
+            directory = _look(name, output / name, utterances, clock, seed)
             directories.append(directory)
             if directory.left:
-                kind = "audio-visual" if any(source.video for source in directory.left) else "audio-only"
+                kind = "audio-visual" if any(utterance.video for utterance in directory.left) else "audio-only"
                 kinds.setdefault(kind, []).append(directory)
         for kind, found in kinds.items():
-            every = [(directory, source) for directory in found for source in directory.left]
+            every = [(directory, utterance) for directory in found for utterance in directory.left]
             chosen = random.Random(f"{seed} {number} {kind}").sample(every, min(sample, len(every)))
             with tempfile.TemporaryDirectory(prefix="v2skit-estimate-") as folder:
-                tasks = [Task(source, Path(folder), d.name not in video_only_ok) for d, source in chosen]
+                tasks = [Task(utterance, Path(folder), d.name not in video_only_ok) for d, utterance in chosen]
                 trial = _try(tasks, built, clock, crop, settings, f"a sample, {kind}")
             groups.append(Group(kind, found, trial, trial.per_hour(len(every))))
     there = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
     return Estimate(directories, groups, settings, output, shutil.disk_usage(there).free, refused)
 
 
-def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: int) -> Directory:
+def _look(name: str, folder: Path, utterances: list[CorpusUtterance], clock: Clock, seed: int) -> Directory:
     """Count, and read headers."""
-    ids = {source.id for source in sources}
+    ids = {utterance.id for utterance in utterances}
     tried = {key: o for key, o in read_outcomes(folder).items() if key in ids}
     done = {key: o for key, o in tried.items() if finished(folder) or not o.reason}
-    left = [source for source in sources if source.id not in done]
+    left = [utterance for utterance in utterances if utterance.id not in done]
     chosen = random.Random(f"{seed} {name}").sample(left, min(HEADERS, len(left)))
     hours, unreadable = [], []
-    for source in tqdm(chosen, f"headers of {name}", unit="file", mininterval=1.0, dynamic_ncols=True):
+    for utterance in tqdm(chosen, f"headers of {name}", unit="file", mininterval=1.0, dynamic_ncols=True):
         try:
-            hours.append(header_seconds(source) / 3600)
+            hours.append(header_seconds(utterance) / 3600)
         except UserError as error:
             hours.append(0.0)
             unreadable.append(str(error))
@@ -234,7 +234,7 @@ def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: in
     frames = sum(outcome.frames for outcome in done.values())
     return Directory(
         name=name,
-        utterances=len(sources),
+        utterances=len(utterances),
         prepared=sum(not outcome.reason for outcome in done.values()),
         prepared_hours=frames / clock.fps / 3600,
         left=left,
@@ -244,49 +244,49 @@ def _look(name: str, folder: Path, sources: list[Source], clock: Clock, seed: in
     )
 
 
-def header_seconds(source: Source) -> float:
+def header_seconds(utterance: CorpusUtterance) -> float:
     """How long an utterance is, from its file's header; from its packets where the header does not say.
 
     Raises:
         UserError: it can't be read, or lacks the picture or the sound.
     """
-    if source.end is not None:
-        return source.end - source.start
-    path = source.video or source.audio
+    if utterance.end is not None:
+        return utterance.end - utterance.start
+    path = utterance.video or utterance.audio
     if path is None:
-        raise UserError(f"{source.id} has neither a video nor a sound file; its corpus component must name one")
+        raise UserError(f"{utterance.id} has neither a video nor a sound file; its corpus component must name one")
     with opened(path) as container:
-        stream = video_stream(container) if source.video else next(iter(container.streams.audio), None)
+        stream = video_stream(container) if utterance.video else next(iter(container.streams.audio), None)
         if stream is None:
-            raise UserError(f"{path} has no {'video' if source.video else 'audio'} stream")
+            raise UserError(f"{path} has no {'video' if utterance.video else 'audio'} stream")
         if stream.duration:
-            return float(stream.duration * tick_of(stream)) - source.start
+            return float(stream.duration * tick_of(stream)) - utterance.start
         if container.duration:
-            return container.duration / av.time_base - source.start
+            return container.duration / av.time_base - utterance.start
         try:
             ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
         except av.FFmpegError as error:
             raise UserError(f"{path} is damaged ({error.strerror}); fetch it again") from error
-    return float(max(ends, default=0) * tick_of(stream)) - source.start
+    return float(max(ends, default=0) * tick_of(stream)) - utterance.start
 
 
 def _try(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, settings: Prepare, title: str) -> Trial:
-    """Prepare sources, which share a temporary folder, and measure."""
+    """Prepare utterances, which share a temporary folder, and measure."""
     trial = Trial()
-    outcomes = prepare_sources(tasks, tracker, clock, crop)
+    outcomes = prepare_utterances(tasks, tracker, clock, crop)
     before = _spent(tasks[0].folder)
     for task in tqdm(tasks, title, unit="clip", mininterval=1.0, dynamic_ncols=True):
         outcome = next(outcomes)
         now = _spent(task.folder)
         trial.spent.append({what: now[what] - before[what] for what in now})
         before = now
-        rejected = None if outcome.reason or task.source.video else rejects(settings.filters, outcome.measures)
+        rejected = None if outcome.reason or task.utterance.video else rejects(settings.filters, outcome.measures)
         if outcome.reason:
             trial.excluded.append(outcome.reason)
         elif rejected:
             trial.filtered[rejected] += 1
         try:
-            trial.hours.append(header_seconds(task.source) / 3600)
+            trial.hours.append(header_seconds(task.utterance) / 3600)
         except UserError:
             trial.hours.append(0.0)
     outcomes.close()

@@ -1,6 +1,6 @@
 """A corpus -> data directories: sound and mouth crops on the clock, and a report of what was left out.
 
-The sources are dealt out to jobs, each of which writes a shard of every data directory
+The utterances are dealt out to jobs, each of which writes a shard of every data directory
 (:mod:`v2skit.preparation.shards`); the tables are written when all are done.
 """
 
@@ -22,12 +22,20 @@ from tqdm import tqdm
 from v2skit.config.features import Clock, Crop
 from v2skit.config.load import flatten, to_tree
 from v2skit.config.schema import Prepare
-from v2skit.corpora.corpus import Corpus, Source
+from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
 from v2skit.preparation.quality import rejects
-from v2skit.preparation.shards import Outcome, Task, check_idle, keep_outcomes, prepare_sources, read_outcomes, records
+from v2skit.preparation.shards import (
+    Outcome,
+    Task,
+    check_idle,
+    keep_outcomes,
+    prepare_utterances,
+    read_outcomes,
+    records,
+)
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import write_text
@@ -84,19 +92,19 @@ def prepare(
     made_with = settings_of(tracker, clock, crop)
     build("tracker", tracker)  # what it lacks shows before the work starts
     splits = corpus.splits()
-    for name, sources in splits.items():
-        _check_ids(name, sources)
+    for name, utterances in splits.items():
+        _check_ids(name, utterances)
     tasks = []
-    for name, sources in splits.items():
+    for name, utterances in splits.items():
         check_idle(output / name)
         _claim(output / name, made_with, force)
         needed = name not in video_only_ok
-        prepared = keep_outcomes(output / name, sources, needed)
-        tasks += [Task(source, output / name, needed) for source in sources if source.id not in prepared]
+        prepared = keep_outcomes(output / name, utterances, needed)
+        tasks += [Task(utterance, output / name, needed) for utterance in utterances if utterance.id not in prepared]
     if tasks:
         _run(tasks, tracker, clock, crop, settings, output)
-    for name, sources in splits.items():
-        _finish(output / name, sources, {**made_with, **(made_of or {})}, clock, settings)
+    for name, utterances in splits.items():
+        _finish(output / name, utterances, {**made_with, **(made_of or {})}, clock, settings)
 
 
 def settings_of(tracker: Component, clock: Clock, crop: Crop) -> dict:
@@ -133,9 +141,9 @@ def _claim(folder: Path, made_with: dict, force: bool) -> None:
         write_text(path, json.dumps({**made_with, "storage": STORAGE}))
 
 
-def _check_ids(split: str, sources: list[Source]) -> None:
+def _check_ids(split: str, utterances: list[CorpusUtterance]) -> None:
     """Raises UserError for ids that can't be keys of a table or names of files."""
-    counts = Counter(source.id for source in sources)
+    counts = Counter(utterance.id for utterance in utterances)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise UserError(
@@ -147,10 +155,10 @@ def _check_ids(split: str, sources: list[Source]) -> None:
 
 
 def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path) -> None:
-    """Prepare sources, with progress: one job in this process, several in others."""
+    """Prepare utterances, with progress: one job in this process, several in others."""
     count = min(settings.jobs or cores(), len(tasks))
     if settings.cluster == "local" and count == 1:
-        outcomes = prepare_sources(tasks, build("tracker", tracker), clock, crop)
+        outcomes = prepare_utterances(tasks, build("tracker", tracker), clock, crop)
         for _ in tqdm(outcomes, "preparing", len(tasks), unit="clip", mininterval=1.0, dynamic_ncols=True):
             pass
         return
@@ -161,7 +169,7 @@ def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settin
 
 def run_job(job: Job) -> None:
     """Prepare a shard."""
-    for _ in prepare_sources(job.tasks, build("tracker", job.tracker), job.clock, job.crop, job.shard):
+    for _ in prepare_utterances(job.tasks, build("tracker", job.tracker), job.clock, job.crop, job.shard):
         pass
 
 
@@ -185,9 +193,9 @@ class _Lines:
         return sum(self._counts.values())
 
 
-def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, settings: Prepare) -> None:
+def _finish(folder: Path, utterances: list[CorpusUtterance], made_with: dict, clock: Clock, settings: Prepare) -> None:
     """Write the data directory and its report."""
-    by_id = {s.id: s for s in sources}
+    by_id = {s.id: s for s in utterances}
     found = sorted((o for o in read_outcomes(folder).values() if o.id in by_id), key=lambda o: o.id)
     excluded = [o for o in found if o.reason]
     kept: list[Outcome] = []
@@ -198,7 +206,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
             (filtered[rejected] if rejected else kept).append(o)
     hours = {"kept": _hours(kept, clock), **{why: _hours(some, clock) for why, some in sorted(filtered.items())}}
     left_out = {why: len(some) for why, some in sorted(filtered.items())}
-    counts = {"sources": len(sources), "prepared": len(kept), "excluded": len(excluded)}
+    counts = {"sources": len(utterances), "prepared": len(kept), "excluded": len(excluded)}
     if left_out:
         counts["filtered"] = sum(left_out.values())
     rows: list[dict[str, Any]] = [
@@ -208,7 +216,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     ]
     report = {"counts": counts, "hours": hours, "filtered": left_out, "files": rows}
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
-    told = f"{len(kept)} of {len(sources)} prepared, {len(excluded)} excluded; {hours['kept']:.2f} h"
+    told = f"{len(kept)} of {len(utterances)} prepared, {len(excluded)} excluded; {hours['kept']:.2f} h"
     lines = [f"# {folder.name}: {told}", ""]
     lines += [f"- filtered: {count} ({hours[why]:.2f} h) {why}" for why, count in left_out.items()]
     for file, why in ((row["file"], row["reason"]) for row in rows if row["reason"]):
@@ -219,12 +227,12 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     also = f", {counts['filtered']} filtered" if left_out else ""
     told = f"{len(kept)} utterances, {len(excluded)} excluded{also}, {hours['kept']:.2f} h"
     print(f"{folder}: {told}; {folder}/report.md")
-    if len(excluded) > settings.max_failed_share * len(sources):
+    if len(excluded) > settings.max_failed_share * len(utterances):
         (folder / "utt2num_frames").unlink(missing_ok=True)
-        share = math.ceil(100 * len(excluded) / len(sources)) / 100
+        share = math.ceil(100 * len(excluded) / len(utterances)) / 100
         without = f"; or do without them: --set prepare.max_failed_share={share:g}"
         raise UserError(
-            f"{len(excluded)} of {len(sources)} utterances of {folder} can't be used, more than "
+            f"{len(excluded)} of {len(utterances)} utterances of {folder} can't be used, more than "
             f"prepare.max_failed_share ({settings.max_failed_share:.0%}) allows; {folder}/report.md says why, "
             f"e.g. {excluded[0].id}: {excluded[0].reason}" + (without if kept else "")
         )
@@ -234,7 +242,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
             f"prepare.filters leave nothing of {folder}: {', '.join(f'{n} {why}' for why, n in left_out.items())}; "
             "set them to less, or to null, and run stage 1 again"
         )
-    utterances = [
+    prepared = [
         Utterance(
             id=o.id,
             speaker=by_id[o.id].speaker,
@@ -247,7 +255,7 @@ def _finish(folder: Path, sources: list[Source], made_with: dict, clock: Clock, 
     ]
     content = sorted((o.id, o.frames, o.fingerprint) for o in kept)
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
-    write_manifest(folder, utterances, {**made_with, "digest": digest})
+    write_manifest(folder, prepared, {**made_with, "digest": digest})
 
 
 def _hours(outcomes: list[Outcome], clock: Clock) -> float:

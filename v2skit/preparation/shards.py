@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from v2skit.config.features import Clock, Crop
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.ark import Ark, parts
 from v2skit.media.crops import encode_crops
-from v2skit.preparation.utterance import prepare_source
 from v2skit.system.atomic import exclusive_lock, write_text
+from v2skit.preparation.utterance import prepare_utterance
 from v2skit.tracking.tracker import Tracker
 
 SHARDS = "shards"
@@ -33,7 +33,7 @@ FULL_DISK_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source.
+    """What became of an utterance.
 
     Args:
         id: of the utterance.
@@ -64,17 +64,17 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """A source to prepare into a data directory."""
+    """An utterance to prepare into a data directory."""
 
-    source: Source
+    utterance: CorpusUtterance
     folder: Path
     audio_needed: bool = True
 
 
-def prepare_sources(
+def prepare_utterances(
     tasks: Iterable[Task], tracker: Tracker, clock: Clock, crop: Crop, shard: int = 0
 ) -> Generator[Outcome, None, None]:
-    """Prepare sources one by one, into this shard of their data directories.
+    """Prepare utterances one by one, into this shard of their data directories.
 
     Args:
         tasks: those of a data directory follow each other.
@@ -99,19 +99,19 @@ def prepare_sources(
 
 
 def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, crop: Crop) -> Outcome:
-    """Prepare one source. Whatever its files are like, the answer is an outcome; only a full disk is an error."""
-    source = task.source
+    """Prepare one utterance. Whatever its files are like, the answer is an outcome; only a full disk is an error."""
+    utterance = task.utterance
     try:
-        made = prepare_source(source, tracker, clock, crop, task.audio_needed)
-        stored = writer.store(source.id, made.sound, made.crops)
-        outcome = Outcome(source.id, made.frames, **stored, notes=made.notes, measures=made.measures)
+        made = prepare_utterance(utterance, tracker, clock, crop, task.audio_needed)
+        stored = writer.store(utterance.id, made.sound, made.crops)
+        outcome = Outcome(utterance.id, made.frames, **stored, notes=made.notes, measures=made.measures)
     except UserError as error:
-        outcome = Outcome(source.id, reason=str(error))
+        outcome = Outcome(utterance.id, reason=str(error))
     except Exception as error:
         if isinstance(error, MemoryError) or shutil.disk_usage(task.folder).free < FULL_DISK_BYTES:
-            raise UserError(f"{source.id} can't be prepared: {error}; see to disk and memory, then go on") from error
-        outcome = Outcome(source.id, reason=f"{type(error).__name__}: {error}")
-    outcome = dataclasses.replace(outcome, fingerprint=fingerprint(source), audio_needed=task.audio_needed)
+            raise UserError(f"{utterance.id} can't be prepared: {error}; see to disk and memory, then go on") from error
+        outcome = Outcome(utterance.id, reason=f"{type(error).__name__}: {error}")
+    outcome = dataclasses.replace(outcome, fingerprint=fingerprint(utterance), audio_needed=task.audio_needed)
     writer.note(outcome)
     return outcome
 
@@ -167,7 +167,7 @@ def read_record(path: Path) -> Iterator[Outcome]:
 
 
 def read_outcomes(folder: Path) -> dict[str, Outcome]:
-    """What became of each source of a data directory, by id."""
+    """What became of each utterance of a data directory, by id."""
     return {outcome.id: outcome for path in records(folder) for outcome in read_record(path)}
 
 
@@ -189,19 +189,19 @@ def finished(folder: Path) -> bool:
     return (folder / "utt2num_frames").exists()
 
 
-def keep_outcomes(folder: Path, sources: Iterable[Source], audio_needed: bool) -> set[str]:
+def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_needed: bool) -> set[str]:
     """Take out of the records what is to be prepared (again): what has changed, or whose archive is no longer whole;
     in a directory that is not finished also what was excluded.
 
     Args:
         folder: the data directory; no job may be writing to it.
-        sources: that it is to hold.
+        utterances: that it is to hold.
         audio_needed: whether these need sound.
 
     Returns:
         the ids of what stays.
     """
-    retry, prints = not finished(folder), {source.id: fingerprint(source) for source in sources}
+    retry, prints = not finished(folder), {utterance.id: fingerprint(utterance) for utterance in utterances}
     kept: set[str] = set()
     sizes = _Sizes(folder)
     for path in records(folder):
@@ -241,9 +241,9 @@ def _line(outcome: Outcome) -> str:
     return json.dumps(dataclasses.asdict(outcome), ensure_ascii=False) + "\n"
 
 
-def fingerprint(source: Source) -> str:
-    """Changes with the files of a source."""
-    paths = [p for p in (source.video, source.audio) if p is not None and p.exists()]
+def fingerprint(utterance: CorpusUtterance) -> str:
+    """Changes with the files of an utterance."""
+    paths = [p for p in (utterance.video, utterance.audio) if p is not None and p.exists()]
     files = [f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths]
-    span = [f"{source.start}-{source.end}"] if source.start or source.end is not None else []
+    span = [f"{utterance.start}-{utterance.end}"] if utterance.start or utterance.end is not None else []
     return " ".join(files + span)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.config.features import Clock, Crop
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.decode import probe, read_audio, read_span, read_video
 from v2skit.preparation.quality import measure_sound
@@ -43,12 +43,14 @@ class Prepared:
     measures: dict[str, float] = field(default_factory=dict)
 
 
-def prepare_source(source: Source, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool = True) -> Prepared:
+def prepare_utterance(
+    utterance: CorpusUtterance, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool = True
+) -> Prepared:
     """Read an utterance.
 
     Args:
-        source: what the corpus says of it.
-        tracker: finds the mouth; not used for audio-only sources.
+        utterance: what the corpus says of it.
+        tracker: finds the mouth; not used for audio-only utterances.
         clock: rates of sound and picture.
         crop: of the mouth.
         audio_needed: a video without usable sound is an error.
@@ -56,16 +58,16 @@ def prepare_source(source: Source, tracker: Tracker, clock: Clock, crop: Crop, a
     Raises:
         UserError: it can't be used, and why.
     """
-    if source.video is not None:
-        return _audio_visual(source, source.video, tracker, clock, crop, audio_needed)
-    if source.audio is None:
-        raise UserError(f"{source.id} has neither a video nor a sound file; its corpus component must name one")
-    return _audio_only(source, source.audio, clock)
+    if utterance.video is not None:
+        return _audio_visual(utterance, utterance.video, tracker, clock, crop, audio_needed)
+    if utterance.audio is None:
+        raise UserError(f"{utterance.id} has neither a video nor a sound file; its corpus component must name one")
+    return _audio_only(utterance, utterance.audio, clock)
 
 
-def _audio_only(source: Source, audio: Path, clock: Clock) -> Prepared:
-    if source.start or source.end is not None:
-        sound = read_span(audio, clock.sample_rate, source.start, source.end)
+def _audio_only(utterance: CorpusUtterance, audio: Path, clock: Clock) -> Prepared:
+    if utterance.start or utterance.end is not None:
+        sound = read_span(audio, clock.sample_rate, utterance.start, utterance.end)
     else:
         sound = read_audio(audio, clock.sample_rate)
     frames = len(sound) // clock.samples_per_frame
@@ -78,7 +80,7 @@ def _audio_only(source: Source, audio: Path, clock: Clock) -> Prepared:
 
 
 def _audio_visual(
-    source: Source, video: Path, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool
+    utterance: CorpusUtterance, video: Path, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool
 ) -> Prepared:
     notes: list[str] = []
     info = probe(video)
@@ -90,7 +92,7 @@ def _audio_visual(
     if track.lost.any():
         notes.append(f"face lost in {track.lost.mean():.0%} of the frames, its place interpolated")
     try:
-        sound, difference = _sound(source, info.start, len(crops), clock, notes)
+        sound, difference = _sound(utterance, info.start, len(crops), clock, notes)
         measures |= {"length_difference": difference, **measure_sound(sound, clock.sample_rate)}
     except UserError as error:
         if audio_needed:
@@ -100,14 +102,16 @@ def _audio_visual(
     return Prepared(len(crops), sound, crops, notes, measures)
 
 
-def _sound(source: Source, start: float, frames: int, clock: Clock, notes: list[str]) -> tuple[np.ndarray, float]:
+def _sound(
+    utterance: CorpusUtterance, start: float, frames: int, clock: Clock, notes: list[str]
+) -> tuple[np.ndarray, float]:
     """The sound of a clip, from the first video frame on and exactly as long as the video; and how much longer it was,
     seconds."""
-    if source.audio is None:
-        raise UserError(f"{source.video} has no sound")
-    together = source.audio == source.video
-    sound = read_audio(source.audio, clock.sample_rate, start if together else None)
-    _check_loud(sound, source.audio)
+    if utterance.audio is None:
+        raise UserError(f"{utterance.video} has no sound")
+    together = utterance.audio == utterance.video
+    sound = read_audio(utterance.audio, clock.sample_rate, start if together else None)
+    _check_loud(sound, utterance.audio)
     samples = frames * clock.samples_per_frame
     difference = (len(sound) - samples) / clock.sample_rate
     if abs(difference) > MAX_DIFFERENCE_SECONDS:

@@ -10,7 +10,7 @@ import torch
 
 from v2skit.config.schema import Config, PartTransfer, Training
 from v2skit.data.dataset import SpeechDataset
-from v2skit.data.sampler import EndlessBatches, EpochBatches, Key
+from v2skit.data.sampler import BatchSampler, EpochBatches, Key
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
@@ -88,7 +88,7 @@ class Trainer:
         if saved and saved.averaged:
             self.average.model.load_state_dict(saved.averaged)
         share = (settings.accumulate * self.losses.discriminator_steps, processes.rank, processes.world)
-        order = EndlessBatches(train_set.by_length, settings.batch_frames, config.seed, position, *share)
+        order = BatchSampler(train_set.by_length, settings.batch_frames, config.seed, position, *share)
         clips = valid_set.by_length
         batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
         ours = range(processes.rank, len(batches), processes.world)

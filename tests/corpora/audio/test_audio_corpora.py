@@ -19,7 +19,7 @@ from v2skit.corpora.audio.ljspeech import LjSpeech
 from v2skit.corpora.audio.mls import Mls
 from v2skit.corpora.audio.spoken_wikipedia import SpokenWikipedia, _pieces
 from v2skit.corpora.audio.vctk import Vctk
-from v2skit.corpora.audio_corpus import drawn, estimate_hours, words
+from v2skit.corpora.audio_corpus import drawn, estimate_hours
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
@@ -153,7 +153,7 @@ def test_the_official_layout(name, tmp_path):
     splits = corpus.splits()
     assert list(splits) == ["audio", "audio_valid", "audio_test"]
     assert [len(found) for found in splits.values()] == [case.utterances, 1, 1]
-    everything = [source for found in splits.values() for source in found]
+    everything = [utterance for found in splits.values() for utterance in found]
     assert {s.speaker for s in splits["audio"]} == case.speakers
     assert all(s.id.startswith(f"{s.speaker}-") and s.id.split() == [s.id] and "/" not in s.id for s in everything)
     assert len({s.id for s in everything}) == len(everything)
@@ -181,7 +181,7 @@ def test_what_is_missing_is_named(name, tmp_path):
     for folder, message in (("", "no corpus given"), ("nowhere", "is not a folder"), ("empty", "has no ")):
         with pytest.raises(UserError, match=message) as error:
             case.corpus(tmp_path, folder, **case.arguments).obtain()
-        assert case.corpus.passport.where in str(error.value) and "--corpus_dir" in str(error.value)
+        assert case.corpus.info.remedy in str(error.value) and "--corpus_dir" in str(error.value)
     case.make(tmp_path / "corpus")
     for path in (tmp_path / "corpus").rglob("*"):
         if path.suffix in (".wav", ".flac", ".mp3", ".ogg"):
@@ -191,9 +191,9 @@ def test_what_is_missing_is_named(name, tmp_path):
 
 
 @BY_NAME
-def test_download_is_offered_where_it_may_be_had(name, tmp_path):
+def test_download_is_offered_for_freely_available_corpora(name, tmp_path):
     case = CASES[name]
-    assert ("download=true" in case.corpus.passport.where) == bool(case.corpus.archives)
+    assert ("{download}" in case.corpus.info.where) == bool(case.corpus.archives)
     for archive in case.corpus.archives.values():
         assert archive.url.startswith("https://") and len(archive.sha256 or "0" * 64) == 64
     if case.corpus.archives:
@@ -202,13 +202,11 @@ def test_download_is_offered_where_it_may_be_had(name, tmp_path):
 
 
 @BY_NAME
-def test_the_figures_of_the_recipe_are_the_passports(name):
-    passport = CASES[name].corpus.passport
+def test_the_recipe_has_the_same_figures(name):
+    info = CASES[name].corpus.info
     text = (ROOT / f"egs/{name}/README.md").read_text(encoding="utf-8")
-    speakers = f"{passport.speakers:,}" if passport.speakers else "not confirmed"
-    assert f"| size | {passport.hours:,g} h; speakers: {speakers} |" in text
-    assert f"| licence | {passport.licence} |" in text
-    assert all(f"| {part} | {count:,} |" in text for part, count in passport.counts.items())
+    assert f"| size | {info.hours:,g} h; speakers: " in text
+    assert all(f"| {part} | {count:,} |" in text for part, count in info.counts.items())
 
 
 def test_parts(tmp_path):
@@ -216,7 +214,7 @@ def test_parts(tmp_path):
     corpus = build("librispeech", tmp_path, parts=["train-clean-100", "dev-clean", "test-clean"])
     splits = corpus.splits()
     assert len(splits["audio"]) == 10 and not {s.id for s in splits["audio"]} & {s.id for s in splits["audio_test"]}
-    assert "not there or not named: train-clean-360, train-other-500, dev-other, test-other" in corpus.obtain()
+    assert "missing or not in parts: train-clean-360, train-other-500, dev-other, test-other" in corpus.obtain()
     with pytest.raises(UserError, match="lacks train-clean-360, which parts names"):
         build("librispeech", tmp_path, parts=["train-clean-100", "train-clean-360"]).obtain()
     with pytest.raises(UserError, match="no part 'train-clean-10'; did you mean 'train-clean-100'"):
@@ -324,17 +322,13 @@ def test_pieces_cover_a_recording_without_overlap():
 
 def test_hours_are_estimated(tmp_path, monkeypatch):
     ljspeech(tmp_path / "corpus")
-    sources = [s for found in build("ljspeech", tmp_path).splits().values() for s in found]
-    assert estimate_hours(sources) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
+    utterances = [s for found in build("ljspeech", tmp_path).splits().values() for s in found]
+    assert estimate_hours(utterances) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
     monkeypatch.setattr("v2skit.corpora.audio_corpus.SAMPLE", 2)
-    assert estimate_hours(sources) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
-    assert estimate_hours([]) == 0 and len(drawn(sources, 4)) == 4 == len({s.id for s in drawn(sources, 4)})
-    sources[0].audio.write_text("no sound")
-    assert estimate_hours(sources) > 0
-
-
-def test_words():
-    assert words(SAID) == WORDS and words("Żółć – „Grüße“, it’s_so") == "ŻÓŁĆ GRÜSSE IT'S SO" and words(" -- ") is None
+    assert estimate_hours(utterances) * 3600 == pytest.approx(6 * 0.52, rel=1e-3)
+    assert estimate_hours([]) == 0 and len(drawn(utterances, 4)) == 4 == len({s.id for s in drawn(utterances, 4)})
+    utterances[0].audio.write_text("no sound")
+    assert estimate_hours(utterances) > 0
 
 
 @BY_NAME

@@ -16,12 +16,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def sources(corpus):
+def utterances(corpus):
     return [s for part in corpus.splits().values() for s in part]
 
 
 def test_every_sound_file_is_found_once(folder):
-    found = sources(AudioFolder(folder, ["a", "b"]))
+    found = utterances(AudioFolder(folder, ["a", "b"]))
     names = ["19-198-0001.flac", "19-198-0002.FLAC", "26-1-0001.mp3", "my voice.wav"]
     assert sorted(s.audio.name for s in found) == names
     assert all(s.video is None and s.text is None and " " not in s.id and s.id.startswith(s.speaker) for s in found)
@@ -30,14 +30,14 @@ def test_every_sound_file_is_found_once(folder):
 
 
 def test_speakers_by_folder(folder):
-    assert {s.speaker for s in sources(AudioFolder(folder, ["a", "b"], speaker="folder"))} == {"a", "b", "c"}
+    assert {s.speaker for s in utterances(AudioFolder(folder, ["a", "b"], speaker="folder"))} == {"a", "b", "c"}
 
 
 def test_one_name_in_two_folders_makes_two_utterances(folder):
     for name in ("x", "y"):
         (folder / name).mkdir()
         (folder / name / "19-198-0001.flac").touch()
-    found = sources(AudioFolder(folder, ["a", "x", "y"]))
+    found = utterances(AudioFolder(folder, ["a", "x", "y"]))
     assert len({s.id for s in found}) == len(found) == 4
 
 
@@ -68,5 +68,5 @@ def test_missing_and_empty_folders_are_named(folder):
 
 def test_real_folders():
     data = real_data("librispeech").parent
-    found = sources(AudioFolder(data, ["librispeech", "ljspeech"]))
+    found = utterances(AudioFolder(data, ["librispeech", "ljspeech"]))
     assert len(found) == 182 and len({s.speaker for s in found if not s.audio.is_relative_to(data / "ljspeech")}) == 60

@@ -42,7 +42,7 @@ def test_names_are_kept_apart(tmp_path):
 def test_the_hours_are_checked_against_the_published_ones(tmp_path, monkeypatch):
     ljspeech(tmp_path / "lj")
     for hours, told in ((23.9, False), (20.0, True)):
-        monkeypatch.setattr("v2skit.corpora.audio.pool.estimate_hours", lambda sources, hours=hours: hours)
+        monkeypatch.setattr("v2skit.corpora.audio.pool.estimate_hours", lambda utterances, hours=hours: hours)
         said = Pool(tmp_path, {"lj": LjSpeech(tmp_path, "lj")}).obtain()
         assert f"about {hours:.1f} h" in said and ("published are 24 h" in said) == told
 
@@ -87,7 +87,7 @@ def test_readers_to_test_are_not_trained_on_elsewhere(tmp_path):
     corpora = {"speech": LibriSpeech(tmp_path, "a"), "tts": LibriTts(tmp_path, "b")}
     pool = Pool(tmp_path, corpora)
     assert {s.speaker for s in pool.splits()["audio"]} == {"speech-19", "tts-14"}
-    assert "without 9 (their readers held out in another corpus)" in pool.obtain()
+    assert "without 9 (their speakers held out in another corpus)" in pool.obtain()
 
 
 def test_talkers_to_be_tested_can_be_excluded(tmp_path):
@@ -104,9 +104,9 @@ def test_talkers_to_be_tested_can_be_excluded(tmp_path):
 
 
 def test_a_missing_corpus_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"corpora.vctk: .*--set corpus.corpora.vctk=null does without it") as error:
+    with pytest.raises(UserError, match=r"corpora.vctk: .*--set corpus.corpora.vctk=null leaves it out") as error:
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).obtain()
-    with pytest.raises(UserError, match=r"corpora.vctk: .*corpora.vctk=null does without it"):
+    with pytest.raises(UserError, match=r"corpora.vctk: .*corpora.vctk=null leaves it out"):
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).splits()
     key = "--set corpus.corpora.vctk"
     assert f"{key}.download=true, or give its folder with {key}.corpus_dir=DIR" in str(error.value)

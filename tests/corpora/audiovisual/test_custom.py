@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.custom import SUFFIXES, Custom
 from v2skit.errors import UserError
 from v2skit.synthesis.files import SUFFIXES as SPOKEN
@@ -26,9 +26,9 @@ def test_by_video(tmp_path):
     corpus = Custom(tmp_path, make(tmp_path / "videos"))
     splits = corpus.splits()
     assert list(splits) == ["train", "valid", "test"] and sizes(splits) == [36, 2, 2]
-    sources = check_sources(splits)
-    assert {s.speaker for s in sources} == set(PEOPLE)
-    assert {s.text for s in sources} == {None, *(f"GRÜSS GOTT NR {n}" for n in (1, 3, 5, 7))}
+    utterances = check_utterances(splits)
+    assert {s.speaker for s in utterances} == set(PEOPLE)
+    assert {s.text for s in utterances} == {None, *(f"GRÜSS GOTT NR {n}" for n in (1, 3, 5, 7))}
     assert splits == Custom(tmp_path, "videos").splits()
     assert "40 of 5 speakers, 20 with a text; train 36, valid 2, test 2" in corpus.obtain()
 
@@ -44,27 +44,27 @@ def test_who_speaks(tmp_path):
     make(tmp_path / "videos")
     for path in (tmp_path / "videos").glob("*/*"):
         path.rename(tmp_path / "videos" / path.name)
-    by_name = check_sources(Custom(tmp_path, "videos", "prefix").splits())
+    by_name = check_utterances(Custom(tmp_path, "videos", "prefix").splits())
     assert {s.speaker for s in by_name} == set(PEOPLE) and "anna-anna_take_0" in {s.id for s in by_name}
-    assert {s.speaker for s in check_sources(Custom(tmp_path, "videos").splits())} == {"videos"}
-    assert {s.speaker for s in check_sources(Custom(tmp_path, "videos", "none").splits())} == {"speaker"}
+    assert {s.speaker for s in check_utterances(Custom(tmp_path, "videos").splits())} == {"videos"}
+    assert {s.speaker for s in check_utterances(Custom(tmp_path, "videos", "none").splits())} == {"speaker"}
 
 
 def test_names_that_come_twice(tmp_path):
     for place in ("a/anna", "b/anna", "anna"):
         touch(tmp_path / place / "1.mp4")
     touch(tmp_path / "anna/1.MKV")
-    sources = check_sources(Custom(tmp_path, str(tmp_path)).splits())
-    assert len(sources) == 4 and {s.speaker for s in sources} == {"anna"}
+    utterances = check_utterances(Custom(tmp_path, str(tmp_path)).splits())
+    assert len(utterances) == 4 and {s.speaker for s in utterances} == {"anna"}
 
 
 def test_sound_beside(tmp_path):
     make(tmp_path, PEOPLE[:1], 3)
     (tmp_path / "anna/anna_take 0.wav").touch()
     touch(tmp_path / "anna/.hidden.mp4")
-    sources = {s.id: s for s in check_sources(Custom(tmp_path, str(tmp_path)).splits())}
-    assert len(sources) == 3 and sources["anna-anna_take_0"].audio.suffix == ".wav"
-    assert sources["anna-anna_take_1"].audio == sources["anna-anna_take_1"].video
+    utterances = {s.id: s for s in check_utterances(Custom(tmp_path, str(tmp_path)).splits())}
+    assert len(utterances) == 3 and utterances["anna-anna_take_0"].audio.suffix == ".wav"
+    assert utterances["anna-anna_take_1"].audio == utterances["anna-anna_take_1"].video
 
 
 def test_held_out_videos_are_a_hashs_choice(tmp_path):
@@ -97,7 +97,7 @@ def test_mistakes(tmp_path):
     for arguments, message in (
         ({"speaker": "file"}, "none of folder, prefix, none"),
         ({"split": "random"}, "neither 'seen' nor 'unseen'"),
-        ({"split": "unseen", "speaker": "none"}, "needs to know the speakers"),
+        ({"split": "unseen", "speaker": "none"}, "needs speakers"),
         ({"valid_share": 0.0}, "must be positive"),
         ({"valid_share": 0.5, "test_share": 0.5}, "their sum below 1"),
     ):

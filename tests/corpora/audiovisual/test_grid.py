@@ -31,9 +31,9 @@ def test_seen_talkers_are_split_90_5_5_by_name(tmp_path):
     corpus = Grid(tmp_path, str(make_grid(tmp_path / "grid", SEEN["seen4"], names=NAMES)), "seen4")
     splits = corpus.splits()
     assert list(splits) == ["seen4/train", "seen4/valid", "seen4/test"]
-    counts = [len(sources) for sources in splits.values()]
+    counts = [len(utterances) for utterances in splits.values()]
     assert sum(counts) == 4000 and abs(counts[0] - 3600) < 80 and all(abs(c - 200) < 50 for c in counts[1:])
-    ids = [s.id for sources in splits.values() for s in sources]
+    ids = [s.id for utterances in splits.values() for s in utterances]
     assert len(set(ids)) == 4000
     assert {s.speaker for s in splits["seen4/test"]} == {"s1", "s2", "s4", "s29"}
     assert splits == corpus.splits()
@@ -47,17 +47,17 @@ def test_a_talkers_split_does_not_depend_on_the_others(tmp_path):
 
 def test_unseen_talkers_are_apart(tmp_path):
     splits = Grid(tmp_path, str(make_grid(tmp_path / "grid", TALKERS, names=NAMES[:2])), "unseen33").splits()
-    speakers = [{s.speaker for s in sources} for sources in splits.values()]
+    speakers = [{s.speaker for s in utterances} for utterances in splits.values()]
     assert [len(found) for found in speakers] == [16, 7, 10] and len(set.union(*speakers)) == 33
 
 
 @pytest.mark.parametrize("pattern", ["s{n}/{name}.mpg", "s{n}/video/{name}.mpg", "video/s{n}/{name}.MPG"])
 def test_published_layouts(tmp_path, pattern):
     corpus = Grid(tmp_path, str(make_grid(tmp_path / "grid", pattern=pattern)))
-    sources = [s for part in corpus.splits().values() for s in part]
-    assert len(sources) == 40 and "40 clips" in corpus.obtain()
-    source = next(s for s in sources if s.id == f"s1-{NAMES[0]}")
-    assert source.text.split()[0] == "BIN" and source.audio == source.video and source.video.is_file()
+    utterances = [s for part in corpus.splits().values() for s in part]
+    assert len(utterances) == 40 and "40 clips" in corpus.obtain()
+    utterance = next(s for s in utterances if s.id == f"s1-{NAMES[0]}")
+    assert utterance.text.split()[0] == "BIN" and utterance.audio == utterance.video and utterance.video.is_file()
 
 
 def test_a_relative_folder_is_the_recipes(tmp_path):
@@ -78,8 +78,8 @@ def test_missing_talkers_and_folders_say_what_to_do(tmp_path):
 
 def test_a_name_that_is_no_sentence_has_no_text(tmp_path):
     make_grid(tmp_path / "grid", names=["take1"])
-    (source,) = [s for part in Grid(tmp_path, "grid").splits().values() for s in part]
-    assert source.text is None and source.id == "s1-take1"
+    (utterance,) = [s for part in Grid(tmp_path, "grid").splits().values() for s in part]
+    assert utterance.text is None and utterance.id == "s1-take1"
 
 
 def test_stray_files_do_no_harm(tmp_path):
@@ -88,19 +88,19 @@ def test_stray_files_do_no_harm(tmp_path):
         (folder / name).touch()
     (folder / "more.mpg").mkdir()
     corpus = Grid(tmp_path, "grid")
-    said, sources = corpus.obtain(), [s for part in corpus.splits().values() for s in part]
-    assert len(sources) == 1001 and all(" " not in s.id for s in sources)
-    assert "1001 clips of 1 talkers; without a text, their names being no sentence's code: 1, e.g." in said
+    said, utterances = corpus.obtain(), [s for part in corpus.splits().values() for s in part]
+    assert len(utterances) == 1001 and all(" " not in s.id for s in utterances)
+    assert "1001 clips of 1 talkers; untranscribed, since the name is no sentence code: 1, e.g." in said
 
 
 def test_real_grid_words_are_those_of_its_alignments():
     folder = real_data("grid")
-    sources = [s for part in Grid(folder.parent, "grid").splits().values() for s in part]
-    assert len(sources) == 799
-    for source in sources[::20]:
-        lines = (folder / "align" / f"{source.video.stem}.align").read_text().split("\n")
+    utterances = [s for part in Grid(folder.parent, "grid").splits().values() for s in part]
+    assert len(utterances) == 799
+    for utterance in utterances[::20]:
+        lines = (folder / "align" / f"{utterance.video.stem}.align").read_text().split("\n")
         words = [line.split()[2] for line in lines if line.strip()]
-        assert [w for w in words if w not in ("sil", "sp")] == source.text.lower().split()
+        assert [w for w in words if w not in ("sil", "sp")] == utterance.text.lower().split()
 
 
 def test_more_clips_than_the_corpus_has_are_an_error(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_absent, check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_absent, check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.lrs2 import Lrs2
 from v2skit.errors import UserError
 
@@ -32,8 +32,8 @@ def test_the_official_lists(tmp_path):
     corpus = Lrs2(tmp_path, make(tmp_path / "lrs2"))
     splits = corpus.splits()
     assert {name: len(found) for name, found in splits.items()} == {"main/train": 3, "main/valid": 1, "main/test": 2}
-    sources = check_sources(splits)
-    assert {s.text for s in sources} == {"WHEN YOU'RE COOKING CHIPS AT HOME"}
+    utterances = check_utterances(splits)
+    assert {s.text for s in utterances} == {"WHEN YOU'RE COOKING CHIPS AT HOME"}
     assert [s.id for s in splits["main/test"]] == ["6330311066473698535-main-00018", "6331559613336179781-main-00022"]
     said = corpus.obtain()
     assert "3 train, 1 val, 2 test" in said and "train 3 of 45839" in said and "not there" not in said
@@ -43,7 +43,7 @@ def test_pretrain_joins(tmp_path):
     corpus = Lrs2(tmp_path, make(tmp_path / "lrs2"), "all", word_times=True)
     splits = corpus.splits()
     assert len(splits["all/train"]) == 5, "the same name in both folders is two clips"
-    assert len(check_sources(splits)) == 8
+    assert len(check_utterances(splits)) == 8
     assert "pretrain 2 of 96318" in corpus.obtain()
     lines = (tmp_path / "corpus/words.ctm").read_text().splitlines()
     assert "5700000000000000000-pretrain-00007 1 0.30 0.18 NOW" in lines
@@ -52,14 +52,14 @@ def test_pretrain_joins(tmp_path):
 @pytest.mark.parametrize(("below", "lists_in"), [("", "."), ("mvlrs_v1", "mvlrs_v1"), ("mvlrs_v1", ".")])
 def test_where_the_lists_lie(tmp_path, below, lists_in):
     make(tmp_path / "lrs2", lists_in=lists_in)
-    assert len(check_sources(Lrs2(tmp_path, f"lrs2/{below}").splits())) == 6
+    assert len(check_utterances(Lrs2(tmp_path, f"lrs2/{below}").splits())) == 6
 
 
 def test_what_is_missing_is_named(tmp_path):
     check_absent(Lrs2, tmp_path)
     folder = make(tmp_path / "lrs2")
     (tmp_path / "lrs2/mvlrs_v1/main/5535415699068794046/00002.mp4").unlink()
-    assert "in the lists, but not there: 1" in Lrs2(tmp_path, folder).obtain()
+    assert "missing of the lists: 1" in Lrs2(tmp_path, folder).obtain()
     (tmp_path / "lrs2/mvlrs_v1/val.txt").write_text("1/00009\n")
     with pytest.raises(UserError, match="has no clip of val.txt"):
         Lrs2(tmp_path, folder).obtain()

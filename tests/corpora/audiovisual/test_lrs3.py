@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_absent, check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_absent, check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.lrs import read_text
 from v2skit.corpora.audiovisual.lrs3 import SVTS, Lrs3
 from v2skit.errors import UserError
@@ -29,7 +29,7 @@ def speakers(splits):
 def test_talks_are_unseen(tmp_path):
     splits = Lrs3(tmp_path, make(tmp_path / "lrs3")).splits()
     assert list(splits) == ["unseen/train", "unseen/valid", "unseen/test"]
-    assert len(check_sources(splits)) == 82
+    assert len(check_utterances(splits)) == 82
     train, valid, test = speakers(splits)
     assert not (train & valid or train & test or valid & test) and train | valid == set(TALKS) and 1 <= len(valid) < 8
     assert {s.text for s in splits["unseen/train"]} == {"DON'T LOOK BACK NOW", "TWO WORDS"}
@@ -40,7 +40,7 @@ def test_talks_are_unseen(tmp_path):
 def test_a_tested_talk_is_not_trained_on(tmp_path):
     folder = make(tmp_path / "lrs3", tested=(TALKS[0], "1bnzVjOJ6NM"))
     splits = Lrs3(tmp_path, folder).splits()
-    check_sources(splits)
+    check_utterances(splits)
     train, valid, test = speakers(splits)
     assert TALKS[0] in test and TALKS[0] not in train | valid
 
@@ -58,7 +58,7 @@ def test_lists_take_the_place_of_the_rule(tmp_path):
     corpus = Lrs3(tmp_path, folder, lists="lists")
     splits = corpus.splits()
     assert {name: len(found) for name, found in splits.items()} == {"lists/train": 2, "lists/valid": 1, "lists/test": 1}
-    assert "lists of 3 train, 1 valid, 1 test, of which not there: 1" in corpus.obtain()
+    assert "lists of 3 train, 1 valid, 1 test, of which missing: 1" in corpus.obtain()
     (tmp_path / "lists/lrs3_unseen_val.txt").write_text("trainval/none/1\n")
     with pytest.raises(UserError, match="no clip that .* names for lists/valid"):
         Lrs3(tmp_path, folder, lists="lists").splits()
@@ -89,7 +89,7 @@ def test_counts_and_mistakes(tmp_path):
     assert "40 pretrain, 40 trainval, 2 test" in said and "pretrain 40 of 118516" in said
     assert "without a text" not in said
     (tmp_path / f"lrs3/trainval/{TALKS[0]}/50001.txt").unlink()
-    assert "without a text: 1" in Lrs3(tmp_path, folder).obtain()
+    assert "untranscribed: 1" in Lrs3(tmp_path, folder).obtain()
     check_absent(Lrs3, tmp_path)
     with pytest.raises(UserError, match="did you mean 'unseen'"):
         Lrs3(tmp_path, folder, "unsen")

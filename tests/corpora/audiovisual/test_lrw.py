@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_absent, check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_absent, check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.lrw import Lrw, duration
 from v2skit.errors import UserError
 
@@ -22,10 +22,10 @@ def test_the_official_split(tmp_path):
     corpus = Lrw(tmp_path, make(tmp_path / "lrw"))
     splits = corpus.splits()
     assert {name: len(found) for name, found in splits.items()} == {"train": 12, "valid": 6, "test": 9}
-    sources = check_sources(splits)
-    assert {s.text for s in sources} == {"ABOUT", "ABSOLUTELY", "YOUNG"}
-    assert len({s.speaker for s in sources}) == 27 and corpus.grammar() is None
-    assert all(f"/{s.id.split('-')[1]}/" in str(s.video) for s in sources)
+    utterances = check_utterances(splits)
+    assert {s.text for s in utterances} == {"ABOUT", "ABSOLUTELY", "YOUNG"}
+    assert len({s.speaker for s in utterances}) == 27 and corpus.grammar() is None
+    assert all(f"/{s.id.split('-')[1]}/" in str(s.video) for s in utterances)
     said = corpus.obtain()
     assert "3 words" in said and "train 12 of 488766" in said and not (tmp_path / "corpus").exists()
     assert splits == Lrw(tmp_path, str(tmp_path / "lrw/lipread_mp4")).splits()
@@ -39,7 +39,7 @@ def test_some_words(tmp_path):
     assert "published" not in Lrw(tmp_path, folder, words=["ABOUT"]).obtain()
     with pytest.raises(UserError, match="has no 'ABOUTT'; did you mean 'ABOUT'"):
         Lrw(tmp_path, folder, words=["ABOUTT"]).obtain()
-    with pytest.raises(UserError, match="names none"):
+    with pytest.raises(UserError, match="the list is empty"):
         Lrw(tmp_path, folder, words=[])
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.miniatures import check_absent, check_sources, clip, prepared, recipe, register, run_recipe, touch
+from tests.miniatures import check_absent, check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.tcd_timit import LIPSPEAKERS, UNSEEN, TcdTimit
 from v2skit.errors import UserError
 
@@ -26,13 +26,13 @@ def test_the_splits_are_whole():
     everyone = sum(UNSEEN.values(), [])
     numbers = {f"{number:02d}" for number in range(1, 60)} - {"27", "35", "53"}
     assert len(set(everyone)) == 56 and {name[:2] for name in everyone} == numbers
-    assert sum(TcdTimit.passport.counts.values()) == 6913
+    assert sum(TcdTimit.info.counts.values()) == 6913
 
 
 def test_lipspeakers_are_seen_and_sentences_are_not(tmp_path):
     splits = TcdTimit(tmp_path, make(tmp_path / "tcd")).splits()
     assert list(splits) == ["lipspeakers/train", "lipspeakers/valid", "lipspeakers/test"]
-    check_sources(splits)
+    check_utterances(splits)
     parts = {name: {s.id.split("-")[1] for s in found} for name, found in splits.items()}
     assert sum(map(len, parts.values())) == len(SENTENCES), "no sentence is in two parts"
     assert all({s.speaker for s in found} == set(LIPSPEAKERS) for found in splits.values())
@@ -44,7 +44,7 @@ def test_volunteers_are_unseen(tmp_path):
     folder = make(tmp_path, sum(UNSEEN.values(), []), "volunteers", SENTENCES[:2])
     splits = TcdTimit(tmp_path, folder, "volunteers").splits()
     assert [len({s.speaker for s in found}) for found in splits.values()] == [35, 4, 17]
-    assert len(check_sources(splits)) == 112
+    assert len(check_utterances(splits)) == 112
     (tmp_path / "volunteers/55F").rename(tmp_path / "volunteers/55X")
     with pytest.raises(UserError, match="no clips of 55F .*volunteers/55F/Clips/straightcam.*sigmedia.tcd.ie"):
         TcdTimit(tmp_path, folder, "volunteers").obtain()
@@ -53,7 +53,7 @@ def test_volunteers_are_unseen(tmp_path):
 @pytest.mark.parametrize("pattern", ["{group}/{speaker}/straightcam", "TCDTIMIT/{group}/{speaker}/Clips/straightcam"])
 def test_other_places(tmp_path, pattern):
     corpus = TcdTimit(tmp_path, make(tmp_path / "tcd", pattern=pattern))
-    assert len(check_sources(corpus.splits())) == 3 * len(SENTENCES)
+    assert len(check_utterances(corpus.splits())) == 3 * len(SENTENCES)
 
 
 def test_text_and_sound(tmp_path):
@@ -67,7 +67,7 @@ def test_text_and_sound(tmp_path):
     assert first.text == "SHE HAD YOUR" and first.audio == folder / "si400.wav" and first.video == folder / "si400.mp4"
     assert second.text == "DON'T ASK ME NOW" and second.audio == second.video
     assert third.text is None
-    assert "without a text: 1" in TcdTimit(tmp_path, str(tmp_path), "lipspeaker1").obtain()
+    assert "untranscribed: 1" in TcdTimit(tmp_path, str(tmp_path), "lipspeaker1").obtain()
 
 
 def test_counts_and_mistakes(tmp_path):

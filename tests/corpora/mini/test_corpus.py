@@ -53,7 +53,7 @@ def test_same_settings_give_the_same_bytes_whatever_the_number_of_processes(corp
 def test_another_seed_gives_another_corpus(corpus, tmp_path):
     other = Mini(tmp_path, **{**SIZES, "seed": 6}, jobs=1)
     other.obtain()
-    texts = [{source.text for source in sum(c.splits().values(), [])} for c in (corpus, other)]
+    texts = [{utterance.text for utterance in sum(c.splits().values(), [])} for c in (corpus, other)]
     assert not texts[0] & texts[1]
 
 
@@ -87,19 +87,24 @@ def test_an_interruption_leaves_no_corpus(tmp_path, monkeypatch):
 
 def test_splits_share_no_sentence_and_hold_what_they_say(corpus):
     splits = corpus.splits()
-    assert {name: len(sources) for name, sources in splits.items()} == {"audio": 6, "train": 4, "valid": 1, "test": 1}
-    sources = sum(splits.values(), [])
-    assert len({source.text for source in sources}) == len(sources)
-    for source in sources:
-        speaker, code = source.id.split("-")
-        assert (source.speaker, source.text) == (speaker, sentence_from_code(code))
-        assert (source.video is None) == (source in splits["audio"])
+    assert {name: len(utterances) for name, utterances in splits.items()} == {
+        "audio": 6,
+        "train": 4,
+        "valid": 1,
+        "test": 1,
+    }
+    utterances = sum(splits.values(), [])
+    assert len({utterance.text for utterance in utterances}) == len(utterances)
+    for utterance in utterances:
+        speaker, code = utterance.id.split("-")
+        assert (utterance.speaker, utterance.text) == (speaker, sentence_from_code(code))
+        assert (utterance.video is None) == (utterance in splits["audio"])
 
 
 def test_audio_and_video_have_the_same_length(corpus):
-    for source in corpus.splits()["train"]:
-        waveform, rate = soundfile.read(source.audio)
-        video = pictures(source.video)
+    for utterance in corpus.splits()["train"]:
+        waveform, rate = soundfile.read(utterance.audio)
+        video = pictures(utterance.video)
         assert rate == SAMPLE_RATE
         assert waveform.shape == (len(video) * 960,)
         assert video.shape[1:] == (48, 48)
@@ -107,8 +112,8 @@ def test_audio_and_video_have_the_same_length(corpus):
 
 
 def test_the_level_is_the_same_for_all_and_nothing_clips(corpus):
-    for source in sum(corpus.splits().values(), []):
-        waveform, _ = soundfile.read(source.audio)
+    for utterance in sum(corpus.splits().values(), []):
+        waveform, _ = soundfile.read(utterance.audio)
         assert np.abs(waveform).max() < 0.99
         assert 0.05 < np.sqrt(np.mean(waveform**2)) < 0.08
 
@@ -152,9 +157,9 @@ def test_lips_close_for_bilabials_and_open_for_open_vowels():
 def test_mouth_opens_with_the_sound_and_not_at_another_time(corpus):
     index = {row["id"]: row for row in corpus._index()}
     lags = {lag: [] for lag in (-5, 0, 5)}
-    for source in corpus.splits()["train"]:
-        energy = np.log10(1e-4 + np.square(soundfile.read(source.audio)[0].reshape(-1, 960)).mean(axis=1))
-        phonemes = [tuple(p) for p in index[source.id]["phonemes"]]
+    for utterance in corpus.splits()["train"]:
+        energy = np.log10(1e-4 + np.square(soundfile.read(utterance.audio)[0].reshape(-1, 960)).mean(axis=1))
+        phonemes = [tuple(p) for p in index[utterance.id]["phonemes"]]
         opening = articulate(phonemes, len(energy), 25, np.random.default_rng(0))["opening"]
         for lag, found in lags.items():
             found.append(np.corrcoef(np.roll(opening, lag)[5:-5], energy[5:-5])[0, 1])
@@ -228,14 +233,14 @@ def test_pocketsphinx_knows_the_grammar_and_understands_the_corpus(corpus, tmp_p
     decoder = pocketsphinx.Decoder(samprate=16000, jsgf=str(tmp_path / "grid.jsgf"), lm=None, loglevel="FATAL")
     assert [word for slot in WORDS for word in slot.values() if decoder.lookup_word(word.lower()) is None] == []
     right = total = 0
-    for source in sum(corpus.splits().values(), []):
-        waveform, _ = soundfile.read(source.audio)
+    for utterance in sum(corpus.splits().values(), []):
+        waveform, _ = soundfile.read(utterance.audio)
         decoder.start_utt()
         samples = np.clip(resample_poly(waveform, 2, 3), -1.0, 1.0) * 32767
         decoder.process_raw(samples.astype(np.int16).tobytes(), full_utt=True)
         decoder.end_utt()
         heard = decoder.hyp().hypstr.upper().split()
-        right += sum(a == b for a, b in zip(heard, source.text.split(), strict=True))
+        right += sum(a == b for a, b in zip(heard, utterance.text.split(), strict=True))
         total += 6
     assert right / total > 0.8
 

@@ -1,4 +1,4 @@
-"""Plain audio for pre-training: every sound file under some folders."""
+"""Audio for pre-training: every audio file below some folders."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import hashlib
 import re
 from pathlib import Path
 
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
 
 class AudioFolder:
-    """Every sound file under some folders, audio only; the speaker is the folder or the beginning of the name.
+    """Every audio file below some folders; the speaker is the folder or the beginning of the name.
 
     Args:
-        directories: folders, searched with their sub-folders; relative ones from the recipe's folder.
+        directories: folders, searched with their subfolders; relative to the recipe's folder.
         speaker: ``folder``: the folder that holds the file; ``prefix``: its name up to the first ``-`` or ``_``.
-        valid_share: share of the files, by a hash of the name, that go to ``audio_valid`` instead of ``audio``.
+        valid_share: share of the files, by a hash of the name, in ``audio_valid`` instead of ``audio``.
 
     Raises:
-        UserError: no folder is given, or ``speaker`` or ``valid_share`` is none of these.
+        UserError: no folder is given, or ``speaker`` or ``valid_share`` is invalid.
     """
 
     def __init__(
@@ -37,24 +37,24 @@ class AudioFolder:
         self.speaker, self.valid_share = speaker, valid_share
 
     def obtain(self) -> str:
-        """Look for the files. Raises UserError where a folder is missing or has none."""
+        """Find the files. Raises UserError where a folder is missing or has none."""
         return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, and ``audio_valid``, with at least one file, where ``valid_share`` is not 0."""
-        found: list[tuple[str, Source]] = []
+        found: list[tuple[str, CorpusUtterance]] = []
         for number, path in self._files():
             stem = re.sub(r"\s+", "_", path.stem)
             speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
-            # The folder's number and a hash of the way there keep names apart that occur twice.
+            # The folder's number and a hash of the path distinguish files of the same name.
             way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
-            found.append((way, Source(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
+            found.append((way, CorpusUtterance(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
         if not self.valid_share:
-            return {"audio": [source for _, source in found]}
+            return {"audio": [utterance for _, utterance in found]}
         first = min(way for way, _ in found)
         held_out = [way == first or int(way[:8], 16) / 16**8 < self.valid_share for way, _ in found]
         return {
-            name: [source for (_, source), held in zip(found, held_out, strict=True) if held == is_valid]
+            name: [utterance for (_, utterance), held in zip(found, held_out, strict=True) if held == is_valid]
             for name, is_valid in (("audio", False), ("audio_valid", True))
         }
 
@@ -69,6 +69,6 @@ class AudioFolder:
             files_here = (p for p in directory.rglob("*") if p.is_file() and not p.name.startswith("."))
             here = sorted(p for p in files_here if p.suffix.lower() in SUFFIXES)
             if not here:
-                raise UserError(f"no sound files ({' '.join(SUFFIXES)}) under {directory}")
+                raise UserError(f"no audio files ({' '.join(SUFFIXES)}) under {directory}")
             files += [(number, path) for path in here]
         return files

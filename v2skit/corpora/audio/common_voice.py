@@ -8,35 +8,30 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.info import Passport
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import table, words
 from v2skit.errors import UserError
 
 SPEAKER_CHARACTERS = 16
-"""Of a volunteer's pseudonym, which is a hash."""
+"""Of a volunteer's pseudonym, a hash."""
 
 
 class CommonVoice(AudioCorpus):
     """Common Voice, one language of any release, from ``en/validated.tsv`` and ``en/clips/*.mp3``.
 
-    ``validated`` is without the volunteers of ``dev`` and ``test``.
+    Volunteers of ``dev`` and ``test`` are excluded from ``validated``.
 
     Args:
         language: code of the language, which is its folder's name.
     """
 
     title = "Common Voice"
-    passport = Passport(
-        what="sentences read by volunteers into their own microphones, checked by others, MP3; figures of release 11.0",
-        hours=2319.1,
-        speakers=84673,
-        languages="English, and more than a hundred others, each apart",
-        licence="CC0",
+    info = CorpusInfo(
         where="ask for it at mozilladatacollective.com (an account and its terms), unpack it and give its folder with "
-        "--corpus_dir",
-        available="free, with an account, since October 2025 from there alone",
-        counts={},
+        "{corpus_dir}",
+        hours=2319.1,
     )
     training = ("validated",)
     validation = ("dev",)
@@ -52,23 +47,23 @@ class CommonVoice(AudioCorpus):
     ) -> None:
         self.folders = ("", language)
         if language != "en":
-            self.passport = dataclasses.replace(self.passport, hours=0.0)
+            self.info = dataclasses.replace(self.info, hours=None)
         super().__init__(work_dir, corpus_dir, parts, held_out)
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether a part is there."""
+        """Whether a folder contains a part."""
         return (root / f"{part}.tsv").is_file() and (root / "clips").is_dir()
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The clips of a part whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The clips of a part whose files exist."""
         for name, speaker, text in _rows(root / f"{part}.tsv"):
             if name in self._clips and (part != "validated" or speaker not in self._held_out_speakers):
                 short = speaker[:SPEAKER_CHARACTERS]
-                yield Source(f"{short}-{Path(name).stem}", short, root / "clips" / name, text=words(text))
+                yield CorpusUtterance(f"{short}-{Path(name).stem}", short, root / "clips" / name, text=words(text))
 
     @cached_property
     def _clips(self) -> set[str]:
-        """Names of the files: one look at a folder of millions, not one for each."""
+        """Names of the files, from one scan of a folder with millions of them."""
         return {entry.name for entry in os.scandir(self.root / "clips")}
 
     @cached_property

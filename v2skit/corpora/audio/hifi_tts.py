@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive
-from v2skit.corpora.info import Passport
+from v2skit.corpora.archive import Archive
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
 
 ARCHIVE = Archive("https://www.openslr.org/resources/109/hi_fi_tts_v0.tar.gz")
@@ -19,14 +20,9 @@ class HifiTts(AudioCorpus):
     """Hi-Fi TTS, from ``hi_fi_tts_v0/92_manifest_clean_train.json`` and the files that it names."""
 
     title = "Hi-Fi TTS"
-    passport = Passport(
-        what="English audio books of LibriVox, the recordings with the widest band and the least noise, 44.1 kHz",
+    info = CorpusInfo(
+        where="it is openslr.org/109: fetch it with {download}, or give its folder with {corpus_dir}",
         hours=291.6,
-        speakers=10,
-        languages="English",
-        licence="CC BY 4.0",
-        where="it is openslr.org/109: fetch it with --set corpus.download=true, or give its folder with --corpus_dir",
-        available="free, without asking",
         counts={
             "clean_train": 125989,
             "clean_dev": 150,
@@ -44,11 +40,11 @@ class HifiTts(AudioCorpus):
     family = "librivox"
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether a part is there."""
+        """Whether a folder contains a part."""
         return any(root.glob(f"*_manifest_{part}.json"))
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances of a part whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances of a part whose files exist."""
         for manifest in sorted(root.glob(f"*_manifest_{part}.json")):
             reader = manifest.name.partition("_")[0]
             for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
@@ -59,4 +55,4 @@ class HifiTts(AudioCorpus):
                     raise UserError(f"{manifest}:{number} names no file; unpack the corpus again") from error
                 if path.is_file():
                     text = words(row.get("text_normalized") or row.get("text") or "")
-                    yield Source(f"{reader}-{path.parent.name}-{path.stem}", reader, path, text=text)
+                    yield CorpusUtterance(f"{reader}-{path.parent.name}-{path.stem}", reader, path, text=text)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive
-from v2skit.corpora.info import Passport
+from v2skit.corpora.archive import Archive
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import table, words
 
 SHA256 = {
     "train-clean-100": "d4ddd1d5a6ab303066f14971d768ee43278a5f2a0aa43dc716b0e64ecbbbf6e2",
@@ -25,14 +26,9 @@ class LibriSpeech(AudioCorpus):
     """LibriSpeech, from ``LibriSpeech/train-clean-100/19/198/19-198-0000.flac``."""
 
     title = "LibriSpeech"
-    passport = Passport(
-        what="English audio books of LibriVox, cut into utterances, 16 kHz",
+    info = CorpusInfo(
+        where="it is openslr.org/12: fetch it with {download}, or give its folder with {corpus_dir}",
         hours=982.1,
-        speakers=2484,
-        languages="English",
-        licence="CC BY 4.0",
-        where="it is openslr.org/12: fetch it with --set corpus.download=true, or give its folder with --corpus_dir",
-        available="free, without asking",
         counts={
             "train-clean-100": 28539,
             "train-clean-360": 104014,
@@ -53,11 +49,11 @@ class LibriSpeech(AudioCorpus):
     family = "librivox"
     names_chapters = True
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances of a part whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances of a part whose files exist."""
         for chapter in sorted(p for p in (root / part).glob("*/*") if p.is_dir()):
             speaker = chapter.parent.name
             lines = table(chapter / f"{speaker}-{chapter.name}.trans.txt", " ")
             texts = {name: " ".join(rest) for name, *rest in lines}
             for path in sorted(chapter.glob("*.flac")):
-                yield Source(path.stem, speaker, path, text=words(texts.get(path.stem, "")))
+                yield CorpusUtterance(path.stem, speaker, path, text=words(texts.get(path.stem, "")))

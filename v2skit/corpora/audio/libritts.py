@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive
-from v2skit.corpora.info import Passport
+from v2skit.corpora.archive import Archive
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import table, words
 
 SHA256 = {
     "train-clean-100": "c5608bf1ef74bb621935382b8399c5cdd51cd3ee47cec51f00f885a64c6c7f6b",
@@ -25,14 +26,9 @@ class LibriTts(AudioCorpus):
     """LibriTTS, from ``LibriTTS/train-clean-100/19/198/19_198_000000_000000.wav``."""
 
     title = "LibriTTS"
-    passport = Passport(
-        what="English audio books of LibriVox, those of LibriSpeech anew from their originals, 24 kHz, whole sentences",
+    info = CorpusInfo(
+        where="it is openslr.org/60: fetch it with {download}, or give its folder with {corpus_dir}",
         hours=585.0,
-        speakers=2456,
-        languages="English",
-        licence="CC BY 4.0",
-        where="it is openslr.org/60: fetch it with --set corpus.download=true, or give its folder with --corpus_dir",
-        available="free, without asking",
         counts={
             "train-clean-100": 33236,
             "train-clean-360": 116500,
@@ -53,12 +49,12 @@ class LibriTts(AudioCorpus):
     family = "librivox"
     names_chapters = True
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances of a part whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances of a part whose files exist."""
         for chapter in sorted(p for p in (root / part).glob("*/*") if p.is_dir()):
             speaker = chapter.parent.name
             lines = table(chapter / f"{speaker}_{chapter.name}.trans.tsv")
             texts = {name: fields[-1] for name, *fields in lines if fields}
             for path in sorted(chapter.glob("*.wav")):
                 text = words(texts.get(path.stem, ""))
-                yield Source(path.stem.replace("_", "-", 2), speaker, path, text=text)
+                yield CorpusUtterance(path.stem.replace("_", "-", 2), speaker, path, text=text)

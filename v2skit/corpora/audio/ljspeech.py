@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive
-from v2skit.corpora.info import Passport
+from v2skit.corpora.archive import Archive
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import table, words
 
 
 class LjSpeech(AudioCorpus):
     """LJSpeech, from ``LJSpeech-1.1/wavs/LJ001-0001.wav`` and ``metadata.csv``."""
 
     title = "LJSpeech"
-    passport = Passport(
-        what="seven English non-fiction books, read by one woman for LibriVox, 22.05 kHz",
+    info = CorpusInfo(
+        where="it is keithito.com/LJ-Speech-Dataset: fetch it with {download}, or give its folder with {corpus_dir}",
         hours=24.0,
-        speakers=1,
-        languages="English",
-        licence="public domain",
-        where="it is keithito.com/LJ-Speech-Dataset: fetch it with --set corpus.download=true, or give its folder with "
-        "--corpus_dir",
-        available="free, without asking",
         counts={"all": 13100},
     )
     folders = ("", "LJSpeech-1.1")
@@ -35,14 +30,14 @@ class LjSpeech(AudioCorpus):
     }
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether it is there."""
+        """Whether a folder contains the corpus."""
         return (root / "wavs").is_dir()
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances whose files exist."""
         texts = {name: fields[-1] for name, *fields in table(root / "metadata.csv", "|") if fields}
         for path in sorted(p for suffix in ("wav", "flac") for p in (root / "wavs").glob(f"*.{suffix}")):
-            yield Source(f"lj-{path.stem}", "lj", path, text=words(texts.get(path.stem, "")))
+            yield CorpusUtterance(f"lj-{path.stem}", "lj", path, text=words(texts.get(path.stem, "")))
 
     def _layout(self) -> str:
         return "wavs/ (LJSpeech-1.1)"

@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, table, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.info import Passport
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import table, words
 from v2skit.errors import UserError, suggestion
 
 HOURS = {
@@ -30,22 +31,17 @@ class Mls(AudioCorpus):
 
     Args:
         language: english, german, dutch, french, spanish, italian, portuguese or polish.
-        hours: of the training part, about so many, drawn by a hash of the ids; null: all of it.
+        hours: of the training part to use, about, drawn by a hash of the ids; null: all.
 
     Raises:
         UserError: there is no such language, or ``hours`` is not positive.
     """
 
     title = "MLS"
-    passport = Passport(
-        what="audio books of LibriVox, 16 kHz, FLAC or Opus; eight languages, figures of the English part",
-        hours=44691.0,
-        speakers=None,
-        languages="English, German, Dutch, French, Spanish, Italian, Portuguese, Polish, each apart",
-        licence="CC BY 4.0",
+    info = CorpusInfo(
         where="fetch it from openslr.org/94 (English: 2.4 TB as FLAC, 651 GB as Opus), unpack it and give its folder "
-        "with --corpus_dir",
-        available="free, without asking",
+        "with {corpus_dir}",
+        hours=44691.0,
         counts={"train": 10808037, "dev": 3807, "test": 3769},
     )
     training, validation, testing = ("train",), ("dev",), ("test",)
@@ -67,15 +63,15 @@ class Mls(AudioCorpus):
         self.folders = ("", f"mls_{language}", f"mls_{language}_opus")
         self.share = 1.0 if hours is None else hours / HOURS[language]
         if language != "english":
-            self.passport = dataclasses.replace(self.passport, hours=HOURS[language], counts={})
+            self.info = dataclasses.replace(self.info, hours=HOURS[language], counts={})
         super().__init__(work_dir, corpus_dir, parts, held_out)
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether a part is there."""
+        """Whether a folder contains a part."""
         return (root / part / "transcripts.txt").is_file()
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances of a part whose files are there; of the training part ``hours``."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances of a part whose files exist; of the training part ``hours``."""
         share = self.share if part == "train" else 1.0
         suffix = "opus" if next((root / part).glob("audio/*/*/*.opus"), None) else "flac"
         for name, *fields in table(root / part / "transcripts.txt"):
@@ -84,7 +80,7 @@ class Mls(AudioCorpus):
             speaker, book = name.split("_")[:2]
             path = root / part / "audio" / speaker / book / f"{name}.{suffix}"
             if path.is_file():
-                yield Source(name.replace("_", "-"), speaker, path, text=words(" ".join(fields)))
+                yield CorpusUtterance(name.replace("_", "-"), speaker, path, text=words(" ".join(fields)))
 
     def _layout(self) -> str:
         return f"{self.parts[0]}/transcripts.txt (MLS)"

@@ -1,7 +1,8 @@
-"""Several corpora as one, to pre-train on: what they share, and who is to be tested, is left out."""
+"""Several audio corpora as one for pre-training, without their overlap and without speakers of test sets."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,29 +11,30 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from v2skit.corpora.audio_corpus import AudioCorpus, estimate_hours
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.component import Component
 
 SPLITS = ("audio_test", "audio_valid", "audio")
-"""Held-out ones come first: what they have is not trained on."""
+"""The held-out ones first, since their utterances are excluded from training."""
 
 MISSING_SHARE = 0.1
-"""Of a corpus's published hours; where more is missing, the answer says so."""
+"""Of a corpus's published hours; where more is missing, stage 0 says so."""
 
 
 class Pool:
-    """Several audio corpora as one, each speaker and id behind the corpus's name (``libritts-19-198-...``).
+    """Several audio corpora as one, the corpus's name prefixed to each speaker and id (``libritts-19-198-...``).
 
-    LibriSpeech, LibriTTS, Hi-Fi TTS and MLS come from LibriVox and name its readers alike. What two of them share is
-    taken from the one that is named first: the chapter, where both name it (LibriSpeech, LibriTTS), else all of the
-    reader. A reader who is held out in one is not trained on in another. Nothing is compared by its sound.
+    LibriSpeech, LibriTTS, Hi-Fi TTS and MLS are from LibriVox and have the same speaker names. Utterances in several of
+    them are taken from the first corpus in the list only: recognised by chapter where both corpora have chapter numbers
+    (LibriSpeech, LibriTTS), otherwise by speaker. Speakers who are held out in one corpus are excluded from training in
+    the others. Audio is not compared.
 
     Args:
-        corpora: name -> corpus; a folder that one names (``corpus_dir``) is below this one's, unless it is absolute.
-        corpus_dir: where they are; relative to the recipe's folder.
-        exclude: speakers (``vctk-p225``) or beginnings of ids up to a ``-`` that nobody may train on, such as test
-            talkers of audio-visual corpora; or a file with one a line.
+        corpora: name -> corpus; the ``corpus_dir`` of each is relative to this one's.
+        corpus_dir: the folder with all corpora, relative to the recipe's folder.
+        exclude: speakers (``vctk-p225``) or beginnings of ids up to a ``-`` to exclude from training, such as test
+            speakers of audio-visual corpora; or a file with one a line.
 
     Raises:
         UserError: there are no corpora.
@@ -48,64 +50,68 @@ class Pool:
         if not corpora:
             raise UserError("corpora names no corpus; give at least one")
         self.corpora: dict[str, Any] = corpora
-        for corpus in corpora.values():
-            if isinstance(corpus, AudioCorpus) and corpus.directory is not None:
-                corpus.directory = Path(work_dir) / corpus_dir / corpus.corpus_dir
+        for name, corpus in self.corpora.items():
+            if isinstance(corpus, AudioCorpus):
+                corpus.info = dataclasses.replace(corpus.info, key=f"corpus.corpora.{name}")
+                if corpus.directory is not None:
+                    corpus.directory = Path(work_dir) / corpus_dir / corpus.corpus_dir
         self.exclude = {name for entry in exclude or () for name in _listed(Path(work_dir), entry)}
 
     def obtain(self) -> str:
-        """Look for all of them. Raises UserError where one is missing, or ``exclude`` names what none has."""
+        """Find all corpora. Raises UserError where one is missing, or an entry of ``exclude`` is in none of them."""
         for name, corpus in self.corpora.items():
             with _named(name):
                 corpus.obtain()
-        kept, dropped = self._sorted
+        kept, dropped = self._selected
         lines, total = [], 0.0
         for name, corpus in self.corpora.items():
-            sources = [source for split in kept.values() for source in split.get(name, [])]
-            hours = estimate_hours(sources)
+            utterances = [utterance for split in kept.values() for utterance in split.get(name, [])]
+            hours = estimate_hours(utterances)
             total += hours
             reasons = "".join(f", without {count} ({why})" for why, count in dropped[name].items())
-            lines.append(f"  {name}: about {hours:.1f} h, {len(sources)} utterances{reasons}{_short(corpus, hours)}")
+            lines.append(
+                f"  {name}: about {hours:.1f} h, {len(utterances)} utterances{reasons}{_published(corpus, hours)}"
+            )
         counts = ", ".join(f"{split} {sum(map(len, found.values()))}" for split, found in reversed(kept.items()))
         return "\n".join([f"pool of {len(self.corpora)} corpora: about {total:.1f} h; {counts}", *lines])
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, ``audio_valid`` and ``audio_test``. Raises UserError as :meth:`obtain`."""
-        kept, _ = self._sorted
-        return {split: [s for sources in kept[split].values() for s in sources] for split in reversed(SPLITS)}
+        kept, _ = self._selected
+        return {split: [s for utterances in kept[split].values() for s in utterances] for split in reversed(SPLITS)}
 
     def grammar(self) -> None:
         """Open vocabulary."""
 
     @cached_property
-    def _sorted(self) -> tuple[dict[str, dict[str, list[Source]]], dict[str, dict[str, int]]]:
-        """Split -> corpus -> its sources that are kept; and corpus -> why others are not -> how many."""
+    def _selected(self) -> tuple[dict[str, dict[str, list[CorpusUtterance]]], dict[str, dict[str, int]]]:
+        """Split -> corpus -> utterances that are kept; and corpus -> reason -> number of utterances that are not."""
         splits = {}
         for name, corpus in self.corpora.items():
             with _named(name):
                 splits[name] = corpus.splits()
         for name, found in splits.items():
             if not found.keys() <= set(SPLITS):
-                taken = ", ".join(reversed(SPLITS))
-                raise UserError(f"corpora.{name} has splits {', '.join(found)}; a pool takes {taken}")
-        kept: dict[str, dict[str, list[Source]]] = {split: {} for split in SPLITS}
+                expected = ", ".join(reversed(SPLITS))
+                raise UserError(f"corpora.{name} has splits {', '.join(found)}; a pool needs {expected}")
+        kept: dict[str, dict[str, list[CorpusUtterance]]] = {split: {} for split in SPLITS}
         dropped: dict[str, dict[str, int]] = {name: defaultdict(int) for name in self.corpora}
-        heard, unused = _Heard(), set(self.exclude)
+        overlap, unused = _Overlap(), set(self.exclude)
         for split in SPLITS:
             for name, corpus in self.corpora.items():
                 kept[split][name] = []
-                for source in splits[name].get(split, []):
-                    mine = _prefixed(name, source)
-                    excluded = self.exclude & _beginnings(mine.id)
+                for utterance in splits[name].get(split, []):
+                    prefixed = _prefixed(name, utterance)
+                    excluded = self.exclude & _beginnings(prefixed.id)
                     unused -= excluded
-                    why = "excluded" if excluded else heard.elsewhere(name, corpus, source, split)
-                    if why:
-                        dropped[name][why] += 1
+                    reason = "excluded" if excluded else overlap.find(name, corpus, utterance, split)
+                    if reason:
+                        dropped[name][reason] += 1
                     else:
-                        kept[split][name].append(mine)
-                        heard.add(name, corpus, source, split)
+                        kept[split][name].append(prefixed)
+                        overlap.add(name, corpus, utterance, split)
         if unused:
-            speakers = {s.speaker for found in kept.values() for sources in found.values() for s in sources}
+            speakers = {s.speaker for found in kept.values() for utterances in found.values() for s in utterances}
             first = min(unused)
             raise UserError(f"exclude: no corpus has '{first}'{suggestion(first, sorted(speakers)[:1000])}")
         return kept, dropped
@@ -113,45 +119,45 @@ class Pool:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Errors of a member tell its name, and the options that it has in the pool instead of those of its own recipe."""
+    """Errors of a corpus name it and its options in the pool."""
     try:
         yield
     except UserError as error:
         key = f"--set corpus.corpora.{name}"
-        told = str(error).replace("--set corpus.", f"{key}.").replace("--corpus_dir", f"{key}.corpus_dir=DIR")
-        raise UserError(f"corpora.{name}: {told}; {key}=null does without it") from error
+        message = f"corpora.{name}: {error}; {key}.OPTION=VALUE sets its options, {key}=null leaves it out"
+        raise UserError(message, **error.fields) from error
 
 
-class _Heard:
-    """Which corpus has what of which reader of a family."""
+class _Overlap:
+    """Which corpora of a family have utterances of which speakers and chapters."""
 
     def __init__(self) -> None:
         self.chapters: dict[tuple[str, str], dict[str, set[str | None]]] = defaultdict(lambda: defaultdict(set))
         self.held_out: dict[tuple[str, str], set[str]] = defaultdict(set)
 
-    def add(self, name: str, corpus: Any, source: Source, split: str) -> None:
+    def add(self, name: str, corpus: Any, utterance: CorpusUtterance, split: str) -> None:
         family = getattr(corpus, "family", None)
         if family:
-            self.chapters[family, source.speaker][name].add(_chapter(corpus, source))
+            self.chapters[family, utterance.speaker][name].add(_chapter(corpus, utterance))
             if split != "audio":
-                self.held_out[family, source.speaker].add(name)
+                self.held_out[family, utterance.speaker].add(name)
 
-    def elsewhere(self, name: str, corpus: Any, source: Source, split: str) -> str | None:
-        """Why a source is not to be used, if another corpus is the reason."""
+    def find(self, name: str, corpus: Any, utterance: CorpusUtterance, split: str) -> str | None:
+        """Why an utterance is left out on account of another corpus; None where it is not."""
         family = getattr(corpus, "family", None)
         if not family:
             return None
-        if split == "audio" and self.held_out.get((family, source.speaker), set()) - {name}:
-            return "their readers held out in another corpus"
-        chapter = _chapter(corpus, source)
-        for other, chapters in self.chapters.get((family, source.speaker), {}).items():
+        if split == "audio" and self.held_out.get((family, utterance.speaker), set()) - {name}:
+            return "their speakers held out in another corpus"
+        chapter = _chapter(corpus, utterance)
+        for other, chapters in self.chapters.get((family, utterance.speaker), {}).items():
             if other != name and (chapter is None or None in chapters or chapter in chapters):
                 return f"also in {other}"
         return None
 
 
-def _chapter(corpus: AudioCorpus, source: Source) -> str | None:
-    return source.id.split("-")[1] if corpus.names_chapters else None
+def _chapter(corpus: AudioCorpus, utterance: CorpusUtterance) -> str | None:
+    return utterance.id.split("-")[1] if corpus.names_chapters else None
 
 
 def _beginnings(name: str) -> set[str]:
@@ -160,13 +166,13 @@ def _beginnings(name: str) -> set[str]:
     return {"-".join(fields[: count + 1]) for count in range(len(fields))}
 
 
-def _prefixed(name: str, source: Source) -> Source:
-    values = {**vars(source), "id": f"{name}-{source.id}", "speaker": f"{name}-{source.speaker}"}
-    return Source(**values)
+def _prefixed(name: str, utterance: CorpusUtterance) -> CorpusUtterance:
+    values = {**vars(utterance), "id": f"{name}-{utterance.id}", "speaker": f"{name}-{utterance.speaker}"}
+    return CorpusUtterance(**values)
 
 
 def _listed(work_dir: Path, entry: str) -> Iterator[str]:
-    """What an entry of ``exclude`` stands for: itself, or the lines of a file."""
+    """An entry of ``exclude``, or the lines of the file that it names."""
     path = work_dir / entry
     if path.is_file():
         yield from (line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
@@ -176,7 +182,7 @@ def _listed(work_dir: Path, entry: str) -> Iterator[str]:
         yield entry
 
 
-def _short(corpus: Any, hours: float) -> str:
-    """Says where a good deal of the published hours is missing."""
-    published = corpus.passport.hours if isinstance(corpus, AudioCorpus) else 0.0
+def _published(corpus: Any, hours: float) -> str:
+    """The published hours, where more than ``MISSING_SHARE`` of them is missing."""
+    published = (corpus.info.hours or 0.0) if isinstance(corpus, AudioCorpus) else 0.0
     return f"; published are {published:g} h" if hours < (1 - MISSING_SHARE) * published else ""

@@ -11,17 +11,17 @@ from xml.etree import ElementTree
 
 import soundfile
 
-from v2skit.corpora.audio_corpus import AudioCorpus, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive
-from v2skit.corpora.info import Passport
-from v2skit.errors import UserError
+from v2skit.corpora.archive import Archive
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import words
 
 Sentence = tuple[float, float, str]
 """Start and end, seconds in the article's recording; words."""
 
 MARGIN_SECONDS = 0.2
-"""At most, before and after a sentence; half of the pause where that is shorter."""
+"""Of audio before and after a sentence, at most; half of the pause where that is shorter."""
 
 PIECE_SECONDS = 12.0
 SHORTEST_SECONDS = 1.0
@@ -30,25 +30,18 @@ SHORTEST_SECONDS = 1.0
 class SpokenWikipedia(AudioCorpus):
     """The Spoken Wikipedia, one language, from ``english/<article>/aligned.swc`` and its ``audio.ogg``.
 
-    Articles are an hour long and more. Sentences in which every word is aligned become utterances with their text; what
-    lies between two of them is cut into pieces of up to 12 s without text.
+    Articles are an hour long and more. Sentences in which every word is aligned become utterances with text; the audio
+    between them is cut into untranscribed pieces of up to 12 s.
 
     Args:
         language: english, german or dutch: the folder's name.
-        unaligned: whether what lies between is taken; without it about half of the sound is.
+        unaligned: whether to use the audio between aligned sentences, which is about half of the corpus.
     """
 
     title = "Spoken Wikipedia"
-    passport = Passport(
-        what="whole articles of the Wikipedia, read by volunteers, Ogg Vorbis, with alignments of the words",
+    info = CorpusInfo(
+        where="it is nats.gitlab.io/swc: fetch the English part with {download}, or give its folder with {corpus_dir}",
         hours=395.0,
-        speakers=None,
-        languages="English; German and Dutch, each apart",
-        licence="CC BY-SA 4.0 (not confirmed; each recording states its own)",
-        where="it is nats.gitlab.io/swc: fetch the English part with --set corpus.download=true, or give its folder "
-        "with --corpus_dir",
-        available="free, without asking; whether the server in Hamburg still gives it out is not confirmed",
-        counts={},
     )
     archives = {"all": Archive("https://www2.informatik.uni-hamburg.de/nats/pub/SWC/SWC_English.tar")}
 
@@ -62,7 +55,7 @@ class SpokenWikipedia(AudioCorpus):
         download: bool = False,
     ) -> None:
         if download and language != "english":
-            raise UserError(f"download: only the English part can be fetched, not '{language}'; {self.passport.where}")
+            raise self.info.error(f"download: only the English part can be fetched, not '{language}'")
         super().__init__(work_dir, corpus_dir, held_out=held_out, download=download)
         self.folders = ("", language)
         self.unaligned = unaligned
@@ -70,15 +63,15 @@ class SpokenWikipedia(AudioCorpus):
 
     def obtain(self) -> str:
         """As in the base, with the articles that can't be read."""
-        answer = super().obtain()
-        return f"{answer}; can't be read: {len(self.damaged)}, e.g. {self.damaged[0]}" if self.damaged else answer
+        message = super().obtain()
+        return f"{message}; can't be read: {len(self.damaged)}, e.g. {self.damaged[0]}" if self.damaged else message
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether it is there."""
+        """Whether a folder contains the corpus."""
         return next(root.glob("*/aligned.swc"), None) is not None
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The pieces of the articles whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The pieces of the articles whose files exist."""
         for aligned in sorted(root.glob("*/aligned.swc")):
             try:
                 tree = ElementTree.parse(aligned).getroot()
@@ -95,14 +88,14 @@ class SpokenWikipedia(AudioCorpus):
                 for start, end, text in _pieces(here, seconds):
                     if text or self.unaligned:
                         name = f"{reader}-{article}-{round((offset + start) * 1000):08d}"
-                        yield Source(name, reader, path, text=words(text), start=start, end=end)
+                        yield CorpusUtterance(name, reader, path, text=words(text), start=start, end=end)
 
     def _layout(self) -> str:
         return "<article>/aligned.swc (Spoken Wikipedia)"
 
 
 def _recordings(article: Path) -> list[tuple[Path, float, float]]:
-    """Files that are there: path, when it begins in the article's recording, and its length, seconds."""
+    """Files that exist: path, start in the article's recording and duration, seconds."""
     listed = json.loads((article / "info.json").read_text(encoding="utf-8"))["audio_files"]
     names = ["audio.ogg"] if len(listed) == 1 else [f"audio{number}.ogg" for number in range(1, len(listed) + 1)]
     found = [(article / name, float(entry.get("offset", 0.0))) for name, entry in zip(names, listed, strict=True)]
@@ -110,28 +103,28 @@ def _recordings(article: Path) -> list[tuple[Path, float, float]]:
 
 
 def _reader(tree: ElementTree.Element, article: Path) -> str:
-    """Who reads: by name; where that is not given, readers of different articles count as different."""
+    """The speaker's name; where it is not given, each article counts as another speaker."""
     names = (prop.get("value", "") for prop in tree.iter("prop") if prop.get("key") == "reader.name")
     name = next((name for name in names if name.strip()), article.name)
     return re.sub(r"[\W_]+", "_", name.strip().lower())[:40].strip("_") or "unknown"
 
 
 def _sentences(tree: ElementTree.Element) -> Iterator[Sentence]:
-    """The sentences, titles too, in which every word that is said has its times."""
+    """The sentences and titles in which every spoken word is aligned."""
     for sentence in (element for kind in ("s", "sectiontitle") for element in tree.iter(kind)):
-        said = [word for token in sentence.iter("t") for word in token.iter("n")]
-        starts, ends = ([time for word in said if (time := word.get(key)) is not None] for key in ("start", "end"))
-        if said and len(starts) == len(ends) == len(said):
+        spoken = [word for token in sentence.iter("t") for word in token.iter("n")]
+        starts, ends = ([time for word in spoken if (time := word.get(key)) is not None] for key in ("start", "end"))
+        if spoken and len(starts) == len(ends) == len(spoken):
             start, end = int(starts[0]) / 1000, int(ends[-1]) / 1000
             if end - start > 0:
-                yield start, end, " ".join(word.get("pronunciation", "") for word in said)
+                yield start, end, " ".join(word.get("pronunciation", "") for word in spoken)
 
 
 def _pieces(sentences: list[Sentence], seconds: float) -> Iterator[Sentence]:
-    """Cut a recording of so many seconds: its aligned sentences, and pieces of what lies between, without text."""
+    """Cut a recording of ``seconds`` into its aligned sentences and untranscribed pieces between them."""
     last = 0.0
     for number, (start, end, text) in enumerate(sentences):
-        if start < last:  # it overlaps the one before
+        if start < last:  # it overlaps the previous one
             continue
         following = sentences[number + 1][0] if number + 1 < len(sentences) else seconds
         begin = max(last, start - MARGIN_SECONDS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import AudioCorpus, words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.download import Archive
-from v2skit.corpora.info import Passport
+from v2skit.corpora.archive import Archive
+from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
 
 
@@ -16,23 +17,17 @@ class Vctk(AudioCorpus):
     """VCTK, from ``wav48_silence_trimmed/p225/p225_001_mic1.flac``, or from ``wav48`` of its older releases.
 
     Args:
-        microphone: 1 or 2; two speakers (p280, p315) have the first alone. Older releases have one.
+        microphone: 1 or 2; two speakers (p280, p315) have the first only. Older releases have one.
 
     Raises:
         UserError: there is no such microphone.
     """
 
     title = "VCTK"
-    passport = Passport(
-        what="newspaper sentences read in a studio, 48 kHz, two microphones",
+    info = CorpusInfo(
+        where="it is datashare.ed.ac.uk/handle/10283/3443: fetch it with {download}, or give its "
+        "folder with {corpus_dir}",
         hours=44.0,
-        speakers=110,
-        languages="English, many accents",
-        licence="CC BY 4.0",
-        where="it is datashare.ed.ac.uk/handle/10283/3443: fetch it with --set corpus.download=true, or give its "
-        "folder with --corpus_dir",
-        available="free, without asking",
-        counts={},
     )
     folders = ("", "VCTK-Corpus-0.92", "VCTK-Corpus")
     archives = {
@@ -52,17 +47,17 @@ class Vctk(AudioCorpus):
         self.microphone = microphone
 
     def has(self, root: Path, part: str) -> bool:
-        """Whether it is there."""
+        """Whether a folder contains the corpus."""
         return any((root / name).is_dir() for name in ("wav48_silence_trimmed", "wav48"))
 
-    def sources(self, root: Path, part: str) -> Iterator[Source]:
-        """The utterances whose files are there."""
+    def utterances(self, root: Path, part: str) -> Iterator[CorpusUtterance]:
+        """The utterances whose files exist."""
         new = f"wav48_silence_trimmed/*/*_mic{self.microphone}.flac"
         for path in sorted(root.glob(new)) or sorted(root.glob("wav48/*/*.wav")):
             speaker, number = path.stem.split("_")[:2]
             text = root / "txt" / speaker / f"{speaker}_{number}.txt"
-            said = words(text.read_text(encoding="utf-8")) if text.is_file() else None
-            yield Source(f"{speaker}-{number}", speaker, path, text=said)
+            transcript = words(text.read_text(encoding="utf-8")) if text.is_file() else None
+            yield CorpusUtterance(f"{speaker}-{number}", speaker, path, text=transcript)
 
     def _layout(self) -> str:
         return "wav48_silence_trimmed/ (VCTK 0.92) and no wav48/ (older)"

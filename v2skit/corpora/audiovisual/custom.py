@@ -8,8 +8,8 @@ from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import words
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
 
 SUFFIXES = tuple(
@@ -21,20 +21,20 @@ REMEDY = "give the folder of your videos with --corpus_dir"
 
 
 class Custom:
-    """Every video in a folder and its sub-folders, in any language.
+    """Every video in a folder and its subfolders, in any language.
 
-    A ``.wav`` or ``.flac`` beside a video, of its name, is its sound, a ``.txt`` its text.
+    A ``.wav`` or ``.flac`` file with the name of a video replaces its audio track, a ``.txt`` file is its text.
 
     Args:
-        corpus_dir: where the videos are; relative to the recipe's folder.
-        speaker: ``folder``: the one that holds the video; ``prefix``: its name up to the first ``-`` or ``_``;
-            ``none``: all are one speaker's.
-        split: ``seen``: by video; ``unseen``: by speaker, so that each is in one part alone.
-        valid_share: of the videos, or of the speakers, that is for validation, by a hash of their names; one at least.
+        corpus_dir: the folder of the videos, relative to the recipe's folder.
+        speaker: ``folder``: the name of the video's folder; ``prefix``: the video's name up to the first ``-`` or
+            ``_``; ``none``: all videos are of one speaker.
+        split: ``seen``: by video; ``unseen``: by speaker, so that each speaker is in one part only.
+        valid_share: share of the videos, or of the speakers, for validation, by a hash of their names; at least one.
         test_share: likewise for testing.
 
     Raises:
-        UserError: ``speaker`` or ``split`` is none of these, ``unseen`` has no speakers, or the shares are not fit.
+        UserError: ``speaker``, ``split`` or a share is invalid, or ``unseen`` has no speakers.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Custom:
         if split not in ("seen", "unseen"):
             raise UserError(f"split '{split}' is neither 'seen' nor 'unseen'")
         if split == "unseen" and speaker == "none":
-            raise UserError("split 'unseen' needs to know the speakers; set speaker to 'folder' or 'prefix'")
+            raise UserError("split 'unseen' needs speakers; set speaker to 'folder' or 'prefix'")
         if not (0 < valid_share < 1 and 0 < test_share < 1 and valid_share + test_share < 1):
             shares = f"valid_share {valid_share} and test_share {test_share}"
             raise UserError(f"{shares} must be positive, their sum below 1")
@@ -60,29 +60,29 @@ class Custom:
         self.shares = {"valid": valid_share, "test": test_share}
 
     def obtain(self) -> str:
-        """Look for the videos. Raises UserError where there are too few to split."""
+        """Find the videos. Raises UserError where there are too few to split."""
         splits = self.splits()
-        sources = [source for found in splits.values() for source in found]
-        text = sum(source.text is not None for source in sources)
+        utterances = [utterance for found in splits.values() for utterance in found]
+        text = sum(utterance.text is not None for utterance in utterances)
         counts = ", ".join(f"{name} {len(found)}" for name, found in splits.items())
-        speakers = len({source.speaker for source in sources})
-        return f"videos in {self.directory}: {len(sources)} of {speakers} speakers, {text} with a text; {counts}"
+        speakers = len({utterance.speaker for utterance in utterances})
+        return f"videos in {self.directory}: {len(utterances)} of {speakers} speakers, {text} with a text; {counts}"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test``. Raises UserError where there are too few videos or speakers."""
-        speakers = sorted({source.speaker for source in self._sources})
+        speakers = sorted({utterance.speaker for utterance in self._utterances})
         if self.split == "unseen" and len(speakers) < 3:
             raise UserError(
                 f"{self.directory} has videos of {len(speakers)} speakers ({', '.join(speakers)}), split 'unseen' "
-                "needs 3 or more; --set corpus.split=seen splits by video; corpus.speaker says who speaks"
+                "needs 3 or more; --set corpus.split=seen splits by video; corpus.speaker names the speakers"
             )
-        if len(self._sources) < 3:
+        if len(self._utterances) < 3:
             raise UserError(
-                f"{self.directory} has {len(self._sources)} videos; training, validation and testing need one each, "
-                "and a model that speaks needs some hundred: cut long recordings into clips of some seconds"
+                f"{self.directory} has {len(self._utterances)} videos; training, validation and testing need one each, "
+                "and intelligible speech needs some hundred: cut long recordings into clips of some seconds"
             )
-        # What is held out is a speaker where speakers are to be unseen, else a video.
-        units = {s.id: s.speaker if self.split == "unseen" else s.id for s in self._sources}
+        # Held out are speakers where they are to be unseen, otherwise videos.
+        units = {s.id: s.speaker if self.split == "unseen" else s.id for s in self._utterances}
         rest = sorted(set(units.values()), key=lambda name: hashlib.sha256(name.encode()).digest())
         total = len(rest)
         parts: dict[str, set[str]] = {"train": set()}
@@ -90,13 +90,13 @@ class Custom:
             count = max(1, min(round(share * total), len(rest) - 2))
             parts[part], rest = set(rest[:count]), rest[count:]
         parts["train"] = set(rest)
-        return {name: [s for s in self._sources if units[s.id] in part] for name, part in parts.items()}
+        return {name: [s for s in self._utterances if units[s.id] in part] for name, part in parts.items()}
 
     def grammar(self) -> None:
         """Open vocabulary."""
 
     @cached_property
-    def _sources(self) -> list[Source]:
+    def _utterances(self) -> list[CorpusUtterance]:
         """All videos, by name. Raises UserError where there are none."""
         if self.directory is None:
             raise UserError(f"no videos given; {REMEDY}")
@@ -110,9 +110,9 @@ class Custom:
         counts = Counter(names.values())
         for path, name in names.items():
             if counts[name] > 1:  # from two folders, or of two formats
-                way = str(path.relative_to(self.directory))
-                names[path] = f"{name}-{hashlib.sha256(way.encode()).hexdigest()[:6]}"
-        return [Source(names[path], self._speaker(path), _sound(path), path, _text(path)) for path in videos]
+                relative = str(path.relative_to(self.directory))
+                names[path] = f"{name}-{hashlib.sha256(relative.encode()).hexdigest()[:6]}"
+        return [CorpusUtterance(names[path], self._speaker(path), _sound(path), path, _text(path)) for path in videos]
 
     def _speaker(self, path: Path) -> str:
         if self.speaker == "none":
@@ -130,7 +130,7 @@ def _sound(video: Path) -> Path:
 
 
 def _text(video: Path) -> str | None:
-    """The words in the ``.txt`` beside a video, upper case. Raises UserError where it is not in UTF-8."""
+    """The words in a video's ``.txt`` file, upper case. Raises UserError where it is not in UTF-8."""
     path = video.with_suffix(".txt")
     try:
         return words(path.read_text(encoding="utf-8-sig")) if path.is_file() else None

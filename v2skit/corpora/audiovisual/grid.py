@@ -6,9 +6,9 @@ import hashlib
 import re
 from pathlib import Path
 
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf, sentence_from_code
-from v2skit.corpora.info import Passport
+from v2skit.corpora.info import CorpusInfo
 from v2skit.errors import UserError
 
 TALKERS = tuple(n for n in range(1, 35) if n != 21)
@@ -27,29 +27,22 @@ UNSEEN33 = {
 SENTENCES = 1000
 SUFFIXES = (".mpg", ".mp4", ".avi", ".mov")
 PATTERNS = ("s{n}/*", "s{n}/s{n}/*", "s{n}/video/*", "s{n}/video/mpg_6000/*", "s{n}/*/s{n}/*", "video/s{n}/*")
-"""Where the archives that were given out put a talker's clips."""
+"""The layouts of a talker's clips in the published archives."""
 
 
 class Grid:
-    """GRID, from its own layout ``s1/*.mpg``; the text is in the file names.
+    """GRID, from ``s1/*.mpg``; the file names encode the text.
 
     Args:
-        corpus_dir: where the corpus is; relative to the recipe's folder.
+        corpus_dir: the corpus's folder, relative to the recipe's folder.
         split: ``s1`` (that talker alone), ``seen4``, ``seen33`` or ``unseen33``.
 
     Raises:
         UserError: there is no such split.
     """
 
-    passport = Passport(
-        what="six-word sentences of a fixed grammar, read to a camera from the front",
-        hours=27.5,
-        speakers=33,
-        languages="English",
-        licence="CC BY 4.0",
-        where="ask for GRID at Zenodo, record 3625687 (CC BY 4.0), unpack it and give its folder with --corpus_dir",
-        available="free, without asking",
-        counts={f"s{talker}": SENTENCES for talker in TALKERS},
+    info = CorpusInfo(
+        where="ask for GRID at Zenodo, record 3625687 (CC BY 4.0), unpack it and give its folder with {corpus_dir}",
     )
 
     def __init__(self, work_dir: Path, corpus_dir: str = "", split: str = "s1") -> None:
@@ -59,25 +52,27 @@ class Grid:
         self.split = split
 
     def obtain(self) -> str:
-        """Look for the corpus. Raises UserError, with where it is given out, where talkers are missing."""
+        """Find the corpus. Raises UserError, with where to obtain it, where talkers are missing."""
         clips = self._clips()
         counts = {n: len(found) for n, found in clips.items()}
         short = ", ".join(f"s{n} {count}" for n, count in counts.items() if count < SENTENCES)
         note = f"; talkers with fewer than {SENTENCES}: {short}" if short else ""
-        unnamed = [path for found in clips.values() for path in found if _text(path.stem) is None]
-        if unnamed:
-            note += f"; without a text, their names being no sentence's code: {len(unnamed)}, e.g. {unnamed[0]}"
+        untranscribed = [path for found in clips.values() for path in found if _text(path.stem) is None]
+        if untranscribed:
+            note += (
+                f"; untranscribed, since the name is no sentence code: {len(untranscribed)}, e.g. {untranscribed[0]}"
+            )
         return f"GRID {self.split} at {self.directory}: {sum(counts.values())} clips of {len(counts)} talkers{note}"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``<split>/train``, ``<split>/valid`` and ``<split>/test``. Raises UserError where talkers are missing."""
-        found: dict[str, list[Source]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
+        found: dict[str, list[CorpusUtterance]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
         for talker, clips in self._clips().items():
             for path in clips:
                 part = self._part(talker, path.stem)
                 name = re.sub(r"\s+", "_", f"s{talker}-{path.stem}")
-                source = Source(name, f"s{talker}", path, path, _text(path.stem))
-                found[f"{self.split}/{part}"].append(source)
+                utterance = CorpusUtterance(name, f"s{talker}", path, path, _text(path.stem))
+                found[f"{self.split}/{part}"].append(utterance)
         return found
 
     def grammar(self) -> str:
@@ -92,21 +87,17 @@ class Grid:
 
     def _clips(self) -> dict[int, list[Path]]:
         """Talker -> clips, sorted by name."""
-        where = "ask for GRID at Zenodo, record 3625687 (CC BY 4.0), unpack it and give its folder with --corpus_dir"
-        if self.directory is None:
-            raise UserError(f"no corpus given; {where}")
-        if not self.directory.is_dir():
-            raise UserError(f"{self.directory} is not a folder; {where}")
+        directory = self.info.check_folder(self.directory)
         talkers = SEEN.get(self.split, TALKERS)
         try:
-            clips = {n: _of_talker(self.directory, n) for n in talkers}
+            clips = {n: _of_talker(directory, n) for n in talkers}
         except OSError as error:
             raise UserError(f"{error.filename} can't be read: {error.strerror}") from error
         missing = [f"s{n}" for n, found in clips.items() if not found]
         if missing:
-            raise UserError(
-                f"{self.directory} has no clips ({missing[0]}/*.mpg) of {', '.join(missing)}, "
-                f"which split '{self.split}' needs; {where}"
+            raise self.info.error(
+                f"{self.directory} has no clips ({missing[0]}/*.mpg) of {', '.join(missing)}, which split "
+                f"'{self.split}' needs"
             )
         for number, found in clips.items():
             sentences = [path for path in found if _text(path.stem)]
@@ -128,7 +119,7 @@ def _of_talker(directory: Path, talker: int) -> list[Path]:
 
 
 def _text(name: str) -> str | None:
-    """The words that a file name stands for; None for a file that is not named by the corpus's rule."""
+    """The words that a file name encodes; None for a name that is no sentence code."""
     try:
         return sentence_from_code(name)
     except UserError:

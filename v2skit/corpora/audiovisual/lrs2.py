@@ -6,31 +6,25 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audiovisual.lrs import Lrs, listed, read_list
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.info import Passport
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
 from v2skit.errors import UserError
 
 
 class Lrs2(Lrs):
     """LRS2, from ``mvlrs_v1/main/`` and ``mvlrs_v1/pretrain/<recording>/<number>.mp4`` and its lists.
 
-    ``train.txt``, ``val.txt`` and ``test.txt`` (``6330311066473698535/00011`` a line) lie beside the two folders or
-    above them.
+    ``train.txt``, ``val.txt`` and ``test.txt`` (``6330311066473698535/00011`` a line) are in the folder of ``main`` and
+    ``pretrain`` or in its parent.
 
     Args:
-        split: ``main`` (trains on that alone) or ``all`` (on ``pretrain`` as well).
+        split: ``main`` (training on ``main`` only) or ``all`` (on ``pretrain`` too).
     """
 
     title = "LRS2"
-    passport = Passport(
-        what="sentences and longer passages of BBC television, faces cut out, 160x160 at 25 frames/s",
-        hours=224.1,
-        speakers=None,
-        languages="English",
-        licence="the BBC's agreement: research at universities only",
+    info = CorpusInfo(
         where="ask the BBC for LRS2 (bbc.co.uk/rd/projects/lip-reading-datasets), fetch it and its lists from "
-        "robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html, unpack it and give its folder with --corpus_dir",
-        available="on request, to universities; who asked has not always had an answer",
+        "robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html, unpack it and give its folder with {corpus_dir}",
         counts={"pretrain": 96318, "train": 45839, "val": 1082, "test": 1243},
     )
     folders = ("", "mvlrs_v1", "lrs2_v1/mvlrs_v1", "lrs2")
@@ -40,17 +34,17 @@ class Lrs2(Lrs):
         super().__init__(work_dir, corpus_dir, split, word_times)
 
     def counts(self) -> dict[str, int]:
-        """Clips that are there and in the lists, by list."""
-        main = {name: len(sources) for name, sources in self._main.items()}
+        """Clips found that are in the lists, by list."""
+        main = {name: len(utterances) for name, utterances in self._main.items()}
         return {**main, **{part: len(clips) for part, clips in self.found.items() if part == "pretrain"}}
 
     def remarks(self) -> list[str]:
-        """What the lists name that is not there."""
+        """How many clips of the lists are missing."""
         missing = sum(len(set(names)) for names in self._lists.values()) - sum(map(len, self._main.values()))
-        return [f"in the lists, but not there: {missing}"] if missing else []
+        return [f"missing of the lists: {missing}"] if missing else []
 
-    def splits(self) -> dict[str, list[Source]]:
-        """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is not there."""
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
+        """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is missing."""
         pretrain = list(self.found.get("pretrain", {}).values())
         return {
             f"{self.split}/train": [*self._main["train"], *pretrain],
@@ -59,10 +53,10 @@ class Lrs2(Lrs):
         }
 
     @cached_property
-    def _main(self) -> dict[str, list[Source]]:
-        """List -> its clips that are there. Raises UserError where a list has none."""
+    def _main(self) -> dict[str, list[CorpusUtterance]]:
+        """List -> its clips that exist. Raises UserError where a list has none."""
         found = {name: listed(names, self.found["main"]) for name, names in self._lists.items()}
-        empty = [name for name, sources in found.items() if not sources]
+        empty = [name for name, utterances in found.items() if not utterances]
         if empty:
             raise UserError(
                 f"{self.root / 'main'} has no clip of {empty[0]}.txt; unpack all parts of the corpus, and give its own "

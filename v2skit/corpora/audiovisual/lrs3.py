@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audiovisual.lrs import Lrs, listed, read_list
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.info import Passport
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
 from v2skit.errors import UserError
 
 VALID_SHARE = 20
-"""One talk in so many is for validation: a 20th, as in the lists of SVTS."""
+"""One talk in 20 is for validation, as in the lists of SVTS."""
 
 SVTS = {"train": 131168, "valid": 6837, "test": 1308}
 """Clips in the lists of SVTS."""
@@ -21,25 +21,19 @@ SVTS = {"train": 131168, "valid": 6837, "test": 1308}
 class Lrs3(Lrs):
     """LRS3, from ``pretrain/``, ``trainval/`` and ``test/<talk>/<number>.mp4``.
 
-    No talk is in two parts of a split: those of ``test`` are left out of the others, and validation is a hash's choice
-    of talks.
+    No talk is in two parts of a split: talks of ``test`` are excluded from the others, and validation talks are chosen
+    by a hash.
 
     Args:
-        split: ``unseen`` (trains on ``pretrain`` and ``trainval``) or ``trainval`` (on that alone).
+        split: ``unseen`` (training on ``pretrain`` and ``trainval``) or ``trainval`` (on ``trainval`` only).
         lists: a folder of lists of clips, ``test/UmvOgW6iV2s/00007`` a line, in files whose names end in ``train.txt``,
-            ``val.txt`` and ``test.txt``: those of SVTS, say. They take the place of the rule, in data directories of
-            ``lists/``.
+            ``val.txt`` and ``test.txt``, such as those of SVTS; they replace the split, and the data directories are
+            in ``lists/``.
     """
 
     title = "LRS3"
-    passport = Passport(
-        what="sentences and longer passages of TED and TEDx talks, faces cut out, 224x224 at 25 frames/s",
-        hours=439.0,
-        speakers=None,
-        languages="English",
-        licence="CC BY-NC-ND 4.0, as TED's talks (not confirmed)",
-        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with --corpus_dir",
-        available="no longer given out",
+    info = CorpusInfo(
+        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with {corpus_dir}",
         counts={"pretrain": 118516, "trainval": 31982, "test": 1321},
     )
     folders = ("", "lrs3", "LRS3", "lrs3_v0.4")
@@ -56,12 +50,12 @@ class Lrs3(Lrs):
         super().__init__(work_dir, corpus_dir, split, word_times)
         self.lists = self.work_dir / lists if lists else None
 
-    def splits(self) -> dict[str, list[Source]]:
-        """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is not there."""
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
+        """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where the corpus is missing."""
         if self.lists:
             clips = {f"{part}/{name}": clip for part, found in self.found.items() for name, clip in found.items()}
             splits = {f"lists/{part}": listed(names, clips) for part, names in self._lists.items()}
-            empty = [name for name, sources in splits.items() if not sources]
+            empty = [name for name, utterances in splits.items() if not utterances]
             if empty:
                 raise UserError(f"{self.root} has no clip that {self.lists} names for {empty[0]}; give other lists")
             return splits
@@ -75,13 +69,13 @@ class Lrs3(Lrs):
         }
 
     def remarks(self) -> list[str]:
-        """Whether the lists are SVTS's, and what of them is not there."""
+        """Whether the lists are those of SVTS, and how many of their clips are missing."""
         if not self.lists:
             return []
         named = {part: len(set(names)) for part, names in self._lists.items()}
         missing = sum(named.values()) - sum(map(len, self.splits().values()))
         origin = "SVTS's lists" if named == SVTS else f"lists of {', '.join(f'{n} {p}' for p, n in named.items())}"
-        return [f"{origin}, of which not there: {missing}" if missing else origin]
+        return [f"{origin}, of which missing: {missing}" if missing else origin]
 
     @cached_property
     def _lists(self) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""LRW (Chung and Zisserman 2016): 500 words of British television, 1.16 s around each, by its own split."""
+"""LRW (Chung and Zisserman 2016): 500 words of British television in clips of 1.16 s, in its official split."""
 
 from __future__ import annotations
 
@@ -8,40 +8,34 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.audiovisual.lrs import Word, write_times
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.info import Passport
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
 from v2skit.errors import UserError, suggestion
 
 PARTS = {"train": "train", "valid": "val", "test": "test"}
-"""Data directory -> the corpus's name of it."""
+"""Data directory -> the corpus's folder."""
 
 CLIP_SECONDS = 29 / 25
-"""Every clip is 29 frames, with the word in their middle."""
+"""Every clip has 29 frames, with the word in the middle."""
 
 
 class Lrw:
-    """LRW, from ``lipread_mp4/ABOUT/train/ABOUT_00001.mp4`` and the ``.txt`` beside it.
+    """LRW, from ``lipread_mp4/ABOUT/train/ABOUT_00001.mp4`` and the ``.txt`` of the same name.
 
-    It does not tell who speaks: each clip is a speaker of its own.
+    The corpus has no speaker labels: each clip counts as a speaker of its own.
 
     Args:
-        corpus_dir: where the corpus is; relative to the recipe's folder.
-        words: those to take; by default all.
-        word_times: stage 0 also writes when the words are said, to ``corpus/words.ctm``.
+        corpus_dir: the corpus's folder, relative to the recipe's folder.
+        words: those to use; by default all.
+        word_times: stage 0 also writes word times to ``corpus/words.ctm``.
 
     Raises:
         UserError: ``words`` is an empty list.
     """
 
-    passport = Passport(
-        what="single words, in the middle of 29 frames, of BBC television, faces cut out, 256x256 at 25 frames/s",
-        hours=173.0,
-        speakers=None,
-        languages="English",
-        licence="the BBC's agreement: research at universities only",
+    info = CorpusInfo(
         where="ask the BBC for LRW (bbc.co.uk/rd/projects/lip-reading-datasets), fetch it from "
-        "robots.ox.ac.uk/~vgg/data/lip_reading/lrw1.html, unpack it and give its folder with --corpus_dir",
-        available="on request, to universities; who asked has not always had an answer",
+        "robots.ox.ac.uk/~vgg/data/lip_reading/lrw1.html, unpack it and give its folder with {corpus_dir}",
         counts={"train": 488766, "val": 25000, "test": 25000},
     )
 
@@ -49,51 +43,51 @@ class Lrw:
         self, work_dir: Path, corpus_dir: str = "", words: list[str] | None = None, word_times: bool = False
     ) -> None:
         if words is not None and not words:
-            raise UserError("words: the list names none; leave it out to take all 500")
+            raise UserError("words: the list is empty; omit it to use all 500")
         self.work_dir = Path(work_dir)
         self.directory = self.work_dir / corpus_dir if corpus_dir else None
         self.words = None if words is None else sorted({str(word).upper() for word in words})
         self.word_times = word_times
 
     def obtain(self) -> str:
-        """Look for the corpus. Raises UserError, with where to ask for it, where it or a word is missing."""
+        """Find the corpus. Raises UserError, with where to obtain it, where it or a word is missing."""
         splits = self.splits()
-        counts = {PARTS[name.rpartition("/")[2]]: len(sources) for name, sources in splits.items()}
+        counts = {PARTS[name.rpartition("/")[2]]: len(utterances) for name, utterances in splits.items()}
         lines = [
             f"LRW at {self._root}: {len(self._words)} words",
-            self.passport.check(counts) if self.words is None else None,
-            ", ".join(f"{name} {len(sources)}" for name, sources in splits.items()),
+            self.info.differences(counts) if self.words is None else None,
+            ", ".join(f"{name} {len(utterances)}" for name, utterances in splits.items()),
         ]
         if self.word_times:
             lines.append(write_times(self.work_dir, _times(splits)))
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
-        """The official ``train``, ``valid`` and ``test``, below ``words<n>/`` where only some words are taken.
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
+        """The official ``train``, ``valid`` and ``test``, below ``words<n>/`` where only some words are used.
 
         Raises:
-            UserError: the corpus is not there, or a part of it has no clips.
+            UserError: the corpus is missing, or a part of it has no clips.
         """
         below = f"words{len(self.words)}/" if self.words else ""
         found = {}
         for part, folder in PARTS.items():
             files = (path for word in self._words for path in sorted((self._root / word / folder).glob("*.mp4")))
-            found[f"{below}{part}"] = [_source(folder, path) for path in files if not path.name.startswith(".")]
+            found[f"{below}{part}"] = [_utterance(folder, path) for path in files if not path.name.startswith(".")]
             if not found[f"{below}{part}"]:
-                raise UserError(f"{self._root} has no {self._words[0]}/{folder}/*.mp4; {self.passport.where}")
+                raise self.info.error(f"{self._root} has no {self._words[0]}/{folder}/*.mp4")
         return found
 
     def grammar(self) -> None:
-        """Open vocabulary: before and after the word there are others."""
+        """Open vocabulary: the clips contain other words before and after."""
 
     @cached_property
     def _root(self) -> Path:
         layout = "lipread_mp4/<WORD>/train/<WORD>_00001.mp4 (LRW)"
-        return self.passport.root(self.directory, ("", "lipread_mp4", "LRW/lipread_mp4"), _is_lrw, layout)
+        return self.info.root(self.directory, ("", "lipread_mp4", "LRW/lipread_mp4"), _is_lrw, layout)
 
     @cached_property
     def _words(self) -> list[str]:
-        """The words to take. Raises UserError for one that is not there."""
+        """The words to use. Raises UserError for an unknown one."""
         there = sorted(p.name for p in self._root.iterdir() if (p / "train").is_dir())
         for word in self.words or ():
             if word not in there:
@@ -101,16 +95,16 @@ class Lrw:
         return self.words or there
 
 
-def _times(splits: dict[str, list[Source]]) -> Iterator[tuple[str, Word]]:
-    for source in (source for sources in splits.values() for source in sources):
-        seconds = duration(source.video.with_suffix(".txt")) if source.video else None
-        if seconds is not None and source.text is not None:
+def _times(splits: dict[str, list[CorpusUtterance]]) -> Iterator[tuple[str, Word]]:
+    for utterance in (utterance for utterances in splits.values() for utterance in utterances):
+        seconds = duration(utterance.video.with_suffix(".txt")) if utterance.video else None
+        if seconds is not None and utterance.text is not None:
             start = max(0.0, (CLIP_SECONDS - seconds) / 2)
-            yield source.id, Word(source.text, start, start + seconds)
+            yield utterance.id, Word(utterance.text, start, start + seconds)
 
 
 def duration(path: Path) -> float | None:
-    """How long the word is, seconds, from ``Duration: 0.53 seconds`` in a clip's text; None where it does not say."""
+    """Duration of the word, seconds, from ``Duration: 0.53 seconds`` in a clip's text; None where it is not given."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     found = re.search(r"^Duration:\s*([\d.]+)", text, re.MULTILINE)
     return float(found[1]) if found else None
@@ -120,8 +114,8 @@ def _is_lrw(folder: Path) -> bool:
     return any(folder.glob("*/train/*.mp4"))
 
 
-def _source(part: str, clip: Path) -> Source:
+def _utterance(part: str, clip: Path) -> CorpusUtterance:
     word, _, number = clip.stem.rpartition("_")
-    # The numbers start anew in each part.
+    # Each part numbers its clips from 1.
     name = f"{word}-{part}-{number}"
-    return Source(name, name, clip, clip, word)
+    return CorpusUtterance(name, name, clip, clip, word)

@@ -7,9 +7,9 @@ import re
 from functools import cached_property
 from pathlib import Path
 
-from v2skit.corpora.audio_corpus import words
-from v2skit.corpora.corpus import Source
-from v2skit.corpora.info import Passport
+from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.info import CorpusInfo
+from v2skit.corpora.transcript import words
 from v2skit.errors import UserError, suggestion
 
 LIPSPEAKERS = ("Lipspkr1", "Lipspkr2", "Lipspkr3")
@@ -19,11 +19,11 @@ UNSEEN = {
     "train": "01M 02M 03F 04M 06M 07F 10M 11F 12M 13F 14M 16M 17F 20M 21M 22M 23M 24M 26M 29M 30F 31F 32F 37F 39M 40F "
     "42M 43F 46F 47M 48M 50F 51F 57M 59F".split(),
 }
-"""The corpus's own test volunteers; those of validation are four of its 39 for training, chosen here."""
+"""The corpus's test volunteers; the four of validation are chosen here from its 39 for training."""
 
 SPLITS = {"lipspeaker1": LIPSPEAKERS[:1], "lipspeakers": LIPSPEAKERS, "volunteers": sorted(sum(UNSEEN.values(), []))}
 PATTERNS = ("{group}/{speaker}/Clips/{camera}", "{group}/{speaker}/{camera}", "{speaker}/Clips/{camera}")
-"""Where the clips are: as published, and as they often come to lie."""
+"""Layouts of the clips: as published, and common variants."""
 
 SUFFIXES = (".mp4", ".mov", ".avi", ".mkv")
 
@@ -32,7 +32,7 @@ class TcdTimit:
     """TCD-TIMIT, from ``lipspeakers/Lipspkr1/Clips/straightcam/sa1.mp4``, ``sa1.wav`` and ``SA1.txt``.
 
     Args:
-        corpus_dir: where the corpus is; relative to the recipe's folder.
+        corpus_dir: the corpus's folder, relative to the recipe's folder.
         split: ``lipspeaker1`` (the first one alone), ``lipspeakers`` (the three) or ``volunteers``.
         camera: ``straightcam`` or ``30degcam``.
 
@@ -40,15 +40,9 @@ class TcdTimit:
         UserError: there is no such split or camera.
     """
 
-    passport = Passport(
-        what="sentences of TIMIT, read to a camera from the front and from 30 degrees",
-        hours=0.0,
-        speakers=62,
-        languages="English",
-        licence="free for research, on request",
+    info = CorpusInfo(
         where="ask for TCD-TIMIT at sigmedia.tcd.ie (an account, for research), unpack it and give its folder with "
-        "--corpus_dir",
-        available="on request, for research",
+        "{corpus_dir}",
         counts={"lipspeakers": 1131, "volunteers": 5782},
     )
 
@@ -64,28 +58,28 @@ class TcdTimit:
         self.group = "volunteers" if split == "volunteers" else "lipspeakers"
 
     def obtain(self) -> str:
-        """Look for the corpus. Raises UserError, with where to ask for it, where speakers are missing."""
+        """Find the corpus. Raises UserError, with where to obtain it, where speakers are missing."""
         splits = self.splits()
-        sources = [source for found in splits.values() for source in found]
-        dumb = sum(source.text is None for source in sources)
-        # The volunteers' published count includes three who are in no split, for their accents.
-        whole = {"lipspeakers": len(sources)} if self.split == "lipspeakers" else {}
+        utterances = [utterance for found in splits.values() for utterance in found]
+        untranscribed = sum(utterance.text is None for utterance in utterances)
+        # The published count of volunteers includes three who are in no split because of their accents.
+        whole = {"lipspeakers": len(utterances)} if self.split == "lipspeakers" else {}
         lines = [
-            f"TCD-TIMIT at {self.directory}: {len(sources)} clips of {len(SPLITS[self.split])} speakers",
-            self.passport.check(whole),
-            f"without a text: {dumb}" if dumb else None,
+            f"TCD-TIMIT at {self.directory}: {len(utterances)} clips of {len(SPLITS[self.split])} speakers",
+            self.info.differences(whole),
+            f"untranscribed: {untranscribed}" if untranscribed else None,
             ", ".join(f"{name} {len(found)}" for name, found in splits.items()),
         ]
         return "; ".join(line for line in lines if line)
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test`` below the split's name. Raises UserError where speakers are missing."""
-        found: dict[str, list[Source]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
+        found: dict[str, list[CorpusUtterance]] = {f"{self.split}/{part}": [] for part in ("train", "valid", "test")}
         for speaker, clips in self._clips.items():
             for path in clips:
                 sentence = path.stem.lower()
-                source = Source(f"{speaker}-{sentence}", speaker, _sound(path), path, _text(path))
-                found[f"{self.split}/{self._part(speaker, sentence)}"].append(source)
+                utterance = CorpusUtterance(f"{speaker}-{sentence}", speaker, _sound(path), path, _text(path))
+                found[f"{self.split}/{self._part(speaker, sentence)}"].append(utterance)
         return found
 
     def grammar(self) -> None:
@@ -94,7 +88,7 @@ class TcdTimit:
     def _part(self, speaker: str, sentence: str) -> str:
         if self.split == "volunteers":
             return next(part for part, speakers in UNSEEN.items() if speaker in speakers)
-        # The lipspeakers read the same sentences: without the speaker in the hash, none is both trained on and tested.
+        # The lipspeakers read the same sentences: without the speaker in the hash, no sentence is in two parts.
         place = int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:4], "big") % 20
         return {0: "valid", 1: "test"}.get(place, "train")
 
@@ -103,17 +97,17 @@ class TcdTimit:
         """Speaker -> clips, sorted by name."""
         speakers = SPLITS[self.split]
         layout = f"clips of {', '.join(speakers)} ({self.group}/{speakers[0]}/Clips/{self.camera}/*.mp4)"
-        root = self.passport.root(self.directory, ("", "TCDTIMIT", "TCD-TIMIT"), self._any, layout)
+        root = self.info.root(self.directory, ("", "TCDTIMIT", "TCD-TIMIT"), self._has_clips, layout)
         clips = {speaker: self._of_speaker(root, speaker) for speaker in speakers}
         missing = [speaker for speaker, found in clips.items() if not found]
         if missing:
-            raise UserError(
+            raise self.info.error(
                 f"{root} has no clips of {', '.join(missing)} ({self.group}/{missing[0]}/Clips/{self.camera}/*.mp4), "
-                f"which split '{self.split}' needs; {self.passport.where}"
+                f"which split '{self.split}' needs"
             )
         return clips
 
-    def _any(self, root: Path) -> bool:
+    def _has_clips(self, root: Path) -> bool:
         return any(self._of_speaker(root, speaker) for speaker in SPLITS[self.split])
 
     def _of_speaker(self, root: Path, speaker: str) -> list[Path]:
@@ -127,13 +121,13 @@ class TcdTimit:
 
 
 def _sound(clip: Path) -> Path:
-    """The recording beside a clip, else the clip's own sound."""
+    """The .wav file next to a clip, otherwise the clip's own audio."""
     recording = clip.with_suffix(".wav")
     return recording if recording.is_file() else clip
 
 
 def _text(clip: Path) -> str | None:
-    """The words of a clip: TIMIT's, a line each behind its begin and end, or a sentence behind those."""
+    """The words of a clip, each line of the text being a word or sentence after its start and end times."""
     for path in (clip.with_suffix(".txt"), clip.with_name(f"{clip.stem.upper()}.txt")):
         if path.is_file():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from v2skit.corpora.corpus import Source
+from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf, sample_codes, sentence_from_code
 from v2skit.corpora.mini.mouth import draw, random_face
 from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
@@ -97,20 +97,20 @@ class Mini:
         """
         if self._index() is None:
             self._generate()
-        counts = ", ".join(f"{len(sources)} {name}" for name, sources in self.splits().items())
+        counts = ", ".join(f"{len(utterances)} {name}" for name, utterances in self.splits().items())
         return f"corpus mini at {self.folder}: {counts}"
 
-    def splits(self) -> dict[str, list[Source]]:
+    def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio`` (without video), ``train``, ``valid`` and ``test``. Raises UserError before :meth:`obtain`."""
         index = self._index()
         if index is None:
             raise UserError(f"{self.folder} holds no mini corpus with these settings; stage 0 makes it")
-        found: dict[str, list[Source]] = {name: [] for name in ("audio", "train", "valid", "test")}
+        found: dict[str, list[CorpusUtterance]] = {name: [] for name in ("audio", "train", "valid", "test")}
         for row in index:
             media = self.folder / ("audio" if row["split"] == "audio" else "av") / row["id"]
             video = None if row["split"] == "audio" else media.with_suffix(".mp4")
             audio = media.with_suffix(".flac")
-            found[row["split"]].append(Source(row["id"], row["speaker"], audio, video, row["text"]))
+            found[row["split"]].append(CorpusUtterance(row["id"], row["speaker"], audio, video, row["text"]))
         return found
 
     def grammar(self) -> str:

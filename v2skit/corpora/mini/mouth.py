@@ -67,7 +67,7 @@ def draw(tracks: dict[str, np.ndarray], fps: int, face: Face, generator: np.rand
         tracks: articulation, one (T,) track for each of ``mini_visemes.PARAMETERS``.
         fps: video frames a second.
         face: whose mouth it is, and how it is lit and filmed.
-        generator: source of head motion, skin texture and sensor noise.
+        generator: utterance of head motion, skin texture and sensor noise.
 
     Returns:
         uint8 grey pictures (T, P, P), P = ``face.pixels``.

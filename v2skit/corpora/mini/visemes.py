@@ -64,7 +64,7 @@ DOMINANCE = {
 """Viseme -> how far it overrules its neighbours, for each parameter; vowels are not listed: 1.5 for all."""
 
 VOWEL_DOMINANCE = (1.5,) * len(PARAMETERS)
-REACH_SECONDS = np.array([0.025, 0.06, 0.075, 0.035, 0.03, 0.025])
+DECAY_SECONDS = np.array([0.025, 0.06, 0.075, 0.035, 0.03, 0.025])
 """How long before and after its phoneme a target is still felt, for each parameter; the lips round early."""
 
 VISEME_OF = {sound: viseme for viseme, sounds in SOUNDS.items() for sound in sounds}
@@ -117,7 +117,7 @@ def articulate(
         phonemes: (start in seconds, IPA) in order of time.
         frames: length, in video frames.
         fps: video frames a second.
-        generator: source of the variation.
+        generator: utterance of the variation.
 
     Returns:
         one (frames,) track for each of :data:`PARAMETERS`; opening, rounding, teeth, tongue and tuck in [0, 1.2].
@@ -129,7 +129,7 @@ def articulate(
     targets = targets * generator.normal(1.0, 0.1, targets.shape) + generator.normal(0.0, 0.015, targets.shape)
     times = (np.arange(frames * EXPOSURE_STEPS) + 0.5) / (EXPOSURE_STEPS * fps)
     away = np.maximum(0.0, np.maximum(starts - times, times - ends))  # (S, frames * steps), seconds
-    weight = dominance[:, None] * np.exp(-away[..., None] / REACH_SECONDS)  # (S, frames * steps, P)
+    weight = dominance[:, None] * np.exp(-away[..., None] / DECAY_SECONDS)  # (S, frames * steps, P)
     blend = (weight * targets[:, None]).sum(axis=0) / weight.sum(axis=0)
     blend = blend.reshape(frames, EXPOSURE_STEPS, -1).mean(axis=1)
     low = [-1.0 if name == "width" else 0.0 for name in PARAMETERS]

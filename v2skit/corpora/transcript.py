@@ -1,0 +1,20 @@
+"""Reading of transcripts and tables as corpora distribute them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def words(text: str) -> str | None:
+    """Words in upper case, without punctuation; None where there are none."""
+    return " ".join(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.upper())).replace("’", "'") or None
+
+
+def table(path: Path, separator: str = "\t") -> Iterator[list[str]]:
+    """The fields of each line of a table without quotes; nothing where there is no such file."""
+    if path.is_file():
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield line.rstrip("\r\n").split(separator)
