@@ -14,7 +14,7 @@ import soundfile
 from tests.media.test_ark import crops
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
-from v2skit.media.ark import Ark, read_vector, write_vectors
+from v2skit.media.ark import ArkWriter, read_vector, write_vectors
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops, write_crops
 from v2skit.media.kaldi import bytes_entry, sound_entry, vector_entry
@@ -99,8 +99,8 @@ def test_an_interruption_leaves_no_table(tmp_path):
 
 
 def test_whole_archives_are_kaldiios(kaldiio, tmp_path):
-    ark = Ark(tmp_path / "audio" / "0.ark")
-    places = [ark.add_sound("é-1", sound(), RATE), ark.add_bytes("b", b"content"), ark.add_sound("c", sound(7), RATE)]
+    ark = ArkWriter(tmp_path / "audio" / "0.ark")
+    places = [ark.add_audio("é-1", sound(), RATE), ark.add_bytes("b", b"content"), ark.add_audio("c", sound(7), RATE)]
     ark.close()
     options = {"write_function": "soundfile", "write_kwargs": {"format": "flac", "subtype": "PCM_16"}}
     with (tmp_path / "theirs.ark").open("wb") as file:

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     end: int
 
 
-class Ark:
+class ArkWriter:
     """An archive to add entries to.
 
     Args:
@@ -45,7 +45,7 @@ class Ark:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._name, self._file = f"{path.parent.name}/{path.name}", path.open("ab")
 
-    def add_sound(self, key: str, waveform: np.ndarray, sample_rate: int) -> Entry:
+    def add_audio(self, key: str, waveform: np.ndarray, sample_rate: int) -> Entry:
         """Store float (N,) as FLAC of 16 bits; samples beyond [-1, 1] are clipped."""
         return self._add(key, kaldi.sound_entry(np.clip(waveform, -1.0, 1.0), sample_rate))
 
@@ -66,7 +66,7 @@ class Ark:
         self._file.close()
 
 
-def parts(place: Path) -> tuple[Path, int | None]:
+def split_location(place: Path) -> tuple[Path, int | None]:
     """(file, offset of the entry or None where the place is a file)."""
     path, offset = _split(os.fspath(place))
     return (place, None) if offset is None else (Path(path), offset)
@@ -82,15 +82,15 @@ def _split(place: str) -> tuple[str, int | None]:
 
 def exists(place: Path) -> bool:
     """Whether there is such a file, or the archive of an entry."""
-    return os.path.exists(parts(place)[0])
+    return os.path.exists(split_location(place)[0])
 
 
-def hint(place: Path) -> str:
+def missing_file_hint(place: Path) -> str:
     """What to add to an error where there is no such file; else nothing."""
     return "" if exists(place) else "; relative paths in a table start at its own folder"
 
 
-def opened(place: Path) -> str | Part:
+def open_location(place: Path) -> str | Part:
     """What soundfile and PyAV open: the path of a file, or an entry of an archive as a file.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.ark import hint, opened
+from v2skit.media.ark import missing_file_hint, open_location
 from v2skit.system.atomic import beside
 
 
@@ -29,7 +29,7 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
         UserError: the file can't be read, or is not mono at ``sample_rate``.
     """
     try:
-        with _Sound(opened(path)) as file:
+        with _Sound(open_location(path)) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
@@ -39,7 +39,7 @@ def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None
             sound = np.empty(file.frames - start if samples is None else samples, np.float32)
             return file.read(out=sound, fill_value=None if samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"sound file {path} can't be read: {error}{hint(path)}") from error
+        raise UserError(f"sound file {path} can't be read: {error}{missing_file_hint(path)}") from error
 
 
 class _Sound(soundfile.SoundFile):
@@ -52,10 +52,10 @@ class _Sound(soundfile.SoundFile):
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     """Write mono 16-bit PCM, by extension (.wav, .flac); samples beyond [-1, 1] are clipped. Raises OSError where
     that fails, for want of disk space for instance."""
-    write_pieces(path, [waveform], sample_rate)
+    write_audio_chunks(path, [waveform], sample_rate)
 
 
-def write_pieces(path: Path, pieces: Iterable[np.ndarray], sample_rate: int) -> int:
+def write_audio_chunks(path: Path, pieces: Iterable[np.ndarray], sample_rate: int) -> int:
     """As :func:`write_audio`, a sound that comes in pieces (N,), of any length. Returns the number of samples."""
     kind, samples = path.suffix[1:].upper(), 0
     try:

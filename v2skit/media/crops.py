@@ -16,8 +16,8 @@ import av
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.ark import opened
-from v2skit.media.decode import tick_of
+from v2skit.media.ark import open_location
+from v2skit.media.container import time_base
 from v2skit.system.atomic import beside
 
 QUANTISER = 2
@@ -41,7 +41,7 @@ def encode_crops(frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> by
         stream.pix_fmt = "yuv420p"
         stream.codec_context.color_range = 2  # full: 0 to 255
         for number, picture in enumerate(frames):
-            frame = with_luma(picture, "yuv420p")
+            frame = frame_of_luma(picture, "yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -70,12 +70,12 @@ def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndar
     """
     pictures = []
     try:
-        with av.open(opened(path), "r", format="mp4") as container:
+        with av.open(open_location(path), "r", format="mp4") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             if not stream.average_rate:
                 raise OSError("it has no frame rate")
-            frames_per_tick = float(stream.average_rate * tick_of(stream))
+            frames_per_tick = float(stream.average_rate * time_base(stream))
             if start:
                 container.seek(int(start / frames_per_tick), stream=stream)
             for frame in container.decode(stream):
@@ -92,7 +92,7 @@ def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndar
     return np.stack(pictures)
 
 
-def with_luma(picture: np.ndarray, layout: str) -> av.VideoFrame:
+def frame_of_luma(picture: np.ndarray, layout: str) -> av.VideoFrame:
     """A frame without colour whose luma is a picture (H,W), untouched by conversions of range."""
     if layout == "gray":
         return av.VideoFrame.from_ndarray(picture, format="gray")

@@ -15,7 +15,8 @@ import av
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.decode import opened, probe, tick_of, timed, video_in
+from v2skit.media.container import open_container, probe, require_video_stream, time_base
+from v2skit.media.timestamps import presentation_times
 from v2skit.system.atomic import beside
 
 CONTAINERS = {".mp4": ("mp4", "aac"), ".mkv": ("matroska", "flac")}
@@ -27,7 +28,7 @@ IN_MP4 = {"h264", "hevc", "av1", "vp9", "mpeg4"}
 TIMED = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
 """Formats that state when each picture is shown; elsewhere decoding tells, as in reading a video."""
 
-SPOKEN = "_speech"
+SPEECH_SUFFIX = "_speech"
 """At the end of a name: a video that has its speech."""
 
 AAC_BIT_RATE = 128_000
@@ -42,15 +43,15 @@ def mux_path(video: Path, speech: Path) -> Path:
     """Where :func:`mux` is to write: beside the speech, under its name, as ``.mp4`` where the video's codec belongs
     there, else as ``.mkv``; with ``_speech`` in its name where that is beside the video. Raises UserError where neither
     can hold the picture as it is."""
-    with opened(video) as source:
-        stream = video_in(source, video)
+    with open_container(video) as source:
+        stream = require_video_stream(source, video)
         suffix = ".mp4" if _codec(stream) in IN_MP4 else ".mkv"
         with _copyable(stream, video), av.open(os.devnull, "w", format=CONTAINERS[suffix][0]) as trial:
             _add_picture(trial, stream)
             trial.start_encoding()
     path = speech.with_suffix(suffix)
     beside_it = path.with_suffix("").resolve() == video.with_suffix("").resolve()
-    return path.with_stem(path.stem + SPOKEN) if beside_it else path
+    return path.with_stem(path.stem + SPEECH_SUFFIX) if beside_it else path
 
 
 def mux(video: Path, speech: Path, out: Path) -> None:
@@ -73,10 +74,10 @@ def mux(video: Path, speech: Path, out: Path) -> None:
     name, codec = CONTAINERS[out.suffix]
     places = _places(video, hides=name == "mp4")
     try:
-        with opened(video) as source, soundfile.SoundFile(speech) as sound, beside(out) as part:
+        with open_container(video) as source, soundfile.SoundFile(speech) as sound, beside(out) as part:
             if sound.channels > 1:
                 raise UserError(f"{speech} has {sound.channels} channels; give mono speech")
-            stream = video_in(source, video)
+            stream = require_video_stream(source, video)
             with _copyable(stream, video), av.open(str(part), "w", format=name) as container:
                 copy, spoken = _add_picture(container, stream), _add_sound(container, codec, sound.samplerate)
                 packets = _copied(source, stream, places, copy), _encoded(sound, spoken)
@@ -122,11 +123,11 @@ def _places(video: Path, hides: bool) -> dict[int, tuple[int, int]]:
 def _stated(video: Path) -> Times | None:
     """Times as the file states them, which is quick; None where it does not, or states one twice."""
     start = probe(video).start
-    with opened(video) as container:
-        stream = video_in(container, video)
+    with open_container(video) as container:
+        stream = require_video_stream(container, video)
         if container.format.name not in TIMED:
             return None
-        first = round(start / tick_of(stream))
+        first = round(start / time_base(stream))
         with_size = [(number, packet) for number, packet in enumerate(container.demux(stream)) if packet.size]
         packets = {n: (p.pts, p.is_discard, p.is_keyframe) for n, p in with_size if p.pts is not None}
     if len(packets) < len(with_size) or len({pts for pts, *_ in packets.values()}) < len(packets):
@@ -142,7 +143,7 @@ def _stated(video: Path) -> Times | None:
 
 
 def _decoded(video: Path) -> Times:
-    """Times as :func:`v2skit.media.decode.read_video` sees them, which decodes the frames."""
+    """Times as :func:`v2skit.media.video.read_video` sees them, which decodes the frames."""
     stated: dict[int, int | None] = {}
     shown: dict[int, int] = {}
     whole: list[int] = []
@@ -160,11 +161,11 @@ def _decoded(video: Path) -> Times:
             except av.InvalidDataError:
                 continue
 
-    with opened(video) as container:
-        stream = video_in(container, video)
+    with open_container(video) as container:
+        stream = require_video_stream(container, video)
         stream.codec_context.copy_opaque = True
-        tick = tick_of(stream)
-        for time, _, frame in timed(frames(), stream):
+        tick = time_base(stream)
+        for time, _, frame in presentation_times(frames(), stream):
             first = time if first is None else first
             number: Any = frame.opaque
             shown.setdefault(number, round((time - first) / tick))

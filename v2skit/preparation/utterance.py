@@ -11,7 +11,9 @@ import numpy as np
 from v2skit.config.features import Clock, Crop
 from v2skit.corpora.corpus import Source
 from v2skit.errors import UserError
-from v2skit.media.decode import probe, read_audio, read_span, read_video
+from v2skit.media.audio_stream import decode_audio, decode_audio_segment
+from v2skit.media.container import probe
+from v2skit.media.video import read_video
 from v2skit.preparation.quality import measure_sound
 from v2skit.tracking.crop import cut_mouth
 from v2skit.tracking.tracker import Tracker
@@ -65,9 +67,9 @@ def prepare_source(source: Source, tracker: Tracker, clock: Clock, crop: Crop, a
 
 def _audio_only(source: Source, audio: Path, clock: Clock) -> Prepared:
     if source.start or source.end is not None:
-        sound = read_span(audio, clock.sample_rate, source.start, source.end)
+        sound = decode_audio_segment(audio, clock.sample_rate, source.start, source.end)
     else:
-        sound = read_audio(audio, clock.sample_rate)
+        sound = decode_audio(audio, clock.sample_rate)
     frames = len(sound) // clock.samples_per_frame
     if not frames:
         raise UserError(f"{audio} is shorter than a video frame")
@@ -106,7 +108,7 @@ def _sound(source: Source, start: float, frames: int, clock: Clock, notes: list[
     if source.audio is None:
         raise UserError(f"{source.video} has no sound")
     together = source.audio == source.video
-    sound = read_audio(source.audio, clock.sample_rate, start if together else None)
+    sound = decode_audio(source.audio, clock.sample_rate, start if together else None)
     _check_loud(sound, source.audio)
     samples = frames * clock.samples_per_frame
     difference = (len(sound) - samples) / clock.sample_rate
