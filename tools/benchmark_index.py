@@ -38,7 +38,7 @@ def make(directory: Path, count: int) -> None:
     for number in range(8):
         ark = ArkWriter(directory / "audio" / f"{number}.ark")
         sound = random.normal(0, 0.05, 4 * Clock().sample_rate)
-        places += [ark.add_audio(f"{entry:08d}", sound, Clock().sample_rate).place for entry in range(8)]
+        places += [ark.add_audio(f"{entry:08d}", sound, Clock().sample_rate).location for entry in range(8)]
         ark.close()
     lengths = np.clip(random.gamma(4, 60, count), 25, 800).astype(int).tolist()
     names = ("wav.scp", "text", "utt2spk", "utt2num_frames")

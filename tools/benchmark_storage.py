@@ -34,7 +34,7 @@ from v2skit.media.ark import ArkWriter
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.audio_stream import decode_audio
 from v2skit.media.container import probe
-from v2skit.media.crops import GROUP, QUANTISER, encode_crops, frame_of_luma, luma, read_crops
+from v2skit.media.crops import GOP_FRAMES, QUANTISER, encode_crops, frame_of_luma, luma, read_crops
 from v2skit.media.video import read_video
 from v2skit.models.speakers.none import NoSpeaker
 from v2skit.registry.build import build
@@ -49,7 +49,7 @@ def h264(group: int, **quality: str) -> tuple[str, str, str, dict]:
     return "libx264", "mp4", "gray", options
 
 
-def fixed(codec: str, container: str, quantiser: int, group: int = GROUP) -> tuple[str, str, str, dict]:
+def fixed(codec: str, container: str, quantiser: int, group: int = GOP_FRAMES) -> tuple[str, str, str, dict]:
     layout = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     return codec, container, layout, {"qmin": str(quantiser), "qmax": str(quantiser), "g": str(group)}
 
@@ -61,11 +61,11 @@ FORMATS = {
     "  group of 75": fixed("mpeg4", "mp4", QUANTISER, 75),
     "MPEG-4 part 2, q 3": fixed("mpeg4", "mp4", 3),
     "MPEG-2, q 2": fixed("mpeg2video", "mp4", 2),
-    "H.264 qp 0": h264(GROUP, qp="0"),
-    "H.264 qp 12": h264(GROUP, qp="12"),
-    "H.264 qp 16": h264(GROUP, qp="16"),
-    "H.264 qp 20": h264(GROUP, qp="20"),
-    "H.264 crf 18": h264(GROUP, crf="18"),
+    "H.264 qp 0": h264(GOP_FRAMES, qp="0"),
+    "H.264 qp 12": h264(GOP_FRAMES, qp="12"),
+    "H.264 qp 16": h264(GOP_FRAMES, qp="16"),
+    "H.264 qp 20": h264(GOP_FRAMES, qp="20"),
+    "H.264 crf 18": h264(GOP_FRAMES, crf="18"),
     "JPEG frames, q 1": fixed("mjpeg", "matroska", 1),
     "JPEG frames, q 3": fixed("mjpeg", "matroska", 3),
     "FFV1 lossless": ("ffv1", "matroska", "gray", {}),
@@ -135,7 +135,7 @@ def in_both_ways(sounds: Iterable[np.ndarray], folder: Path) -> tuple[SpeechData
     ark, packed, single = ArkWriter(folder / "packed" / "audio" / "0.ark"), [], []
     for number, sound in enumerate(sounds):
         key, frames = f"s-{number:04d}", len(sound) // CLOCK.samples_per_frame
-        place, path = ark.add_audio(key, sound, CLOCK.sample_rate).place, folder / "single" / "audio" / f"{key}.flac"
+        place, path = ark.add_audio(key, sound, CLOCK.sample_rate).location, folder / "single" / "audio" / f"{key}.flac"
         write_audio(path, sound, CLOCK.sample_rate)
         packed.append(Utterance(key, "s", frames, folder / "packed" / place))
         single.append(Utterance(key, "s", frames, path))
@@ -208,7 +208,7 @@ def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[n
         samples = len(frames) * CLOCK.samples_per_frame
         sound, stored = np.pad(sound[:samples], (0, max(0, samples - len(sound)))), encode_crops(crops[-1], CLOCK.fps)
         key, size = f"s-{number:04d}", size + len(stored)
-        places = sounds.add_audio(key, sound, CLOCK.sample_rate).place, pictures.add_bytes(key, stored).place
+        places = sounds.add_audio(key, sound, CLOCK.sample_rate).location, pictures.add_bytes(key, stored).location
         utterances.append(Utterance(key, "s", len(frames), *(folder / place for place in places)))
     for ark in (sounds, pictures):
         ark.close()

@@ -30,9 +30,9 @@ def packed(tmp_path) -> dict[str, Path]:
     arks = {"sound": ArkWriter(tmp_path / "audio" / "3.ark"), "crops": ArkWriter(tmp_path / "video" / "3.ark")}
     places = {}
     for number in range(3):
-        places[f"sound{number}"] = tmp_path / arks["sound"].add_audio(f"é-{number}", sound(number), RATE).place
+        places[f"sound{number}"] = tmp_path / arks["sound"].add_audio(f"é-{number}", sound(number), RATE).location
         places[f"crops{number}"] = (
-            tmp_path / arks["crops"].add_bytes(f"é-{number}", encode_crops(crops(number), 25)).place
+            tmp_path / arks["crops"].add_bytes(f"é-{number}", encode_crops(crops(number), 25)).location
         )
     for ark in arks.values():
         ark.close()
@@ -74,7 +74,7 @@ def test_kaldiio_reads_both(packed):
 
 def test_louder_than_full_scale_is_clipped(tmp_path):
     ark = ArkWriter(tmp_path / "a" / "0.ark")
-    place = tmp_path / ark.add_audio("loud", 3 * sound(0), RATE).place
+    place = tmp_path / ark.add_audio("loud", 3 * sound(0), RATE).location
     ark.close()
     assert np.abs(read_audio(place, RATE) - np.clip(3 * sound(0), -1, 1)).max() <= 2**-15
 
@@ -84,7 +84,7 @@ def test_an_archive_made_anew_is_read_anew(packed, tmp_path):
     path, offset = split_location(packed["sound0"])
     path.unlink()
     ark = ArkWriter(path)
-    place = ark.add_audio("é-0", sound(9), RATE).place
+    place = ark.add_audio("é-0", sound(9), RATE).location
     ark.close()
     assert tmp_path / place == packed["sound0"] and offset
     after = read_audio(packed["sound0"], RATE)
@@ -94,7 +94,7 @@ def test_an_archive_made_anew_is_read_anew(packed, tmp_path):
 def test_entries_added_later_are_read(packed, tmp_path):
     read(packed)
     ark = ArkWriter(tmp_path / "audio" / "3.ark")
-    place = tmp_path / ark.add_audio("later", sound(5), RATE).place
+    place = tmp_path / ark.add_audio("later", sound(5), RATE).location
     assert np.abs(read_audio(place, RATE) - sound(5)).max() <= 2**-15  # before it is closed
     ark.close()
 
@@ -105,8 +105,8 @@ def test_goes_on_behind_what_a_kill_left(packed, tmp_path):
         content = path.read_bytes()
         path.write_bytes(content + content[: len(content) // 5])  # an entry that was not finished
     sounds, pictures = ArkWriter(tmp_path / "audio" / "3.ark"), ArkWriter(tmp_path / "video" / "3.ark")
-    packed["sound3"] = tmp_path / sounds.add_audio("new", sound(3), RATE).place
-    packed["crops3"] = tmp_path / pictures.add_bytes("new", encode_crops(crops(3), 25)).place
+    packed["sound3"] = tmp_path / sounds.add_audio("new", sound(3), RATE).location
+    packed["crops3"] = tmp_path / pictures.add_bytes("new", encode_crops(crops(3), 25)).location
     sounds.close()
     pictures.close()
     back = read(packed)

@@ -108,7 +108,7 @@ def test_reordered_frames_with_and_without_stated_times(tmp_path, kind):
 
 def test_stated_times_need_no_decoding(tmp_path, monkeypatch):
     video, speech = make_reordered(tmp_path / "clip.mp4"), make_speech(tmp_path / "speech.wav", 2.0)
-    monkeypatch.setattr("v2skit.media.mux._decoded", None)
+    monkeypatch.setattr("v2skit.media.packet_times._decoded", None)
     mux(video, speech, tmp_path / "out.mp4")
     check(video, tmp_path / "out.mp4", speech)
 
@@ -138,7 +138,7 @@ def test_what_an_edit_list_hides_stays_hidden(tmp_path):
     assert len(read_timed_frames(video)[0]) == 35
     mux(video, speech, tmp_path / "out.mp4")
     check(video, tmp_path / "out.mp4", speech)
-    with pytest.raises(UserError, match="begins between two whole pictures"):
+    with pytest.raises(UserError, match="begins between two key frames"):
         mux(video, speech, tmp_path / "out.mkv")
 
 
