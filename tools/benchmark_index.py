@@ -32,13 +32,13 @@ BATCH_FRAMES, SEGMENT_FRAMES = 4000, 50
 def make(directory: Path, count: int) -> None:
     """Tables of ``count`` utterances of 1 to 32 s, 1000 for each speaker."""
     from v2skit.config.features import Clock
-    from v2skit.media.ark import Ark
+    from v2skit.media.ark import ArkWriter
 
     random, places = np.random.default_rng(0), []
     for number in range(8):
-        ark = Ark(directory / "audio" / f"{number}.ark")
+        ark = ArkWriter(directory / "audio" / f"{number}.ark")
         sound = random.normal(0, 0.05, 4 * Clock().sample_rate)
-        places += [ark.add_sound(f"{entry:08d}", sound, Clock().sample_rate).place for entry in range(8)]
+        places += [ark.add_audio(f"{entry:08d}", sound, Clock().sample_rate).location for entry in range(8)]
         ark.close()
     lengths = np.clip(random.gamma(4, 60, count), 25, 800).astype(int).tolist()
     names = ("wav.scp", "text", "utt2spk", "utt2num_frames")

@@ -22,8 +22,10 @@ import numpy as np
 
 from v2skit.config.features import Clock, Crop
 from v2skit.media.audio import write_audio
+from v2skit.media.audio_stream import decode_audio
+from v2skit.media.container import probe
 from v2skit.media.crops import write_crops
-from v2skit.media.decode import probe, read_audio, read_video
+from v2skit.media.video import read_video
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.tracking.crop import cut_mouth
@@ -122,7 +124,7 @@ def prepare(video: Path, out: Path, tracker, watch: Stopwatch) -> None:
     with watch.measure("the whole", count):
         start = probe(video).start
         crops, _ = cut_mouth(read_video(video, CLOCK.fps), tracker, CROP, CLOCK.fps)
-        write_audio(out.with_suffix(".flac"), read_audio(video, CLOCK.sample_rate, start), CLOCK.sample_rate)
+        write_audio(out.with_suffix(".flac"), decode_audio(video, CLOCK.sample_rate, start), CLOCK.sample_rate)
         write_crops(out.with_suffix(".mp4"), crops, CLOCK.fps)
     with watch.measure("decoding", count):
         for _ in read_video(video, CLOCK.fps):
@@ -135,7 +137,7 @@ def prepare(video: Path, out: Path, tracker, watch: Stopwatch) -> None:
     with watch.measure("writing crops", count):
         write_crops(out.with_suffix(".mp4"), crops, CLOCK.fps)
     with watch.measure("sound", count):
-        write_audio(out.with_suffix(".flac"), read_audio(video, CLOCK.sample_rate, start), CLOCK.sample_rate)
+        write_audio(out.with_suffix(".flac"), decode_audio(video, CLOCK.sample_rate, start), CLOCK.sample_rate)
 
 
 if __name__ == "__main__":

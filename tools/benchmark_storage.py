@@ -30,11 +30,12 @@ from v2skit.config.schema import Augmentation
 from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import Key
-from v2skit.media.ark import Ark
+from v2skit.media.ark import ArkWriter
 from v2skit.media.audio import read_audio, write_audio
-from v2skit.media.crops import GROUP, QUANTISER, encode_crops, luma, read_crops, with_luma
-from v2skit.media.decode import probe, read_video
-from v2skit.media.decode import read_audio as read_media
+from v2skit.media.audio_stream import decode_audio
+from v2skit.media.container import probe
+from v2skit.media.crops import GOP_FRAMES, QUANTISER, encode_crops, frame_of_luma, luma, read_crops
+from v2skit.media.video import read_video
 from v2skit.models.speakers.none import NoSpeaker
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -48,7 +49,7 @@ def h264(group: int, **quality: str) -> tuple[str, str, str, dict]:
     return "libx264", "mp4", "gray", options
 
 
-def fixed(codec: str, container: str, quantiser: int, group: int = GROUP) -> tuple[str, str, str, dict]:
+def fixed(codec: str, container: str, quantiser: int, group: int = GOP_FRAMES) -> tuple[str, str, str, dict]:
     layout = "yuvj420p" if codec == "mjpeg" else "yuv420p"
     return codec, container, layout, {"qmin": str(quantiser), "qmax": str(quantiser), "g": str(group)}
 
@@ -60,11 +61,11 @@ FORMATS = {
     "  group of 75": fixed("mpeg4", "mp4", QUANTISER, 75),
     "MPEG-4 part 2, q 3": fixed("mpeg4", "mp4", 3),
     "MPEG-2, q 2": fixed("mpeg2video", "mp4", 2),
-    "H.264 qp 0": h264(GROUP, qp="0"),
-    "H.264 qp 12": h264(GROUP, qp="12"),
-    "H.264 qp 16": h264(GROUP, qp="16"),
-    "H.264 qp 20": h264(GROUP, qp="20"),
-    "H.264 crf 18": h264(GROUP, crf="18"),
+    "H.264 qp 0": h264(GOP_FRAMES, qp="0"),
+    "H.264 qp 12": h264(GOP_FRAMES, qp="12"),
+    "H.264 qp 16": h264(GOP_FRAMES, qp="16"),
+    "H.264 qp 20": h264(GOP_FRAMES, qp="20"),
+    "H.264 crf 18": h264(GOP_FRAMES, crf="18"),
     "JPEG frames, q 1": fixed("mjpeg", "matroska", 1),
     "JPEG frames, q 3": fixed("mjpeg", "matroska", 3),
     "FFV1 lossless": ("ffv1", "matroska", "gray", {}),
@@ -93,7 +94,7 @@ def speech(folder: Path | None, count: int) -> list[np.ndarray]:
     that has the spectrum's slope and the syllables of speech."""
     if folder:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".flac", ".wav"))
-        sounds = [read_media(path, CLOCK.sample_rate) for path in found[:: max(1, len(found) // count)][:count]]
+        sounds = [decode_audio(path, CLOCK.sample_rate) for path in found[:: max(1, len(found) // count)][:count]]
     else:
         random = np.random.default_rng(0)
         noise = [random.normal(0, 1, int(random.uniform(3, 15) * CLOCK.sample_rate)) for _ in range(count)]
@@ -131,10 +132,10 @@ def in_turn(subjects: dict[str, Callable[[], object]], rounds: int) -> dict[str,
 
 def in_both_ways(sounds: Iterable[np.ndarray], folder: Path) -> tuple[SpeechDataset, SpeechDataset]:
     """Sounds stored with a file each, and packed."""
-    ark, packed, single = Ark(folder / "packed" / "audio" / "0.ark"), [], []
+    ark, packed, single = ArkWriter(folder / "packed" / "audio" / "0.ark"), [], []
     for number, sound in enumerate(sounds):
         key, frames = f"s-{number:04d}", len(sound) // CLOCK.samples_per_frame
-        place, path = ark.add_sound(key, sound, CLOCK.sample_rate).place, folder / "single" / "audio" / f"{key}.flac"
+        place, path = ark.add_audio(key, sound, CLOCK.sample_rate).location, folder / "single" / "audio" / f"{key}.flac"
         write_audio(path, sound, CLOCK.sample_rate)
         packed.append(Utterance(key, "s", frames, folder / "packed" / place))
         single.append(Utterance(key, "s", frames, path))
@@ -196,17 +197,18 @@ def forget(folder: Path) -> None:
 
 def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[np.ndarray]:
     """Returns the crops before they are stored, (T,H,W) each."""
-    sounds, pictures = Ark(folder / "audio" / "0.ark"), Ark(folder / "video" / "0.ark")
+    sounds, pictures = ArkWriter(folder / "audio" / "0.ark"), ArkWriter(folder / "video" / "0.ark")
     utterances, mouths, crops, size = [], [], [], 0
     for number, video in enumerate(videos):
         frames = list(read_video(video, CLOCK.fps))
         tracker.start(video, CLOCK.fps)
         mouths.append([tracker.update(frame) for frame in frames])
         crops.append(cut_mouth(frames, Replay(mouths[-1]), CROP, CLOCK.fps)[0])
-        sound, samples = read_media(video, CLOCK.sample_rate, probe(video).start), len(frames) * CLOCK.samples_per_frame
+        sound = decode_audio(video, CLOCK.sample_rate, probe(video).start)
+        samples = len(frames) * CLOCK.samples_per_frame
         sound, stored = np.pad(sound[:samples], (0, max(0, samples - len(sound)))), encode_crops(crops[-1], CLOCK.fps)
         key, size = f"s-{number:04d}", size + len(stored)
-        places = sounds.add_sound(key, sound, CLOCK.sample_rate).place, pictures.add_bytes(key, stored).place
+        places = sounds.add_audio(key, sound, CLOCK.sample_rate).location, pictures.add_bytes(key, stored).location
         utterances.append(Utterance(key, "s", len(frames), *(folder / place for place in places)))
     for ark in (sounds, pictures):
         ark.close()
@@ -256,7 +258,7 @@ def store(clip: np.ndarray, codec: str, container: str, layout: str, options: di
         stream = output.add_stream(codec, rate=CLOCK.fps, options={**options, "threads": "1"})
         stream.height, stream.width, stream.pix_fmt = *clip.shape[1:], layout
         for picture in clip:
-            output.mux(stream.encode(with_luma(picture, layout)))
+            output.mux(stream.encode(frame_of_luma(picture, layout)))
         output.mux(stream.encode(None))
     between, size = time.process_time(), len(stored.getvalue())
     stored.seek(0)

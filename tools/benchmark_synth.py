@@ -28,8 +28,8 @@ import numpy as np
 import torch
 
 from v2skit.config.load import load_config
-from v2skit.media.audio import write_pieces
-from v2skit.media.decode import timed_frames
+from v2skit.media.audio import write_audio_chunks
+from v2skit.media.video import read_timed_frames
 from v2skit.models.build import build_model, build_vocoder, for_inference
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -91,7 +91,7 @@ def repeated(video: Path | None, seconds: float, out: Path) -> None:
     if video is None:
         frames = [np.full((288, 360, 3), 90, np.uint8)] * (4 * FPS)
     else:
-        frames = [frame for _, frame in timed_frames(video)]
+        frames = [frame for _, frame in read_timed_frames(video)]
     clip = out.with_name("once.mp4")
     height, width = (side // 2 * 2 for side in frames[0].shape[:2])
     with av.open(str(clip), "w") as container:
@@ -117,7 +117,7 @@ def repeated(video: Path | None, seconds: float, out: Path) -> None:
 def synthesise(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> tuple[float, float, float]:
     """Wall time, CPU time and seconds of speech."""
     wall, busy = time.perf_counter(), time.process_time()
-    samples = write_pieces(out, model.begin(video, tracker=tracker).pieces(), model.sample_rate)
+    samples = write_audio_chunks(out, model.begin(video, tracker=tracker).pieces(), model.sample_rate)
     return time.perf_counter() - wall, time.process_time() - busy, samples / model.sample_rate
 
 
@@ -131,7 +131,7 @@ def shares(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> 
     for name, part in parts.items():
         part.forward = watch.call(name, part.forward)
     begin = time.process_time()
-    write_pieces(out, speech.pieces(), model.sample_rate)
+    write_audio_chunks(out, speech.pieces(), model.sample_rate)
     whole = time.process_time() - begin
     for part in parts.values():
         del part.forward

@@ -23,12 +23,12 @@ from v2skit.config.load import parse_component
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.crops import encode_crops
-from v2skit.media.decode import read_video
+from v2skit.media.video import read_video
 from v2skit.preparation.utterance import prepare_utterance
 from v2skit.registry.build import build
 from v2skit.tracking.crop import Track
-from v2skit.tracking.smoothing import SteadyPlaces
-from v2skit.tracking.tracker import Mouth, Tracker
+from v2skit.tracking.smoothing import CropBoxSmoother
+from v2skit.tracking.tracker import MouthPose, Tracker
 
 CLOCK, CROP = Clock(), Crop(max_lost_share=1.0)
 VIDEOS = (".mpg", ".mp4", ".avi", ".mov", ".mkv")
@@ -105,14 +105,14 @@ def measure(tracker: Tracker, clips: list[Path]) -> Measured:
     return measured
 
 
-def places(mouths: list[Mouth | None]) -> np.ndarray:
+def places(mouths: list[MouthPose | None]) -> np.ndarray:
     """Where the crops are: x, y, side, roll (T,4)."""
-    steady = SteadyPlaces(CLOCK.fps, CROP.eye_distances, CROP.smoothing_seconds)
+    steady = CropBoxSmoother(CLOCK.fps, CROP.eye_distances, CROP.smoothing_seconds)
     known = [place for mouth in mouths for place in steady.push(mouth)]
-    return Track.of([*known, *steady.finish()], CLOCK.fps).place
+    return Track.of([*known, *steady.finish()], CLOCK.fps).boxes
 
 
-def jitter(mouths: list[Mouth | None]) -> np.ndarray:
+def jitter(mouths: list[MouthPose | None]) -> np.ndarray:
     """How far the mouth is from the middle between the frames before and after, pixels."""
     at = np.array([(np.nan, np.nan) if mouth is None else (mouth.x, mouth.y) for mouth in mouths]).reshape(-1, 2)
     return np.hypot(*(at[1:-1] - (at[:-2] + at[2:]) / 2).T)

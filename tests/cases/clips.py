@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tests.media_files import real_data
-from v2skit.media.decode import timed_frames
+from v2skit.media.video import read_timed_frames
 
 SECONDS = 1.6
 """Of most clips."""
@@ -31,7 +31,7 @@ Pictures = Callable[[float], np.ndarray]
 
 def talker(name: str) -> Pictures:
     """A talker of ``grid_others``, 360x288, for 3 s."""
-    frames = [frame for _, frame in timed_frames(real_data("grid_others") / f"{name}.mpg")]
+    frames = [frame for _, frame in read_timed_frames(real_data("grid_others") / f"{name}.mpg")]
     return lambda time: frames[min(round(time * 25), len(frames) - 1)]
 
 

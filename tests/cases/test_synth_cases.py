@@ -220,7 +220,7 @@ def tracked(run, talkers, tmp_path_factory) -> Callable:
 def place(speech) -> np.ndarray:
     """x, y, side and roll of the mouth, frame by frame."""
     assert not speech.track.lost.any()
-    return speech.track.place
+    return speech.track.boxes
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
@@ -259,10 +259,10 @@ def test_time_without_a_face_is_told(tracked, talkers):
     speech = tracked(covered(talkers[0], 1.0, 2.0), LONG)
     lost = np.arange(75) // 25 == 1
     assert (speech.track.lost == lost).all() and (speech.track.silent == lost).all()
-    assert np.isnan(speech.track.place[lost]).all() and np.isfinite(speech.track.place[~lost]).all()
+    assert np.isnan(speech.track.boxes[lost]).all() and np.isfinite(speech.track.boxes[~lost]).all()
     brief = tracked(covered(talkers[0], 0.8, 1.2))
     assert brief.track.lost.sum() == 10 and not brief.track.silent.any()
-    across = brief.track.place[18:32]
+    across = brief.track.boxes[18:32]
     assert np.abs(np.diff(across[:, :2], axis=0)).max() < 3  # the place goes on as if nothing had happened
 
 

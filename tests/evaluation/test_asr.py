@@ -74,11 +74,11 @@ def test_without_a_grammar_the_vocabulary_is_open(spoken):
 
 
 def test_a_person_is_understood(asr):
-    from v2skit.media.decode import read_audio
+    from v2skit.media.audio_stream import decode_audio
 
     edits = []
     for path in sorted(real_data("grid/s1").glob("*.mpg"))[::80]:
         words = sentence_from_code(path.stem).split()
-        edits.append(count_edits(words, asr(read_audio(path, RATE), RATE)))
+        edits.append(count_edits(words, asr(decode_audio(path, RATE), RATE)))
     assert len(edits) >= 8
     assert sum(e.errors for e in edits) < 0.2 * sum(e.words for e in edits)

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.ark import Ark, exists, opened, parts
+from v2skit.media.ark import ArkWriter, exists, open_location, split_location
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import encode_crops, read_crops
 
@@ -27,12 +27,12 @@ def crops(seed: int, frames: int = 40) -> np.ndarray:
 @pytest.fixture
 def packed(tmp_path) -> dict[str, Path]:
     """Three sounds and crops in an archive each; their places."""
-    arks = {"sound": Ark(tmp_path / "audio" / "3.ark"), "crops": Ark(tmp_path / "video" / "3.ark")}
+    arks = {"sound": ArkWriter(tmp_path / "audio" / "3.ark"), "crops": ArkWriter(tmp_path / "video" / "3.ark")}
     places = {}
     for number in range(3):
-        places[f"sound{number}"] = tmp_path / arks["sound"].add_sound(f"é-{number}", sound(number), RATE).place
+        places[f"sound{number}"] = tmp_path / arks["sound"].add_audio(f"é-{number}", sound(number), RATE).location
         places[f"crops{number}"] = (
-            tmp_path / arks["crops"].add_bytes(f"é-{number}", encode_crops(crops(number), 25)).place
+            tmp_path / arks["crops"].add_bytes(f"é-{number}", encode_crops(crops(number), 25)).location
         )
     for ark in arks.values():
         ark.close()
@@ -73,18 +73,18 @@ def test_kaldiio_reads_both(packed):
 
 
 def test_louder_than_full_scale_is_clipped(tmp_path):
-    ark = Ark(tmp_path / "a" / "0.ark")
-    place = tmp_path / ark.add_sound("loud", 3 * sound(0), RATE).place
+    ark = ArkWriter(tmp_path / "a" / "0.ark")
+    place = tmp_path / ark.add_audio("loud", 3 * sound(0), RATE).location
     ark.close()
     assert np.abs(read_audio(place, RATE) - np.clip(3 * sound(0), -1, 1)).max() <= 2**-15
 
 
 def test_an_archive_made_anew_is_read_anew(packed, tmp_path):
     before = read_audio(packed["sound0"], RATE)
-    path, offset = parts(packed["sound0"])
+    path, offset = split_location(packed["sound0"])
     path.unlink()
-    ark = Ark(path)
-    place = ark.add_sound("é-0", sound(9), RATE).place
+    ark = ArkWriter(path)
+    place = ark.add_audio("é-0", sound(9), RATE).location
     ark.close()
     assert tmp_path / place == packed["sound0"] and offset
     after = read_audio(packed["sound0"], RATE)
@@ -93,8 +93,8 @@ def test_an_archive_made_anew_is_read_anew(packed, tmp_path):
 
 def test_entries_added_later_are_read(packed, tmp_path):
     read(packed)
-    ark = Ark(tmp_path / "audio" / "3.ark")
-    place = tmp_path / ark.add_sound("later", sound(5), RATE).place
+    ark = ArkWriter(tmp_path / "audio" / "3.ark")
+    place = tmp_path / ark.add_audio("later", sound(5), RATE).location
     assert np.abs(read_audio(place, RATE) - sound(5)).max() <= 2**-15  # before it is closed
     ark.close()
 
@@ -104,9 +104,9 @@ def test_goes_on_behind_what_a_kill_left(packed, tmp_path):
         path = tmp_path / name / "3.ark"
         content = path.read_bytes()
         path.write_bytes(content + content[: len(content) // 5])  # an entry that was not finished
-    sounds, pictures = Ark(tmp_path / "audio" / "3.ark"), Ark(tmp_path / "video" / "3.ark")
-    packed["sound3"] = tmp_path / sounds.add_sound("new", sound(3), RATE).place
-    packed["crops3"] = tmp_path / pictures.add_bytes("new", encode_crops(crops(3), 25)).place
+    sounds, pictures = ArkWriter(tmp_path / "audio" / "3.ark"), ArkWriter(tmp_path / "video" / "3.ark")
+    packed["sound3"] = tmp_path / sounds.add_audio("new", sound(3), RATE).location
+    packed["crops3"] = tmp_path / pictures.add_bytes("new", encode_crops(crops(3), 25)).location
     sounds.close()
     pictures.close()
     back = read(packed)
@@ -119,7 +119,7 @@ def test_goes_on_behind_what_a_kill_left(packed, tmp_path):
 @pytest.mark.parametrize("damage", ["absent", "empty", "beyond", "shifted", "cut", "cut at once", "overwritten"])
 def test_damage_is_named(packed, name, damage):
     place = packed[name]
-    path, offset = parts(place)
+    path, offset = split_location(place)
     if damage == "absent":
         path.unlink()
     elif damage == "empty":
@@ -145,7 +145,7 @@ def test_damage_is_named(packed, name, damage):
 
 def test_plain_files_are_opened_by_name(tmp_path):
     for name in ("clip.flac", "an.ark", "3.ark:x", "3.flac:12"):
-        assert opened(tmp_path / name) == str(tmp_path / name)
+        assert open_location(tmp_path / name) == str(tmp_path / name)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

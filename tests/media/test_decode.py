@@ -11,8 +11,10 @@ import soundfile
 
 from tests.media_files import every, make_video, real_data, shown_times
 from v2skit.errors import UserError
-from v2skit.media import decode as media
-from v2skit.media.decode import on_clock, probe, read_audio, read_video
+from v2skit.media.audio_stream import decode_audio, decode_audio_segment
+from v2skit.media.container import probe
+from v2skit.media.timestamps import presentation_times, resample_frames
+from v2skit.media.video import read_video
 
 
 @pytest.mark.parametrize("rate", [10, 23, 25, 30, 50, 60])
@@ -35,7 +37,7 @@ def test_a_variable_frame_rate_is_resampled_by_time(tmp_path):
 @pytest.mark.parametrize("rate", [12, 25, 30, 50, 120])
 def test_length_is_the_duration_rounded(count, rate):
     times = ((Fraction(n, rate) + 3, Fraction(1, rate), n) for n in range(count))
-    shown = list(on_clock(times, 25))
+    shown = list(resample_frames(times, 25))
     assert len(shown) == max(1, round(Fraction(count * 25, rate)))
     assert all(abs(Fraction(n, rate) - Fraction(t, 25)) <= Fraction(1, 2 * rate) for t, n in enumerate(shown[:-1]))
 
@@ -44,7 +46,7 @@ def timed(times: list[int | None]) -> list[int]:
     """The times that frames of 40 ms get whose file states ``times``, ms."""
     stream = SimpleNamespace(time_base=Fraction(1, 1000), average_rate=Fraction(25))
     frames = [SimpleNamespace(pts=time, duration=40) for time in times]
-    return [round(time * 1000) for time, _, _ in media.timed(frames, stream)]
+    return [round(time * 1000) for time, _, _ in presentation_times(frames, stream)]
 
 
 def test_wrong_and_missing_times_are_mended():
@@ -86,7 +88,7 @@ def test_a_rotated_recording_is_upright(tmp_path):
 
 def test_sound_is_resampled_and_aligned_to_the_video(tmp_path):
     path = make_video(tmp_path / "clip.mkv", every(25, 1.0), audio_seconds=0.6, audio_start=0.4)
-    sound = read_audio(path, 24000, probe(path).start)
+    sound = decode_audio(path, 24000, probe(path).start)
     assert sound.dtype == np.float32 and abs(len(sound) - 24000) < 1200
     assert np.abs(sound[: int(0.37 * 24000)]).max() < 0.01
     middle = sound[int(0.5 * 24000) : int(0.9 * 24000)]
@@ -99,7 +101,7 @@ def test_sound_before_the_video_is_cut_off(tmp_path):
     path = make_video(tmp_path / "clip.mkv", 0.5 + every(25, 1.0), audio_seconds=1.5)
     start = probe(path).start
     assert start == pytest.approx(0.5, abs=0.05)
-    whole, cut = read_audio(path, 24000), read_audio(path, 24000, start)
+    whole, cut = decode_audio(path, 24000), decode_audio(path, 24000, start)
     assert len(whole) - len(cut) == pytest.approx(start * 24000, abs=1200)
 
 
@@ -107,8 +109,8 @@ def test_channels_are_averaged_without_a_change_of_level(tmp_path):
     left = 0.5 * np.sin(np.arange(8000) / 5)
     soundfile.write(tmp_path / "stereo.wav", np.stack([left, left], 1), 8000, subtype="FLOAT")
     soundfile.write(tmp_path / "left.wav", np.stack([left, 0 * left], 1), 8000, subtype="FLOAT")
-    assert np.abs(read_audio(tmp_path / "stereo.wav", 8000) - left).max() < 1e-4
-    assert np.abs(read_audio(tmp_path / "left.wav", 8000) - left / 2).max() < 1e-4
+    assert np.abs(decode_audio(tmp_path / "stereo.wav", 8000) - left).max() < 1e-4
+    assert np.abs(decode_audio(tmp_path / "left.wav", 8000) - left / 2).max() < 1e-4
 
 
 def test_bad_video_files_say_what_is_wrong(tmp_path):
@@ -132,12 +134,12 @@ def test_bad_video_files_say_what_is_wrong(tmp_path):
 
 def test_bad_sound_files_say_what_is_wrong(tmp_path):
     with pytest.raises(UserError, match="no audio stream"):
-        read_audio(make_video(tmp_path / "silent.mp4", every(25, 0.4)), 24000)
+        decode_audio(make_video(tmp_path / "silent.mp4", every(25, 0.4)), 24000)
     soundfile.write(tmp_path / "whole.flac", np.random.default_rng(1).uniform(-0.5, 0.5, 96000), 24000)
     data = (tmp_path / "whole.flac").read_bytes()
     (tmp_path / "half.flac").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match="cut off|damaged"):
-        read_audio(tmp_path / "half.flac", 24000)
+        decode_audio(tmp_path / "half.flac", 24000)
 
 
 @pytest.mark.parametrize("container", ["mkv", "mov"])
@@ -160,7 +162,7 @@ def test_real_grid_clips():
         info = probe(path)
         assert info.fps == 25 and info.has_audio
         assert len(list(read_video(path, 25))) == 75
-        assert len(read_audio(path, 24000, info.start)) == pytest.approx(2.978 * 24000, abs=24)
+        assert len(decode_audio(path, 24000, info.start)) == pytest.approx(2.978 * 24000, abs=24)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
@@ -187,8 +189,8 @@ def test_a_part_of_a_sound_file_is_that_of_the_whole(tmp_path, suffix, start, en
             container.mux([*stream.encode(frame), *stream.encode(None)])
     else:
         soundfile.write(path, chirp, rate)
-    whole = media.read_audio(path, rate)
-    part = media.read_span(path, rate, start, end)
+    whole = decode_audio(path, rate)
+    part = decode_audio_segment(path, rate, start, end)
     wanted = whole[round(start * rate) : None if end is None else round(end * rate)]
     assert len(part) == len(wanted) or (end is None and abs(len(part) - len(wanted)) <= 1024)
     count = min(len(part), len(wanted))
@@ -198,4 +200,4 @@ def test_a_part_of_a_sound_file_is_that_of_the_whole(tmp_path, suffix, start, en
 def test_a_part_that_is_not_there_is_an_error(tmp_path):
     soundfile.write(tmp_path / "short.wav", np.ones(2400), 24000)
     with pytest.raises(UserError, match="has no sound from 3.0 s on"):
-        media.read_span(tmp_path / "short.wav", 24000, 3.0, 4.0)
+        decode_audio_segment(tmp_path / "short.wav", 24000, 3.0, 4.0)

@@ -14,10 +14,10 @@ import soundfile
 from tests.media.test_ark import crops
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
-from v2skit.media.ark import Ark, read_vector, write_vectors
+from v2skit.media.ark import ArkWriter, read_vector, write_vectors
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops, write_crops
-from v2skit.media.kaldi import bytes_entry, sound_entry, vector_entry
+from v2skit.media.kaldi import audio_entry, bytes_entry, vector_entry
 
 RATE = 24000
 VECTOR = np.linspace(-1, 1, 256, dtype=np.float32)
@@ -60,7 +60,7 @@ def theirs(kaldiio, value: object, **options) -> bytes:
 def test_sound_is_kaldiios(kaldiio, kind, samples):
     value, options = sound(samples, kind), {"format": "flac", "subtype": "PCM_16"}
     entry = theirs(kaldiio, (RATE, value), write_function="soundfile", write_kwargs=options)
-    assert sound_entry(value, RATE) == entry
+    assert audio_entry(value, RATE) == entry
 
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 65407, 65408, 70_000, (1 << 24) - 128, 1 << 24])
@@ -79,7 +79,7 @@ def test_the_format_is_fixed():
     assert vector_entry(np.array([1.0, -2.0])) == b"\0BFV \x04\x02\0\0\0" + bytes.fromhex("0000803f000000c0")
     header = b"\x93NUMPY\x01\x00\x76\x00{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }"
     assert bytes_entry(b"abc") == b"NPY\x01\x83" + header.ljust(127) + b"\nabc"
-    entry = sound_entry(sound(100_000), RATE)
+    entry = audio_entry(sound(100_000), RATE)
     assert entry[:6] == b"AUDIO\x03" and entry[9:13] == b"fLaC"
     assert int.from_bytes(entry[6:9], "little") == len(entry[9:])
 
@@ -99,8 +99,8 @@ def test_an_interruption_leaves_no_table(tmp_path):
 
 
 def test_whole_archives_are_kaldiios(kaldiio, tmp_path):
-    ark = Ark(tmp_path / "audio" / "0.ark")
-    places = [ark.add_sound("é-1", sound(), RATE), ark.add_bytes("b", b"content"), ark.add_sound("c", sound(7), RATE)]
+    ark = ArkWriter(tmp_path / "audio" / "0.ark")
+    places = [ark.add_audio("é-1", sound(), RATE), ark.add_bytes("b", b"content"), ark.add_audio("c", sound(7), RATE)]
     ark.close()
     options = {"write_function": "soundfile", "write_kwargs": {"format": "flac", "subtype": "PCM_16"}}
     with (tmp_path / "theirs.ark").open("wb") as file:
@@ -110,7 +110,7 @@ def test_whole_archives_are_kaldiios(kaldiio, tmp_path):
     content = (tmp_path / "theirs.ark").read_bytes()
     assert (tmp_path / "audio" / "0.ark").read_bytes() == content and places[-1].end == len(content)
     assert [key for key, _ in kaldiio.load_ark(str(tmp_path / "audio" / "0.ark"))] == ["é-1", "b", "c"]
-    assert kaldiio.load_mat(str(tmp_path / places[1].place)).tobytes() == b"content"
+    assert kaldiio.load_mat(str(tmp_path / places[1].location)).tobytes() == b"content"
 
 
 def test_reads_kaldis_wave_entries(archive):
@@ -198,7 +198,7 @@ def test_pickles_are_never_read(archive, tmp_path, read, kind):
         (b"NPY\x00" + bytes(40), "cut short"),
         (b"NPY\xff" + b"\xff" * 300, "cut short"),
         (b"NPY\x01\x80" + bytes(128), "no array of numbers"),
-        (sound_entry(sound(), RATE), "holds sound"),
+        (audio_entry(sound(), RATE), "holds sound"),
         (b"PK\x03\x04" + bytes(40), "no entry"),
         (b"", "no entry"),
     ],
@@ -251,7 +251,7 @@ def test_arrays_that_are_no_files_are_named(archive, true, stated):
 )
 @pytest.mark.parametrize("table", ["wav.scp", "video.scp"])
 def test_hostile_tables_run_nothing(archive, tmp_path, monkeypatch, table, place, message):
-    archive(sound_entry(sound(), RATE))
+    archive(audio_entry(sound(), RATE))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "utt2spk").write_text("a a\n")
     (tmp_path / "utt2num_frames").write_text("a 1\n")

@@ -10,17 +10,22 @@ import soundfile
 
 from tests.media_files import every, make_video, real_data
 from v2skit.errors import UserError
-from v2skit.media.decode import _decoded, opened, probe, read_audio, read_video, timed, video_stream
+from v2skit.media.audio_stream import decode_audio
+from v2skit.media.container import decode_stream, find_video_stream, open_container, probe
 from v2skit.media.mux import mux, mux_path
+from v2skit.media.timestamps import presentation_times
+from v2skit.media.video import read_video
 
 VARIABLE = np.concatenate([np.arange(10) / 20, 0.5 + np.arange(20) / 40, 1 + np.arange(5) / 10])
 
 
-def timed_frames(path):
+def read_timed_frames(path):
     """Seconds from the first frame on, and the pictures as they are stored."""
-    with opened(path) as container:
-        stream = video_stream(container)
-        frames = [(time, f.to_ndarray()) for time, _, f in timed(_decoded(container, stream, path), stream)]
+    with open_container(path) as container:
+        stream = find_video_stream(container)
+        frames = [
+            (time, f.to_ndarray()) for time, _, f in presentation_times(decode_stream(container, stream, path), stream)
+        ]
     return [float(time - frames[0][0]) for time, _ in frames], [picture for _, picture in frames]
 
 
@@ -33,17 +38,17 @@ def make_speech(path, seconds, rate=24000):
 
 def check(video, out, speech):
     """Same frames at the same times, and the speech is the only sound, from the first frame on."""
-    (times, pictures), (kept_times, kept) = timed_frames(video), timed_frames(out)
+    (times, pictures), (kept_times, kept) = read_timed_frames(video), read_timed_frames(out)
     assert len(kept) == len(pictures) and all((a == b).all() for a, b in zip(kept, pictures))
     assert np.abs(np.subtract(kept_times, times)).max() < 0.0011  # Matroska's times are whole milliseconds
     sound, rate = soundfile.read(speech)
-    heard = read_audio(out, rate, probe(out).start)
+    heard = decode_audio(out, rate, probe(out).start)
     assert 0 <= len(heard) - len(sound) <= 1100  # AAC ends with a whole frame
     size = 2 * len(heard)
     products = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sound, size)))
     assert products.argmax() < 0.002 * rate
     assert products.max() > 0.9 * np.sqrt((heard**2).sum() * (sound**2).sum())
-    with opened(out) as container:
+    with open_container(out) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 
 
@@ -97,13 +102,13 @@ def test_reordered_frames_with_and_without_stated_times(tmp_path, kind):
     mux(video, speech, out)
     assert out == tmp_path / "speech.mp4"
     check(video, out, speech)
-    with opened(out) as container:
-        assert video_stream(container).sample_aspect_ratio == Fraction(4, 3)
+    with open_container(out) as container:
+        assert find_video_stream(container).sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_stated_times_need_no_decoding(tmp_path, monkeypatch):
     video, speech = make_reordered(tmp_path / "clip.mp4"), make_speech(tmp_path / "speech.wav", 2.0)
-    monkeypatch.setattr("v2skit.media.mux._decoded", None)
+    monkeypatch.setattr("v2skit.media.packet_times._decoded", None)
     mux(video, speech, tmp_path / "out.mp4")
     check(video, tmp_path / "out.mp4", speech)
 
@@ -117,8 +122,8 @@ def test_frames_that_build_on_what_was_cut_off_are_left_out(tmp_path):
     speech, out = make_speech(tmp_path / "speech.wav", 1.2), tmp_path / "out.mkv"
     mux(cut, speech, out)
     check(cut, out, speech)
-    with opened(out) as container:
-        assert sum(packet.size > 0 for packet in container.demux(video=0)) == len(timed_frames(out)[0])
+    with open_container(out) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) == len(read_timed_frames(out)[0])
 
 
 def test_what_an_edit_list_hides_stays_hidden(tmp_path):
@@ -126,14 +131,14 @@ def test_what_an_edit_list_hides_stays_hidden(tmp_path):
     data = bytearray(video.read_bytes())
     place = data.index(b"elst") + 12  # its length and the time of its first frame
     length, start = struct.unpack(">Ii", data[place : place + 8])
-    with opened(video) as container:
-        ticks = round(0.6 / video_stream(container).time_base)
+    with open_container(video) as container:
+        ticks = round(0.6 / find_video_stream(container).time_base)
     data[place : place + 8] = struct.pack(">Ii", round(length * 0.7), start + ticks)
     video.write_bytes(data)
-    assert len(timed_frames(video)[0]) == 35
+    assert len(read_timed_frames(video)[0]) == 35
     mux(video, speech, tmp_path / "out.mp4")
     check(video, tmp_path / "out.mp4", speech)
-    with pytest.raises(UserError, match="begins between two whole pictures"):
+    with pytest.raises(UserError, match="begins between two key frames"):
         mux(video, speech, tmp_path / "out.mkv")
 
 

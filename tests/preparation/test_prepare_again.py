@@ -23,7 +23,7 @@ from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.registry.registry import Entry
 from v2skit.system.atomic import exclusive_lock
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.tracker import MouthPose
 
 
 class Loses:
@@ -41,9 +41,9 @@ class Loses:
     def start(self, video, fps) -> None:
         Loses.videos, self.shown = Loses.videos + 1, 0
 
-    def update(self, frame: np.ndarray) -> Mouth | None:
+    def update(self, frame: np.ndarray) -> MouthPose | None:
         self.shown += 1
-        return None if 10 <= self.shown < 10 + self.frames else Mouth(32 + self.shown / 10, 24, 16)
+        return None if 10 <= self.shown < 10 + self.frames else MouthPose(32 + self.shown / 10, 24, 16)
 
     def finish(self) -> None:
         pass

@@ -70,7 +70,7 @@ def test_a_window_of_any_length_is_undone_within_its_reach(window, hop):
     spectrum = stft(waveform)
     if window > hop:  # a single Hann window has zeros, which nothing undoes
         assert torch.allclose(stft.inverse(spectrum), waveform, atol=1e-4)
-    back, ahead = stft.inverse_reach()
+    back, ahead = stft.inverse_context()
     changed = spectrum.clone()
     changed[:, :, 10] += torch.randn(1025, dtype=torch.complex64)
     differs = (stft.inverse(changed) - stft.inverse(spectrum)).view(20, hop).abs().amax(1) > 1e-6

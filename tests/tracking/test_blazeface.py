@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.media_files import needs_face_mesh, real_data
-from v2skit.media.decode import read_video
-from v2skit.tracking.blazeface import FULL_RANGE, SHORT_RANGE, BlazeFace, anchors, decode, letterbox, merge
+from v2skit.media.video import read_video
+from v2skit.tracking.blazeface import FULL_RANGE, SHORT_RANGE, BlazeFace, anchors, decode, letterbox, weighted_nms
 
 
 def test_there_is_an_anchor_for_each_output_of_the_models():
@@ -28,7 +28,7 @@ def test_decoding_adds_the_anchor_and_divides_by_the_size():
 
 def test_overlapping_faces_are_averaged_by_their_scores():
     faces = np.array([[0, 0, 10, 10, 1], [50, 0, 60, 10, 7], [2, 0, 12, 10, 4], [9, 0, 19, 10, 9]], float)
-    best, means = merge(np.array([0.9, 0.8, 0.6, 0.5]), faces)
+    best, means = weighted_nms(np.array([0.9, 0.8, 0.6, 0.5]), faces)
     assert best == pytest.approx([0.9, 0.8, 0.5])
     assert means[0] == pytest.approx((0.9 * faces[0] + 0.6 * faces[2]) / 1.5)
     assert (means[1:] == faces[[1, 3]]).all()
@@ -38,15 +38,15 @@ def test_the_order_of_the_detections_means_nothing():
     random = np.random.default_rng(3)
     corner = random.uniform(0, 30, (40, 2))
     faces, scores = np.concatenate([corner, corner + random.uniform(5, 15, (40, 2))], 1), random.uniform(0.5, 1, 40)
-    wanted = merge(scores, faces)
+    wanted = weighted_nms(scores, faces)
     shuffled = random.permutation(40)
-    for got, want in zip(merge(scores[shuffled], faces[shuffled]), wanted):
+    for got, want in zip(weighted_nms(scores[shuffled], faces[shuffled]), wanted):
         assert got == pytest.approx(want)
     assert 1 < len(wanted[0]) < 40 and (np.diff(wanted[0]) <= 0).all()
 
 
 def test_no_detection_is_no_face():
-    best, means = merge(np.zeros(0), np.zeros((0, 16)))
+    best, means = weighted_nms(np.zeros(0), np.zeros((0, 16)))
     assert best.shape == (0,) and means.shape == (0, 16)
 
 

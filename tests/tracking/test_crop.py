@@ -8,9 +8,10 @@ import pytest
 
 from v2skit.config.features import Crop
 from v2skit.errors import UserError
-from v2skit.tracking.crop import GRAY, Track, cut_mouth, mouth_crops
+from v2skit.tracking.crop import Track, cut_mouth, mouth_crops
 from v2skit.tracking.none import NoTracker
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.patch import GRAY
+from v2skit.tracking.tracker import MouthPose
 
 
 class Scripted:
@@ -53,7 +54,7 @@ def test_place_size_and_roll_of_the_face_do_not_show_in_the_crop(eyes, roll):
     size = (round(eyes * 5), round(eyes * 4))
     x, y = 0.45 * size[0] + 0.3, 0.55 * size[1]
     frames = [face(x, y, eyes, roll, size)] * 3
-    crops, track = cut_mouth(frames, Scripted([Mouth(x, y, eyes, roll)] * 3), Crop(), 25)
+    crops, track = cut_mouth(frames, Scripted([MouthPose(x, y, eyes, roll)] * 3), Crop(), 25)
     assert crops.shape == (3, 96, 96) and crops.dtype == np.uint8 and not track.lost.any()
     across, down, length, height = bar_of(crops[1])
     assert abs(across - 48) < 0.7 and abs(down - 48) < 0.7
@@ -63,7 +64,9 @@ def test_place_size_and_roll_of_the_face_do_not_show_in_the_crop(eyes, roll):
 def test_jitter_of_the_tracker_is_smoothed_and_scale_is_constant():
     random = np.random.default_rng(1)
     still, count = face(200, 150, 64), 50
-    answers = [Mouth(200 + a, 150 + b, 64 * c) for a, b, c in random.normal((0, 0, 1), (1.5, 1.5, 0.05), (count, 3))]
+    answers = [
+        MouthPose(200 + a, 150 + b, 64 * c) for a, b, c in random.normal((0, 0, 1), (1.5, 1.5, 0.05), (count, 3))
+    ]
     wild = cut_mouth([still] * count, Scripted(answers), Crop(smoothing_seconds=0), 25)[0]
     steady = cut_mouth([still] * count, Scripted(answers), Crop(), 25)[0]
     moves = [np.std([bar_of(c)[0] for c in frames]) for frames in (wild, steady)]
@@ -73,14 +76,14 @@ def test_jitter_of_the_tracker_is_smoothed_and_scale_is_constant():
 
 def test_a_moving_head_is_followed_through_lost_frames():
     places = [100 + 4 * t for t in range(40)]
-    answers = [None if t in (0, 15, 16, 17, 39) else Mouth(x, 150, 64) for t, x in enumerate(places)]
+    answers = [None if t in (0, 15, 16, 17, 39) else MouthPose(x, 150, 64) for t, x in enumerate(places)]
     crops, track = cut_mouth([face(x, 150, 64) for x in places], Scripted(answers), Crop(), 25)
     assert len(crops) == 40 and track.lost.sum() == 5 and track.lost[15]
     assert all(abs(bar_of(c)[0] - 48) < 1 for c in crops[6:-6])
 
 
 def test_a_mouth_at_the_border_of_the_frame_and_a_face_out_of_it():
-    answers = [Mouth(2, 299, 64), Mouth(-30, 320, 64), Mouth(5, 290, 64)]
+    answers = [MouthPose(2, 299, 64), MouthPose(-30, 320, 64), MouthPose(5, 290, 64)]
     crops, _ = cut_mouth([face(2, 299, 64)] * 3, Scripted(answers), Crop(), 25)
     assert crops.shape == (3, 96, 96)
 
@@ -101,7 +104,7 @@ def test_other_sizes_are_resized(size):
 def test_a_lost_face_is_an_error():
     frame = face(200, 150, 64)
     with pytest.raises(UserError, match="no face in 30% of the frames"):
-        cut_mouth([frame] * 10, Scripted([None] * 3 + [Mouth(200, 150, 64)] * 7), Crop(), 25)
+        cut_mouth([frame] * 10, Scripted([None] * 3 + [MouthPose(200, 150, 64)] * 7), Crop(), 25)
     with pytest.raises(UserError, match="no face in 100%"):
         cut_mouth([frame] * 2, Scripted([None] * 2), Crop(max_lost_share=1), 25)
     with pytest.raises(UserError, match="no frames"):
@@ -121,9 +124,9 @@ def scripted_crops(answers, frames, **settings):
 
 
 def test_where_the_face_is_lost_for_long_the_crop_is_gray():
-    here, frame = Mouth(200, 150, 64), face(200, 150, 64)
+    here, frame = MouthPose(200, 150, 64), face(200, 150, 64)
     crops = scripted_crops([here] * 5 + [None] * 13 + [here] * 5 + [None] * 12 + [here] * 2, [frame] * 37)
-    assert [t for t, c in enumerate(crops) if c.place.silent] == list(range(5, 18))
+    assert [t for t, c in enumerate(crops) if c.box.silent] == list(range(5, 18))
     assert all((c.picture == GRAY).all() for c in crops[5:18])
     assert all((c.picture == crops[0].picture).all() for c in crops[18:])
 
@@ -132,7 +135,7 @@ def test_frames_before_the_first_face_are_cropped_where_it_will_be():
     """Up to half a second, also from frames so large that they are kept reduced."""
     for scale in (1, 4):
         frame = face(200 * scale, 150 * scale, 64 * scale, size=(400 * scale, 300 * scale))
-        here = Mouth(200 * scale, 150 * scale, 64 * scale)
+        here = MouthPose(200 * scale, 150 * scale, 64 * scale)
         crops = scripted_crops([None] * 4 + [here] * 4, [frame] * 8)
         early, later = (bar_of(c.picture) for c in (crops[0], crops[-1]))
         assert early[:2] == pytest.approx(later[:2], abs=1) and early[2] == pytest.approx(later[2], rel=0.08)
@@ -143,7 +146,7 @@ def test_a_crop_comes_as_soon_as_it_may_and_depends_on_nothing_later(look_ahead)
     """The picture of a frame is cut from that frame alone, and from where the face is in those up to the look-ahead."""
     random = np.random.default_rng(2)
     places = [(200 + 3 * t, 150 - t) for t in range(30)]
-    answers = [None if t in (9, 10) else Mouth(*random.normal(p, 2), 64) for t, p in enumerate(places)]
+    answers = [None if t in (9, 10) else MouthPose(*random.normal(p, 2), 64) for t, p in enumerate(places)]
     frames = [face(x, y, 64) for x, y in places]
     fed = []
 
@@ -158,7 +161,7 @@ def test_a_crop_comes_as_soon_as_it_may_and_depends_on_nothing_later(look_ahead)
         assert len(fed) == min(len(whole) + 1 + look_ahead, 30)
         whole.append(crop.picture)
     for cut in (5, 10, 20):
-        changed = answers[:cut] + [Mouth(60, 250, 90)] * (30 - cut)
+        changed = answers[:cut] + [MouthPose(60, 250, 90)] * (30 - cut)
         part = mouth_crops(frames[:cut] + [frames[0]] * (30 - cut), Scripted(changed), settings, 25)
         for number in range(max(0, cut - look_ahead)):
             assert (next(part).picture == whole[number]).all()
@@ -169,7 +172,7 @@ def test_memory_is_that_of_the_mouths_alone():
     frame = face(640, 400, 64, size=(1280, 720))
     tracemalloc.start()
     try:
-        crops = mouth_crops((frame for _ in range(400)), Scripted([Mouth(640, 400, 64)] * 400), Crop(), 25)
+        crops = mouth_crops((frame for _ in range(400)), Scripted([MouthPose(640, 400, 64)] * 400), Crop(), 25)
         assert sum(1 for _ in crops) == 400
         assert tracemalloc.get_traced_memory()[1] < 16e6  # 250 such frames are 690 MB, whole and gray 25 MB
     finally:
@@ -179,15 +182,15 @@ def test_memory_is_that_of_the_mouths_alone():
 def test_a_face_that_turns_away_for_a_moment_is_cut_at_its_size():
     """It looks smaller then, but the crop's side is that of the face, and all of it is in the picture."""
     frame = np.random.default_rng(0).integers(0, 256, (30, 40, 1), np.uint8).repeat(10, 0).repeat(10, 1).repeat(3, 2)
-    answers = [Mouth(200, 150, 25 if 20 <= t < 25 else 64) for t in range(50)]
+    answers = [MouthPose(200, 150, 25 if 20 <= t < 25 else 64) for t in range(50)]
     crops = scripted_crops(answers, [frame] * 50)
     assert all((c.picture == crops[0].picture).all() for c in crops)
 
 
 def test_a_track_holds_what_was_found():
-    here, frame = Mouth(200, 150, 64), face(200, 150, 64)
-    track = Track.of([c.place for c in scripted_crops([here] * 3 + [None] * 20 + [here], [frame] * 24)], 25)
-    assert track.place.shape == (24, 4) and track.place.dtype == np.float32
-    assert track.lost.sum() == track.silent.sum() == 20 and np.isnan(track.place[track.silent]).all()
-    assert track.place[0] == pytest.approx([200, 150, 96, 0])
-    assert Track.of([], 25).place.shape == (0, 4)
+    here, frame = MouthPose(200, 150, 64), face(200, 150, 64)
+    track = Track.of([c.box for c in scripted_crops([here] * 3 + [None] * 20 + [here], [frame] * 24)], 25)
+    assert track.boxes.shape == (24, 4) and track.boxes.dtype == np.float32
+    assert track.lost.sum() == track.silent.sum() == 20 and np.isnan(track.boxes[track.silent]).all()
+    assert track.boxes[0] == pytest.approx([200, 150, 96, 0])
+    assert Track.of([], 25).boxes.shape == (0, 4)

@@ -11,11 +11,11 @@ from PIL import Image
 from tests.media_files import needs_face_mesh, real_data
 from v2skit.config.features import Crop
 from v2skit.errors import UserError
-from v2skit.media.decode import read_video
+from v2skit.media.video import read_video
 from v2skit.tracking.crop import cut_mouth
-from v2skit.tracking.face_mesh import DOWN, SIZE, TURN, Face, FaceMesh, corrected, distinct
+from v2skit.tracking.face_mesh import OFFSET_Y, ROLL, SCALE, Face, FaceMesh, to_mediapipe, without_duplicates
 from v2skit.tracking.region import Region
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.tracker import MouthPose
 
 needs_face_mesh()
 
@@ -31,7 +31,7 @@ def clips() -> list[list[np.ndarray]]:
     return [list(read_video(path, 25)) for path in sorted(real_data("grid_others").glob("*.mpg"))[:4]]
 
 
-def track(tracker: FaceMesh, frames: list[np.ndarray], fps: int = 25) -> list[Mouth | None]:
+def track(tracker: FaceMesh, frames: list[np.ndarray], fps: int = 25) -> list[MouthPose | None]:
     tracker.start(None, fps)
     return [tracker.update(frame) for frame in frames]
 
@@ -53,7 +53,7 @@ def test_the_crops_are_those_of_mediapipe(tracker, clips):
 
     other, offsets = MediaPipe(), []
     for frames in clips:
-        ours, theirs = (cut_mouth(frames, one, Crop(), 25)[1].place for one in (tracker, other))
+        ours, theirs = (cut_mouth(frames, one, Crop(), 25)[1].boxes for one in (tracker, other))
         side = theirs[:, 2]
         centre = (ours[:, :2] - theirs[:, :2]) / side[:, None]
         assert np.hypot(*centre.T).max() < 0.05
@@ -164,19 +164,19 @@ def test_fewer_faces_than_are_asked_for_are_an_error(clips):
 
 
 def test_the_correction_moves_the_mouth_in_the_faces_own_directions():
-    upright, turned = corrected(Mouth(100, 200, 50, 0.0)), corrected(Mouth(100, 200, 50, np.pi / 2))
-    assert upright.eye_distance == turned.eye_distance == 50 / SIZE
-    assert upright.roll == -TURN and turned.roll == np.pi / 2 - TURN
+    upright, turned = to_mediapipe(MouthPose(100, 200, 50, 0.0)), to_mediapipe(MouthPose(100, 200, 50, np.pi / 2))
+    assert upright.eye_distance == turned.eye_distance == 50 / SCALE
+    assert upright.roll == -ROLL and turned.roll == np.pi / 2 - ROLL
     down = np.array([upright.x, upright.y]) - (100, 200)
-    assert down[1] == pytest.approx(-DOWN * 50, rel=0.05)  # the uncorrected mouth is too high
+    assert down[1] == pytest.approx(-OFFSET_Y * 50, rel=0.05)  # the uncorrected mouth is too high
     assert [turned.x - 100, turned.y - 200] == pytest.approx([-down[1], down[0]])
 
 
 def test_two_regions_of_one_face_are_one_face():
-    mouth = Mouth(0, 0, 1, 0)
+    mouth = MouthPose(0, 0, 1, 0)
     faces = [Face(mouth, Region(x, 100, side, 0.0)) for x, side in ((100, 80), (105, 84), (300, 80), (102, 30))]
-    assert distinct(faces) == [faces[0], faces[2], faces[3]]
-    assert len(distinct([Face(mouth, Region(200.0 * n, 100, 80, 0.0)) for n in range(20)])) == 8
+    assert without_duplicates(faces) == [faces[0], faces[2], faces[3]]
+    assert len(without_duplicates([Face(mouth, Region(200.0 * n, 100, 80, 0.0)) for n in range(20)])) == 8
 
 
 def test_tensorflow_is_not_imported(tmp_path):

@@ -7,7 +7,7 @@ from tests.media_files import every, make_video
 from v2skit.config.features import Crop
 from v2skit.config.load import parse_component
 from v2skit.errors import UserError
-from v2skit.media.decode import read_video
+from v2skit.media.video import read_video
 from v2skit.registry.build import build
 from v2skit.tracking.crop import cut_mouth
 from v2skit.tracking.fixed import Fixed
@@ -17,7 +17,7 @@ def test_the_square_is_cut_pixel_by_pixel():
     frames = np.random.default_rng(1).integers(0, 256, (3, 120, 160, 1), np.uint8).repeat(3, 3)
     crops, track = cut_mouth(frames, Fixed(80, 60, 64), Crop(size=64), 25)
     assert (crops == frames[:, 28:92, 48:112, 0]).all()
-    assert not track.lost.any() and (track.place == [80, 60, 64, 0]).all()
+    assert not track.lost.any() and (track.boxes == [80, 60, 64, 0]).all()
 
 
 def test_a_video_through_the_box(tmp_path):

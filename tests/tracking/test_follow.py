@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from v2skit.errors import UserError
-from v2skit.tracking.follow import FORGET_SECONDS, PATIENCE_SECONDS, FacesError, Follower
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.follow import RESELECT_SECONDS, TIMEOUT_SECONDS, FacesError, Follower
+from v2skit.tracking.tracker import MouthPose
 
 FPS = 25
 FRAME = np.full((300, 800, 3), 40, np.uint8)
 
 
-def face(x: float, eyes: float = 40.0, y: float = 160.0) -> Mouth:
-    return Mouth(x, y, eyes)
+def face(x: float, eyes: float = 40.0, y: float = 160.0) -> MouthPose:
+    return MouthPose(x, y, eyes)
 
 
-def follow(frames: list[list[Mouth]], face: int = 1, fps: int = FPS) -> list[Mouth | None]:
+def follow(frames: list[list[MouthPose]], face: int = 1, fps: int = FPS) -> list[MouthPose | None]:
     follower = Follower(face)
     follower.start(fps)
     chosen = [follower.choose(faces, FRAME) for faces in frames]
@@ -56,7 +56,7 @@ def test_a_short_loss_does_not_switch_to_another_face(seconds, fps):
 
 
 def test_after_a_long_loss_a_face_is_chosen_anew():
-    lost = round(FORGET_SECONDS * FPS)
+    lost = round(RESELECT_SECONDS * FPS)
     frames = [[face(100)]] * 3 + [[]] * lost + [[face(500, 20), face(750, 30)]] * 3
     chosen = follow(frames)
     assert [c and c.x for c in chosen[:3]] == [100] * 3 and chosen[3 : 3 + lost] == [None] * lost
@@ -70,7 +70,7 @@ def test_a_cut_to_another_place_is_silent_first_and_then_followed():
     frames = [[face(50, 30)]] * 10 + [[face(790, 30, 40)]] * 100
     chosen = follow(frames)
     first = next(t for t, c in enumerate(chosen[10:]) if c)
-    assert 5 <= first <= round(FORGET_SECONDS * FPS) and all(c.x == 790 for c in chosen[10 + first :])
+    assert 5 <= first <= round(RESELECT_SECONDS * FPS) and all(c.x == 790 for c in chosen[10 + first :])
 
 
 def test_fewer_faces_than_asked_for_at_first():
@@ -84,8 +84,8 @@ def test_too_few_faces_are_an_error_in_time_and_at_the_end():
     follower.start(FPS)
     for _ in range(100):
         assert follower.choose([], FRAME) is None  # nobody is there yet: that is no reason to give up
-    patience = round(PATIENCE_SECONDS * FPS)
-    for _ in range(patience):
+    timeout = round(TIMEOUT_SECONDS * FPS)
+    for _ in range(timeout):
         follower.choose([face(200)], FRAME)
     with pytest.raises(FacesError, match="no face 2: there is one face, counted from the largest"):
         follower.choose([face(200)], FRAME)
@@ -110,8 +110,8 @@ def test_the_picture_shows_each_face_with_its_number():
     drawn = (picture != FRAME).any(-1)
     assert not drawn[:, 310:490].any()  # between the boxes
     for mouth in faces:
-        reach = round(1.6 * mouth.eye_distance)
-        left, right = round(mouth.x) - reach, round(mouth.x) + reach
+        half = round(1.6 * mouth.eye_distance)
+        left, right = round(mouth.x) - half, round(mouth.x) + half
         row = round(mouth.y)
         assert drawn[row, left - 1 : left + 6].any() and drawn[row, right - 6 : right + 2].any()
     one, two = (inside(drawn, mouth) for mouth in (faces[1], faces[0]))
@@ -126,11 +126,11 @@ def test_the_number_of_a_face_at_the_border_can_be_seen():
     assert drawn[:75, :80].sum() > 100
 
 
-def inside(drawn: np.ndarray, mouth: Mouth) -> np.ndarray:
+def inside(drawn: np.ndarray, mouth: MouthPose) -> np.ndarray:
     """What is drawn within a face's box, but for its lines."""
-    reach, line = 1.6 * mouth.eye_distance, 8
-    left, right = round(mouth.x - reach) + line, round(mouth.x + reach) - line
-    top, bottom = max(0, round(mouth.y - 1.5 * reach) + line), round(mouth.y + 0.7 * reach) - line
+    half, line = 1.6 * mouth.eye_distance, 8
+    left, right = round(mouth.x - half) + line, round(mouth.x + half) - line
+    top, bottom = max(0, round(mouth.y - 1.5 * half) + line), round(mouth.y + 0.7 * half) - line
     return drawn[top:bottom, left:right]
 
 

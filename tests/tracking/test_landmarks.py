@@ -9,7 +9,7 @@ import pytest
 from tests.media_files import every, make_video
 from v2skit.config.features import Crop
 from v2skit.errors import UserError
-from v2skit.media.decode import read_video
+from v2skit.media.video import read_video
 from v2skit.tracking.crop import cut_mouth
 from v2skit.tracking.landmarks import Landmarks
 
@@ -79,7 +79,7 @@ def test_through_a_video_with_another_rate_than_the_clock(tmp_path):
     np.save(tmp_path / "clip.npy", rows)
     crops, track = cut_mouth(read_video(video, 25), Landmarks(), Crop(size=16, smoothing_seconds=0), 25, video)
     assert crops.shape == (10, 16, 16)
-    assert track.place[:, 0] == pytest.approx(30 + 2 * np.arange(10), abs=1e-4)
+    assert track.boxes[:, 0] == pytest.approx(30 + 2 * np.arange(10), abs=1e-4)
     np.save(tmp_path / "clip.npy", rows[::4])
     with pytest.raises(UserError, match="end after 5 frames, the video goes on"):
         cut_mouth(read_video(video, 25), Landmarks(), Crop(), 25, video)

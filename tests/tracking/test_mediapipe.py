@@ -7,7 +7,7 @@ import pytest
 
 from tests.media_files import real_data
 from v2skit.errors import UserError
-from v2skit.media.decode import read_video
+from v2skit.media.video import read_video
 
 pytest.importorskip("mediapipe")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from v2skit.tracking.region import MARGIN, Region, overlap
+from v2skit.tracking.region import MARGIN, Region, intersection_over_union
 
 
 def ramp(height: int = 120, width: int = 160) -> np.ndarray:
@@ -63,10 +63,10 @@ def test_the_corners_of_a_turned_region():
     assert corners == pytest.approx(np.array([[12, 18], [12, 22], [10, 20]]))
 
 
-def test_overlap_is_intersection_over_union():
+def test_intersection_over_union():
     boxes = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [2, 0, 4, 2], [5, 5, 6, 6], [0, 0, 1, 1], [1, 1, 1, 1]], float)
-    assert overlap(boxes[0], boxes) == pytest.approx([1, 1 / 3, 0, 0, 1 / 4, 0])
-    assert overlap(np.zeros(4), np.zeros((1, 4))) == [0]
+    assert intersection_over_union(boxes[0], boxes) == pytest.approx([1, 1 / 3, 0, 0, 1 / 4, 0])
+    assert intersection_over_union(np.zeros(4), np.zeros((1, 4))) == [0]
 
 
 @pytest.mark.filterwarnings("error")

@@ -5,35 +5,39 @@ import math
 import numpy as np
 import pytest
 
-from v2skit.tracking.smoothing import GAP_SECONDS, SCALE_SECONDS, Place, SteadyPlaces
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.smoothing import MAX_GAP_SECONDS, SCALE_SECONDS, CropBox, CropBoxSmoother
+from v2skit.tracking.tracker import MouthPose
 
 FPS, EYES, SMOOTHING = 25, 1.5, 0.4
 
 
-def walk(count: int, lost: tuple[int, ...] = (), seed: int = 0, eyes: float = 60.0) -> list[Mouth | None]:
+def walk(count: int, lost: tuple[int, ...] = (), seed: int = 0, eyes: float = 60.0) -> list[MouthPose | None]:
     """An unsteady tracker on a head that moves; ``lost`` are the frames without a face."""
     random = np.random.default_rng(seed)
     x, y = 200 + random.normal(0, 3, (2, count)).cumsum(1)
     sizes, rolls = eyes * random.uniform(0.9, 1.1, count), random.normal(0, 0.1, count)
-    return [None if t in lost else Mouth(x[t], y[t], sizes[t], rolls[t]) for t in range(count)]
+    return [None if t in lost else MouthPose(x[t], y[t], sizes[t], rolls[t]) for t in range(count)]
 
 
-def told(mouths: list[Mouth | None], look_ahead: int | None = None, smoothing: float = SMOOTHING) -> list[list[Place]]:
+def told(
+    mouths: list[MouthPose | None], look_ahead: int | None = None, smoothing: float = SMOOTHING
+) -> list[list[CropBox]]:
     """What each push gives, and at last finish."""
-    steady = SteadyPlaces(FPS, EYES, smoothing, look_ahead)
+    steady = CropBoxSmoother(FPS, EYES, smoothing, look_ahead)
     return [*(steady.push(mouth) for mouth in mouths), steady.finish()]
 
 
-def places(mouths: list[Mouth | None], look_ahead: int | None = None, smoothing: float = SMOOTHING) -> list[Place]:
+def places(
+    mouths: list[MouthPose | None], look_ahead: int | None = None, smoothing: float = SMOOTHING
+) -> list[CropBox]:
     return [place for given in told(mouths, look_ahead, smoothing) for place in given]
 
 
-def table(places: list[Place]) -> np.ndarray:
+def table(places: list[CropBox]) -> np.ndarray:
     return np.array([(p.x, p.y, p.roll, p.side) for p in places])
 
 
-def plain(mouths: list[Mouth | None], smoothing: float = SMOOTHING) -> np.ndarray:
+def plain(mouths: list[MouthPose | None], smoothing: float = SMOOTHING) -> np.ndarray:
     """x, y, roll and side (T,4) of a clip without long losses: interpolated, smoothed with a Hann window that is cut
     off at the clip's ends, and the median side."""
     found = [t for t, mouth in enumerate(mouths) if mouth]
@@ -65,7 +69,7 @@ def test_places_are_those_of_a_plain_computation(count, lost, smoothing):
 
 
 def test_the_roll_goes_on_where_its_angle_wraps():
-    mouths = [Mouth(100, 100, 60, math.remainder(math.pi + 0.05 * (t - 10), 2 * math.pi)) for t in range(20)]
+    mouths = [MouthPose(100, 100, 60, math.remainder(math.pi + 0.05 * (t - 10), 2 * math.pi)) for t in range(20)]
     rolls = np.array([p.roll for p in places(mouths)])
     assert np.abs(np.array([math.remainder(r - math.pi - 0.05 * (t - 10), 2 * math.pi) for t, r in enumerate(rolls)]))[
         6:-6
@@ -73,11 +77,11 @@ def test_the_roll_goes_on_where_its_angle_wraps():
 
 
 def test_a_side_that_the_tracker_knows_is_taken():
-    assert [p.side for p in places([Mouth(5, 5, 99.0, side=40)] * 3)] == [40] * 3
+    assert [p.side for p in places([MouthPose(5, 5, 99.0, side=40)] * 3)] == [40] * 3
 
 
 def test_long_losses_are_silent_and_short_ones_are_not():
-    gap = round(GAP_SECONDS * FPS)
+    gap = round(MAX_GAP_SECONDS * FPS)
     mouths = walk(200, (*range(40, 40 + gap), *range(100, 101 + gap)))
     given = places(mouths)
     assert [t for t, p in enumerate(given) if p.silent] == list(range(100, 101 + gap))
@@ -86,7 +90,7 @@ def test_long_losses_are_silent_and_short_ones_are_not():
     for part in (slice(0, 100), slice(101 + gap, 200)):
         assert table(given[part])[:, :3] == pytest.approx(plain(mouths[part])[:, :3], abs=1e-8)
     # Between two long losses a single frame is a place as well.
-    alone = places([None] * 20 + [Mouth(7, 8, 60)] + [None] * 20)
+    alone = places([None] * 20 + [MouthPose(7, 8, 60)] + [None] * 20)
     assert [t for t, p in enumerate(alone) if not p.silent] == [20] and (alone[20].x, alone[20].y) == (7, 8)
 
 
@@ -121,7 +125,7 @@ def test_the_look_ahead_is_made_use_of():
     """It is a limit, and what it allows is seen: the last frame of it changes the place."""
     for look_ahead in (1, 3, 5):
         mouths = walk(40)
-        other = [*mouths[: 20 + look_ahead], Mouth(900, 900, 60), *mouths[21 + look_ahead :]]
+        other = [*mouths[: 20 + look_ahead], MouthPose(900, 900, 60), *mouths[21 + look_ahead :]]
         assert places(mouths, look_ahead)[20] != places(other, look_ahead)[20]
 
 
@@ -133,8 +137,8 @@ def test_each_place_is_given_once_and_as_early_as_it_may_be(look_ahead):
 
 
 def test_live_a_lost_face_keeps_its_place_for_as_long_as_it_may():
-    gap = round(GAP_SECONDS * FPS)
-    given = places([Mouth(50, 60, 40)] * 30 + [None] * 30 + [Mouth(90, 60, 40)] * 5, 0)
+    gap = round(MAX_GAP_SECONDS * FPS)
+    given = places([MouthPose(50, 60, 40)] * 30 + [None] * 30 + [MouthPose(90, 60, 40)] * 5, 0)
     silent = [t for t, p in enumerate(given) if p.silent]
     assert silent == list(range(30 + gap, 60))
     assert all((p.x, p.y) == pytest.approx((50, 60)) for p in given[: 30 + gap]) and given[60].x == pytest.approx(90)
@@ -143,7 +147,7 @@ def test_live_a_lost_face_keeps_its_place_for_as_long_as_it_may():
 def test_memory_is_bounded_and_long_clips_are_as_their_parts():
     count = 10_000
     mouths = walk(count, tuple(range(5000, 5100)), 5)
-    steady, given, sizes = SteadyPlaces(FPS, EYES, SMOOTHING), [], set()
+    steady, given, sizes = CropBoxSmoother(FPS, EYES, SMOOTHING), [], set()
     for mouth in mouths:
         given += steady.push(mouth)
         sizes.add(sum(v.nbytes for v in vars(steady).values() if isinstance(v, np.ndarray)))
@@ -159,7 +163,7 @@ def test_a_size_that_changes_within_minutes_is_followed():
     """A talker who comes nearer: from 40 to 100 pixels between the eyes in two minutes."""
     count = 120 * FPS
     sizes = np.linspace(40, 100, count)
-    given = places([Mouth(300, 200, size) for size in sizes])
+    given = places([MouthPose(300, 200, size) for size in sizes])
     sides = np.array([p.side for p in given])
     inner = slice(round(SCALE_SECONDS * FPS), -round(SCALE_SECONDS * FPS))
     assert sides[inner] == pytest.approx(EYES * sizes[inner], rel=1e-3)

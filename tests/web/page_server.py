@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from v2skit.media.decode import read_video
+from v2skit.media.video import read_video
 from v2skit.synthesis.api import Speech
 from v2skit.tracking.crop import Track
 

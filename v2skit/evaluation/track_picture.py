@@ -23,19 +23,19 @@ def track_picture(path: Path, track: Track) -> None:
     Raises:
         UserError: a track without frames.
     """
-    if not len(track.place):
+    if not len(track.boxes):
         raise UserError("a track without frames can't be drawn; give that of a video with frames")
     figure = Figure(_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
     axis = figure.subplots()
-    seconds = (np.arange(len(track.place)) + 0.5) / track.fps
-    for name, pixels in zip(("x", "y", "side"), track.place.T):
+    seconds = (np.arange(len(track.boxes)) + 0.5) / track.fps
+    for name, pixels in zip(("x", "y", "side"), track.boxes.T):
         axis.plot(seconds, pixels, label=name)
     for name, where, gray in (("no face", track.lost & ~track.silent, "0.85"), ("silent", track.silent, "0.65")):
         if where.any():
             spans = [(start / track.fps, (end - start) / track.fps) for start, end in _spans(where)]
             whole_height = axis.get_xaxis_transform()
             axis.broken_barh(spans, (0, 1), transform=whole_height, color=gray, lw=0, label=name, zorder=0)
-    axis.set_xlim(0, len(track.place) / track.fps)
+    axis.set_xlim(0, len(track.boxes) / track.fps)
     axis.set_xlabel("s")
     axis.set_ylabel("pixels")
     axis.set_title("mouth", loc="left", fontsize="medium")

@@ -1,8 +1,9 @@
-"""Sound and mouth crops of many utterances in few files: Kaldi archives, read in parts through memory maps.
+"""Audio and mouth crops of many utterances in few files: Kaldi archives, of which segments are read by memory mapping.
 
-A *place* is a file, or an entry of an archive as Kaldi's tables write it: ``audio/3.ark:1024``; what an entry is like
-says :mod:`v2skit.data.kaldi`. Kaldi and ESPnet read these archives: sound as a waveform with its rate, mouth crops as
-the bytes of an MP4. Places come from tables that others may have written, and no text in them is ever a command.
+A *location* is the path of a file, or an entry of an archive as Kaldi's tables write it: ``audio/3.ark:1024``.
+:mod:`v2skit.media.kaldi` defines the entries. Kaldi and ESPnet read these archives: audio as a waveform with its sample
+rate, mouth crops as the bytes of an MP4 file. Locations come from tables that anyone may have written; no text in them
+is ever run as a command.
 """
 
 from __future__ import annotations
@@ -20,111 +21,130 @@ from v2skit.errors import UserError
 from v2skit.media import kaldi
 from v2skit.system.atomic import atomic_write
 
-MAPS = 1024
-"""Archives that a process keeps mapped."""
+MAX_MAPPED = 1024
+"""Archives that one process keeps mapped."""
 
-OFFSET_DIGITS = 18
-"""No file is longer than such a number of bytes."""
+MAX_OFFSET_DIGITS = 18
+"""Decimal digits of the largest offset: no file is longer."""
 
 
-class Entry(NamedTuple):
-    """Where an entry was written: its place, with the archive's folder, and where in the file it ends."""
+class ArkEntry(NamedTuple):
+    """Where an entry was written.
 
-    place: str
+    Args:
+        location: ``<folder of the archive>/<archive>:<offset>``.
+        end: offset of the end of the entry in the archive, bytes.
+    """
+
+    location: str
     end: int
 
 
-class Ark:
-    """An archive to add entries to.
+class ArkWriter:
+    """Appends entries to an archive.
 
     Args:
-        path: made where there is none; entries go behind those in it.
+        path: of the archive; created with its folder where there is none.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._name, self._file = f"{path.parent.name}/{path.name}", path.open("ab")
 
-    def add_sound(self, key: str, waveform: np.ndarray, sample_rate: int) -> Entry:
-        """Store float (N,) as FLAC of 16 bits; samples beyond [-1, 1] are clipped."""
-        return self._add(key, kaldi.sound_entry(np.clip(waveform, -1.0, 1.0), sample_rate))
+    def add_audio(self, key: str, waveform: np.ndarray, sample_rate: int) -> ArkEntry:
+        """Append float (N,) as 16-bit FLAC; samples beyond [-1, 1] are clipped."""
+        return self._add(key, kaldi.audio_entry(np.clip(waveform, -1.0, 1.0), sample_rate))
 
-    def add_bytes(self, key: str, content: bytes) -> Entry:
-        """Store the content of a file."""
+    def add_bytes(self, key: str, content: bytes) -> ArkEntry:
+        """Append the content of a file."""
         return self._add(key, kaldi.bytes_entry(content))
 
-    def _add(self, key: str, entry: bytes) -> Entry:
-        name = key.encode() + b" "
-        place = f"{self._name}:{self._file.tell() + len(name)}"
-        self._file.write(name + entry)
+    def _add(self, key: str, entry: bytes) -> ArkEntry:
+        prefix = key.encode() + b" "
+        location = f"{self._name}:{self._file.tell() + len(prefix)}"
+        self._file.write(prefix + entry)
         self._file.flush()
-        return Entry(place, self._file.tell())
+        return ArkEntry(location, self._file.tell())
 
     def close(self) -> None:
-        """Close the file, once it is on the disk."""
+        """Close the file once its content is on the disk."""
         os.fsync(self._file.fileno())
         self._file.close()
 
 
-def parts(place: Path) -> tuple[Path, int | None]:
-    """(file, offset of the entry or None where the place is a file)."""
-    path, offset = _split(os.fspath(place))
-    return (place, None) if offset is None else (Path(path), offset)
-
-
-def _split(place: str) -> tuple[str, int | None]:
-    if "\0" in place:  # which the system takes for the end of a path
-        raise UserError(f"{place!r} is no path of a file; correct the table that it is in")
-    path, colon, offset = place.rpartition(":")
-    entry = colon and path.endswith(".ark") and offset.isdecimal() and len(offset) <= OFFSET_DIGITS
-    return (path, int(offset)) if entry else (place, None)
-
-
-def exists(place: Path) -> bool:
-    """Whether there is such a file, or the archive of an entry."""
-    return os.path.exists(parts(place)[0])
-
-
-def hint(place: Path) -> str:
-    """What to add to an error where there is no such file; else nothing."""
-    return "" if exists(place) else "; relative paths in a table start at its own folder"
-
-
-def opened(place: Path) -> str | Part:
-    """What soundfile and PyAV open: the path of a file, or an entry of an archive as a file.
+def split_location(location: Path) -> tuple[Path, int | None]:
+    """(path of the file or archive, offset of the entry; None where the location is a file).
 
     Raises:
-        UserError: the archive has no such entry, or the place is a command.
-        OSError: it can't be read.
+        UserError: the location contains a null character.
     """
-    path, offset = _split(os.fspath(place))
+    path, offset = _split(os.fspath(location))
+    return (location, None) if offset is None else (Path(path), offset)
+
+
+def _split(location: str) -> tuple[str, int | None]:
+    if "\0" in location:  # the operating system would take it for the end of the path
+        raise UserError(f"{location!r} is no path of a file; correct the table that it is in")
+    path, colon, offset = location.rpartition(":")
+    is_entry = colon and path.endswith(".ark") and offset.isdecimal() and len(offset) <= MAX_OFFSET_DIGITS
+    return (path, int(offset)) if is_entry else (location, None)
+
+
+def exists(location: Path) -> bool:
+    """Whether the file, or the archive of the entry, exists."""
+    return os.path.exists(split_location(location)[0])
+
+
+def missing_file_hint(location: Path) -> str:
+    """The end of an error message where there is no such file; empty where there is."""
+    return "" if exists(location) else "; relative paths in a table start at its own folder"
+
+
+def open_location(location: Path) -> str | MappedFile:
+    """What soundfile and PyAV open: the path of a file, or a file object on an entry of an archive.
+
+    Raises:
+        UserError: the archive has no such entry, or the location is a command.
+        OSError: the archive cannot be read.
+    """
+    path, offset = _split(os.fspath(location))
     if offset is None:
         _refuse_commands(path)
-        return path if os.path.isabs(path) else os.path.join(".", path)  # so that it is no URL and no "-" to either
-    content = _content(path, place, kaldi.PREPARE_AGAIN)
-    start, end = kaldi.file_span(content, offset, place)
-    return Part(memoryview(content)[start:end])
+        return path if os.path.isabs(path) else os.path.join(".", path)  # else both might take it for a URL or "-"
+    content = _content(path, location, kaldi.PREPARE_AGAIN)
+    start, end = kaldi.file_span(content, offset, location)
+    return MappedFile(memoryview(content)[start:end])
 
 
-def read_vector(place: Path, remedy: str) -> np.ndarray:
-    """The vector in an entry of an archive, float32.
+def read_vector(location: Path, remedy: str) -> np.ndarray:
+    """The vector of an archive's entry, float32 (N,).
+
+    Args:
+        location: of the entry.
+        remedy: end of the error messages.
 
     Raises:
-        UserError: the place is no entry, or that holds no vector, see :func:`v2skit.data.kaldi.read_vector`; the
-            message ends in the remedy.
-        OSError: it can't be read.
+        UserError: the location is no entry, or holds no vector, see :func:`v2skit.media.kaldi.read_vector`.
+        OSError: the archive cannot be read.
     """
-    path, offset = _split(os.fspath(place))
+    path, offset = _split(os.fspath(location))
     if offset is None:
-        raise UserError(f"{place} is no entry of an archive, such as vectors.ark:1024; {remedy}")
-    return kaldi.read_vector(_content(path, place, remedy), offset, place, remedy)
+        raise UserError(f"{location} is no entry of an archive, such as vectors.ark:1024; {remedy}")
+    return kaldi.read_vector(_content(path, location, remedy), offset, location, remedy)
 
 
 def write_vectors(ark: Path, table: Path, vectors: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Write an archive of vectors (N,), as float32, and the table ``key ark:offset`` of its entries; both are whole or
-    not there, and the table comes last."""
+    """Write vectors to an archive, with the table of its entries, ``key ark:offset``.
+
+    Both files are written atomically, the table last.
+
+    Args:
+        ark: path of the archive.
+        table: path of the table.
+        vectors: (key, vector (N,)), which is stored as float32.
+    """
     lines = []
-    table.unlink(missing_ok=True)  # never beside another archive than its own
+    table.unlink(missing_ok=True)  # it must never stand for another archive's entries
     with atomic_write(table) as table_part:
         with atomic_write(ark) as ark_part, ark_part.open("wb") as file:
             for key, vector in vectors:
@@ -142,45 +162,49 @@ def _refuse_commands(path: str) -> None:
         )
 
 
-def _content(path: str, place: Path, remedy: str) -> mmap.mmap:
-    state = os.stat(path)  # an archive that was made anew is mapped anew
-    if not state.st_size:  # can't be mapped
-        raise UserError(f"{place} is cut short; {remedy}")
+def _content(path: str, location: Path, remedy: str) -> mmap.mmap:
+    """The mapped archive; one that was replaced since is mapped again."""
+    state = os.stat(path)
+    if not state.st_size:  # mmap refuses empty files
+        raise UserError(f"{location} is cut short; {remedy}")
     return _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
-@lru_cache(MAPS)
+@lru_cache(MAX_MAPPED)
 def _mapped(path: str, *state: int) -> mmap.mmap:
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-class Part:
-    """A file within a memory map, as far as soundfile and PyAV use it; only the pages that are read are fetched. It is
-    called some fifty times for a segment of sound, where :mod:`io`'s base classes would cost as much as the rest."""
+class MappedFile:
+    """A read-only file object on a part of a memory map, with the methods that soundfile and PyAV call.
+
+    Only the pages that are read are loaded. The methods are called some fifty times for one segment of audio, where the
+    base classes of :mod:`io` would take as long as everything else together.
+    """
 
     def __init__(self, content: memoryview) -> None:
-        self._content, self._at = content, 0
+        self._content, self._position = content, 0
 
     def tell(self) -> int:
-        """Where the next byte is read."""
-        return self._at
+        """The current position, bytes."""
+        return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to ``offset`` from the start, from here (``whence`` 1) or from the end (2); gives where that is."""
-        self._at = offset if not whence else offset + (self._at if whence == 1 else len(self._content))
-        return self._at
+        """Move to ``offset`` from the start, from the current position (``whence`` 1) or from the end (2)."""
+        self._position = offset if not whence else offset + (self._position if whence == 1 else len(self._content))
+        return self._position
 
     def readinto(self, buffer: memoryview | bytearray) -> int:
-        """Fill the buffer as far as there are bytes; gives how many."""
-        part = self._content[self._at : self._at + len(buffer)]
-        count = len(part)
-        buffer[:count] = part
-        self._at += count
+        """Fill the buffer with the bytes that are left, and return their number."""
+        chunk = self._content[self._position : self._position + len(buffer)]
+        count = len(chunk)
+        buffer[:count] = chunk
+        self._position += count
         return count
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; negative: all that are left."""
-        part = bytes(self._content[self._at : None if size < 0 else self._at + size])
-        self._at += len(part)
-        return part
+        """Up to ``size`` bytes; all that are left where it is negative."""
+        chunk = bytes(self._content[self._position : None if size < 0 else self._position + size])
+        self._position += len(chunk)
+        return chunk

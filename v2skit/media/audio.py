@@ -1,4 +1,4 @@
-"""Sound files and the ONE mel."""
+"""Prepared audio files: mono at the sample rate of the data, read and written through libsndfile."""
 
 from __future__ import annotations
 
@@ -9,62 +9,77 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.ark import hint, opened
+from v2skit.media.ark import missing_file_hint, open_location
 from v2skit.system.atomic import atomic_write
 
 
-def read_audio(path: Path, sample_rate: int, start: int = 0, samples: int | None = None) -> np.ndarray:
-    """Read a prepared mono sound file, or a part of it.
+def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples: int | None = None) -> np.ndarray:
+    """Read a prepared mono audio file, or a segment of it.
+
+    :func:`v2skit.media.audio_stream.decode_audio` reads the audio of any container at any rate.
 
     Args:
-        path: any file that soundfile reads, or an archive's entry (:mod:`v2skit.media.ark`).
-        sample_rate: what it must have, Hz.
-        start: first sample.
-        samples: how many; what is missing at the end is zero. None: all.
+        path: any file that libsndfile reads, or an entry of an archive (:mod:`v2skit.media.ark`).
+        sample_rate: that the file must have, Hz.
+        start_sample: first sample of the segment.
+        num_samples: length of the segment, which is zero-padded beyond the end of the file; None: to the end.
 
     Returns:
         float32 (N,).
 
     Raises:
-        UserError: the file can't be read, or is not mono at ``sample_rate``.
+        UserError: the file cannot be read, or is not mono at ``sample_rate``.
     """
     try:
-        with _Sound(opened(path)) as file:
+        with _SequentialFile(open_location(path)) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
                     "prepare the data again (stage 1)"
                 )
-            start = file.seek(min(start, file.frames))
-            sound = np.empty(file.frames - start if samples is None else samples, np.float32)
-            return file.read(out=sound, fill_value=None if samples is None else 0.0)
+            start = file.seek(min(start_sample, file.frames))
+            waveform = np.empty(file.frames - start if num_samples is None else num_samples, np.float32)
+            return file.read(out=waveform, fill_value=None if num_samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"sound file {path} can't be read: {error}{hint(path)}") from error
+        raise UserError(f"sound file {path} can't be read: {error}{missing_file_hint(path)}") from error
 
 
-class _Sound(soundfile.SoundFile):
-    """A sound file that is read once, after which soundfile would seek to where it is: of FLAC, that decodes again."""
+class _SequentialFile(soundfile.SoundFile):
+    """A file with a single read. After each read soundfile seeks to the end of what was read in every file that says it
+    is seekable, and in FLAC a seek decodes the same block again."""
 
     def seekable(self) -> bool:
         return False
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
-    """Write mono 16-bit PCM, by extension (.wav, .flac); samples beyond [-1, 1] are clipped. Raises OSError where
-    that fails, for want of disk space for instance."""
-    write_pieces(path, [waveform], sample_rate)
+    """Write a mono 16-bit PCM file atomically.
+
+    Args:
+        path: its extension is the format: .wav or .flac.
+        waveform: (N,); samples beyond [-1, 1] are clipped.
+        sample_rate: Hz.
+
+    Raises:
+        OSError: the file cannot be written, for example because the disk is full.
+    """
+    write_audio_chunks(path, [waveform], sample_rate)
 
 
-def write_pieces(path: Path, pieces: Iterable[np.ndarray], sample_rate: int) -> int:
-    """As :func:`write_audio`, a sound that comes in pieces (N,), of any length. Returns the number of samples."""
-    kind, samples = path.suffix[1:].upper(), 0
+def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: int) -> int:
+    """As :func:`write_audio`, for a waveform that arrives in chunks (N,) of any lengths.
+
+    Returns:
+        the number of samples written.
+    """
+    file_format, samples = path.suffix[1:].upper(), 0
     try:
         with atomic_write(path) as part:
-            part.touch()  # Python tells why that fails, libsndfile does not
-            with soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file:
-                for piece in pieces:
-                    file.write(np.clip(piece, -1.0, 1.0))
-                    samples += len(piece)
+            part.touch()  # its error says why the file cannot be written, that of libsndfile does not
+            with soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=file_format) as file:
+                for chunk in chunks:
+                    file.write(np.clip(chunk, -1.0, 1.0))
+                    samples += len(chunk)
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} can't be written: {error}") from error
     return samples

@@ -1,8 +1,8 @@
-"""Mouth crops on disk: the luma of MPEG-4 part 2 of constant quality with short groups of pictures, in MP4.
+"""Stored mouth crops: the luma plane of MPEG-4 part 2 at constant quality with short groups of pictures, in MP4.
 
-At 96x96 that takes about 11 KB per second of video, against 24 for JPEG frames of the same error, and is read at nearly
-twice the speed of H.264, which has a smaller error at the same size (``tools/benchmark_storage.py``). Constant quality
-writes the same bytes each time.
+At 96x96 pixels they take about 11 KB per second of video, against 24 KB for JPEG frames of the same error, and are
+decoded at nearly twice the speed of H.264, which has a smaller error at the same size (``tools/benchmark_storage.py``).
+Constant quality makes the bytes reproducible.
 """
 
 from __future__ import annotations
@@ -16,91 +16,104 @@ import av
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.ark import opened
-from v2skit.media.decode import tick_of
+from v2skit.media.ark import open_location
+from v2skit.media.container import time_base
 from v2skit.system.atomic import atomic_write
 
 QUANTISER = 2
-GROUP = 6
-"""Frames from one whole picture to the next: a segment is decoded from the one before its start."""
+GOP_FRAMES = 6
+"""Frames from one key frame to the next: a segment is decoded from the key frame before its start."""
+
+FULL_RANGE = 2
+"""FFmpeg's AVCOL_RANGE_JPEG: luma from 0 to 255."""
 
 
 def encode_crops(frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> bytes:
-    """Mouth crops as the content of an MP4 file.
+    """Encode mouth crops.
 
     Args:
         frames: gray uint8 (T,H,W), H and W even.
         fps: frames a second.
         quantiser: of MPEG-4 part 2, 1 (best) to 31.
+
+    Returns:
+        the content of an MP4 file.
     """
-    options = {"qmin": str(quantiser), "qmax": str(quantiser), "g": str(GROUP), "threads": "1"}
+    options = {"qmin": str(quantiser), "qmax": str(quantiser), "g": str(GOP_FRAMES), "threads": "1"}
     content = io.BytesIO()
-    with av.open(content, "w", format="mp4", options={"movflags": "+write_colr"}) as container:  # says the range
+    with av.open(content, "w", format="mp4", options={"movflags": "+write_colr"}) as container:  # states the range
         stream = container.add_stream("mpeg4", rate=fps, options=options)
         stream.height, stream.width = frames.shape[1:]
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.color_range = 2  # full: 0 to 255
-        for number, picture in enumerate(frames):
-            frame = with_luma(picture, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, fps)
+        stream.codec_context.color_range = FULL_RANGE
+        for index, image in enumerate(frames):
+            frame = frame_of_luma(image, "yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return content.getvalue()
 
 
 def write_crops(path: Path, frames: np.ndarray, fps: int, quantiser: int = QUANTISER) -> None:
-    """Store mouth crops in a file, written beside and renamed; see :func:`encode_crops`."""
+    """Write mouth crops to a file atomically; arguments as :func:`encode_crops`."""
     with atomic_write(path) as part:
         part.write_bytes(encode_crops(frames, fps, quantiser))
 
 
-def read_crops(path: Path, start: int = 0, frames: int | None = None) -> np.ndarray:
+def read_crops(path: Path, start_frame: int = 0, num_frames: int | None = None) -> np.ndarray:
     """Read stored mouth crops, or a segment of them.
 
     Args:
-        path: of what :func:`encode_crops` made, a file or an archive's entry (:mod:`v2skit.media.ark`).
-        start: first frame.
-        frames: how many; None: to the end.
+        path: of what :func:`encode_crops` made, a file or an entry of an archive (:mod:`v2skit.media.ark`).
+        start_frame: index of the segment's first frame.
+        num_frames: length of the segment; None: to the end.
 
     Returns:
-        gray uint8 (T,H,W); fewer than ``frames`` where the file ends before.
+        gray uint8 (T,H,W); fewer than ``num_frames`` where the file ends before.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged, or has no frame in the segment.
     """
-    pictures = []
+    images = []
     try:
-        with av.open(opened(path), "r", format="mp4") as container:
+        with av.open(open_location(path), "r", format="mp4") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             if not stream.average_rate:
                 raise OSError("it has no frame rate")
-            frames_per_tick = float(stream.average_rate * tick_of(stream))
-            if start:
-                container.seek(int(start / frames_per_tick), stream=stream)
+            frames_per_unit = float(stream.average_rate * time_base(stream))
+            if start_frame:
+                container.seek(int(start_frame / frames_per_unit), stream=stream)
             for frame in container.decode(stream):
                 assert frame.pts is not None, "MPEG-4 files state the time of each frame"
-                number = round(frame.pts * frames_per_tick)
-                if frames is not None and number >= start + frames:
+                index = round(frame.pts * frames_per_unit)
+                if num_frames is not None and index >= start_frame + num_frames:
                     break
-                if number >= start:
-                    pictures.append(luma(frame))
+                if index >= start_frame:
+                    images.append(luma(frame))
     except (av.FFmpegError, OSError, IndexError) as error:
         raise UserError(f"mouth crops {path} can't be read ({error}); prepare them again (stage 1 --force)") from error
-    if not pictures:
-        raise UserError(f"mouth crops {path} hold no frames from {start} on; prepare them again (stage 1 --force)")
-    return np.stack(pictures)
+    if not images:
+        raise UserError(
+            f"mouth crops {path} hold no frames from {start_frame} on; prepare them again (stage 1 --force)"
+        )
+    return np.stack(images)
 
 
-def with_luma(picture: np.ndarray, layout: str) -> av.VideoFrame:
-    """A frame without colour whose luma is a picture (H,W), untouched by conversions of range."""
-    if layout == "gray":
-        return av.VideoFrame.from_ndarray(picture, format="gray")
-    no_colour = np.full((picture.shape[0] // 2, picture.shape[1]), 128, np.uint8)
-    return av.VideoFrame.from_ndarray(np.vstack([picture, no_colour]), format=layout)
+def frame_of_luma(image: np.ndarray, pixel_format: str) -> av.VideoFrame:
+    """A gray frame whose luma plane is an image, uint8 (H,W), without a conversion of its range.
+
+    Args:
+        image: H and W even.
+        pixel_format: ``gray``, or one with the planes of ``yuv420p``.
+    """
+    if pixel_format == "gray":
+        return av.VideoFrame.from_ndarray(image, format="gray")
+    neutral_chroma = np.full((image.shape[0] // 2, image.shape[1]), 128, np.uint8)
+    return av.VideoFrame.from_ndarray(np.vstack([image, neutral_chroma]), format=pixel_format)
 
 
 def luma(frame: av.VideoFrame) -> np.ndarray:
-    """The luma of a frame as it is, uint8 (H,W), a view; ``to_ndarray`` takes a third as long as decoding."""
+    """The luma plane of a frame as stored, uint8 (H,W), a view; ``to_ndarray`` takes a third as long as decoding."""
     plane: Any = frame.planes[0]  # its type does not say that it is a buffer
     return np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]

@@ -26,7 +26,7 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.errors import UserError
-from v2skit.media.decode import opened, tick_of, video_stream
+from v2skit.media.container import find_video_stream, open_container, time_base
 from v2skit.preparation.prepare import check_claim, settings_of
 from v2skit.preparation.quality import rejects
 from v2skit.preparation.shards import SHARDS, Task, finished, prepare_utterances, read_outcomes
@@ -255,19 +255,19 @@ def header_seconds(utterance: CorpusUtterance) -> float:
     path = utterance.video or utterance.audio
     if path is None:
         raise UserError(f"{utterance.id} has neither a video nor a sound file; its corpus component must name one")
-    with opened(path) as container:
-        stream = video_stream(container) if utterance.video else next(iter(container.streams.audio), None)
+    with open_container(path) as container:
+        stream = find_video_stream(container) if utterance.video else next(iter(container.streams.audio), None)
         if stream is None:
             raise UserError(f"{path} has no {'video' if utterance.video else 'audio'} stream")
         if stream.duration:
-            return float(stream.duration * tick_of(stream)) - utterance.start
+            return float(stream.duration * time_base(stream)) - utterance.start
         if container.duration:
             return container.duration / av.time_base - utterance.start
         try:
             ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
         except av.FFmpegError as error:
             raise UserError(f"{path} is damaged ({error.strerror}); fetch it again") from error
-    return float(max(ends, default=0) * tick_of(stream)) - utterance.start
+    return float(max(ends, default=0) * time_base(stream)) - utterance.start
 
 
 def _try(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, settings: Prepare, title: str) -> Trial:

@@ -21,10 +21,10 @@ import numpy as np
 from v2skit.config.features import Clock, Crop
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
-from v2skit.media.ark import Ark, parts
+from v2skit.media.ark import ArkWriter, split_location
 from v2skit.media.crops import encode_crops
-from v2skit.system.atomic import exclusive_lock, write_text
 from v2skit.preparation.utterance import prepare_utterance
+from v2skit.system.atomic import exclusive_lock, write_text
 from v2skit.tracking.tracker import Tracker
 
 SHARDS = "shards"
@@ -121,7 +121,7 @@ class _Writer:
 
     def __init__(self, folder: Path, shard: int, sample_rate: int, fps: int) -> None:
         self.folder, self.shard, self.sample_rate, self.fps = folder, shard, sample_rate, fps
-        self._arks: dict[str, Ark] = {}
+        self._arks: dict[str, ArkWriter] = {}
         path = folder / SHARDS / f"{shard}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._record = path.open("a", encoding="utf-8")
@@ -130,7 +130,7 @@ class _Writer:
         """Store float32 (N,) and uint8 (T,H,W), each where it is there. Returns what the outcome says of it."""
         said: dict[str, Any] = {}
         if sound is not None:
-            said["audio"], said["audio_end"] = self._ark("audio").add_sound(key, sound, self.sample_rate)
+            said["audio"], said["audio_end"] = self._ark("audio").add_audio(key, sound, self.sample_rate)
         if crops is not None:
             said["video"], said["video_end"] = self._ark("video").add_bytes(key, encode_crops(crops, self.fps))
         return said
@@ -140,9 +140,9 @@ class _Writer:
         self._record.write(_line(outcome))
         self._record.flush()
 
-    def _ark(self, kind: str) -> Ark:
+    def _ark(self, kind: str) -> ArkWriter:
         if kind not in self._arks:
-            self._arks[kind] = Ark(self.folder / kind / f"{self.shard}.ark")
+            self._arks[kind] = ArkWriter(self.folder / kind / f"{self.shard}.ark")
         return self._arks[kind]
 
     def close(self) -> None:
@@ -229,7 +229,7 @@ class _Sizes:
     def whole(self, outcome: Outcome) -> bool:
         """Whether the archives reach to the ends of what an outcome says is in them."""
         places = (outcome.audio, outcome.audio_end), (outcome.video, outcome.video_end)
-        return all(end <= self._size(parts(self._folder / place)[0]) for place, end in places if place)
+        return all(end <= self._size(split_location(self._folder / place)[0]) for place, end in places if place)
 
     def _size(self, path: Path) -> int:
         if path not in self._sizes:

@@ -15,7 +15,7 @@ from v2skit.config.features import Clock
 from v2skit.data.data_dir import Utterance, read_clock
 from v2skit.data.index import Index, open_index
 from v2skit.errors import UserError
-from v2skit.media.ark import hint, opened
+from v2skit.media.ark import missing_file_hint, open_location
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 from v2skit.preparation.av_offset import LONGEST_FRAMES, Offset, measure_offset
@@ -116,13 +116,13 @@ def _check_sound(u: Utterance, clock: Clock) -> int:
 
 def _head(place: Path) -> bytes:
     try:
-        file = opened(place)
+        file = open_location(place)
         if not isinstance(file, str):
             return file.read(42)
         with Path(file).open("rb") as whole:
             return whole.read(42)
     except OSError as error:
-        raise UserError(f"sound file {place} can't be read: {error}{hint(place)}") from error
+        raise UserError(f"sound file {place} can't be read: {error}{missing_file_hint(place)}") from error
 
 
 def _flac(head: bytes) -> tuple[int, int, int, bytes]:
@@ -135,7 +135,7 @@ def _check_crops(u: Utterance) -> None:
     """Raises UserError where mouth crops are unreadable, or not as many as stated."""
     assert u.video is not None, "only utterances with a picture are checked"
     try:
-        with av.open(opened(u.video)) as container:
+        with av.open(open_location(u.video)) as container:
             frames = container.streams.video[0].frames or len(read_crops(u.video))
     except (av.FFmpegError, OSError, IndexError) as error:
         raise UserError(f"mouth crops {u.video} can't be read ({error}); prepare them again") from error

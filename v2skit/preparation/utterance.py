@@ -11,7 +11,9 @@ import numpy as np
 from v2skit.config.features import Clock, Crop
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
-from v2skit.media.decode import probe, read_audio, read_span, read_video
+from v2skit.media.audio_stream import decode_audio, decode_audio_segment
+from v2skit.media.container import probe
+from v2skit.media.video import read_video
 from v2skit.preparation.quality import measure_sound
 from v2skit.tracking.crop import cut_mouth
 from v2skit.tracking.tracker import Tracker
@@ -67,9 +69,9 @@ def prepare_utterance(
 
 def _audio_only(utterance: CorpusUtterance, audio: Path, clock: Clock) -> Prepared:
     if utterance.start or utterance.end is not None:
-        sound = read_span(audio, clock.sample_rate, utterance.start, utterance.end)
+        sound = decode_audio_segment(audio, clock.sample_rate, utterance.start, utterance.end)
     else:
-        sound = read_audio(audio, clock.sample_rate)
+        sound = decode_audio(audio, clock.sample_rate)
     frames = len(sound) // clock.samples_per_frame
     if not frames:
         raise UserError(f"{audio} is shorter than a video frame")
@@ -110,7 +112,7 @@ def _sound(
     if utterance.audio is None:
         raise UserError(f"{utterance.video} has no sound")
     together = utterance.audio == utterance.video
-    sound = read_audio(utterance.audio, clock.sample_rate, start if together else None)
+    sound = decode_audio(utterance.audio, clock.sample_rate, start if together else None)
     _check_loud(sound, utterance.audio)
     samples = frames * clock.samples_per_frame
     difference = (len(sound) - samples) / clock.sample_rate

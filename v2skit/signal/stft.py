@@ -65,7 +65,7 @@ class Stft(nn.Module):
         total, weight = self._overlap_add(frames * there), self._overlap_add(self.window.square() * there)
         return total / weight.clamp(min=1e-8) * there[..., 0].repeat_interleave(self.hop, dim=1)
 
-    def inverse_reach(self) -> tuple[int, int]:
+    def inverse_context(self) -> tuple[int, int]:
         """Frames before and after its own that the samples of a hop depend on."""
         ahead = -(-(self._margin - 1) // self.hop)  # the first value of a window is 0
         return -(-(self.length - self._margin) // self.hop) - 1, ahead

@@ -12,8 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from v2skit.errors import UserError
-from v2skit.media.audio import write_pieces
-from v2skit.media.mux import SPOKEN, mux, mux_path
+from v2skit.media.audio import write_audio_chunks
+from v2skit.media.mux import SPEECH_SUFFIX, mux, mux_path
 from v2skit.registry.component import Component
 from v2skit.registry.kinds import arguments
 from v2skit.registry.plugins import registry
@@ -37,7 +37,7 @@ def find_videos(paths: list[Path]) -> list[Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            videos = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.stem.endswith(SPOKEN))
+            videos = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.stem.endswith(SPEECH_SUFFIX))
             inside = sorted(videos)
         if not inside:
             raise UserError(f"{path} has no video in it ({', '.join(SUFFIXES)})")
@@ -138,7 +138,7 @@ def speak_files(
             try:
                 paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
                 speech = model.begin(video, voice=voice, tracker=tracker, progress=progress)
-                samples = write_pieces(target, speech.pieces(), model.sample_rate)
+                samples = write_audio_chunks(target, speech.pieces(), model.sample_rate)
                 _write(paths, video, target, speech, facts)
             except FacesError as error:
                 picture = target.with_name(f"{target.stem}.faces.png")

@@ -11,7 +11,9 @@ import torch
 
 from v2skit.config.features import Clock
 from v2skit.errors import UserError
-from v2skit.media.decode import Span, on_clock, probe, read_video
+from v2skit.media.container import probe
+from v2skit.media.timestamps import resample_frames
+from v2skit.media.video import Duration, read_video
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.system.prefetch import in_background
 from v2skit.tracking.crop import MouthCrop, Track, mouth_crops
@@ -34,13 +36,13 @@ class Clip:
         seconds: about how long it is, where that is known before.
     """
 
-    def __init__(self, frames: Iterable[np.ndarray], span: Span, video: Path | None, seconds: float | None) -> None:
+    def __init__(self, frames: Iterable[np.ndarray], span: Duration, video: Path | None, seconds: float | None) -> None:
         self.frames, self.span, self.video, self.seconds = frames, span, video, seconds
 
     @classmethod
     def of_file(cls, video: Path, clock: Clock) -> Clip:
         """Any container that PyAV reads, at any frame rate; its sound is never read. Raises UserError."""
-        span = Span()
+        span = Duration()
         return cls(read_video(video, clock.fps, span), span, video, probe(video).seconds)
 
     @classmethod
@@ -52,7 +54,7 @@ class Clip:
             raise UserError(f"fps {fps} must lie in 0.01..1000")
         step = 1 / Fraction(fps).limit_denominator(100_000)
         timed = ((number * step, step, frame) for number, frame in enumerate(frames))
-        return cls(on_clock(timed, clock.fps), Span(len(frames) * step), None, float(len(frames) * step))
+        return cls(resample_frames(timed, clock.fps), Duration(len(frames) * step), None, float(len(frames) * step))
 
 
 class ClipSpeech:
@@ -128,7 +130,7 @@ class ClipSpeech:
             self._strip.append(crop.picture)
             if len(self._strip) == 2 * STRIP:
                 self._strip, self._every = self._strip[::2], 2 * self._every
-        self._places.append(crop.place)
+        self._places.append(crop.box)
         if self.progress is not None:
             self.progress(len(self._places) / self.synthesiser.config.clock.fps, self.clip.seconds)
 
@@ -159,7 +161,7 @@ def spoken(
     speaking = synthesiser.start(speaker, chunk)
     silence = Silence(synthesiser.config.clock.samples_per_frame)
     for crop in crops:
-        silence.push(crop.place.silent)
+        silence.push(crop.box.silent)
         piece = speaking.push(crop.picture[None])
         if len(piece):
             yield silence.apply(piece)

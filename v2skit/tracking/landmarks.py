@@ -1,4 +1,4 @@
-"""Landmarks from a file, as face trackers of all kinds leave them."""
+"""Facial landmarks that another program has written to a file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.decode import on_clock, opened, tick_of, video_in
-from v2skit.tracking.tracker import Mouth
+from v2skit.media.container import open_container, require_video_stream, time_base
+from v2skit.media.timestamps import resample_frames
+from v2skit.tracking.tracker import MouthPose
 
 LAYOUTS = {
     5: ([0], [1], [3, 4]),
@@ -18,25 +19,29 @@ LAYOUTS = {
     468: ([33, 133], [362, 263], [61, 291]),
     478: ([33, 133], [362, 263], [61, 291]),
 }
-"""Number of points -> those whose means are the eyes, left and right as seen, and the mouth: five points (eyes, nose,
-corners of the mouth), iBUG's 68, MediaPipe's mesh without and with irises. The corners of the mouth move less in
-speech than the lips between them."""
+"""Number of landmarks -> indices of those whose means are the eye on the left as seen, the one on the right, and the
+mouth: five landmarks (eyes, nose, corners of the mouth), iBUG's 68, MediaPipe's mesh without and with irises. The
+corners of the mouth move less in speech than the lips between them."""
 
 
 class Landmarks:
     """Reads ``<stem of the video>.npy``: float (T, P, 2), pixels of the upright frame, NaN where there is no face.
 
-    P is 5 (eyes, nose, mouth corners), 68 (iBUG), 468 or 478 (MediaPipe); there is a row for each frame of the file.
+    P is 5 (eyes, nose, mouth corners), 68 (iBUG), 468 or 478 (MediaPipe); T is the number of frames in the file.
 
     Args:
-        folder: of the files; empty: that of the video.
+        folder: of the .npy files; empty: the folder of the video.
     """
 
     def __init__(self, folder: str = "") -> None:
         self.folder = folder
 
     def start(self, video: Path | None, fps: int) -> None:
-        """Open the video's file. Raises UserError where there is none, or where it is not as above."""
+        """Read the landmarks of a video.
+
+        Raises:
+            UserError: there is no video file or no landmarks file, or that has another shape.
+        """
         if video is None:
             raise UserError("tracker 'landmarks' needs a video file, whose name tells which landmarks are its")
         path = (Path(self.folder) if self.folder else video.parent) / f"{video.stem}.npy"
@@ -45,14 +50,18 @@ class Landmarks:
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"landmarks {path} can't be read ({error}); save them there with numpy.save") from error
         shape: tuple[int, ...] = getattr(self._points, "shape", None) or ()
-        right = len(shape) == 3 and shape[0] and shape[1] in LAYOUTS and shape[2] in (2, 3)
-        if not right or self._points.dtype.kind not in "fiu":
+        valid = len(shape) == 3 and shape[0] and shape[1] in LAYOUTS and shape[2] in (2, 3)
+        if not valid or self._points.dtype.kind not in "fiu":
             raise UserError(f"landmarks {path} have shape {shape}; needed: (frames, {'|'.join(map(str, LAYOUTS))}, 2)")
         self._rows = iter(_rows(video, fps))
         self._path, self._last = path, 0
 
-    def update(self, frame: np.ndarray) -> Mouth | None:
-        """RGB (H,W,3) -> the mouth. Raises UserError where the file ends too early."""
+    def update(self, frame: np.ndarray) -> MouthPose | None:
+        """The pose in the next frame, from its landmarks; None where they are NaN.
+
+        Raises:
+            UserError: the file has fewer frames than the video.
+        """
         self._last = row = next(self._rows, self._last)
         if row >= len(self._points):
             count = len(self._points)
@@ -60,24 +69,24 @@ class Landmarks:
         return mouth_of(self._points[row, :, :2])
 
     def finish(self) -> None:
-        """Nothing is left to say."""
+        """Nothing to check."""
 
 
-def mouth_of(points: np.ndarray) -> Mouth | None:
-    """The mouth among points (P,2) of one of ``LAYOUTS``, in pixels; None where one that is needed is not finite."""
+def mouth_of(points: np.ndarray) -> MouthPose | None:
+    """The mouth's pose from landmarks (P,2) of one of LAYOUTS, pixels; None where one that it needs is not finite."""
     right, left, mouth = (points[group].mean(0, dtype=np.float64) for group in LAYOUTS[len(points)])
     if not np.isfinite([right, left, mouth]).all():
         return None
     across, down = left - right
-    return Mouth(float(mouth[0]), float(mouth[1]), math.hypot(across, down), math.atan2(down, across))
+    return MouthPose(float(mouth[0]), float(mouth[1]), math.hypot(across, down), math.atan2(down, across))
 
 
 def _rows(video: Path, fps: int) -> list[int]:
-    """The number of the file's frame that is shown at each tick, from the times in the file."""
-    with opened(video) as container:
-        stream = video_in(container, video)
+    """Index of the file's frame at each frame of the constant rate ``fps``, from the timestamps of its packets."""
+    with open_container(video) as container:
+        stream = require_video_stream(container, video)
         stated = sorted(p.pts for p in container.demux(stream) if p.size and p.pts is not None)
         step = 1 / (stream.average_rate or Fraction(fps))
-        times = [pts * tick_of(stream) for pts in stated]
+        times = [pts * time_base(stream) for pts in stated]
     ends = [*times[1:], times[-1] + step] if times else []
-    return list(on_clock(((time, end - time, row) for row, (time, end) in enumerate(zip(times, ends))), fps))
+    return list(resample_frames(((time, end - time, row) for row, (time, end) in enumerate(zip(times, ends))), fps))

@@ -1,4 +1,4 @@
-"""No tracking: for corpora that are mouth crops already."""
+"""No tracking: for corpora that are distributed as mouth crops."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from v2skit.tracking.tracker import Mouth
+from v2skit.tracking.tracker import MouthPose
 
 
 class NoTracker:
-    """Frames that are mouth crops already: their central square is only resized to the stored size."""
+    """Takes each frame for a mouth crop: its central square is resized to the stored size."""
 
     def start(self, video: Path | None, fps: int) -> None:
-        """There is nothing to forget."""
+        """Nothing to do: there is no state."""
 
-    def update(self, frame: np.ndarray) -> Mouth:
-        """RGB (H,W,3) -> its central square."""
+    def update(self, frame: np.ndarray) -> MouthPose:
+        """RGB uint8 (H,W,3) -> its central square."""
         height, width = frame.shape[:2]
-        return Mouth(width / 2, height / 2, side=min(height, width))
+        return MouthPose(width / 2, height / 2, side=min(height, width))
 
     def finish(self) -> None:
-        """Nothing is left to say."""
+        """Nothing to check."""

@@ -1,4 +1,4 @@
-"""Native libraries that log to standard error, whatever their settings."""
+"""Suppression of the messages that native libraries log to standard error, whatever their settings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ONE_AT_A_TIME = threading.RLock()
+_LOCK = threading.RLock()
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing reaches the process's standard error meanwhile. Threads wait for each other here."""
-    with _ONE_AT_A_TIME:
+    """Discard what the process writes to standard error, native code included; one thread at a time.
+
+    :func:`contextlib.redirect_stderr` replaces Python's ``sys.stderr`` alone.
+    """
+    with _LOCK:
         sys.stderr.flush()
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
+        saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
         try:
             yield
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(null)

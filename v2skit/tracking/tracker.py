@@ -1,4 +1,4 @@
-"""A tracker finds the mouth in each frame of a video; :mod:`v2skit.tracking.crop` makes steady crops of that."""
+"""The tracker protocol: the mouth's pose in each frame, from which :mod:`v2skit.tracking.crop` makes stable crops."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Mouth:
-    """Where the mouth is in one frame. Pixels from the frame's upper left corner; y grows downwards.
+class MouthPose:
+    """Position, scale and in-plane rotation of the mouth in one frame.
+
+    Coordinates are pixels from the upper left corner of the upright frame; y grows downwards.
 
     Args:
         x, y: centre of the mouth.
-        eye_distance: between the centres of the eyes; it sets the size of the crop.
+        eye_distance: distance between the centres of the eyes, pixels; the side of the crop is proportional to it.
         roll: angle of the line through the eyes, radians, clockwise as seen.
-        side: side of the crop where the tracker knows it; ``eye_distance`` then does not count.
+        side: side of the crop, pixels, where the tracker determines it; ``eye_distance`` is then not used.
     """
 
     x: float
@@ -28,16 +30,38 @@ class Mouth:
 
 
 class Tracker(Protocol):
-    """A tracker component. Its constructor takes only what its config section says."""
+    """A tracker component: it processes the frames of one video after the other, in order.
+
+    Its constructor arguments are the keys of its config section.
+    """
 
     def start(self, video: Path | None, fps: int) -> None:
-        """A new video begins, ``fps`` frames a second of which will follow: forget the last one.
+        """Begin a new video and discard all state of the previous one.
 
-        ``video`` is its file, or None where the frames come from elsewhere. Raises UserError where that can't be.
+        Args:
+            video: the file that the frames are decoded from; None where they come from elsewhere, such as a camera.
+            fps: frames a second.
+
+        Raises:
+            UserError: the tracker cannot process this video, for example because its landmarks are missing.
         """
 
-    def update(self, frame: np.ndarray) -> Mouth | None:
-        """The mouth in the next frame, RGB uint8 (H,W,3), of the video; None where there is no face."""
+    def update(self, frame: np.ndarray) -> MouthPose | None:
+        """Locate the mouth in the next frame.
+
+        Args:
+            frame: upright, RGB uint8 (H,W,3).
+
+        Returns:
+            the pose, or None where no face is found.
+
+        Raises:
+            UserError: the frame cannot be processed.
+        """
 
     def finish(self) -> None:
-        """The video is over. Raises UserError where what it was to find was not in it."""
+        """End the video.
+
+        Raises:
+            UserError: the video as a whole lacks what the tracker was configured to find.
+        """

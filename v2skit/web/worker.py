@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 from v2skit.evaluation.plots import spectrogram_picture
 from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.audio import write_audio
-from v2skit.media.decode import probe
+from v2skit.media.container import probe
 from v2skit.registry.component import Component
 from v2skit.synthesis.api import Speech, VideoToSpeech
 

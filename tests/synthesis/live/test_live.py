@@ -18,7 +18,7 @@ from v2skit.cli.main import main
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.errors import UserError
-from v2skit.media.decode import timed_frames
+from v2skit.media.video import read_timed_frames
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
 from v2skit.models.package import Card, pack
@@ -28,7 +28,7 @@ from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, open_source
 from v2skit.synthesis.video import spoken
 from v2skit.tracking.crop import MouthCrop, mouth_crops
 from v2skit.tracking.none import NoTracker
-from v2skit.tracking.smoothing import Place
+from v2skit.tracking.smoothing import CropBox
 
 SAMPLES = 960  # of a frame
 
@@ -113,7 +113,7 @@ def test_where_the_crops_are_silent_the_speech_is(changes, frames, chunk):
     def crops():
         for number, picture in enumerate(pictures):
             there = number not in silent
-            yield MouthCrop(picture, Place(48, 48, 96, 0, not there, not there))
+            yield MouthCrop(picture, CropBox(48, 48, 96, 0, not there, not there))
 
     speech = np.concatenate(list(spoken(synthesiser, crops(), NOBODY, chunk)))
     loudness = np.abs(speech).reshape(frames, SAMPLES).max(1)
@@ -237,7 +237,7 @@ def packed(tmp_path_factory):
 
 
 def raw(video) -> bytes:
-    return b"".join(frame.tobytes() for _, frame in timed_frames(video))
+    return b"".join(frame.tobytes() for _, frame in read_timed_frames(video))
 
 
 def command(*arguments: str) -> list[str]:

@@ -80,7 +80,7 @@ class Istft(nn.Module):
             raise UserError(f"n_fft {n_fft} and mel.hop {mel.hop} must be even, n_fft at least two hops")
         self.in_dim, self.frames = in_dim, step // mel.hop
         self.stft = Stft(n_fft, mel.hop)
-        stft_back, stft_ahead = self.stft.inverse_reach()
+        stft_back, stft_ahead = self.stft.inverse_context()
         ahead, aheads = _shared_out(look_ahead_frames, self.frames, blocks, stft_ahead)
         self.embed = LookAheadConv1d(in_dim, self.frames * dim, KERNEL, ahead)
         self.embed_norm = nn.LayerNorm(dim)

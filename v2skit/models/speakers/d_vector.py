@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
 from v2skit.data.lookup import Lookup
 from v2skit.errors import UserError
-from v2skit.media import decode as media
 from v2skit.media.ark import read_vector, write_vectors
 from v2skit.media.audio import read_audio
+from v2skit.media.audio_stream import decode_audio
 from v2skit.system.extras import needs
 
 DIM = 256
@@ -66,7 +66,7 @@ class DVector(nn.Module):
         """The d-vector of a recording, float32 (256,). Raises UserError where none is named, or it can't be read."""
         if name is None:
             raise UserError("this model needs a voice: --voice FILE, a recording of the voice that it is to have")
-        embed, recording = _encoder(), media.read_audio(Path(name), RATE)
+        embed, recording = _encoder(), decode_audio(Path(name), RATE)
         from resemblyzer import preprocess_wav
 
         if not recording.any() or not len(preprocess_wav(recording, RATE)):

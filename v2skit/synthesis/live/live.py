@@ -110,7 +110,7 @@ class Live:
         def noted(crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
             nonlocal came, lost
             for crop in crops:
-                came, lost = came + 1, lost + crop.place.lost
+                came, lost = came + 1, lost + crop.box.lost
                 yield crop
 
         begin = time.perf_counter()

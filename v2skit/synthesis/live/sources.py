@@ -16,7 +16,8 @@ import av
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.decode import probe, timed_frames
+from v2skit.media.container import probe
+from v2skit.media.video import read_timed_frames
 
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 """Platform -> FFmpeg's input format and the name of a camera in it."""
@@ -92,8 +93,8 @@ class Source:
 def on_live_clock(source: Source, fps: int) -> Iterator[Timed]:
     """The frames on the clock: each tick has the frame nearest to it among those that came in time.
 
-    Unlike :func:`v2skit.media.decode.on_clock` it never waits for a later frame. A frame that was dropped leaves its
-    ticks to the next one, so that sound and picture stay together.
+    Unlike :func:`v2skit.media.timestamps.resample_frames` it never waits for a later frame. A frame that was dropped
+    leaves its ticks to the next one, so that sound and picture stay together.
     """
     ticks, first = 0, None
     for timed in source:
@@ -125,7 +126,7 @@ def open_source(name: str, size: str | None, fps: float | None, realtime: bool) 
     rate = probe(path).fps
     if rate is None:
         raise UserError(f"{path} has no video stream; give a file with a picture")
-    frames = timed_frames(path)
+    frames = read_timed_frames(path)
     return Source(_paced(frames) if realtime else frames, rate, realtime, path)
 
 

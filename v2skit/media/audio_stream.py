@@ -1,0 +1,94 @@
+"""The audio stream of any container: decoded, mixed down to mono and resampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from v2skit.errors import UserError
+from v2skit.media.container import decode_stream, open_container, require_audio_stream, time_base
+
+PREROLL_SECONDS = 1.0
+"""Decoding begins so long before a segment, since the decoders of compressed audio need a pre-roll."""
+
+
+def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = None) -> np.ndarray:
+    """The whole audio of a video or audio file.
+
+    Args:
+        path: any container.
+        sample_rate: of the result, Hz.
+        start_seconds: presentation time of sample 0: audio before it is cut off, and zeros fill the time from it to
+            the first audio. None: that of the first audio.
+
+    Returns:
+        float32 (N,), the mean of the channels.
+
+    Raises:
+        UserError: no media file, no audio in it, damaged or cut off.
+    """
+    with open_container(path) as container:
+        stream = require_audio_stream(container, path)
+        resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
+        try:
+            for frame in decode_stream(container, stream, path):
+                first = frame.time if first is None else first
+                chunks += _mono(resampler, frame)
+            chunks += _mono(resampler, None) if chunks else []
+        except ValueError as error:
+            raise UserError(f"{path} changes its sound format midway ({error}); convert it to WAV or FLAC") from error
+    if not chunks:
+        raise UserError(f"{path} has an audio stream without sound; fetch or record it again")
+    waveform = np.concatenate(chunks).astype(np.float32, copy=False)
+    skipped = 0 if start_seconds is None or first is None else round((start_seconds - first) * sample_rate)
+    return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
+
+
+def decode_audio_segment(path: Path, sample_rate: int, start_seconds: float, end_seconds: float | None) -> np.ndarray:
+    """A segment of an audio file; the decoder seeks to it.
+
+    Args:
+        path: any container.
+        sample_rate: of the result, Hz.
+        start_seconds: start of the segment, from the first audio.
+        end_seconds: its end, likewise; None: the end of the file.
+
+    Returns:
+        float32 (N,), the mean of the channels.
+
+    Raises:
+        UserError: no media file, no audio in the segment, or damaged.
+    """
+    with open_container(path) as container:
+        stream = require_audio_stream(container, path)
+        begin = float((stream.start_time or 0) * time_base(stream))
+        if start_seconds > PREROLL_SECONDS:
+            container.seek(round((begin + start_seconds - PREROLL_SECONDS) / time_base(stream)), stream=stream)
+        resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
+        try:
+            for frame in container.decode(stream):
+                if frame.time is None:
+                    continue
+                first = frame.time - begin if first is None else first
+                chunks += _mono(resampler, frame)
+                if end_seconds is not None and frame.time - begin > end_seconds:
+                    break
+            chunks += _mono(resampler, None) if chunks else []
+        except (av.FFmpegError, ValueError) as error:
+            raise UserError(f"{path} can't be read around {start_seconds:.1f} s ({error}); fetch it again") from error
+    waveform = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+    first = 0.0 if first is None else first
+    last = None if end_seconds is None else round((end_seconds - first) * sample_rate)
+    segment = waveform[max(0, round((start_seconds - first) * sample_rate)) : last].astype(np.float32, copy=False)
+    if not len(segment):
+        raise UserError(
+            f"{path} has no sound from {start_seconds:.1f} s on; see to the times that its transcript states"
+        )
+    return segment
+
+
+def _mono(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[np.ndarray]:
+    """What the resampler makes of a frame, or (None) of what it still buffers: waveforms (N,)."""
+    return [resampled.to_ndarray().mean(0) for resampled in resampler.resample(frame)]

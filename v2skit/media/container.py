@@ -1,0 +1,192 @@
+"""Media files of any container, opened and decoded through PyAV, with a check for damage and truncation.
+
+Up to DAMAGE_LIMIT of a stream may fail to decode; more than that, or a file that was cut off, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.stream import Disposition
+
+from v2skit.errors import UserError
+
+DAMAGE_LIMIT = 0.05
+"""Share of a stream's packets that may fail to decode, and of its stated duration that may be missing."""
+
+FORMATS_WITHOUT_DURATION = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
+"""Formats without a duration in their header: what FFmpeg reports is its estimate."""
+
+MAX_FRAME_RATE = 500
+"""Frames a second; a larger guess of FFmpeg's is the tick rate of the file's clock, not a frame rate."""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a media file contains.
+
+    Args:
+        fps: frames a second; None without a video stream.
+        start: presentation time of the first video frame, seconds.
+        has_audio: whether there is an audio stream.
+        seconds: approximate duration; None where the header does not state it.
+    """
+
+    fps: float | None
+    start: float
+    has_audio: bool
+    seconds: float | None = None
+
+
+def probe(path: Path) -> MediaInfo:
+    """What a file contains, from its header and its first video frame.
+
+    Raises:
+        UserError: it is no media file.
+    """
+    with open_container(path) as container:
+        video = find_video_stream(container)
+        seconds = container.duration / av.time_base if container.duration else None
+        if video is None:
+            return MediaInfo(None, 0.0, bool(container.streams.audio), seconds)
+        # The header states the time of the first packet, which may lack the key frame that decoding it needs.
+        first = next(decode_stream(container, video, path), None)
+        start = 0.0 if first is None or first.time is None else first.time
+        return MediaInfo(float(frame_rate(video)), start, bool(container.streams.audio), seconds)
+
+
+@contextmanager
+def open_container(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a media file for demuxing.
+
+    Raises:
+        UserError: there is no such file, or it is no media file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist or is no file; check the path")
+    if not path.stat().st_size:
+        raise UserError(f"{path} is empty; fetch or record it again")
+    try:
+        container = av.open(str(path))
+    except PermissionError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{path} is no media file, or is damaged ({error.strerror}); fetch it again") from error
+    with container:
+        yield container
+
+
+def find_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
+    """The first video stream that is not the cover picture of an audio file; None where there is none."""
+    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+
+
+def require_video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The video stream of a file, to be decoded by one thread.
+
+    Raises:
+        UserError: the file has none.
+    """
+    stream = find_video_stream(container)
+    if stream is None:
+        raise UserError(f"{path} has no video stream; give a file with a picture")
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def require_audio_stream(container: av.container.InputContainer, path: Path) -> av.AudioStream:
+    """The first audio stream of a file.
+
+    Raises:
+        UserError: the file has none.
+    """
+    if not container.streams.audio:
+        raise UserError(f"{path} has no audio stream; give a file with sound")
+    return container.streams.audio[0]
+
+
+def time_base(stream: av.VideoStream | av.AudioStream) -> Fraction:
+    """Unit of a stream's timestamps, seconds.
+
+    Raises:
+        UserError: the stream states none.
+    """
+    if stream.time_base is None:
+        raise UserError("a stream of the file has no time base; convert the file, or record it again")
+    return stream.time_base
+
+
+def frame_rate(stream: av.VideoStream) -> Fraction:
+    """Frames a second: as stated, else as FFmpeg guesses, else 25."""
+    if stream.average_rate:
+        return stream.average_rate
+    return stream.guessed_rate if stream.guessed_rate and stream.guessed_rate < MAX_FRAME_RATE else Fraction(25)
+
+
+def decode_stream(
+    container: av.container.InputContainer, stream: av.VideoStream | av.AudioStream, path: Path
+) -> Iterator[Any]:
+    """The frames of one stream, in presentation order.
+
+    All packets of the file are demuxed, for the time that any stream reaches says whether the file is whole.
+
+    Args:
+        container: the opened file.
+        stream: one of its streams.
+        path: of the file, for messages.
+
+    Yields:
+        ``av.VideoFrame`` or ``av.AudioFrame``, as the stream.
+
+    Raises:
+        UserError: after the last frame that can be decoded, where the file is damaged beyond DAMAGE_LIMIT or cut off.
+    """
+    packets, damaged, seconds, last_time, cut_off = 0, 0, 0.0, 0.0, False
+    try:
+        for packet in container.demux():
+            if packet.dts is not None:
+                last_time = max(last_time, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream.index != stream.index:
+                continue
+            packets += packet.size > 0
+            cut_off = packet.is_corrupt or (cut_off and not packet.size)
+            try:
+                frames: list[Any] = packet.decode()  # all of the stream's kind
+            except av.InvalidDataError:
+                damaged += 1
+                continue
+            for frame in frames:
+                damaged += frame.is_corrupt
+                cut_off = cut_off or frame.is_corrupt
+                if stream.type == "audio":
+                    seconds += frame.samples / frame.sample_rate
+                elif stream.average_rate:
+                    seconds += 1 / stream.average_rate
+                else:  # Matroska need not state a rate: only the timestamps say how long the stream is
+                    seconds = float((frame.pts or 0) * time_base(stream) + 1 / frame_rate(stream))
+                yield frame
+    except av.FFmpegError as error:
+        raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
+    is_stated = container.format.name not in FORMATS_WITHOUT_DURATION
+    stated = float((stream.duration or 0) * time_base(stream)) if is_stated else 0.0
+    # Matroska states only the duration of the file; any of its streams may be the longest one.
+    whole = (container.duration or 0) / av.time_base if is_stated else 0.0
+    if container.format.name != "matroska,webm":  # whose duration is the time of the end
+        last_time -= (container.start_time or 0) / av.time_base
+    if cut_off or seconds < _tolerated(stated) or last_time < _tolerated(whole):
+        stated = stated or whole
+        wanted = f" of {stated:.2f} s" if stated else ""
+        raise UserError(f"{path} is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again")
+    if damaged > packets * DAMAGE_LIMIT:
+        raise UserError(f"{path} is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again")
+
+
+def _tolerated(stated_seconds: float) -> float:
+    """The shortest duration, seconds, that is accepted where a header states this one."""
+    return stated_seconds * (1 - DAMAGE_LIMIT) - 0.1

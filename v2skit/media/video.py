@@ -1,0 +1,89 @@
+"""The video stream of any container as upright RGB frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from v2skit.errors import UserError
+from v2skit.media.container import decode_stream, open_container, require_video_stream
+from v2skit.media.timestamps import presentation_times, resample_frames
+
+
+@dataclass
+class Duration:
+    """Duration of a video, from the first frame's presentation time to the end of the last frame, in ``seconds``.
+
+    It grows while :func:`read_video` decodes, and is final once the last frame has been read.
+    """
+
+    seconds: Fraction = Fraction(0)
+
+
+def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterator[np.ndarray]:
+    """Decode a video at a constant frame rate.
+
+    Args:
+        path: any container; its audio is not decoded.
+        fps: frames a second of the output, see :func:`v2skit.media.timestamps.resample_frames`.
+        duration: is set to the duration of the video.
+
+    Yields:
+        Upright frames, RGB uint8 (H,W,3), ``round(seconds * fps)`` of them.
+
+    Raises:
+        UserError: no media file, no video stream or no frames in it, damaged or cut off.
+    """
+    duration = duration or Duration()
+    with open_container(path) as container:
+        stream = require_video_stream(container, path)
+        timed = presentation_times(decode_stream(container, stream, path), stream)
+        count = 0
+        for frame in resample_frames(_measure(timed, duration), fps):
+            count += 1
+            yield _upright(frame)
+        if not count:
+            raise UserError(f"{path} has a video stream without frames; fetch or record it again")
+
+
+def read_timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
+    """Decode every frame of a video at its own frame rate.
+
+    Yields:
+        presentation time in seconds, and the upright frame, RGB uint8 (H,W,3).
+
+    Raises:
+        UserError: as :func:`read_video`.
+    """
+    with open_container(path) as container:
+        stream = require_video_stream(container, path)
+        for time, _, frame in presentation_times(decode_stream(container, stream, path), stream):
+            yield float(time), _upright(frame)
+
+
+def _measure(
+    frames: Iterable[tuple[Fraction, Fraction, av.VideoFrame]], total: Duration
+) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+    """The same frames; ``total`` follows them."""
+    first = None
+    for time, duration, frame in frames:
+        first = time if first is None else first
+        total.seconds = time + duration - first
+        yield time, duration, frame
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """RGB uint8 (H,W,3), rotated and mirrored as the file's display matrix says."""
+    rgb = frame.to_ndarray(format="rgb24")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer
+    if matrix is not None:
+        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
+        if a * d < b * c:  # mirrored, as front cameras store it; frame.rotation does not tell
+            rgb = rgb[::-1]
+    return np.rot90(rgb, round(frame.rotation / 90)) if frame.rotation else rgb
