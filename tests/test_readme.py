@@ -109,35 +109,21 @@ def codes(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[tuple[Path, list[str]]]:
-    """The commands of a page's indented blocks: (folder, words). Pages of a recipe are read in its folder."""
+    """The commands of a page's indented blocks: (folder, words). A recipe's README is read in the recipe's folder."""
     home = page.parent if page in RECIPES else ROOT
     text = re.sub(r"```.*?```", "", TEXT[page], flags=re.DOTALL).replace("\\\n", " ")
     found = []
     for block in re.split(r"\n(?! {4})", text):
         folder = home
         for line in re.findall(r"^ {4}(\S.*)$", block, re.MULTILINE):
-            words = [word for word in shlex.split(line, comments=True, posix=True) if word]
-            for command in split(words, ("&&", "|")):
-                if command[0] == "cd":
-                    folder = home / command[1]
+            for command in re.split(r" && | \| ", line):
+                words = shlex.split(command, comments=True)
+                if words[0] == "cd":
+                    folder = home / words[1]
                     assert folder.is_dir(), f"{page}: {line}"
                 else:
-                    found.append((folder, command))
-            folder = home if line.startswith("(") or "&&" in words else folder
+                    found.append((folder, words))
     return found
-
-
-def split(words: list[str], separators: tuple[str, ...]) -> list[list[str]]:
-    """Words of a line -> those of its commands, without the parentheses of a subshell."""
-    parts: list[list[str]] = [[]]
-    for word in words:
-        if word in separators:
-            parts.append([])
-        else:
-            parts[-1].append(word)
-    if parts[0] and parts[0][0].startswith("("):
-        parts[0][0], parts[-1][-1] = parts[0][0][1:], parts[-1][-1].removesuffix(")")
-    return [part for part in parts if part]
 
 
 @BY_PAGE
