@@ -102,8 +102,8 @@ def mux(video: Path, audio: Path, target: Path) -> None:
         out.mux(sound.encode(None))
 
 
-def codes(page: Path) -> list[str]:
-    """The codes in a page's sentences and tables, each in one line."""
+def inline_code(page: Path) -> list[str]:
+    """The code spans of a page's sentences and tables, each in one line."""
     text = re.sub(r"```.*?```|^ {4,}.*?$", "", TEXT[page], flags=re.DOTALL | re.MULTILINE)
     return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text)]
 
@@ -136,7 +136,7 @@ def test_commands_can_be_run(page):
             check_recipe((folder / program).parent.resolve(), arguments)
         elif program == "tools/venv/bin/python":
             assert (ROOT / arguments[0]).is_file(), arguments
-        elif program not in PROGRAMS and program != "docker":
+        elif program not in PROGRAMS:
             assert (folder / program).is_file(), f"{page}: {program}"
 
 
@@ -173,14 +173,16 @@ def test_the_pages_show_every_command():
 def test_overrides_of_the_text_exist(page):
     """``--set KEY=VALUE`` in a sentence; those of docs/ are overrides of the mini recipe."""
     recipe = page.parent if page in RECIPES else ROOT / "egs/mini"
-    for code in codes(page):
+    for code in inline_code(page):
         sets = [value for option, value in pairwise(shlex.split(code)) if option == "--set"] if "--set " in code else []
         if sets and "=EXP" not in code:
             assert load_config(recipe / "conf/mel.yaml", sets), code
 
 
 def test_config_keys_of_the_text_exist(tiny):
-    found = [code for page in PAGES for code in codes(page) if code.startswith(("audio_corpus:", "data:", "networks:"))]
+    found = [
+        code for page in PAGES for code in inline_code(page) if code.startswith(("audio_corpus:", "data:", "networks:"))
+    ]
     assert len(found) >= 3
     for code in found:
         key, _, value = code.partition(": ")
@@ -190,7 +192,7 @@ def test_config_keys_of_the_text_exist(tiny):
 @BY_PAGE
 def test_commands_of_the_text_exist(page):
     """``v2skit COMMAND`` in a sentence, with the name of a stage where it has one."""
-    for code in codes(page):
+    for code in inline_code(page):
         if re.fullmatch(r"v2skit [a-z][a-z -]*", code):
             words = code.split()[1:]
             with pytest.raises(SystemExit) as ended:
