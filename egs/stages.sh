@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The stages of every recipe. A recipe's run.sh notes where it was called from, changes to its folder and
+# The stages of every recipe. A recipe's run.sh saves the folder it was called from, changes to its own and
 # sources this file; the variables below are the options.
 set -euo pipefail
 
@@ -7,14 +7,14 @@ stage=0         # first stage to run
 stop_stage=6    # last stage to run
 config=conf/mel.yaml
 exp=            # default: exp/<config name>
-corpus_dir=     # where the corpus is, for recipes that do not make or fetch it
+corpus_dir=     # folder of the corpus, for recipes that do not generate or download it
 device=auto     # auto, cpu or cuda
-nj=             # jobs of the preparation, all at once; default: one a core
-cluster=        # where they run: local or slurm; default: what the config says, local
+nj=             # parallel jobs of the preparation; default: one per core
+cluster=        # where they run: local or slurm; default: that of the config, local
 nproc=1         # training processes on this machine
-nnodes=1        # machines that run this
-rdzv=           # where they meet: HOST:PORT
-force=false     # do finished stages again
+nnodes=1        # machines that run this command
+rdzv=           # rendezvous address: HOST:PORT
+force=false     # run finished stages again
 set=()          # --set key.path=value, any number of times
 
 usage() {
@@ -23,19 +23,19 @@ usage: run.sh [options]
   --stage N        first stage (default $stage)      0 obtain      1 prepare        2 audio pre-training
   --stop_stage N   last stage (default $stop_stage)       3 transfer    4 V2S fine-tuning
                                             5 synthesis   6 scoring
-  --config FILE    below the recipe's folder, default $config
-  --exp DIR        below it as well, default exp/<config name>: pretrain/ transfer/ finetune/ scratch/ synth/ results
-  --corpus_dir DIR the corpus as published, for recipes that do not make it
-  --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; may be given again
+  --config FILE    in the recipe's folder, default $config
+  --exp DIR        likewise, default exp/<config name>: pretrain/ transfer/ finetune/ scratch/ synth/ results
+  --corpus_dir DIR the corpus as published, for recipes that do not generate it
+  --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; repeatable
   --device NAME    auto, cpu or cuda
-  --nj N           jobs of stage 1, all at once; default: one a core
-  --cluster NAME   where they run: local (default), or slurm: a job array (prepare.slurm has its options)
-  --nproc N        training processes on this machine, one for each GPU
-  --nnodes N       machines; the same command runs on each of them, in the same (shared) folders
-  --rdzv HOST:PORT where they meet: one of them and a free port; found in a Slurm allocation
-  --force          do finished stages again
+  --nj N           parallel jobs of stage 1; default: one per core
+  --cluster NAME   where they run: local (default), or slurm: a job array (options: prepare.slurm)
+  --nproc N        training processes on this machine, one per GPU
+  --nnodes N       machines; the same command runs on each of them, in shared folders
+  --rdzv HOST:PORT rendezvous address: one of them and a free port; found automatically in a Slurm allocation
+  --force          run finished stages again
   --help           this text
-A finished stage is not done again, an interrupted one goes on where it was.
+Finished stages are skipped, an interrupted one resumes.
 END
 }
 
@@ -66,14 +66,14 @@ done
 [ -f "$config" ] || die "no config $config; there are: $(ls conf)"
 if [ -n "$corpus_dir" ]; then
     case $corpus_dir in /*) ;; *) corpus_dir=${called_from:-$PWD}/$corpus_dir ;; esac
-    set+=("corpus.corpus_dir='${corpus_dir//\'/\'\'}'")  # quoted, as YAML wants it
+    set+=("corpus.corpus_dir='${corpus_dir//\'/\'\'}'")  # quoted for YAML
 fi
 
 if [ -n "$nj" ]; then set+=("prepare.jobs=$nj"); fi
 if [ -n "$cluster" ]; then set+=("prepare.cluster=$cluster"); fi
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-installed=  # the Python that has v2skit: v2skit new-recipe writes it into its copies of this file
+installed=  # the Python with v2skit: v2skit new-recipe writes it into its copies of this file
 if [ -f "$root/tools/install.sh" ] && [ -f "$root/setup.py" ] && [ -f "$root/v2skit/__init__.py" ]; then  # a checkout
     "$root/tools/install.sh"
     python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-$root/tools/venv}/bin/python}

@@ -196,8 +196,8 @@ def test_the_readmes_line_installs_what_the_mini_recipe_needs():
 
 
 def readme_extras() -> list[str]:
-    """The extras with which the README installs the wheel before it runs the mini recipe."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """The extras with which docs/install.md installs the wheel before it runs the mini recipe."""
+    text = (ROOT / "docs/install.md").read_text(encoding="utf-8")
     return re.search(r'pip install "\$\(ls dist/v2skit-\*\.whl\)\[([\w,]+)\]"', text)[1].split(",")
 
 
