@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,14 +146,19 @@ def find(recipe: Recipe, name: str) -> Path:
 def _run(recipe: Recipe, name: str) -> TrainingRun:
     config, data = recipe.config, recipe.config.data
     if name == "pretrain":
-        return TrainingRun(name, 2, "a2a", config.pretrain, data.pretrain, data.pretrain_valid, _A2A)
-    v2a = ("v2a", config.finetune, [data.train], data.valid)
+        return TrainingRun(
+            name, stage=2, task="a2a", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
+            depends=_A2A,
+        )  # fmt: skip
+    scratch = TrainingRun(
+        name, stage=4, task="v2a", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
+        depends=_V2A, made_from={"init": None},
+    )  # fmt: skip
     if name == "scratch":
-        return TrainingRun(name, 4, *v2a, _V2A, with_video=True, made_from={"init": None})
+        return scratch
     init = _init(recipe)  # may have been deleted after the training
     made_from = {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
-    depends = (*_V2A, "transfer")
-    return TrainingRun(name, 4, *v2a, depends, with_video=True, made_from=made_from, parts=config.transfer)
+    return replace(scratch, depends=(*_V2A, "transfer"), made_from=made_from, parts=config.transfer)
 
 
 def _init(recipe: Recipe) -> Path:

@@ -218,13 +218,17 @@ def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
         )
 
 
+SPEECH_RECORD = "source.json"
+"""The file with what the speech in a folder was made from."""
+
+
 def speech_folder(out: Path, made_from: dict, force: bool) -> None:
     """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
 
     Raises:
         UserError: the folder contains files that synthesis did not write.
     """
-    record = out / "source.json"
+    record = out / SPEECH_RECORD
     before, now = Provenance.read(record), Provenance(made_from)
     if before is None and out.is_dir() and any(out.iterdir()):
         raise UserError(f"{out} holds other files; give an empty folder", path=out)

@@ -58,9 +58,9 @@ class Provenance:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} can't be read ({error}); {_REMEDY}", path=path) from error
+            raise UserError(f"{path} is damaged ({error}); {_REMEDY}", path=path) from error
         if not isinstance(tree, dict):
-            raise UserError(f"{path} is no JSON object; {_REMEDY}", path=path)
+            raise UserError(f"{path} is damaged (it is no JSON object); {_REMEDY}", path=path)
         return cls(tree)
 
     def write(self, path: Path) -> None:
