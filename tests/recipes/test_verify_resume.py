@@ -11,7 +11,7 @@ from v2skit.recipes.verify_resume import compare
 
 
 def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path, capsys, monkeypatch):
-    """With discriminators, averaged weights, and several workers."""
+    """With discriminators, an average of the weights, and several workers."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     config, folder = vocoder_config(tmp_path, tiny), tmp_path / "verify"
     options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
