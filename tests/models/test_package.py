@@ -120,11 +120,11 @@ def test_damaged_packs_are_named_and_those_of_format_1_are_read(mel_run, tmp_pat
     with safe_open(good, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     save_file(tensors, before, {"v2skit": json.dumps(header)})
-    saved, digest = open_model(before, "model", "")
-    assert digest == saved.meta.digest == "0123456789ab"
+    saved = open_model(before, "model", "")
+    assert saved.meta.digest == "0123456789ab"
     assert (
         checkpoint.weights_digest(saved.weights)
-        == open_model(good, "model", "")[1]
+        == open_model(good, "model", "").meta.digest
         == checkpoint.digest(checkpoint.best(mel_run))
     )
 

@@ -194,7 +194,7 @@ def load_model(path: Path, task: str) -> tuple[Config, Model, dict]:
         UserError: the checkpoint can't be read, or its task is not ``task``, which is ``a2a`` or ``v2a``.
     """
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
-    saved, _ = open_model(path, "model", f"{made} makes them")
+    saved = open_model(path, "model", f"{made} makes them")
     if saved.meta.task != task:
         raise UserError(f"{path} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)

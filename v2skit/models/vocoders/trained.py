@@ -34,7 +34,8 @@ class Trained(nn.Module):
         if corrections < 0:
             raise UserError(f"corrections {corrections} must not be negative")
         remedy = "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml); give its path from here"
-        saved, self.digest = open_model(Path(run), "vocoder", remedy)
+        saved = open_model(Path(run), "vocoder", remedy)
+        self.digest = saved.meta.digest
         if saved.meta.task != "vocoder":
             raise UserError(f"{run} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
         check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {run}")
