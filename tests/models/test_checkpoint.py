@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there, hold no pickles, and say what is wrong with them."""
+"""Checkpoints are complete or absent, contain no pickles, and their damage is named."""
 
 import dataclasses
 import hashlib
@@ -35,7 +35,7 @@ def test_round_trip(saved):
 def test_truncated_checkpoint(saved, name):
     path = saved[1] / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match="damaged or incomplete|not a whole checkpoint") as error:
+    with pytest.raises(UserError, match="damaged or incomplete|not a complete checkpoint") as error:
         checkpoint.load(saved[1], optimiser=True)
     assert str(saved[1]) in str(error.value)
 
@@ -94,7 +94,7 @@ def test_full_disk_keeps_the_previous_checkpoint(saved, part):
     big = {"x": torch.zeros(100_000)}
     replaced = dataclasses.replace(made, **{part: big if part == "weights" else {"state": big}})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # stands for the disk's last bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as on a disk that is nearly full
     try:
         with pytest.raises(UserError, match="can't be written: .*; free some disk space"):
             checkpoint.save(replaced, checkpoint.folder_of(folder.parent, 6))

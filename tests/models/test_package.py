@@ -1,4 +1,4 @@
-"""A packed model speaks as the one it was packed from, says what it is, and refuses politely."""
+"""A packed model synthesises the speech of its run, is described by its header, and damage to it is named."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def speak(model: Path, data: Path, out: Path, *more: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.wav")}
 
 
-def test_pack_speaks_alone_as_its_run_does(mel_run, recipe_folder, tiny, tmp_path, capsys):
+def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_folder, tiny, tmp_path, capsys):
     data = recipe_folder / "data/test"
     vocoder = vocoder_config(tmp_path, tiny)
     assert stages(recipe_folder, vocoder, "pretrain") == 0
@@ -71,7 +71,7 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     monkeypatch.chdir(folder.parent)
     pack(Path(folder.name), tmp_path / "relative.v2s", None, CARD)
     assert read_header(tmp_path / "relative.v2s")["scores"] == header["scores"]
-    # Scores of other weights are not told of these.
+    # Scores of other weights are not packed with these.
     scored = Provenance.read(exp / "scored.json")
     Provenance({**scored.values, "speech.pretrained.digest": "other"}).write(exp / "scored.json")
     pack(exp, out, None, CARD)
@@ -120,11 +120,11 @@ def test_damaged_packs_are_named_and_those_of_format_1_are_read(mel_run, tmp_pat
     with safe_open(good, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     save_file(tensors, before, {"v2skit": json.dumps(header)})
-    saved, digest = open_model(before, "model", "")
-    assert digest == saved.meta.digest == "0123456789ab"
+    saved = open_model(before, "model", "")
+    assert saved.meta.digest == "0123456789ab"
     assert (
         checkpoint.weights_digest(saved.weights)
-        == open_model(good, "model", "")[1]
+        == open_model(good, "model", "").meta.digest
         == checkpoint.digest(checkpoint.best(mel_run))
     )
 

@@ -53,7 +53,7 @@ def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path,
     assert moved and moved == copied
     assert all(torch.equal(init.weights[n], a2a.averaged[n]) for n in moved)
     if decoder["type"] == "wavegan":
-        assert any("video_mean" in n for n in copied)  # dual batch statistics move with the rest
+        assert any("video_mean" in n for n in copied)  # dual batch statistics are copied as well
     rows = [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]
     told = {"adversarial", "adversarial/discriminator", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
     assert all(told <= row.keys() for row in rows if row["kind"] == "train")
@@ -77,7 +77,7 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     fresh, tuned = (checkpoint.load(checkpoint.best(exp / name)) for name in ("pretrain", "finetune"))
     assert set(fresh.weights) == set(tuned.weights) and not any("frontend" in name for name in tuned.weights)
     assert torch.equal(fresh.weights["mean"], tuned.weights["mean"]) and fresh.weights["mean"].abs().min() > 0
-    # The same V2A model speaks through it, from where the recipe is.
+    # It is the vocoder of the same V2A model, by its path from the recipe's folder.
     vocoder = f"vocoder={{type: trained, run: {exp / 'finetune'}}}"
     assert stages(recipe_folder, tiny, "synth", "score", sets=("scratch=false", vocoder)) == 0
     source = Provenance.read(recipe_folder / "exp/tiny/synth/pretrained/source.json").values
@@ -159,7 +159,7 @@ def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, caps
     assert "stage 4 of conf/mel.yaml makes it" in capsys.readouterr().err
 
 
-def test_losses_must_fit_what_the_model_gives(recipe_folder, tiny, capsys):
+def test_losses_must_fit_the_models_output(recipe_folder, tiny, capsys):
     assert stages(recipe_folder, tiny, "pretrain", sets=("losses.power={type: power, weight: 1}",)) == 1
     assert "loss 'power' is for models that give waveform, this one gives mel" in capsys.readouterr().err
 
@@ -216,7 +216,7 @@ def test_perceptual_loss_with_the_frontend_of_a_finished_pretraining(mel_run, re
     assert "made_from.losses.perceptual" in capsys.readouterr().err
 
 
-def test_test_clips_without_sound_are_spoken_but_have_no_upper_bound(recipe_folder, tiny, tmp_path):
+def test_test_clips_without_audio_are_synthesised_but_have_no_upper_bound(recipe_folder, tiny, tmp_path):
     scp = recipe_folder / "data/test/wav.scp"
     scp.write_text("".join(scp.read_text().splitlines(keepends=True)[1:]))
     config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT})
@@ -240,7 +240,7 @@ def test_another_experiment_in_the_same_folder_is_refused(recipe_folder, tiny, t
     assert "trains: vocoder there, v2s now" in capsys.readouterr().err
 
 
-def test_bases_are_laid_on_one_another(tmp_path, tiny):
+def test_a_later_base_overrides_an_earlier_one(tmp_path, tiny):
     config = load_config(write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}))
     assert set(config.losses) == {"multi_resolution_stft", "log_mel"} and config.networks.decoder.args["dim"] == 8
     assert config.networks.encoder.args["dim"] == TINY["networks"]["encoder"]["dim"]

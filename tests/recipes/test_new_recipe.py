@@ -1,4 +1,4 @@
-"""``v2skit new-recipe``: what it writes runs at once."""
+"""``v2skit new-recipe``: the recipes that it writes run without edits."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from v2skit.system.extras import MODULES
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The recipes, in a folder where they may write."""
+    """The recipes, in a writable folder."""
     ignore = shutil.ignore_patterns("corpus", "data", "exp")
     for name in ("conf", "custom"):
         shutil.copytree(ROOT / "egs" / name, tmp_path / "checkout/egs" / name, ignore=ignore)
@@ -32,7 +32,7 @@ def checkout(tmp_path):
     return tmp_path / "checkout"
 
 
-def test_it_runs_at_once(checkout, tmp_path):
+def test_a_new_recipe_runs_without_edits(checkout, tmp_path):
     for number in range(5):
         clip(tmp_path / f"my 'own' videos/anna/{number}.mp4", f"word {number}")
     said = new_recipe("mine", tmp_path / "my 'own' videos", checkout / "egs/conf")
@@ -74,7 +74,7 @@ def test_mistakes_leave_nothing(checkout, tmp_path):
     assert sorted(p.name for p in (checkout / "egs").iterdir()) == ["conf", "custom", "stages.sh"]
 
 
-def test_every_shipped_recipe_is_copied_whole(tmp_path):
+def test_every_shipped_recipe_is_copied_completely(tmp_path):
     """Side by side in one folder, with what their configs are based on, and nothing of a checkout."""
     (tmp_path / "a sub folder").mkdir()
     for name in reversed(names(shipped())):  # those that others are based on come later, some copied already
@@ -125,7 +125,7 @@ def test_a_folder_with_the_name_of_a_base_is_not_changed(tmp_path, name, base):
 
 
 @pytest.mark.parametrize("name", ["mini", "my_videos"])
-def test_what_can_not_be_copied_whole_leaves_nothing(checkout, tmp_path, monkeypatch, name):
+def test_a_recipe_that_can_not_be_copied_leaves_nothing(checkout, tmp_path, monkeypatch, name):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -148,7 +148,7 @@ def test_another_project_with_an_installer_is_no_checkout(tmp_path):
     assert "stage 1 makes them" in done.stderr, done.stderr
 
 
-def test_what_a_recipe_needs_and_is_missing_is_said(tmp_path, monkeypatch):
+def test_missing_packages_of_a_recipe_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "mini", ("no_such_espeak",))
     assert new_recipe("mini", None, tmp_path).endswith("(no_such_espeak): pip install 'v2skit[mini]'")
     monkeypatch.setitem(MODULES, "tracker", ("no_such_litert",))
@@ -158,7 +158,7 @@ def test_what_a_recipe_needs_and_is_missing_is_said(tmp_path, monkeypatch):
     assert (
         "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d-vector,pesq]' && " in told
     )
-    assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # sound alone
+    assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # audio only
 
 
 def test_the_recogniser_is_needed_where_a_config_names_it(tmp_path, monkeypatch):
@@ -170,7 +170,7 @@ def test_the_recogniser_is_needed_where_a_config_names_it(tmp_path, monkeypatch)
 
 
 def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
-    """The one that copied it; where that is gone the path's; V2SKIT_PYTHON before both."""
+    """The one that copied it; if that is gone, the one on the path; V2SKIT_PYTHON overrides both."""
     new_recipe("mini", None, tmp_path)
     stages, bin = tmp_path / "egs/stages.sh", tmp_path / "bin"
     bin.mkdir()
@@ -195,8 +195,8 @@ def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
     assert "V2SKIT_PYTHON=/bin/false has no v2skit" in run(V2SKIT_PYTHON="/bin/false").stderr
 
 
-def test_the_file_as_shipped_takes_the_paths_python(tmp_path):
-    """Run from where the wheel puts it, or copied by hand: no interpreter is written into it."""
+def test_a_shipped_recipe_uses_the_python_on_the_path(tmp_path):
+    """Run from the wheel's folder, or copied by hand: no interpreter is written into it."""
     shutil.copytree(ROOT / "egs/mini/conf", tmp_path / "egs/mini/conf")
     shutil.copytree(ROOT / "egs/conf", tmp_path / "egs/conf")
     shutil.copy(ROOT / "egs/stages.sh", tmp_path / "egs")

@@ -1,4 +1,4 @@
-"""The recipes as a user runs them: the mini one whole, cut down; options; and what the scripts look like."""
+"""The recipes as a user runs them: all stages of a reduced mini recipe; options; and the scripts' form."""
 
 import json
 import os
@@ -26,7 +26,7 @@ CUT_DOWN = [
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
-    """The recipes, beside this checkout's tools and package, in a folder where they may write."""
+    """The recipes, with this checkout's tools and package, in a writable folder."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("tools", "v2skit", "setup.py"):
         (folder / name).symlink_to(ROOT / name)
@@ -65,7 +65,7 @@ def test_mini_recipe_from_nothing_to_the_table(checkout):
     assert all(row in table for row in ("ground truth", "copy synthesis", "from scratch", "pre-trained"))
     ledger = json.loads((exp / "transfer/ledger.json").read_text())
     assert ledger["shares"]["decoder"] == ledger["shares"]["encoder"] == 1.0
-    # A second run finds everything done and gives the same table, also where somebody deleted it.
+    # A second run skips all stages, and writes the same table where it was deleted.
     (exp / "results.md").unlink()
     again = run(checkout, "mini", *sets)
     assert again.returncode == 0 and "finetune is finished, skipped" in again.stdout

@@ -1,5 +1,6 @@
-"""The stages on prepared data: order, what is done already, other configs, and no target at inference."""
+"""The stages on prepared data: their order, finished ones, other configs, and no target at inference."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_synthesis_cannot_see_the_target(trained, tiny):
     for u in utterances:
         info = soundfile.info(out / "pretrained" / f"{u.id}.wav")
         assert (info.frames, info.samplerate) == (u.frames * 960, 24000)
-    # The sound, the words and every trace of them go; what is spoken stays the same.
+    # Without the audio, the texts and their tables the speech is the same.
     shutil.rmtree(trained / "data/test/audio")
     for name in ("wav.scp", "text"):
         (trained / "data/test" / name).unlink()
@@ -58,7 +59,7 @@ def test_synthesis_cannot_see_the_target(trained, tiny):
     assert not {"audio", "text", "waveform", "mel"} & set(vars(read_silent(trained / "data/test")[0]))
 
 
-def test_finished_stages_are_not_done_twice(trained, tiny, capsys):
+def test_finished_stages_are_skipped(trained, tiny, capsys):
     log = trained / "exp/tiny/finetune/log.jsonl"
     before = log.stat().st_mtime_ns
     capsys.readouterr()
@@ -103,7 +104,7 @@ def test_a2a_model_is_not_for_synthesis(trained, capsys):
     assert "audio-to-audio model" in capsys.readouterr().err and not out.exists()
 
 
-def test_clip_without_sound_in_training_is_named(recipe_folder, tiny, capsys):
+def test_a_training_clip_without_audio_is_named(recipe_folder, tiny, capsys):
     table = recipe_folder / "data/train/wav.scp"
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join(lines[1:]))
@@ -145,7 +146,7 @@ def test_an_error_before_the_start_claims_and_deletes_nothing(trained, tiny, cap
     assert stage("pretrain", trained, tiny, *new) == 0
 
 
-def test_other_data_are_not_taken_for_the_same(trained, tiny, capsys):
+def test_a_run_on_other_data_is_refused(trained, tiny, capsys):
     settings = trained / "data/train/settings.json"
     settings.write_text(settings.read_text().replace("{", '{"digest": "other",', 1))
     assert stage("finetune", trained, tiny) == 1
@@ -166,7 +167,7 @@ def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_cli
         )
     shutil.rmtree(recipe_folder / "data/valid")
     assert stage("synth", recipe_folder, tiny) == 1, "what is here is compared"
-    shutil.rmtree(recipe_folder / "data/train")  # a model that was moved to where only the test clips are
+    shutil.rmtree(recipe_folder / "data/train")  # as where a model is used without its training data
     assert stage("synth", recipe_folder, tiny) == 0
 
 
@@ -182,7 +183,7 @@ def test_a_model_pretrained_in_another_recipe_is_transferred(tmp_path, tiny, cap
     assert f"continues from its model with --set {given}" in capsys.readouterr().err
     assert stage("transfer", audio, tiny, "--set", given) == 1
     assert capsys.readouterr().err.endswith("stage 1 makes them\n")
-    # The encoder takes the speaker vector as well, which is as wide for other speakers.
+    # The speaker vector, an input of the encoder, has the same width for other speakers.
     for name in ("pretrain", "transfer", "finetune", "synth", "score"):
         assert stage(name, video, tiny, "--set", given, "--set", "scoring.asr=null") == 0
     assert not (video / "exp/tiny/pretrain").exists()
@@ -195,7 +196,7 @@ def test_a_model_pretrained_in_another_recipe_is_transferred(tmp_path, tiny, cap
     assert init.meta.speakers == ["s0", "s1"]
 
 
-def test_what_cannot_be_transferred_from_is_a_sentence(trained, tiny, capsys):
+def test_models_that_can_not_be_transferred_from_are_refused(trained, tiny, capsys):
     other = ("--exp", "exp/other", "--set")
     assert stage("transfer", trained, tiny, *other, f"pretrained={trained / 'none'}") == 1
     assert "none does not exist; pretrained: give the experiment" in capsys.readouterr().err
@@ -212,17 +213,17 @@ def test_what_cannot_be_transferred_from_is_a_sentence(trained, tiny, capsys):
     assert "has other speakers than the videos (2); --set transfer.speaker=null" in capsys.readouterr().err
 
 
-def test_a_model_whose_pretraining_was_done_anew_is_not_spoken(trained, tiny, capsys):
+def test_a_model_is_not_used_after_its_pretraining_was_repeated(trained, tiny, capsys):
     assert stage("pretrain", trained, tiny, "--force", "--set", "pretrain.steps=2") == 0
     for name in ("finetune", "synth"):
         assert stage(name, trained, tiny, "--set", "pretrain.steps=2") == 1
-        told = capsys.readouterr().err
-        assert "transfer was made with another config or data (made_from.pretrained: other content now)" in told
-    shutil.rmtree(trained / "exp/tiny/pretrain")  # which fine-tuned models do without
+        message = capsys.readouterr().err
+        assert "transfer was made with another config or data (made_from.pretrained: other content now)" in message
+    shutil.rmtree(trained / "exp/tiny/pretrain")  # fine-tuned models do not need it
     assert stage("synth", trained, tiny, "--set", "pretrain.steps=2") == 0
 
 
-def test_data_that_were_made_with_other_settings_are_told(recipe_folder, tiny, capsys):
+def test_data_that_were_prepared_with_other_settings_are_noted(recipe_folder, tiny, capsys):
     corpus = load_config(tiny).corpus
     for name in ("audio", "train", "valid"):
         settings = recipe_folder / "data" / name / "settings.json"
@@ -265,7 +266,37 @@ def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):
     assert "holds other files" in capsys.readouterr().err
 
 
-def test_damaged_data_in_a_worker_is_a_sentence(recipe_folder, tiny, capsys):
+def test_an_experiment_of_an_earlier_version_is_continued(trained, tiny, capsys):
+    """Its checkpoints have no digest, and its records those of the files of weights."""
+    exp = trained / "exp/tiny"
+    for name in ("synth", "score"):
+        assert stage(name, trained, tiny, "--set", "scoring.asr=null") == 0
+    former = {}
+    for meta in exp.rglob(checkpoint.META):
+        tree = json.loads(meta.read_text())
+        weights = (meta.parent / checkpoint.WEIGHTS).read_bytes()
+        former[tree.pop("digest")] = hashlib.sha256(weights).hexdigest()[:12]
+        meta.write_text(json.dumps(tree))
+    files = [*exp.rglob("config.yaml"), *exp.rglob("source.json"), exp / "scored.json"]
+    for path in files:
+        text = path.read_text()
+        for now, before in former.items():
+            text = text.replace(now, before)
+        path.write_text(text)
+    transfer = exp / "transfer/config.yaml"
+    transfer.write_text(transfer.read_text().replace("  pretrained: ", "  step: 4\n  digest: "))
+
+    def modified() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in exp.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+    before = modified()
+    for name in ("pretrain", "transfer", "finetune", "synth", "score"):
+        assert stage(name, trained, tiny, "--set", "scoring.asr=null") == 0
+    assert modified() == before
+    assert capsys.readouterr().out.count("finished, skipped") == 4
+
+
+def test_damaged_data_in_a_worker_are_named(recipe_folder, tiny, capsys):
     next((recipe_folder / "data/audio/audio").iterdir()).write_bytes(b"no sound")
     assert stage("pretrain", recipe_folder, tiny, "--set", "pretrain.workers=1") == 1
     message = capsys.readouterr().err

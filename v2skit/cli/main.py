@@ -351,7 +351,7 @@ def _synth_directory(options: argparse.Namespace) -> None:
 
     synthesiser = load(options.model, options.device, options.vocoder).synthesiser
     clips = read_silent(options.data_dir)
-    digest = open_model(options.model, "model", "stage 4 makes them")[1]
+    digest = open_model(options.model, "model", "stage 4 makes them").meta.digest
     source: dict[str, Any] = {
         "model": str(options.model.resolve()),
         "digest": digest,

@@ -170,7 +170,7 @@ def read_meta(folder: Path) -> Meta:
         tree = json.loads((folder / META).read_text(encoding="utf-8"))
         meta = Meta(**{**tree, "position": tuple(tree["position"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder} is not a whole checkpoint ({META}: {error})", path=folder) from error
+        raise UserError(f"{folder} is not a complete checkpoint ({META}: {error})", path=folder) from error
     check_plugins(meta, folder)
     return meta
 
@@ -227,7 +227,7 @@ def folder_of(run: Path, step: int) -> Path:
 
 
 def all_checkpoints(run: Path) -> list[Path]:
-    """The whole checkpoints of a run, oldest first."""
+    """The complete checkpoints of a run, oldest first."""
     return sorted(p for p in run.glob("checkpoint-*") if (p / META).is_file())
 
 

@@ -191,10 +191,9 @@ def vocoder_of(path: Path) -> Component | None:
     return Component(choice.pop("type"), choice, kind="vocoder")
 
 
-def open_model(path: Path, part: str, remedy: str) -> tuple[Checkpoint, str]:
-    """A pack's part, a checkpoint, or the best one of a run; and the digest of its weights. Raises UserError."""
-    saved = read_part(path, part) if path.is_file() else checkpoint.load(checkpoint.folder_in(path, remedy))
-    return saved, saved.meta.digest
+def open_model(path: Path, part: str, remedy: str) -> Checkpoint:
+    """A pack's part, a checkpoint, or the best one of a run. Raises UserError."""
+    return read_part(path, part) if path.is_file() else checkpoint.load(checkpoint.folder_in(path, remedy))
 
 
 def describe(path: Path) -> str:

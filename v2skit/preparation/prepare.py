@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from v2skit.config.features import Clock, Crop
-from v2skit.config.load import flatten, to_tree
+from v2skit.config.load import to_tree
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.data.data_dir import Utterance, write_manifest
@@ -40,6 +40,7 @@ from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import write_text
 from v2skit.system.devices import cores
+from v2skit.system.provenance import Provenance, worded
 
 PREPARED_WITH = "prepared_with.json"
 STORAGE = 1
@@ -114,20 +115,20 @@ def settings_of(tracker: Component, clock: Clock, crop: Crop) -> dict:
 
 def check_claim(folder: Path, made_with: dict) -> None:
     """Raises UserError where a split's folder is not one of these settings."""
-    path = folder / PREPARED_WITH
-    if not path.exists():
+    made = Provenance.read(folder / PREPARED_WITH)
+    if made is None:
         if folder.exists() and any(folder.iterdir()):
             raise UserError(
                 f"{folder} holds files that preparation did not write; move them away (--force deletes them)"
             )
         return
-    made, now = flatten(json.loads(path.read_text(encoding="utf-8"))), flatten({**made_with, "storage": STORAGE})
-    differs = [f"{k}: {made.get(k)} there, {now.get(k)} now" for k in {**made, **now} if made.get(k) != now.get(k)]
-    if differs:
+    differences = made.diff(Provenance({**made_with, "storage": STORAGE}))
+    if differences:
         raise UserError(
-            f"{folder} was prepared with other settings ({'; '.join(differs)}); every experiment of this recipe "
+            f"{folder} was prepared with other settings ({worded(differences)}); every experiment of this recipe "
             "shares it: give this one a folder of its own, e.g. --set data.folder=data_other, or --force to "
-            "prepare it anew for all"
+            "prepare it anew for all",
+            differences=differences,
         )
 
 
@@ -138,7 +139,7 @@ def _claim(folder: Path, made_with: dict, force: bool) -> None:
         check_claim(folder, made_with)
     if force or not path.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        write_text(path, json.dumps({**made_with, "storage": STORAGE}))
+        Provenance({**made_with, "storage": STORAGE}).write(path)
 
 
 def _check_ids(split: str, utterances: list[CorpusUtterance]) -> None:

@@ -60,7 +60,12 @@ def _read(path: Path) -> Provenance | None:
     """The record in a file, None where there is none; with the defaults of keys that were added to the config since."""
     if not path.exists():
         return None
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} is damaged ({error}); --force repeats that stage", path=path) from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} is damaged (it has no keys); --force repeats that stage", path=path)
     made_from = tree.pop("made_from", {})
     with suppress(UserError):  # where it has keys that no longer exist, which show as differences
         tree = to_tree(check_config(tree))

@@ -14,6 +14,7 @@ from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
+from v2skit.synthesis.synthesiser import SPEECH_RECORD
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
 
@@ -73,7 +74,7 @@ def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str])
 def _check_speech(recipe: Recipe, name: str, row: synth.ResultsRow, utterances: list[Utterance]) -> Provenance:
     """The record of a row's speech. Raises UserError where it is incomplete, or was made from other inputs than now."""
     folder = synth.folder(recipe, name)
-    made = Provenance.read(folder / synth.RECORD)
+    made = Provenance.read(folder / SPEECH_RECORD)
     wanted = [u.id for u in utterances if u.audio or not row.uses_reference_audio]
     if made is None or any(not (folder / f"{id_}.wav").exists() for id_ in wanted):
         raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it", path=folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from v2skit.recipes import data, v2s, vocoder
@@ -19,7 +18,7 @@ class Experiment(Protocol):
     """Rows of the results whose paired difference is reported."""
 
     def pretrain(self, recipe: Recipe) -> str | None:
-        """Stage 2. As in every stage, a text that is returned says what follows, where that is not the next stage."""
+        """Stage 2. As in every stage, a returned text names the stage that follows, where it is not the next one."""
 
     def transfer(self, recipe: Recipe) -> str | None:
         """Stage 3."""
@@ -29,9 +28,6 @@ class Experiment(Protocol):
 
     def rows(self, recipe: Recipe) -> dict[str, ResultsRow]:
         """The rows of the results, for stages 5 and 6."""
-
-    def find(self, recipe: Recipe, name: str) -> Path:
-        """The best checkpoint of a run."""
 
 
 EXPERIMENTS: dict[str, Experiment] = {"v2s": v2s, "vocoder": vocoder}

@@ -15,8 +15,6 @@ from v2skit.recipes.recipe import Recipe
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import speech_folder
 
-RECORD = "source.json"
-
 
 @dataclass(frozen=True)
 class ResultsRow:

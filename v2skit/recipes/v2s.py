@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from v2skit.preparation.shards import finished
 from v2skit.recipes import run_record
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow, checkpoint_source, vocoder_source
-from v2skit.recipes.training import TrainingRun, best_checkpoint, train
+from v2skit.recipes.training import NewModel, TrainingRun, best_checkpoint, train
 from v2skit.registry import plugins
 from v2skit.synthesis.synthesiser import Synthesiser, copy_synthesis, resynthesise, synthesise
 
@@ -31,17 +32,12 @@ _V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train",
 
 def pretrain(recipe: Recipe) -> str | None:
     """Stage 2: A2A on audio, unless a pre-trained model is given."""
-    config, data = recipe.config, recipe.config.data
+    config = recipe.config
     if config.pretrained:
         print(f"pretrained: {find(recipe, 'pretrain')}")
         return None
-
-    def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
-        speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
-        return build_model(config, "a2a", speakers), speakers
-
-    train(recipe, _run(recipe, "pretrain"), build)
-    if finished(recipe.data(data.train)):
+    train(recipe, _run(recipe, "pretrain"), _random_weights(recipe, "a2a"))
+    if finished(recipe.data(config.data.train)):
         return None
     return f"3 (decoder transfer) of an audio-visual recipe, with --set pretrained={recipe.exp.resolve()}"
 
@@ -77,24 +73,20 @@ def transfer(recipe: Recipe) -> None:
 
 def finetune(recipe: Recipe) -> None:
     """Stage 4: V2A from the transferred weights and, for comparison, from scratch with as many steps."""
-    config, data, init = recipe.config, recipe.config.data, _init(recipe)
+    config, init = recipe.config, _init(recipe)
     if not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them")
     _check_source(recipe)
 
-    def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
+    def transferred(speakers: list[str] | None) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)
         model = build_model(config, "v2a", saved.meta.speakers)
         checkpoint.restore(model, saved.weights, init)
         return model, saved.meta.speakers
 
-    def build_scratch(speakers: list[str] | None) -> tuple[Model, list[str]]:
-        speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
-        return build_model(config, "v2a", speakers), speakers
-
-    train(recipe, _run(recipe, "finetune"), build)
+    train(recipe, _run(recipe, "finetune"), transferred)
     if config.scratch:
-        train(recipe, _run(recipe, "scratch"), build_scratch)
+        train(recipe, _run(recipe, "scratch"), _random_weights(recipe, "v2a"))
 
 
 def rows(recipe: Recipe) -> dict[str, ResultsRow]:
@@ -145,14 +137,30 @@ def find(recipe: Recipe, name: str) -> Path:
 def _run(recipe: Recipe, name: str) -> TrainingRun:
     config, data = recipe.config, recipe.config.data
     if name == "pretrain":
-        return TrainingRun(name, 2, "a2a", config.pretrain, data.pretrain, data.pretrain_valid, _A2A)
-    v2a = ("v2a", config.finetune, [data.train], data.valid)
+        return TrainingRun(
+            name, stage=2, task="a2a", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
+            depends=_A2A,
+        )  # fmt: skip
+    scratch = TrainingRun(
+        name, stage=4, task="v2a", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
+        depends=_V2A, made_from={"init": None},
+    )  # fmt: skip
     if name == "scratch":
-        return TrainingRun(name, 4, *v2a, _V2A, with_video=True, made_from={"init": None})
+        return scratch
     init = _init(recipe)  # may have been deleted after the training
     made_from = {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
-    depends = (*_V2A, "transfer")
-    return TrainingRun(name, 4, *v2a, depends, with_video=True, made_from=made_from, parts=config.transfer)
+    return replace(scratch, depends=(*_V2A, "transfer"), made_from=made_from, parts=config.transfer)
+
+
+def _random_weights(recipe: Recipe, task: str) -> NewModel:
+    """An A2A or V2A model that starts from random weights."""
+    config, data = recipe.config, recipe.config.data
+
+    def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
+        speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
+        return build_model(config, task, speakers), speakers
+
+    return build
 
 
 def _init(recipe: Recipe) -> Path:

@@ -122,13 +122,14 @@ def find(recipe: Recipe, name: str) -> Path:
 def _run(recipe: Recipe, name: str) -> TrainingRun:
     config, data = recipe.config, recipe.config.data
     if name == "pretrain":
-        depends = (*_DEPENDS, "pretrain", "data.pretrain")
-        return TrainingRun(name, 2, "vocoder", config.pretrain, data.pretrain, data.pretrain_valid, depends)
+        return TrainingRun(
+            name, stage=2, task="vocoder", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
+            depends=(*_DEPENDS, "pretrain", "data.pretrain"),
+        )  # fmt: skip
     inputs = {"init": find(recipe, "pretrain"), "predictor": _predictor_folder(recipe)}
     return TrainingRun(
-        name, 4, "vocoder", config.finetune, [data.train], data.valid,
-        (*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
-        with_video=True,
+        name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
+        depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
         made_from={key: checkpoint.digest(folder) for key, folder in inputs.items()},
         augment=False,
     )  # fmt: skip

@@ -194,7 +194,7 @@ def load_model(path: Path, task: str) -> tuple[Config, Model, dict]:
         UserError: the checkpoint can't be read, or its task is not ``task``, which is ``a2a`` or ``v2a``.
     """
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
-    saved, _ = open_model(path, "model", f"{made} makes them")
+    saved = open_model(path, "model", f"{made} makes them")
     if saved.meta.task != task:
         raise UserError(f"{path} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
@@ -218,13 +218,17 @@ def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
         )
 
 
+SPEECH_RECORD = "source.json"
+"""The file with what the speech in a folder was made from."""
+
+
 def speech_folder(out: Path, made_from: dict, force: bool) -> None:
     """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
 
     Raises:
         UserError: the folder contains files that synthesis did not write.
     """
-    record = out / "source.json"
+    record = out / SPEECH_RECORD
     before, now = Provenance.read(record), Provenance(made_from)
     if before is None and out.is_dir() and any(out.iterdir()):
         raise UserError(f"{out} holds other files; give an empty folder", path=out)

@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
 
 _DIGEST = re.compile(r"[0-9a-f]{12}")
-_REMEDY = "it is the record of what its folder was made from: make that folder anew with --force"
+_REMEDY = "it records what its folder was made from: repeat that step with --force"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Provenance:
     values: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self, tree: Mapping[str, Any]) -> None:
-        values = dict(_flatten(json.loads(json.dumps(tree, default=str)), ""))  # as a file gives them: lists, no tuples
+        values = dict(_flatten(json.loads(json.dumps(tree, default=str)), ""))  # as read from a file: lists, no tuples
         object.__setattr__(self, "values", MappingProxyType(values))
 
     @classmethod
@@ -58,9 +58,9 @@ class Provenance:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} can't be read ({error}); {_REMEDY}", path=path) from error
+            raise UserError(f"{path} is damaged ({error}); {_REMEDY}", path=path) from error
         if not isinstance(tree, dict):
-            raise UserError(f"{path} is no JSON object; {_REMEDY}", path=path)
+            raise UserError(f"{path} is damaged (it is no JSON object); {_REMEDY}", path=path)
         return cls(tree)
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A vocoder trained by a recipe with ``trains: vocoder``."""
+"""A vocoder that ``trains: vocoder`` made."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Trained(nn.Module):
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit; must be what the vocoder was trained on.
-        run: folder of the run or of one checkpoint, or a pack; relative to the folder that the command runs in.
-        corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on the vocoder's waveform.
+        run: folder of the run, or of one checkpoint, or a pack; from where the command is given, a recipe's folder.
+        corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on what the vocoder gives.
 
     Raises:
         UserError: there is no vocoder in it, or its mel settings differ; the fields that do are named.
     """
 
     def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 8) -> None:
-        # Imported here, since these modules build components, of which this is one.
+        # Imported here: these build components, of which this is one.
         from v2skit.models import checkpoint
         from v2skit.models.build import build_new_vocoder
         from v2skit.models.package import open_model
@@ -34,7 +34,8 @@ class Trained(nn.Module):
         if corrections < 0:
             raise UserError(f"corrections {corrections} must not be negative")
         remedy = "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml); give its path from here"
-        saved, self.digest = open_model(Path(run), "vocoder", remedy)
+        saved = open_model(Path(run), "vocoder", remedy)
+        self.digest = saved.meta.digest
         if saved.meta.task != "vocoder":
             raise UserError(f"{run} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
         check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {run}")
