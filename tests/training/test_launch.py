@@ -68,7 +68,7 @@ def test_interrupted_killed_stuck_and_finished(recipe_folder, tiny):
     process = start(recipe_folder, tiny)
     wait_for_step(process, recipe_folder, 2)
     process.send_signal(signal.SIGINT)
-    assert "the same command goes on from there" in message(process, 130, recipe_folder)
+    assert "the same command resumes from there" in message(process, 130, recipe_folder)
     stopped = checkpoint.read_meta(checkpoint.latest(run)).step
     assert f'"step": {stopped},' in (run / "log.jsonl").read_text().splitlines()[-1]
 
