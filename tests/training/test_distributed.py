@@ -1,4 +1,4 @@
-"""Two processes (gloo, CPU) train as one: the same losses, weights and utterances, whatever their number meanwhile."""
+"""Two processes (gloo, CPU) train as one: the same losses, weights and utterances, even if their number changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
 from v2skit.recipes.verify_resume import _tensors
-from v2skit.training.distributed import Gradients, Processes, check_shares
+from v2skit.training.accumulation import Gradients
+from v2skit.training.distributed import Processes, RollCall, check_shares
 from v2skit.training.trainer import Interrupted, Trainer
 
 STEPS, CLIPS = 6, 14
@@ -41,22 +42,26 @@ RAW = [
 FAMILIES = {"mel": ["finetune.accumulate=4", "finetune.batch_frames=24"], "raw": RAW}
 
 
-class Recording(Trainer):
-    """Notes the utterances of each step in ``<run>-ids.jsonl``; stops after a step."""
+class Recorded:
+    """Batches of a trainer: notes the utterances of each step in ``<run>-ids.jsonl``; asks to stop after a step."""
 
-    stop = STEPS
+    def __init__(self, trainer: Trainer, stop: int) -> None:
+        self.trainer, self.stop, self.loader = trainer, stop, trainer.batches
 
-    def _next_train(self, batches):
-        batch = super()._next_train(batches)
-        with Path(f"{self.run}-ids.jsonl").open("a") as file:  # a line is written at once
-            file.write(json.dumps([self.step, sorted(batch.ids)]) + "\n")
-        last_rank = self.processes.rank == self.processes.world - 1
-        self._signalled = self._signalled or (last_rank and self.step + 1 == self.stop)
-        return batch
+    def __iter__(self):
+        trainer, processes = self.trainer, self.trainer.processes
+        for batch in self.loader:
+            with Path(f"{trainer.run}-ids.jsonl").open("a") as file:  # a line is written at once
+                file.write(json.dumps([trainer.step, sorted(batch.ids)]) + "\n")
+            trainer.roll_call.signalled |= processes.rank == processes.world - 1 and trainer.step + 1 == self.stop
+            yield batch
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
 
 
 def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> None:
-    """Train each family's V2A, or go on with it, up to a step."""
+    """Train each family's V2A, or resume it, up to a step."""
     torch.set_num_threads(1)
     for family, sets in FAMILIES.items():
         config: Config = load_config(folder / "tiny.yaml", [*TRAINING, *sets])
@@ -70,11 +75,11 @@ def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> N
             )
             for split in readers
         )
-        trainer = Recording(
+        trainer = Trainer(
             run, "v2a", config, config.finetune, model, train_data, valid_data, ["s0", "s1"],
             Losses(config), {"decoder": PartTransfer(frozen_steps=2)}, torch.device("cpu"), processes=processes,
         )  # fmt: skip
-        trainer.stop = stop
+        trainer.batches = Recorded(trainer, stop)
         processes.gather(None, "at the start")
         try:
             trainer.train()
@@ -82,19 +87,19 @@ def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> N
             assert trainer.step == stop < STEPS
 
 
-def process(rank: int, folder: Path, meet: str, runs: list[tuple[str, int]]) -> None:
-    torch.distributed.init_process_group("gloo", f"file://{folder}/{meet}", rank=rank, world_size=2)
+def process(rank: int, folder: Path, rendezvous: str, runs: list[tuple[str, int]]) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{folder}/{rendezvous}", rank=rank, world_size=2)
     processes = Processes(rank, 2, 60.0, torch.distributed.new_group(backend="gloo"))
     for name, stop in runs:
         train(folder, name, processes, stop)
-    if meet == "second":
+    if rendezvous == "second":
         check_exchanges(processes)
     processes.gather(None, "at the end")
     os._exit(0)  # gloo's threads now and then abort the process that takes them down; what is tested is done
 
 
 def check_exchanges(processes: Processes) -> None:
-    """What training does not come to."""
+    """Exchanges that these trainings do not need."""
     rank = processes.rank
     given, missing, never = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
     given.grad = torch.full((2,), float(rank + 1))
@@ -102,14 +107,18 @@ def check_exchanges(processes: Processes) -> None:
         missing.grad = torch.ones(2)
     gradients = Gradients([given, missing, never], processes, 3)
     gradients.add()
-    gradients.average()
+    gradients.average(processes.gather(gradients.present(), ""))
     assert given.grad.tolist() == [1, 1] and never.grad is None
     assert torch.allclose(missing.grad, torch.full((2,), 1 / 3))
     module = torch.nn.BatchNorm1d(2)
     module.running_mean.fill_(rank)
-    processes.copy_first(module)
+    processes.broadcast(module)
     assert module.running_mean.tolist() == [0, 0]
     assert processes.gather({"rank": rank}, "") == [{"rank": 0}, {"rank": 1}]
+    roll_call = RollCall(processes)
+    for signalled in (False, True):
+        roll_call.signalled = signalled and rank == 1
+        assert roll_call.gather(rank, "") == [0, 1] and roll_call.stop == signalled
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +175,14 @@ def test_each_utterance_of_an_epoch_is_seen_once_on_any_number_of_processes(runs
     assert len(set(epoch)) == CLIPS
 
 
-def test_alone_nothing_is_exchanged():
+def test_a_single_process_exchanges_nothing():
     processes, parameter = Processes(), torch.nn.Parameter(torch.zeros(2))
     for batches in (2, 4):
         gradients, parameter.grad = Gradients([parameter], processes, batches), torch.ones(2)
         gradients.add()
-        gradients.average()
+        gradients.average([gradients.present()])
         assert parameter.grad.tolist() == [1 / batches] * 2 and processes.first
-    assert processes.gather("told", "") == ["told"]
+    assert processes.gather("payload", "") == ["payload"]
 
 
 def test_shares_that_are_not_even_are_refused():

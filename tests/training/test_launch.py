@@ -1,4 +1,4 @@
-"""What --nproc and --nnodes start: it ends in order, with one sentence that names the process which did not."""
+"""Processes of --nproc and --nnodes end in order, or with one message that names the process that did not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from v2skit.cli.main import main
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.training.launch import Group, _judge, _Watch, first_node, launch
+from v2skit.training.group import Group, first_node
+from v2skit.training.launch import Monitor, launch, raise_failure
 
 SETS = ["accumulate=2", "checkpoint_every=3", "validate_every=1000", "rank_timeout_seconds=2"]
 
@@ -56,11 +57,11 @@ def ranks(process: subprocess.Popen) -> dict[int, int]:
 def message(process: subprocess.Popen, status: int, folder: Path) -> str:
     """How it ended, without a trace."""
     processes = ranks(process)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == status and "Traceback" not in told, told
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == status and "Traceback" not in printed, printed
     for number in processes.values():
         assert not Path(f"/proc/{number}").exists()
-    return told.strip().splitlines()[-1]
+    return printed.strip().splitlines()[-1]
 
 
 def test_interrupted_killed_stuck_and_finished(recipe_folder, tiny):
@@ -68,15 +69,15 @@ def test_interrupted_killed_stuck_and_finished(recipe_folder, tiny):
     process = start(recipe_folder, tiny)
     wait_for_step(process, recipe_folder, 2)
     process.send_signal(signal.SIGINT)
-    assert "the same command goes on from there" in message(process, 130, recipe_folder)
+    assert "the same command resumes from there" in message(process, 130, recipe_folder)
     stopped = checkpoint.read_meta(checkpoint.latest(run)).step
     assert f'"step": {stopped},' in (run / "log.jsonl").read_text().splitlines()[-1]
 
     process = start(recipe_folder, tiny)
     wait_for_step(process, recipe_folder, stopped + 4)
     os.kill(ranks(process)[1], signal.SIGKILL)
-    told = message(process, 1, recipe_folder)
-    assert "rank 1 was ended by SIGKILL" in told and "the same command goes on from the last checkpoint" in told
+    printed = message(process, 1, recipe_folder)
+    assert "rank 1 was ended by SIGKILL" in printed and "the same command resumes from the last checkpoint" in printed
 
     killed = checkpoint.read_meta(checkpoint.latest(run)).step
     assert killed > stopped
@@ -89,13 +90,13 @@ def test_interrupted_killed_stuck_and_finished(recipe_folder, tiny):
     assert rows == list(range(1, len(rows) + 1))
 
 
-def test_what_one_process_finds_damaged_is_told(recipe_folder, tiny):
+def test_damaged_data_found_by_one_process_are_named(recipe_folder, tiny):
     for utterance in read_manifest(recipe_folder / "data/audio")[1:]:
         utterance.audio.write_bytes(b"")
     process = start(recipe_folder, tiny, "--set", "pretrain.batch_frames=20")
-    told = message(process, 1, recipe_folder)
-    assert (told.startswith("v2skit: error: ") and "s0-0" in told) or "s1-0" in told
-    assert "rank" not in told
+    printed = message(process, 1, recipe_folder)
+    assert (printed.startswith("v2skit: error: ") and "s0-0" in printed) or "s1-0" in printed
+    assert "rank" not in printed
 
 
 def test_a_killed_launcher_leaves_no_process(recipe_folder, tiny):
@@ -129,10 +130,10 @@ def test_batches_that_can_not_be_shared_are_refused_at_once(recipe_folder, tiny,
 def test_a_process_is_named_before_those_that_were_ended_for_its_sake(tmp_path):
     """On a busy machine they are all seen to have ended at once."""
     codes = {0: -signal.SIGTERM, 1: -signal.SIGKILL, 2: -signal.SIGTERM}
-    with pytest.raises(UserError, match=r"rank 1 was ended by SIGKILL \(for want of memory"):
-        _judge(_Watch(tmp_path, first={0, 1, 2}), codes, False)
+    with pytest.raises(UserError, match=r"rank 1 was ended by SIGKILL \(possibly out of memory"):
+        raise_failure(Monitor(tmp_path, first={0, 1, 2}), codes, False)
     with pytest.raises(UserError, match="rank 2 was ended by SIGTERM"):
-        _judge(_Watch(tmp_path, first={2}), codes, False)
+        raise_failure(Monitor(tmp_path, first={2}), codes, False)
 
 
 def test_where_machines_meet(monkeypatch):

@@ -2,7 +2,7 @@
 
 Gradients are exchanged after the backward pass, not within it as in DistributedDataParallel: a process that dies or
 hangs in its backward pass is then missing at the roll call before the exchange and is named, where all others would
-wait in the exchange for it. Frozen parts, discriminators and parameters without a gradient need no special cases either.
+wait in the exchange for it. Frozen parts, discriminators and parameters without a gradient need no special cases.
 
 The roll call is not ``torch.distributed.monitored_barrier``: that one names missing ranks only in the text of its
 error, only on rank 0, and carries no payload, so that each step would need a second exchange.

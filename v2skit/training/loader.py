@@ -95,8 +95,8 @@ class BatchLoader:
 
 
 class _ErrorsAsData(Dataset):
-    """Returns UserErrors instead of raising them: raised in a worker process, they would come out of torch's loader with
-    the worker's traceback as their message."""
+    """Returns UserErrors instead of raising them: raised in a worker process, they would leave torch's loader with the
+    worker's traceback as their message."""
 
     def __init__(self, data: SpeechDataset) -> None:
         self._data = data

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from v2skit.config.schema import PartTransfer, Training
 from v2skit.errors import UserError
+from v2skit.models.model import Model, Vocoder
 
 
 def schedule(step: int, settings: Training) -> float:
@@ -78,7 +79,7 @@ class Average:
         state: its ``state_dict()``.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Model | Vocoder, decay: float) -> None:
         self.decay, self.model = decay, copy.deepcopy(model).eval()
         self.state = self.model.state_dict()
 

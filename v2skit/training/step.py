@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
@@ -20,19 +21,11 @@ from v2skit.training.optimiser import Average, Optimiser
 
 
 class Pending(NamedTuple):
-    """A batch on which the discriminators were trained, and the model is still to be.
-
-    Args:
-        batch: on the device.
-        seed: of its random numbers.
-        output: of the model, with its graph; None: computed again, since several graphs would fill the memory.
-        generators: states of the random generators with which its losses begin, where the output is None.
-        values: losses of the discriminators.
-    """
+    """A batch on which the discriminators were trained and the model is still to be: its output with a graph, the
+    states of the random generators for its losses, and the values that the discriminators gave."""
 
     batch: Batch
-    seed: int
-    output: Output | None
+    output: Output
     generators: list[Tensor]
     values: dict[str, Tensor]
 
@@ -126,7 +119,7 @@ class TrainingStep:
         """Gradients of the model without discriminators. Returns the losses of each batch of this process."""
         values = []
         self.statistics.begin()
-        for batch, _ in self._draw(step, 0):
+        for batch in self._draw(step, 0):
             with self.statistics.batch():
                 output = forward(self.model, batch, self.precision)
             values.append(self._backward(output, batch))
@@ -134,30 +127,37 @@ class TrainingStep:
 
     def _adversarial(self, step: int) -> list[dict[str, Tensor]]:
         """Discriminator steps, then gradients of the model. Returns the losses of each batch of this process."""
-        last = self.losses.discriminator_steps - 1
-        for number in range(last):
-            self._discriminator_step(step, number, with_graph=False)
-        pending = self._discriminator_step(step, last, with_graph=len(self.numbers) == 1)
-        return [self._backward(p.output or self._forward_again(p), p.batch) | p.values for p in pending]
+        for number in range(self.losses.discriminator_steps):
+            pending = self._discriminator_step(step, number)
+        values = []
+        for batch, output, generators, of_discriminators in pending:
+            _set_generator_states(generators, batch.mask.device)
+            with self.statistics.unchanged():  # by a forward pass that checkpoint() repeats
+                values.append(self._backward(output, batch) | of_discriminators)
+        return values
 
-    def _discriminator_step(self, step: int, number: int, with_graph: bool) -> list[Pending]:
-        """One step of the discriminators; ``with_graph``: keep the graphs of the model's outputs."""
+    def _discriminator_step(self, step: int, number: int) -> list[Pending]:
+        """One step of the discriminators; ``number`` counts those within a step of the model."""
         pending = []
+        last = number + 1 == self.losses.discriminator_steps
         self.statistics.begin()
-        for batch, seed in self._draw(step, number):
-            with torch.set_grad_enabled(with_graph), self.statistics.batch():
-                output = forward(self.model, batch, self.precision)
+        for batch in self._draw(step, number):
+            with torch.set_grad_enabled(last), self.statistics.batch():
+                if last and len(self.numbers) > 1:  # the graphs of several batches would fill the memory
+                    output = checkpoint(forward, self.model, batch, self.precision, use_reentrant=False)
+                else:
+                    output = forward(self.model, batch, self.precision)
             values = self.losses.discriminator_backward(output, batch)
             self.discriminator_gradients.add()
-            generators = [] if with_graph else _generator_states(batch.mask.device)
-            pending.append(Pending(batch, seed, output if with_graph else None, generators, values))
+            if last:
+                pending.append(Pending(batch, output, _generator_states(batch.mask.device), values))
         present = self.roll_call.gather(self.discriminator_gradients.present(), f"in step {step + 1}")
         self.discriminator_gradients.average(present)
         self.losses.discriminator_update()
         self.statistics.finish()
         return pending
 
-    def _draw(self, step: int, number: int) -> Iterator[tuple[Batch, int]]:
+    def _draw(self, step: int, number: int) -> Iterator[Batch]:
         """The batches of this process for one accumulation, each with the random generators seeded for it.
 
         A seed is a function of (seed, step, number of the batch in it): resuming needs no state of the random
@@ -167,9 +167,8 @@ class TrainingStep:
         for index in self.numbers:
             batch = next(self.batches)
             self.position = batch.position
-            seed = self.seed * 1_000_003 + step + (number * self.accumulate + index) * 2_654_435_761
-            torch.manual_seed(seed)
-            yield batch, seed
+            torch.manual_seed(self.seed * 1_000_003 + step + (number * self.accumulate + index) * 2_654_435_761)
+            yield batch
 
     def _backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Accumulate the model's gradients for a batch. Returns its losses."""
@@ -177,16 +176,6 @@ class TrainingStep:
         total.backward()
         self.gradients.add()
         return {"total": total.detach(), **values}
-
-    def _forward_again(self, pending: Pending) -> Output:
-        """The output for a batch, with its graph, from the same random numbers as before."""
-        torch.manual_seed(pending.seed)
-        with self.statistics.unchanged():
-            output = forward(self.model, pending.batch, self.precision)
-        torch.set_rng_state(pending.generators[0])
-        if len(pending.generators) > 1:
-            torch.cuda.set_rng_state(pending.generators[1], pending.batch.mask.device)
-        return output
 
     def _record_total(self, total: Tensor, step: int) -> None:
         """Keep the total and its step on the device, unless one that is not finite is kept already."""
@@ -211,3 +200,9 @@ def _check_finite(totals: list[list[float]]) -> None:
 def _generator_states(device: torch.device) -> list[Tensor]:
     """States of the random generators that a model on this device uses."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+def _set_generator_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state, device)
