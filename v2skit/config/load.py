@@ -11,6 +11,7 @@ import yaml
 
 from v2skit.config.check import check
 from v2skit.config.schema import Config
+from v2skit.config.upgrade import upgrade
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.component import Component, Term
 
@@ -42,8 +43,12 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def check_config(tree: dict, source: str = "config") -> Config:
-    """Check a stored tree (as :func:`to_tree` makes it, by this version or by 0.1). Raises UserError."""
-    return check(tree, Config, source)
+    """A stored tree, as :func:`to_tree` of this version or of 0.1 made it, as settings.
+
+    Raises:
+        UserError: a key or value does not fit, as for :func:`load_config`.
+    """
+    return check(upgrade(tree), Config, source)
 
 
 def parse_component(kind: str, text: str, source: str) -> Component:

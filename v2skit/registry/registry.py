@@ -13,6 +13,10 @@ RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_fra
 """Attributes of components, as version 0.1 had them -> their names now."""
 
 
+RENAMED_KINDS = {"critic": "discriminator"}
+"""Kinds of components, as version 0.1 had them -> their names now."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One registered component; ``origin`` is the plug-in that brought it."""
@@ -51,6 +55,11 @@ class Registry:
 
     def add(self, kind: str, name: str, target: str, origin: str) -> None:
         """Register a component. Raises UserError for an unknown kind or a name that is taken."""
+        if kind in RENAMED_KINDS and kind not in KINDS:
+            raise UserError(
+                f"{kind} '{name}' (from {origin}) is of a plug-in for v2skit 0.1; register it as kind "
+                f"'{RENAMED_KINDS[kind]}', or install a newer version of the plug-in"
+            )
         if kind not in KINDS:
             raise UserError(f"{origin} registers '{name}' as unknown kind '{kind}'{suggestion(kind, KINDS)}")
         taken = self._entries.get((kind, name))
@@ -66,7 +75,8 @@ class Registry:
     def entry(self, kind: str, name: str) -> Entry:
         """The entry of a component. Raises UserError, with the nearest name, where there is none."""
         if kind not in KINDS:
-            raise UserError(f"unknown kind '{kind}'{suggestion(kind, KINDS)}")
+            new = RENAMED_KINDS.get(kind)
+            raise UserError(f"unknown kind '{kind}'{f'; it is {new!r} now' if new else suggestion(kind, KINDS)}")
         if (kind, name) not in self._entries:
             hint = suggestion(name, (e.name for e in self.entries(kind)))
             broken = "".join(f"\n  plug-in {origin} is broken: {why}" for origin, why in self.broken.items())
