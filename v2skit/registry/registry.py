@@ -10,16 +10,16 @@ from v2skit.registry.kinds import KINDS
 from v2skit.system.extras import missing
 
 RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames"}
-"""Attributes of components, as version 0.1 had them -> their names now."""
+"""Attributes of components in version 0.1 -> their names now."""
 
 
 RENAMED_KINDS = {"critic": "discriminator"}
-"""Kinds of components, as version 0.1 had them -> their names now."""
+"""Kinds of components in version 0.1 -> their names now."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered component; ``origin`` is the plug-in that brought it."""
+    """A registered component: ``target`` is ``package.module:Class``, ``origin`` the plug-in that registered it."""
 
     kind: str
     name: str
@@ -27,7 +27,7 @@ class Entry:
     origin: str
 
     def load(self) -> type:
-        """Import the component. Raises UserError, with the plug-in's name, where that fails."""
+        """Import the component. Raises UserError, with the name of the plug-in, where the import fails."""
         module, _, attribute = self.target.partition(":")
         try:
             component = getattr(importlib.import_module(module), attribute)
@@ -46,7 +46,7 @@ class Entry:
 
 
 class Registry:
-    """All components known to this process, by kind and name."""
+    """All registered components, by kind and name."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -54,7 +54,7 @@ class Registry:
         """Plug-ins that could not be loaded, and why."""
 
     def add(self, kind: str, name: str, target: str, origin: str) -> None:
-        """Register a component. Raises UserError for an unknown kind or a name that is taken."""
+        """Register a component. Raises UserError for an unknown kind or a name that is registered already."""
         if kind in RENAMED_KINDS and kind not in KINDS:
             raise UserError(
                 f"{kind} '{name}' (from {origin}) is of a plug-in for v2skit 0.1; register it as kind "
