@@ -36,6 +36,9 @@ KINDS = {
     "tracker": Kind("video frames -> place of the mouth in each frame"),
 }
 
+RENAMED_KINDS = {"critic": "discriminator"}
+"""Kinds of components in version 0.1 -> their names now."""
+
 
 def arguments(kind: str, component: type) -> dict[str, inspect.Parameter]:
     """The arguments that a config may set: those of the constructor without what the toolkit gives to this kind."""

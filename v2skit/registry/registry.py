@@ -6,15 +6,11 @@ import importlib
 from dataclasses import dataclass
 
 from v2skit.errors import UserError, suggestion
-from v2skit.registry.kinds import KINDS
+from v2skit.registry.kinds import KINDS, RENAMED_KINDS
 from v2skit.system.extras import missing
 
 RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames"}
-"""Attributes of components in version 0.1 -> their names now."""
-
-
-RENAMED_KINDS = {"critic": "discriminator"}
-"""Kinds of components in version 0.1 -> their names now."""
+"""Attributes of components, as version 0.1 had them -> their names now."""
 
 
 @dataclass(frozen=True)
