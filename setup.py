@@ -69,6 +69,7 @@ setup(
         "numpy",
         "pillow",
         "pluggy",
+        "pydantic>=2.10,<3",
         "pyyaml",
         "safetensors",
         "soundfile",

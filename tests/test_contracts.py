@@ -30,16 +30,14 @@ GIVEN = {
     "decoder": {"in_dim": IN_DIM, "step": CLOCK.samples_per_frame},
     "encoder": {"in_dim": IN_DIM},
 }
-NEEDS_A_RUN = ("trained",)
-
-
+NEEDS_A_CHECKPOINT = ("trained",)
 STREAMING = {
     ("visual_frontend", "resnet3d_small"): {"look_ahead_frames": 1},
     ("encoder", "conformer"): {"look_ahead_frames": 2, "attention_frames": 5, "blocks": 3, "conv_kernel": 7},
     ("decoder", "istft"): {"look_ahead_frames": 1, "dim": 32, "blocks": 2},
     ("vocoder", "istft"): {"look_ahead_frames": 3, "dim": 32, "blocks": 2},
 }
-ENTRIES = [(e.kind, e.name) for kind in CHECKS for e in registry().entries(kind) if e.name not in NEEDS_A_RUN]
+ENTRIES = [(e.kind, e.name) for kind in CHECKS for e in registry().entries(kind) if e.name not in NEEDS_A_CHECKPOINT]
 
 
 def network(kind, name, args):
@@ -53,15 +51,15 @@ def test_network_keeps_its_contract(kind, name):
 
 
 @pytest.mark.parametrize("kind, name", STREAMING)
-def test_network_with_little_look_ahead_keeps_its_contract(kind, name):
+def test_network_with_limited_look_ahead_keeps_its_contract(kind, name):
     module = network(kind, name, STREAMING[kind, name])
     assert module.look_ahead_frames == STREAMING[kind, name]["look_ahead_frames"]
     CHECKS[kind](module)
 
 
 @pytest.mark.parametrize("kind, name", [e for e in ENTRIES if e[0] in ("visual_frontend", "encoder", "decoder")])
-def test_every_built_in_part_says_how_far_it_looks(kind, name):
+def test_every_built_in_part_declares_its_receptive_field(kind, name):
     if registry().entry(kind, name).origin != "v2skit":
-        pytest.skip("a plug-in's")
+        pytest.skip("brought by a plug-in")
     module = network(kind, name, SMALL.get(name, {}))
     assert hasattr(module, "left_context_frames") and hasattr(module, "look_ahead_frames")

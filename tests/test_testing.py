@@ -1,4 +1,4 @@
-"""The contract checks find what they are for."""
+"""The contract checks accept networks that keep the contract, and refuse those that break it."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ class CountsPadding(Good):
         return zero_padding(self.norm(self.conv(x, mask).transpose(1, 2)).transpose(1, 2), mask)
 
 
-class TakesAnyLength(Good):
+class AcceptsAnyLength(Good):
     def forward(self, x, mask):
         return on_valid(self.norm, self.conv(x[:, : mask.shape[1]], mask[:, : x.shape[1]]), mask[:, : x.shape[1]])
 
@@ -52,38 +52,38 @@ class UnusedWeight(Good):
         self.spare = nn.Linear(1, 1)
 
 
-class SaysItsReach(Good):
+class DeclaresItsContext(Good):
     left_context_frames = look_ahead_frames = 1
 
 
-class LooksFartherAhead(Good):
+class HasMoreRightContext(Good):
     left_context_frames, look_ahead_frames = 1, 0
 
 
-class LooksFartherBack(Good):
+class HasMoreLeftContext(Good):
     left_context_frames, look_ahead_frames = 0, 1
 
 
-class CountsFromTheStart(SaysItsReach):
+class DependsOnThePosition(DeclaresItsContext):
     def forward(self, x, mask):
         return super().forward(x, mask) * torch.arange(1, x.shape[1] + 1)[:, None]
 
 
-class TakesTheMean(SaysItsReach):
+class SubtractsTheMean(DeclaresItsContext):
     def forward(self, x, mask):
         mean = zero_padding(x, mask).sum(1, keepdim=True) / mask.sum(1)[:, None, None]
         return super().forward(zero_padding(x - mean, mask), mask)
 
 
-class LimitsOneSideOnly(Good):
+class DeclaresOneSideOnly(Good):
     left_context_frames, look_ahead_frames = None, 1
 
 
-class LooksFar(Good):
+class HasVeryLongContext(Good):
     left_context_frames, look_ahead_frames = 10**15, 0
 
 
-@pytest.mark.parametrize("good", [Good, SaysItsReach])
+@pytest.mark.parametrize("good", [Good, DeclaresItsContext])
 def test_a_good_encoder_passes(good):
     check_encoder(good(), DIM)
 
@@ -92,16 +92,16 @@ def test_a_good_encoder_passes(good):
     "bad, message",
     [
         (LeavesPadding, "not zero where the mask is False"),
-        (MixesPadding, "a clip in a padded batch differs from it alone"),
+        (MixesPadding, "the output for a clip depends on its batch or padding"),
         (CountsPadding, "train mode: more padding changes the output"),
-        (TakesAnyLength, "an input of 4 entries with a mask of 3 frames is not refused"),
+        (AcceptsAnyLength, "an input of 4 entries with a mask of 3 frames raises no error"),
         (UnusedWeight, "no gradient reaches spare.weight, spare.bias"),
-        (LooksFartherAhead, "look_ahead_frames is 0, but the output changes with a later frame"),
-        (LooksFartherBack, "left_context_frames is 0, but the output changes with an earlier frame"),
-        (CountsFromTheStart, "left_context_frames is 1, but the output changes with an earlier frame"),
-        (TakesTheMean, "look_ahead_frames is 1, but the output changes with a later frame"),
-        (LimitsOneSideOnly, "left_context_frames is None; it must be a number of frames, or both None"),
-        (LooksFar, "look_ahead_frames is 0, but the output changes with a later frame"),
+        (HasMoreRightContext, "look_ahead_frames is 0, but the output changes with a later frame"),
+        (HasMoreLeftContext, "left_context_frames is 0, but the output changes with an earlier frame"),
+        (DependsOnThePosition, "left_context_frames is 1, but the output changes with an earlier frame"),
+        (SubtractsTheMean, "look_ahead_frames is 1, but the output changes with a later frame"),
+        (DeclaresOneSideOnly, "left_context_frames is None; it must be a number of frames, or both None"),
+        (HasVeryLongContext, "look_ahead_frames is 0, but the output changes with a later frame"),
     ],
 )
 def test_a_bad_encoder_is_found(bad, message):
@@ -109,8 +109,8 @@ def test_a_bad_encoder_is_found(bad, message):
         check_encoder(bad(), DIM)
 
 
-def test_a_decoder_must_say_what_it_gives():
-    with pytest.raises(AssertionError, match="says output = 'mel' or 'waveform'"):
+def test_a_decoder_must_declare_its_output():
+    with pytest.raises(AssertionError, match="has the attribute output = 'mel' or 'waveform'"):
         check_decoder(Good(), DIM, Clock(), Mel())
 
 

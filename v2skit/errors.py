@@ -1,4 +1,4 @@
-"""Errors that a user can mend; the command line prints them as one sentence, without a traceback."""
+"""Errors that a user can correct; the command line prints them as one sentence, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Something in the input, the config or the machine is wrong, and the message names the remedy.
+    """An error in the input, the config or the installation, with a message that names the remedy.
 
     Args:
-        message: a sentence for people; no code reads it.
-        fields: the same for programs, such as ``key`` (of a setting) or ``path`` (of a file); it survives pickling.
+        message: a sentence for people; no code parses it.
+        fields: its content for programs, such as ``key`` (of a setting) or ``path`` (of a file); they are pickled too.
     """
 
     def __init__(self, message: str, **fields: Any) -> None:
@@ -21,7 +21,7 @@ class UserError(Exception):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the nearest known name, else the list of the known names."""
+    """``; did you mean 'x'?`` with the nearest known name; where none is near, ``; known: ...`` with all of them."""
     known = sorted(map(str, known))
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     if near:

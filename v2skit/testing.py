@@ -1,10 +1,11 @@
-"""Contract checks for networks and losses, to be called with a built module from a plug-in's own tests.
+"""Contract checks for networks and losses, for the tests of a plug-in: each is called with a built module.
 
-Each builds small random clips of unequal length and asserts what the toolkit relies on: shapes, zeros where the mask
-is False, the same output for a clip alone and in a padded batch, batch statistics and gradients free of padding, and
-a clear error for an input of the wrong length. A network that can run live says so by two attributes, which are then
-checked: ``left_context_frames`` and ``look_ahead_frames``, the input steps before and after its own that the output of
-a step depends on. Without them, or where both are None, it sees the whole clip.
+Each check makes small random clips of unequal length and asserts what the toolkit relies on: the shapes of outputs,
+zeros where the mask is False, an output for a clip that does not depend on its batch and padding, batch statistics and
+gradients without padding, and an error for an input of the wrong length. A network for streaming declares its receptive
+field in two attributes, which are then checked: ``left_context_frames`` and ``look_ahead_frames``, the input steps
+before and after a step on which the output for this step depends. Without them, or where both are None, the receptive
+field is the whole clip.
 
     def test_my_encoder():
         check_encoder(MyEncoder(in_dim=24), in_dim=24)
@@ -29,22 +30,22 @@ LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
 STREAMING_TOLERANCE = 1e-4
 CONTEXTS = ("left_context_frames", "look_ahead_frames")
-LONGEST_REACH = 400
-"""Frames; how much farther than this a network looks is not checked."""
+LONGEST_CONTEXT = 400
+"""Input steps; a longer left or right context is checked for this many."""
 
 
 def check_visual_frontend(module: Part) -> None:
     """Raises AssertionError where a visual frontend, (B, T, 1, H, W) -> (B, T, D), breaks its contract."""
-    assert getattr(module, "input", None) == "video", "a visual frontend says input = 'video'"
+    assert getattr(module, "input", None) == "video", "a visual frontend has the attribute input = 'video'"
     size = module.crop
     _check(module, lambda clips, frames: torch.randn(clips, frames, 1, size, size), 1, (1, module.out_dim))
 
 
 def check_audio_frontend(module: Part, clock: Clock, mel: Mel) -> None:
     """Raises AssertionError where an audio frontend, (B, F, M) or (B, N) -> (B, T, D), breaks its contract."""
-    takes = getattr(module, "input", None)
-    assert takes in ("mel", "waveform"), f"an audio frontend says input = 'mel' or 'waveform', not {takes!r}"
-    if takes == "mel":
+    kind = getattr(module, "input", None)
+    assert kind in ("mel", "waveform"), f"an audio frontend has the attribute input = 'mel' or 'waveform', not {kind!r}"
+    if kind == "mel":
         step = mel.per_frame(clock)
         _check(module, lambda b, t: 2 * torch.randn(b, t * step, mel.n_mels) - 5, step, (1, module.out_dim))
     else:
@@ -59,9 +60,9 @@ def check_encoder(module: Part, in_dim: int) -> None:
 
 def check_decoder(module: nn.Module, in_dim: int, clock: Clock, mel: Mel) -> None:
     """Raises AssertionError where a decoder, (B, T, in_dim) -> (B, F, M) or (B, N), breaks its contract."""
-    gives = getattr(module, "output", None)
-    assert gives in ("mel", "waveform"), f"a decoder says output = 'mel' or 'waveform', not {gives!r}"
-    out = (mel.per_frame(clock), mel.n_mels) if gives == "mel" else (clock.samples_per_frame,)
+    kind = getattr(module, "output", None)
+    assert kind in ("mel", "waveform"), f"a decoder has the attribute output = 'mel' or 'waveform', not {kind!r}"
+    out = (mel.per_frame(clock), mel.n_mels) if kind == "mel" else (clock.samples_per_frame,)
     _check(module, lambda clips, frames: torch.randn(clips, frames, in_dim), 1, out)
 
 
@@ -71,14 +72,16 @@ def check_vocoder(module: nn.Module, mel: Mel) -> None:
     module, mels = module.eval(), 2 * torch.randn(2, 9, mel.n_mels) - 5
     log = math.log if mel.log == "natural" else math.log10
     with torch.no_grad():
-        waveform, again, alone = module(mels), module(mels), module(mels[1:])
+        waveform, again, single = module(mels), module(mels), module(mels[1:])
         silence = module(torch.full((1, 5, mel.n_mels), log(mel.floor)))
     assert waveform.shape == (2, 9 * mel.hop), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * mel.hop)}"
-    assert torch.equal(waveform, again), "the same mel gave two different waveforms"
+    assert torch.equal(waveform, again), "two calls with the same mel have different outputs"
     assert waveform.isfinite().all() and silence.isfinite().all(), "output holds NaN or infinity"
     assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the mel"
-    _close(waveform[1], alone[0], "a clip in a batch differs from it alone")
-    _check_reach(module, module, lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5, 1, mel.hop)
+    _close(waveform[1], single[0], "the output for a clip depends on its batch")
+    _check_receptive_field(
+        module, module, lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5, 1, mel.hop
+    )
 
 
 def check_discriminator(module: nn.Module, samples: int = 4800) -> None:
@@ -104,8 +107,8 @@ def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
 
     Args:
         module: the loss.
-        output: what a model may give for the batch.
-        batch: with what the loss reads.
+        output: a model's possible output for the batch.
+        batch: the targets that the loss compares it with.
     """
     tensors = {name: value for name, value in vars(output.detached()).items() if value is not None}
     given = Output(**{name: value.clone().requires_grad_() for name, value in tensors.items()})
@@ -143,11 +146,12 @@ def _check_discriminator_step(module: Part, output: Output, batch: Batch) -> Non
 
 
 def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...]) -> None:
-    """All checks.
+    """All checks of a network (B, T * step, ...), mask (B, T) -> (B, T * out[0], *out[1:]).
 
     Args:
-        make: (clips, frames) -> an input batch whose dim 1 has ``step`` entries a video frame.
-        step: see ``make``.
+        module: the network.
+        make: (B, T) -> a random input (B, T * step, ...).
+        step: entries of the input's dim 1 a video frame.
         out: entries of the output's dim 1 a video frame, then the output's further dims.
     """
     module = without_dropout(module)
@@ -159,35 +163,39 @@ def _check(module: nn.Module, make: Callable[[int, int], Tensor], step: int, out
     with torch.no_grad():
         output = module(batch, mask)
         again = module(batch, mask)
-        alone = [module(clip, torch.ones(1, frames, dtype=torch.bool)) for clip, frames in zip(clips, LENGTHS)]
+        single = [module(clip, torch.ones(1, frames, dtype=torch.bool)) for clip, frames in zip(clips, LENGTHS)]
     shape = (len(clips), mask.shape[1] * out[0], *out[1:])
     assert output.shape == shape, f"output has shape {tuple(output.shape)}, not {shape}"
-    assert torch.equal(output, again), "eval mode: the same input gave two different outputs"
+    assert torch.equal(output, again), "eval mode: two calls with the same input have different outputs"
     out_mask = mask.repeat_interleave(out[0], dim=1)
     assert output.isfinite().all(), "output holds NaN or infinity"
     assert (output[~out_mask] == 0).all(), "output is not zero where the mask is False"
-    for row, (frames, want) in enumerate(zip(LENGTHS, alone)):
-        _close(output[row, : frames * out[0]], want[0], "eval mode: a clip in a padded batch differs from it alone")
+    for row, (frames, want) in enumerate(zip(LENGTHS, single)):
+        _close(
+            output[row, : frames * out[0]], want[0], "eval mode: the output for a clip depends on its batch or padding"
+        )
     assert output[0].std() > 0, "output does not depend on the input"
-    _check_reach(module, lambda x: module(x, torch.ones(1, x.shape[1] // step, dtype=torch.bool)), make, step, out[0])
+    _check_receptive_field(
+        module, lambda x: module(x, torch.ones(1, x.shape[1] // step, dtype=torch.bool)), make, step, out[0]
+    )
     _check_training(module, clips, step, out[0])
     _check_wrong_length(module, make, step)
 
 
-def _check_reach(
+def _check_receptive_field(
     module: nn.Module, run: Callable[[Tensor], Tensor], make: Callable[[int, int], Tensor], step: int, out_step: int
 ) -> None:
-    """Pieces of a clip, run with no more around them than the module says it sees, are as in the whole clip."""
-    back: Any
-    ahead: Any
-    back, ahead = (getattr(module, name, None) for name in CONTEXTS)
-    if back is None and ahead is None:
+    """The output for a part of a clip, computed with the declared left and right context, is that of the whole clip."""
+    left: Any
+    right: Any
+    left, right = (getattr(module, name, None) for name in CONTEXTS)
+    if left is None and right is None:
         return
-    for name, reach in zip(CONTEXTS, (back, ahead), strict=True):
-        known = isinstance(reach, int) and reach >= 0
-        assert known, f"{name} is {reach!r}; it must be a number of frames, or both None"
-    start = min(back, LONGEST_REACH) + 1
-    frames = start + min(ahead, LONGEST_REACH) + 5
+    for name, context in zip(CONTEXTS, (left, right), strict=True):
+        known = isinstance(context, int) and context >= 0
+        assert known, f"{name} is {context!r}; it must be a number of frames, or both None"
+    start = min(left, LONGEST_CONTEXT) + 1
+    frames = start + min(right, LONGEST_CONTEXT) + 5
     clip = make(1, frames)
     period = getattr(module, "period_frames", 1)
 
@@ -199,14 +207,16 @@ def _check_reach(
     with torch.no_grad():
         whole = run(clip)
         for first, last in ((0, 3), (start, start + 1), (start, start + 3), (frames - 3, frames)):
-            begin, end = max(0, first - back) // period * period, min(frames, last + ahead)
+            begin, end = max(0, first - left) // period * period, min(frames, last + right)
             assert not differs(first, last, 0, end), (
-                f"look_ahead_frames is {ahead}, but the output changes with a later frame"
+                f"look_ahead_frames is {right}, but the output changes with a later frame"
             )
             assert not differs(first, last, begin, frames), (
-                f"left_context_frames is {back}, but the output changes with an earlier frame"
+                f"left_context_frames is {left}, but the output changes with an earlier frame"
             )
-            assert not differs(first, last, begin, end), "a part of a clip, with all it sees, differs from the whole"
+            assert not differs(first, last, begin, end), (
+                "the output for a part of a clip, with its context, differs from that for the whole clip"
+            )
 
 
 def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step: int) -> None:
@@ -238,7 +248,7 @@ def _check_wrong_length(module: nn.Module, make: Callable[[int, int], Tensor], s
             module(batch, torch.ones(1, frames, dtype=torch.bool))
         except (UserError, RuntimeError, ValueError):
             continue
-        raise AssertionError(f"an input of {4 * step} entries with a mask of {frames} frames is not refused")
+        raise AssertionError(f"an input of {4 * step} entries with a mask of {frames} frames raises no error")
 
 
 def without_dropout(module: nn.Module) -> nn.Module:
@@ -254,7 +264,7 @@ def without_dropout(module: nn.Module) -> nn.Module:
 
 
 def padded(clips: list[Tensor], frames: int, step: int, fill: float = 100.0) -> tuple[Tensor, Tensor]:
-    """One batch of clips (1, L, ...), whose padding holds ``fill`` so that a leak shows.
+    """One batch of clips (1, L, ...), padded with ``fill``, a value that shows where an output depends on it.
 
     Returns:
         the batch (B, frames * step, ...) and its mask (B, frames).
@@ -268,7 +278,7 @@ def padded(clips: list[Tensor], frames: int, step: int, fill: float = 100.0) -> 
 
 
 def _warm_up(module: nn.Module, clips: list[Tensor], step: int) -> None:
-    """Move running statistics away from their start, where a normalisation left out would go unseen."""
+    """Update the running statistics: with their initial values, a missing normalisation would not be noticed."""
     module.train()
     with torch.no_grad():
         module(*padded(clips, max(LENGTHS), step))

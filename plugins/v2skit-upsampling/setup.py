@@ -6,6 +6,6 @@ setup(
     description="Example plug-in of v2skit: a convolutional mel decoder and a delta loss",
     license="Apache-2.0",
     packages=["v2skit_upsampling"],
-    install_requires=["v2skit"],
+    install_requires=["v2skit>=0.2"],
     entry_points={"v2skit": ["upsampling = v2skit_upsampling"]},
 )

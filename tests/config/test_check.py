@@ -48,7 +48,7 @@ class WithoutKind:
 
 
 class Unreadable:
-    def __init__(self, size: NotImported) -> None:  # noqa: F821
+    def __init__(self, size: NotImported) -> None:  # noqa: F821  is not to be found
         pass
 
 
@@ -68,7 +68,7 @@ def components(monkeypatch) -> None:
         (float, "1e-3", 1e-3),
         (float, "-.5E+2", -50.0),
         (float | None, "1e-3", 1e-3),
-        (Optional[int], None, None),  # noqa: UP045
+        (Optional[int], None, None),  # noqa: UP045  the other form is tested too
         (int | str, "three", "three"),
         (int | str, "3", "3"),
         (int | list[int], [1, 2], [1, 2]),

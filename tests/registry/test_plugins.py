@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 from v2skit.errors import UserError
+from v2skit.registry import registry as registry_module
+from v2skit.registry.kinds import Kind
 from v2skit.registry.registry import Registry
 
 
@@ -107,6 +109,14 @@ def test_duplicate_names_both_origins():
     registry.add("decoder", "mine", "a.b:C", "first")
     with pytest.raises(UserError, match=r"by first \(a.b:C\) and by second \(d.e:F\)"):
         registry.add("decoder", "mine", "d.e:F", "second")
+
+
+def test_a_kind_of_version_0_1_is_an_error_with_its_new_name(monkeypatch):
+    monkeypatch.setattr(registry_module, "KINDS", {"discriminator": Kind("")})
+    with pytest.raises(UserError, match=r"critic 'mine' \(from old\) is of a plug-in for .* kind 'discriminator'"):
+        Registry().add("critic", "mine", "a.b:C", "old")
+    with pytest.raises(UserError, match="unknown kind 'critic'; it is 'discriminator' now"):
+        Registry().entry("critic", "mine")
 
 
 def test_component_that_cannot_be_imported_is_named():

@@ -184,7 +184,7 @@ def test_what_v2skit_python_is_asked_for_is_what_the_extras_bring():
     text = (ROOT / "tools/install.sh").read_text(encoding="utf-8")
     extras = re.search(r"^ *extras=(\S+)", text, re.MULTILINE)[1].replace("-", "_").split(",")
     asked = set(re.search(r"modules=\(([^)]*)\)", text)[1].split())
-    core = {"torch", "av", "numpy", "PIL", "pluggy", "yaml", "safetensors", "soundfile", "tqdm"}
+    core = {"torch", "av", "numpy", "PIL", "pluggy", "pydantic", "yaml", "safetensors", "soundfile", "tqdm"}
     assert asked == core | {module for extra in extras for module in MODULES[extra]} - {"pocketsphinx"}
 
 

@@ -1,1 +1,1 @@
-"""A YAML file with its bases and overrides -> checked settings."""
+"""YAML files with bases and overrides -> checked settings."""

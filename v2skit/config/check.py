@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import operator
 import re
 import types
 import typing
@@ -21,7 +22,7 @@ from v2skit.registry import plugins
 from v2skit.registry.component import Component, Term
 from v2skit.registry.kinds import KINDS, arguments
 
-COLLECTIONS: dict[Any, Any] = {
+COLLECTIONS = {
     list: list,
     set: set,
     frozenset: frozenset,
@@ -151,14 +152,14 @@ def _hint(hint: Any) -> Any:
             return Annotated[Any, PlainValidator(functools.partial(_component, inner[0], kind))]
         return Annotated[(_hint(inner[0]), *inner[1:])]
     if origin in (typing.Union, types.UnionType):
-        return typing.Union[tuple(map(_hint, inner))]  # noqa: UP007
+        return functools.reduce(operator.or_, map(_hint, inner))
     if origin is tuple:
-        values: Any = tuple[tuple(map(_hint, inner))]  # type: ignore[misc]
+        values: Any = types.GenericAlias(tuple, tuple(map(_hint, inner)))
         if ... in inner:
             return values
         return Annotated[values, BeforeValidator(functools.partial(_of_length, len(inner)))]
     if origin in COLLECTIONS:
-        values = COLLECTIONS[origin][tuple(map(_hint, inner))]
+        values = types.GenericAlias(COLLECTIONS[origin], tuple(map(_hint, inner)))
         return Annotated[values, BeforeValidator(_without_null)] if COLLECTIONS[origin] is dict else values
     return hint
 

@@ -1,4 +1,4 @@
-"""Time and the ONE mel: the settings that two artefacts must share to be used together."""
+"""Clock, mel and mouth crop: the settings that models, data and vocoders must share to be used together."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from v2skit.errors import UserError
 
 @dataclass(frozen=True)
 class Clock:
-    """The video frame is the clock: every length in the toolkit is a whole number of video frames.
+    """The rates of audio and video; all lengths in the toolkit are whole numbers of video frames.
 
     Args:
-        sample_rate: audio samples a second.
-        fps: video frames a second.
+        sample_rate: audio sampling rate, Hz.
+        fps: video frame rate, Hz.
 
     Raises:
         UserError: ``sample_rate / fps`` is not a whole number.
@@ -33,27 +33,30 @@ class Clock:
 
     @property
     def samples_per_frame(self) -> int:
-        """Samples of one video frame."""
+        """Samples a video frame."""
         return self.sample_rate // self.fps
 
 
 @dataclass(frozen=True)
 class Mel:
-    """The log-mel spectrogram used by training, losses, vocoders and scores.
+    """The settings of the log-mel spectrogram of training, losses, vocoders and scores.
 
-    Frame ``m`` is centred on sample ``m * hop + hop / 2``, beyond the ends the signal is zero, so ``n`` samples
-    give exactly ``n / hop`` frames and padding a clip changes none of its own frames but for the overlap.
+    Frame ``m`` is centred on sample ``m * hop + hop / 2`` and the signal is zero beyond its ends, so that ``n`` samples
+    have exactly ``n / hop`` frames, and padding changes only frames whose window overlaps it.
 
     Args:
         n_fft: FFT length, samples.
         window: Hann window length, samples.
-        hop: samples from frame to frame.
-        n_mels: mel bins.
+        hop: hop length, samples.
+        n_mels: number of mel bins.
         f_min: lower edge of the lowest bin, Hz.
         f_max: upper edge of the highest bin, Hz.
-        floor: magnitudes below it are raised to it before the logarithm.
+        floor: smallest magnitude; lower ones are clamped to it before the logarithm.
         log: ``natural`` or ``log10``.
-        scale: ``slaney`` or ``htk``, with the filters' area normalised for ``slaney``.
+        scale: ``slaney`` (area-normalised filters) or ``htk``.
+
+    Raises:
+        UserError: the settings do not fit together.
     """
 
     n_fft: int = 2048
@@ -73,7 +76,7 @@ class Mel:
             raise UserError("a mel needs 0 <= f_min < f_max, n_mels > 0 and floor > 0")
 
     def per_frame(self, clock: Clock) -> int:
-        """Mel frames in a video frame. Raises UserError where that is not a whole number."""
+        """Mel frames a video frame. Raises UserError where that is not a whole number, or ``f_max`` is too high."""
         if clock.samples_per_frame % self.hop:
             raise UserError(
                 f"mel.hop: sample_rate {clock.sample_rate} / fps {clock.fps} / hop {self.hop} is not a whole number "
@@ -89,14 +92,17 @@ class Mel:
 
 @dataclass(frozen=True)
 class Crop:
-    """The mouth crop; the same for training and for synthesis.
+    """The mouth crop, the same in training and synthesis.
 
     Args:
         size: side of the stored crop, pixels.
         eye_distances: side of the crop on the face, in distances between the eyes.
-        smoothing_seconds: length of the Hann window that smooths place and roll; 0: none.
-        max_lost_share: share of a training clip's frames in which no face may be found.
-        look_ahead_frames: later frames that a crop may depend on, for models that speak live; null: the whole clip.
+        smoothing_seconds: length of the Hann window that smooths position and roll angle, s; 0: no smoothing.
+        max_lost_share: largest share of a training clip's frames without a detected face, 0 to 1.
+        look_ahead_frames: look-ahead of the crop in video frames, for streaming; null: the whole clip.
+
+    Raises:
+        UserError: a number is out of range.
     """
 
     size: int = 96
@@ -115,7 +121,7 @@ class Crop:
 
 
 def feature_settings(clock: Clock, mel: Mel) -> dict:
-    """All settings that define the mel frames, flat; stored with every artefact that holds or expects them."""
+    """All settings that define the mel frames, flat; stored with all data and models that contain or expect them."""
     return {**asdict(clock), **asdict(mel)}
 
 
@@ -125,7 +131,7 @@ def feature_hash(settings: dict) -> str:
 
 
 def check_same_features(ours: dict, theirs: dict, our_name: str, their_name: str) -> None:
-    """Raises UserError that lists the fields in which two artefacts' feature settings differ."""
+    """Raises UserError with the fields in which the feature settings of two files or models differ."""
     if feature_hash(ours) == feature_hash(theirs):
         return
     fields = [k for k in sorted({*ours, *theirs}) if ours.get(k) != theirs.get(k)]

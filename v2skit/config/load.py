@@ -1,4 +1,4 @@
-"""YAML + ``base:`` (one or several, later ones win) + ``--set key.path=value`` -> checked settings."""
+"""YAML, ``base:`` (one or several, later ones override) and ``--set key.path=value`` -> checked settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import yaml
 
 from v2skit.config.check import check
 from v2skit.config.schema import Config
+from v2skit.config.upgrade import upgrade
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.component import Component, Term
 
@@ -19,10 +20,11 @@ Origins = dict[str, str]
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a config file, the files it is based on, and overrides of the form ``key.path=value``.
+    """Read a config file with its bases, and apply overrides of the form ``key.path=value``.
 
     Raises:
-        UserError: a file can't be read, or a key or value does not fit; names the file, the key and the nearest name.
+        UserError: a file can't be read, or a key or value does not fit; names the file, the key and the nearest name,
+            and has the fields ``key`` and ``source``.
     """
     tree, origins = _read(Path(path), ())
     known = set(origins)
@@ -42,8 +44,12 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def check_config(tree: dict, source: str = "config") -> Config:
-    """Check a stored tree (as :func:`to_tree` makes it, by this version or by 0.1). Raises UserError."""
-    return check(tree, Config, source)
+    """A stored tree, as :func:`to_tree` of this version or of 0.1 made it, as settings.
+
+    Raises:
+        UserError: a key or value does not fit, as for :func:`load_config`.
+    """
+    return check(upgrade(tree), Config, source)
 
 
 def parse_component(kind: str, text: str, source: str) -> Component:
@@ -53,12 +59,12 @@ def parse_component(kind: str, text: str, source: str) -> Component:
 
 
 def tracker(name: str, **arguments: object) -> Component:
-    """A tracker, e.g. ``tracker("landmarks", folder=DIR)``, or as in a config.
+    """The choice of a tracker: ``tracker("landmarks", folder=DIR)``, or as in a config.
 
     ``tracker("{type: landmarks, folder: DIR}")`` is the same.
 
     Raises:
-        UserError: there is none of that name, or its arguments are others.
+        UserError: there is no tracker of this name, or an argument does not fit.
     """
     if arguments:
         return check_component("tracker", {"type": name, **arguments}, "tracker")
@@ -71,7 +77,7 @@ def check_component(kind: str, tree: dict, source: str) -> Component:
 
 
 def to_tree(value: Any) -> Any:
-    """Settings as plain dicts, lists and scalars, complete: no base and no default is needed to read them again."""
+    """Settings as plain dicts, lists and scalars, with all defaults: :func:`check_config` reads them without a base."""
     if isinstance(value, Component):
         weight = {"weight": value.weight} if isinstance(value, Term) else {}
         return {"type": value.type, **weight, **to_tree(value.args)}
@@ -85,7 +91,7 @@ def to_tree(value: Any) -> Any:
 
 
 def origins_of(value: Any) -> set[str]:
-    """The plug-ins whose components are somewhere in the settings."""
+    """The plug-ins of all components in the settings."""
     if isinstance(value, Component):
         return {value.origin} | origins_of(value.args)
     if dataclasses.is_dataclass(value):
@@ -110,7 +116,7 @@ def _parse(text: str, source: str) -> Any:
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict, Origins]:
-    """The merged tree of a file and its bases, and where each key comes from."""
+    """The merged tree of a file and its bases, and the origin of each key."""
     if path.resolve() in seen:
         raise UserError(f"{path}: a config can't be its own base")
     try:
@@ -134,7 +140,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict, Origins]:
 
 
 def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = "") -> None:
-    """Lay ``over`` on ``tree``. Another ``type:`` starts from nothing: the arguments of the old one do not fit."""
+    """Merge ``over`` into ``tree``. With another ``type:`` the arguments of the old one are dropped."""
     for key, value in over.items():
         path = f"{prefix}{key}"
         old = tree.get(key)

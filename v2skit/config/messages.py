@@ -72,10 +72,9 @@ def _place(tree: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
     """The keys and indices of a pydantic location, which also has names of types: of the members of unions."""
     place = []
     for part in location:
-        if (isinstance(tree, dict) and part in tree) or (
-            isinstance(tree, (list, tuple)) and isinstance(part, int) and part < len(tree)
-        ):
-            tree = tree[part]  # type: ignore[index]
+        inside = dict(enumerate(tree)) if isinstance(tree, (list, tuple)) else tree if isinstance(tree, dict) else {}
+        if part in inside:
+            tree = inside[part]
             place.append(str(part))
     return tuple(place)
 

@@ -26,15 +26,15 @@ def _check(settings: Any, **limits: tuple[float, float]) -> None:
 
 @dataclass(frozen=True)
 class Data:
-    """Data directories, by name.
+    """Names of the data directories.
 
     Args:
-        folder: they are in it, below the recipe's; another clock or crop needs another one.
+        folder: folder of the data directories, in the recipe's folder; another clock or crop needs another folder.
         pretrain: audio for pre-training.
-        pretrain_valid: audio for its validation.
+        pretrain_valid: audio for the validation of pre-training.
         train: audio-visual, for fine-tuning.
-        valid: audio-visual, for its validation.
-        test: what is synthesised and scored.
+        valid: audio-visual, for the validation of fine-tuning.
+        test: audio-visual, for synthesis and scores.
     """
 
     folder: str = "data"
@@ -47,14 +47,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Filters:
-    """What is left out of audio for pre-training; null: no limit.
+    """Limits of utterances for audio pre-training; others are left out. Null: no limit.
 
     Args:
-        min_seconds: shorter utterances.
-        max_seconds: longer ones.
-        max_clipped_share: of the samples, see :func:`v2skit.preparation.quality.clipped_share`.
-        max_silence_share: of the time.
-        min_rms_dbfs: quieter ones, dB below full scale.
+        min_seconds: shortest duration, s.
+        max_seconds: longest duration, s.
+        max_clipped_share: largest share of clipped samples, see :func:`v2skit.preparation.quality.clipped_share`.
+        max_silence_share: largest share of silence in the duration.
+        min_rms_dbfs: lowest RMS level, dB relative to full scale.
+
+    Raises:
+        UserError: a limit is out of range, or the shortest duration is above the longest.
     """
 
     min_seconds: float | None = None
@@ -73,14 +76,17 @@ class Filters:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Preparation.
+    """Preparation of data directories.
 
     Args:
-        jobs: how many at once; 0: one a core of this machine.
-        max_failed_share: more excluded files are an error.
-        filters: what is left out of audio for pre-training.
-        cluster: ``local``: jobs are processes of this machine; ``slurm``: a job array.
-        slurm: options of sbatch for these, such as ``partition``, ``time`` (minutes), ``mem``.
+        jobs: number of parallel jobs; 0: one for each core of this machine.
+        max_failed_share: largest share of files that may fail; more are an error.
+        filters: limits of utterances for audio pre-training.
+        cluster: ``local``: jobs are processes of this machine; ``slurm``: jobs are a Slurm job array.
+        slurm: sbatch options of the job array, such as ``partition``, ``time`` (minutes), ``mem``.
+
+    Raises:
+        UserError: a number is out of range, or ``jobs`` is not given for Slurm.
     """
 
     jobs: int = 0
@@ -97,15 +103,18 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Of the mouth crops in training (SVTS, Mira et al. 2022).
+    """Augmentation of the mouth crops in training (SVTS, Mira et al. 2022).
 
     Args:
-        crop: side of the square cut from the stored crop, pixels: at random in training, central otherwise.
-        flip: probability of a mirrored clip.
-        erase: probability of an erased rectangle, at one place through the clip.
-        erase_area: its share of the picture, from and to.
-        erase_ratio: its aspect ratio, from and to.
-        time_mask_seconds: longest run of frames replaced by the clip's mean; one such run a second.
+        crop: side of the square cropped from the stored crop, pixels; at random in training, central otherwise.
+        flip: probability of a horizontal flip of the clip.
+        erase: probability of random erasing, of the same rectangle in all frames of the clip.
+        erase_area: smallest and largest share of the frame's area that is erased.
+        erase_ratio: smallest and largest aspect ratio of the erased rectangle.
+        time_mask_seconds: longest time mask, s; one mask for each second, its frames replaced by the clip's mean.
+
+    Raises:
+        UserError: a number is out of range.
     """
 
     crop: int = 88
@@ -125,8 +134,17 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Networks:
-    """The parts of the model; A2A and V2A differ in the frontend alone. ``bn``: in all behind the frontend, batch
-    normalisation has running statistics for audio and for video (``dual``) or the same for both (``shared``)."""
+    """The parts of the model; A2A and V2A differ only in the frontend.
+
+    Args:
+        visual_frontend: mouth crops -> features at the video frame rate, for V2A.
+        audio_frontend: mel or waveform -> features at the video frame rate, for A2A.
+        speaker: speaker embedding, concatenated to the features.
+        encoder: temporal context.
+        decoder: features -> mel or waveform.
+        bn: running statistics of batch normalisation in encoder and decoder: ``dual``, separate ones for audio and
+            video, or ``shared``.
+    """
 
     visual_frontend: Annotated[Component, "visual_frontend"]
     audio_frontend: Annotated[Component, "audio_frontend"]
@@ -142,22 +160,25 @@ class Training:
 
     Args:
         steps: optimiser steps.
-        batch_frames: budget of a batch, video frames with padding; clips of like length share a batch.
-        segment_frames: longer clips are cut to a random segment of this many video frames; null: whole clips.
-        learning_rate: at the end of the warm-up.
-        warmup_share: share of the steps with a rising learning rate; a cosine to zero follows.
-        betas: of AdamW.
-        weight_decay: of AdamW, on matrices and kernels only.
-        clip_norm: of the gradient.
-        accumulate: batches an optimiser step, shared by the processes that train together.
-        ema_decay: of the averaged weights that are validated and synthesise; 0: none.
-        precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 where the device has it.
-        workers: data-loading processes.
-        cache_mb: memory for decoded clips in each of them, MB.
-        log_every: steps.
-        checkpoint_every: steps.
-        validate_every: steps; a validation is followed by a checkpoint.
-        rank_timeout_seconds: how long several processes wait for one that does not come.
+        batch_frames: largest size of a batch, video frames including padding; clips of similar length share a batch.
+        segment_frames: length of the random segments of longer clips, video frames; null: whole clips.
+        learning_rate: peak learning rate, at the end of the warm-up.
+        warmup_share: share of the steps with linear warm-up; cosine decay to zero follows.
+        betas: betas of AdamW.
+        weight_decay: weight decay of AdamW, of matrices and convolution kernels only.
+        clip_norm: largest norm of the gradient.
+        accumulate: batches an optimiser step, distributed over the processes.
+        ema_decay: decay of the moving average of the weights, used in validation and synthesis; 0: no average.
+        precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 where the device supports it.
+        workers: number of data-loading processes.
+        cache_mb: memory for decoded clips in each data-loading process, MB.
+        log_every: steps between log entries.
+        checkpoint_every: steps between checkpoints.
+        validate_every: steps between validations; each is followed by a checkpoint.
+        rank_timeout_seconds: timeout of the communication between processes, s.
+
+    Raises:
+        UserError: a number is out of range.
     """
 
     steps: int = 1000
@@ -192,11 +213,14 @@ class Training:
 
 @dataclass(frozen=True)
 class PartTransfer:
-    """What happens to a part that moves from A2A to V2A.
+    """Fine-tuning of a part that is transferred from A2A to V2A.
 
     Args:
-        frozen_steps: first V2A steps in which its weights do not move (its batch statistics do).
-        learning_rate_factor: on its learning rate after that.
+        frozen_steps: number of the first V2A steps in which its weights are frozen (its batch statistics are updated).
+        learning_rate_factor: factor of its learning rate after these.
+
+    Raises:
+        UserError: a number is out of range.
     """
 
     frozen_steps: int = 0
@@ -208,7 +232,17 @@ class PartTransfer:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Scores of the test set. ``bootstrap``: resamples behind the 95 % intervals."""
+    """Scores of the test set.
+
+    Args:
+        metrics: metrics by name.
+        asr: speech recognition for the word error rate; null: none.
+        bootstrap: number of bootstrap resamples for the 95 % confidence intervals.
+        jobs: number of parallel processes; 0: one for each core of this machine.
+
+    Raises:
+        UserError: a number is out of range.
+    """
 
     metrics: dict[str, Annotated[Component, "metric"]]
     asr: Annotated[Component, "asr"] | None = None
@@ -224,12 +258,32 @@ class Config:
     """A whole experiment.
 
     Args:
-        trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder on mels of plain audio.
-        scratch: also fine-tune without transfer, for the comparison.
-        pretrained: folder of a finished A2A run or of its experiment, from where the command runs, such as an audio
-            recipe's: stage 3 moves that model's parts, and stage 2 has nothing to do.
-        predictor: folder of a finished V2A run, from where the command runs, for ``trains: vocoder``: the vocoder is
-            then fine-tuned on the mels that this model predicts.
+        corpus: corpus of the experiment.
+        networks: parts of the model.
+        losses: losses by name, each with its weight.
+        vocoder: vocoder of a mel model.
+        scoring: scores of the test set.
+        transfer: the parts that are transferred from A2A to V2A, by name.
+        audio_corpus: additional corpus of audio for pre-training; null: none.
+        tracker: tracker of the mouth, for the mouth crops.
+        seed: seed of all random numbers.
+        clock: rates of audio and video.
+        mel: settings of the mel.
+        crop: settings of the mouth crop.
+        data: names of the data directories.
+        prepare: preparation of the data directories.
+        augmentation: augmentation of the mouth crops.
+        pretrain: training run of A2A, or of the vocoder.
+        finetune: training run of V2A, or of the vocoder on predicted mels.
+        trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder, on mels of ground-truth audio.
+        scratch: also train V2A without transfer, for comparison.
+        pretrained: folder of a finished A2A run or experiment, relative to the working directory, e.g. of an audio
+            recipe: stage 3 transfers its parts, and stage 2 is skipped.
+        predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
+            is then fine-tuned on the mels that this model predicts.
+
+    Raises:
+        UserError: the sections do not fit together.
     """
 
     corpus: Annotated[Component, "corpus"]

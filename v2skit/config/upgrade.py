@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 RENAMED = {"critics": "discriminators", "learn_steps": "discriminator_steps"}
-"""Arguments of losses, as version 0.1 had them -> their names now."""
+"""Arguments of losses in version 0.1 -> their names now."""
 
 
 def upgrade(tree: Any) -> Any:

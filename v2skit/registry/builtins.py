@@ -1,4 +1,4 @@
-"""Every component that ships with v2skit, and where it lives."""
+"""The components that v2skit brings: kind -> name -> module and class."""
 
 from collections.abc import Callable
 
@@ -93,7 +93,7 @@ COMPONENTS = {
 
 @hookimpl
 def register_components(register: Callable[[str, str, str], None]) -> None:
-    """Register what the toolkit brings, by name."""
+    """Register the built-in components."""
     for kind, components in COMPONENTS.items():
         for name, target in components.items():
             register(kind, name, target)

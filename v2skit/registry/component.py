@@ -1,4 +1,4 @@
-"""What a config says of a component."""
+"""A config's choice of a component, checked but not built."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Component:
-    """A config's choice of a component: its ``type:`` and the other keys, which are its arguments; among these may be
-    components again. ``kind`` is a key of the registry's KINDS, ``origin`` the plug-in that brought it."""
+    """A component as a config chooses it.
+
+    Args:
+        type: its registered name, the ``type:`` of the config.
+        args: arguments of its constructor, defaults included; components at any depth among them are choices too.
+        origin: the plug-in that registered it.
+        kind: a key of :data:`v2skit.registry.kinds.KINDS`.
+    """
 
     type: str
     args: dict[str, Any]
@@ -19,6 +25,6 @@ class Component:
 
 @dataclass(frozen=True)
 class Term(Component):
-    """A loss and its ``weight:`` in the total."""
+    """A loss as a config chooses it, with its ``weight:`` in the total."""
 
     weight: float = 1.0

@@ -1,4 +1,4 @@
-"""The kinds of components, and the constructor arguments of each."""
+"""The kinds of components, and the arguments of their constructors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of component is for, and the constructor arguments that the toolkit gives (never the config)."""
+    """A kind of component.
+
+    Args:
+        purpose: its input and output.
+        given: constructor arguments that the toolkit gives, and a config must not; a constructor names those it needs.
+    """
 
     purpose: str
     given: tuple[str, ...] = ()
@@ -18,28 +23,31 @@ class Kind:
 KINDS = {
     "visual_frontend": Kind("mouth crops (B,T,1,H,W) -> features (B,T,D) at the video frame rate"),
     "audio_frontend": Kind("mel (B,F,M) or waveform (B,N) -> features (B,T,D)", ("clock", "mel")),
-    "speaker": Kind("who speaks -> embedding (B,S), never from the clip itself", ("speakers",)),
-    "encoder": Kind("temporal context (B,T,D) -> (B,T,E)", ("in_dim",)),
+    "speaker": Kind("speaker -> embedding (B,S), never computed from the clip itself", ("speakers",)),
+    "encoder": Kind("features (B,T,D) -> features with temporal context (B,T,E)", ("in_dim",)),
     "decoder": Kind("features (B,T,E) -> mel (B,F,M) or waveform (B,N)", ("in_dim", "step", "clock", "mel")),
     "vocoder": Kind("mel (B,F,M) -> waveform (B,N)", ("in_dim", "step", "clock", "mel")),
     "loss": Kind("(output, batch) -> {name: scalar}", ("clock", "mel")),
     "discriminator": Kind("waveform (B,N) -> [(score, features)], for adversarial losses", ("clock",)),
     "extractor": Kind("waveform (B,N) -> [features (B,L,D)], frozen, for the perceptual loss", ("clock", "mel")),
     "metric": Kind("(reference, hypothesis, rate) -> {name: float}"),
-    "asr": Kind("waveform -> words, for the word error rate", ("grammar",)),
+    "asr": Kind("waveform -> words, for the word error rate (WER)", ("grammar",)),
     "corpus": Kind("a corpus as published -> data directories", ("work_dir",)),
-    "tracker": Kind("video frames -> where the mouth is, per frame"),
+    "tracker": Kind("video frames -> place of the mouth in each frame"),
 }
+
+RENAMED_KINDS = {"critic": "discriminator"}
+"""Kinds of components in version 0.1 -> their names now."""
 
 
 def arguments(kind: str, component: type) -> dict[str, inspect.Parameter]:
-    """The arguments that a config may set: those of the constructor less what the toolkit gives for this kind."""
+    """The arguments that a config may set: those of the constructor without what the toolkit gives to this kind."""
     parameters = inspect.signature(component).parameters
     named = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     return {n: p for n, p in named.items() if n not in KINDS[kind].given}
 
 
 def construct(kind: str, component: type, args: dict[str, Any], **given: Any) -> Any:
-    """Build a component from its config arguments and from those of ``given`` that its constructor names."""
-    wanted = inspect.signature(component).parameters
-    return component(**args, **{n: v for n, v in given.items() if n in wanted and n in KINDS[kind].given})
+    """Build a component from the config's arguments and those of ``given`` that its constructor has."""
+    parameters = inspect.signature(component).parameters
+    return component(**args, **{n: v for n, v in given.items() if n in parameters and n in KINDS[kind].given})

@@ -1,4 +1,4 @@
-"""Loads the built-ins and the installed plug-ins, all through the hooks of :mod:`v2skit.registry.hooks`."""
+"""Load the built-in components and the installed plug-ins, all through the hooks of :mod:`v2skit.registry.hooks`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUP = "v2skit"
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plug-in: entry-point name, version of its distribution, and why it is broken (or None)."""
+    """An installed plug-in: its entry-point name, the version of its distribution, and its import error or None."""
 
     name: str
     version: str
@@ -28,7 +28,7 @@ class Plugin:
 
 @functools.cache
 def load() -> tuple[Registry, list[Plugin]]:
-    """The registry of every component, and the plug-ins that filled it. Loaded once per process."""
+    """The registry of all components, and the plug-ins that registered them; loaded once per process."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     registry = Registry()
@@ -42,7 +42,7 @@ def load() -> tuple[Registry, list[Plugin]]:
             _register(manager, registry, entry.name)
         except UserError:
             raise
-        except Exception as error:  # a plug-in may fail in any way; it is named, and the rest works
+        except Exception as error:  # a plug-in may fail in any way; it is reported, and the others are loaded
             registry.broken[entry.name] = f"{type(error).__name__}: {error}"
             plugins.append(Plugin(entry.name, version, registry.broken[entry.name]))
             continue

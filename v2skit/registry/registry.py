@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 
 from v2skit.errors import UserError, suggestion
-from v2skit.registry.kinds import KINDS
+from v2skit.registry.kinds import KINDS, RENAMED_KINDS
 from v2skit.system.extras import missing
 
 RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames",
@@ -16,7 +16,7 @@ RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_fra
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered component; ``origin`` is the plug-in that brought it."""
+    """A registered component: ``target`` is ``package.module:Class``, ``origin`` the plug-in that registered it."""
 
     kind: str
     name: str
@@ -24,7 +24,7 @@ class Entry:
     origin: str
 
     def load(self) -> type:
-        """Import the component. Raises UserError, with the plug-in's name, where that fails."""
+        """Import the component. Raises UserError, with the name of the plug-in, where the import fails."""
         module, _, attribute = self.target.partition(":")
         try:
             component = getattr(importlib.import_module(module), attribute)
@@ -43,7 +43,7 @@ class Entry:
 
 
 class Registry:
-    """All components known to this process, by kind and name."""
+    """All registered components, by kind and name."""
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -51,7 +51,12 @@ class Registry:
         """Plug-ins that could not be loaded, and why."""
 
     def add(self, kind: str, name: str, target: str, origin: str) -> None:
-        """Register a component. Raises UserError for an unknown kind or a name that is taken."""
+        """Register a component. Raises UserError for an unknown kind or a name that is registered already."""
+        if kind in RENAMED_KINDS and kind not in KINDS:
+            raise UserError(
+                f"{kind} '{name}' (from {origin}) is of a plug-in for v2skit 0.1; register it as kind "
+                f"'{RENAMED_KINDS[kind]}', or install a newer version of the plug-in"
+            )
         if kind not in KINDS:
             raise UserError(f"{origin} registers '{name}' as unknown kind '{kind}'{suggestion(kind, KINDS)}")
         taken = self._entries.get((kind, name))
@@ -67,7 +72,8 @@ class Registry:
     def entry(self, kind: str, name: str) -> Entry:
         """The entry of a component. Raises UserError, with the nearest name, where there is none."""
         if kind not in KINDS:
-            raise UserError(f"unknown kind '{kind}'{suggestion(kind, KINDS)}")
+            new = RENAMED_KINDS.get(kind)
+            raise UserError(f"unknown kind '{kind}'{f'; it is {new!r} now' if new else suggestion(kind, KINDS)}")
         if (kind, name) not in self._entries:
             hint = suggestion(name, (e.name for e in self.entries(kind)))
             broken = "".join(f"\n  plug-in {origin} is broken: {why}" for origin, why in self.broken.items())

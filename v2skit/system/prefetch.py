@@ -1,4 +1,4 @@
-"""Work that goes on while what it made is used."""
+"""An iterator whose items are computed ahead by a background thread."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WAIT_SECONDS, JOIN_SECONDS = 0.1, 5.0
 
 
 def in_background(items: Iterable[Item], size: int) -> Iterator[Item]:
-    """The same items, made by a thread that is up to ``size`` of them ahead; what it raises is raised here.
+    """The same items, computed by a thread up to ``size`` items ahead; its exceptions are raised here.
 
-    Decoders, trackers and networks let other threads run while they work, so that stages joined by this overlap.
+    Video decoders, trackers and networks release the interpreter lock, so that stages joined by this run in parallel.
     """
     ready: queue.Queue = queue.Queue(size)
     stop, end = threading.Event(), object()
@@ -49,7 +49,7 @@ def in_background(items: Iterable[Item], size: int) -> Iterator[Item]:
         while (item := ready.get()) is not end:
             yield item
         if failure:
-            raise failure.pop()  # and let go of it: it holds what the producer held
+            raise failure.pop()  # popped, since its traceback refers to the objects of the thread
     finally:
         stop.set()
-        thread.join(JOIN_SECONDS)  # not for ever: when the interpreter ends, its threads may never answer
+        thread.join(JOIN_SECONDS)  # with a timeout: at the exit of the interpreter the thread may never end

@@ -1,4 +1,4 @@
-"""What this plug-in brings; the class is imported when a config asks for it."""
+"""Registers the component of this plug-in; its class is imported when a config uses it."""
 
 import v2skit
 

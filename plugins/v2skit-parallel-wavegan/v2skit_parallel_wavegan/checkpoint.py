@@ -1,4 +1,4 @@
-"""A trained generator, built by the package parallel_wavegan, and the statistics of its mel."""
+"""A trained generator of the package parallel_wavegan, and the statistics of its mel."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ GENERATOR = "ParallelWaveGANGenerator"
 
 
 def load_generator(path: Path, config: dict[str, Any]) -> nn.Module:
-    """The generator of a checkpoint, in evaluation mode, its weight normalisation folded.
+    """The generator of a checkpoint, in evaluation mode and without weight normalisation.
 
     Args:
-        path: what the package's training wrote, ``checkpoint-<steps>steps.pkl``.
-        config: of that training.
+        path: checkpoint of the package's training, ``checkpoint-<steps>steps.pkl``.
+        config: config of that training.
 
     Raises:
-        UserError: the package or the checkpoint is missing, or the two or the config do not go together.
+        UserError: the package or the checkpoint is missing, or checkpoint, config and package do not fit together.
     """
     name, params = config.get("generator_type", GENERATOR), config.get("generator_params")
     if name != GENERATOR or not isinstance(params, dict):
@@ -35,7 +35,7 @@ def load_generator(path: Path, config: dict[str, Any]) -> nn.Module:
     weights, models = _weights(path), _models()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the package normalises weights in torch's old way
+            warnings.simplefilter("ignore", FutureWarning)  # the package uses torch's old weight normalisation
             generator = getattr(models, GENERATOR)(**params)
         generator.load_state_dict(weights)
     except (TypeError, AttributeError, AssertionError, RuntimeError) as error:
@@ -43,7 +43,7 @@ def load_generator(path: Path, config: dict[str, Any]) -> nn.Module:
     shape = generator.aux_channels, int(generator.upsample_factor), generator.in_channels, generator.out_channels
     if shape != (config["num_mels"], config["hop_size"], 1, 1):
         raise UserError(
-            f"{path}: its generator takes {shape[0]} bins and makes {shape[1]} samples a frame in {shape[3]} bands, "
+            f"{path}: its generator has {shape[0]} bins, {shape[1]} samples a frame and {shape[3]} bands, "
             f"its config has {config['num_mels']} bins and hop {config['hop_size']}; give the one it was trained with"
         )
     generator.remove_weight_norm()
@@ -51,10 +51,10 @@ def load_generator(path: Path, config: dict[str, Any]) -> nn.Module:
 
 
 def load_statistics(path: Path, n_mels: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every mel bin, (M,) each, from ``stats.h5`` or ``stats.npy``.
+    """Mean and standard deviation of each mel bin, (M,) each, from ``stats.h5`` or ``stats.npy``.
 
     Raises:
-        UserError: there are none, or they are not of ``n_mels`` bins.
+        UserError: the file can't be read, or is not of ``n_mels`` bins.
     """
     try:
         if path.suffix == ".npy":
@@ -73,7 +73,7 @@ def load_statistics(path: Path, n_mels: int) -> tuple[Tensor, Tensor]:
 
 def _weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UserError(f"checkpoint {path} does not exist or is no file; fetch it, and its config.yml and stats.h5")
+        raise UserError(f"checkpoint {path} does not exist or is no file; download it, and its config.yml and stats.h5")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)["model"]["generator"]
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
@@ -82,7 +82,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _models() -> ModuleType:
     """The package's models. Raises UserError, with how to install them, where they can't be imported."""
-    # The package looks for this window where SciPy had it until 1.12.
+    # The package imports this window from where SciPy had it until 1.12.
     moved = not hasattr(scipy.signal, "kaiser")
     if moved:
         scipy.signal.kaiser = scipy.signal.windows.kaiser

@@ -1,4 +1,4 @@
-"""A Parallel WaveGAN's config.yml, and whether its mel is the toolkit's."""
+"""The config.yml of a Parallel WaveGAN, and the comparison of its mel settings with the toolkit's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from v2skit.config.features import Clock, Mel, feature_settings
 from v2skit.errors import UserError
 
 LOGARITHMS = {10.0: "log10", None: "natural"}
-"""Their ``log_base`` -> ``mel.log``."""
+"""The package's ``log_base`` -> the toolkit's ``mel.log``."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The config that training left beside the checkpoint. Raises UserError where it can't be read."""
+    """The config of a checkpoint's training. Raises UserError where it can't be read."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -29,16 +29,16 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def check_mel(config: dict[str, Any], path: Path, clock: Clock, mel: Mel) -> None:
-    """Compare the mel that a vocoder was trained on with the toolkit's.
+    """Compare the mel settings of a vocoder's training with the toolkit's.
 
     Args:
-        config: the vocoder's.
-        path: where it was read, for messages.
-        clock: the toolkit's.
-        mel: the toolkit's.
+        config: config of the vocoder.
+        path: its file, for messages.
+        clock: clock of the toolkit.
+        mel: mel settings of the toolkit.
 
     Raises:
-        UserError: they differ, with every field in which they do; or a key is missing.
+        UserError: the settings differ, with all fields that do, or a key is missing.
     """
     ours = {**feature_settings(clock, mel), "window_shape": "hann", "gain": 1.0}
     try:
@@ -54,7 +54,7 @@ def check_mel(config: dict[str, Any], path: Path, clock: Clock, mel: Mel) -> Non
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """Their mel in the toolkit's words; what the package has no key for is its ``logmelfilterbank``'s."""
+    """The package's mel settings under the toolkit's names; those without a key are of its ``logmelfilterbank``."""
     rate, n_fft, base = config["sampling_rate"], config["fft_size"], config.get("log_base", 10.0)
     mel_rate, gain = config.get("sampling_rate_for_feats", rate), config.get("global_gain_scale", 1.0)
     return {
@@ -69,5 +69,5 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
         "log": LOGARITHMS.get(base, f"log{base}"),
         "scale": "slaney",
         "window_shape": config.get("window", "hann"),
-        "gain": gain if gain > 0 else 1.0,  # training multiplies the sound, not the mel, by it; 0 is none
+        "gain": gain if gain > 0 else 1.0,  # factor of the training's waveforms, not of the mel; 0: none
     }

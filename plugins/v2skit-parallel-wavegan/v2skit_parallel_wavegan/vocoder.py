@@ -15,18 +15,18 @@ from v2skit_parallel_wavegan.settings import check_mel, read_config
 
 
 class ParallelWaveGan(nn.Module):
-    """A trained Parallel WaveGAN.
+    """A trained Parallel WaveGAN: log mel (B,F,M) -> waveform (B, F * hop).
 
-    Their mel frame ``m``, which conditions the samples ``[m * hop, (m + 1) * hop)``, is centred on ``m * hop``; the
-    toolkit's is centred on ``m * hop + hop / 2``. So from the toolkit's frames the generator makes the signal half a
-    hop early: its sample ``n`` belongs at ``n + hop / 2``.
+    The package's mel frame ``m``, which conditions the samples ``[m * hop, (m + 1) * hop)``, is centred on ``m * hop``,
+    the toolkit's on ``m * hop + hop / 2``. The generator's output for the toolkit's frames is therefore half a hop
+    early: its sample ``n`` is sample ``n + hop / 2`` of the waveform.
 
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit.
-        checkpoint: ``checkpoint-<steps>steps.pkl``; relative paths are from where the command runs.
-        config: of its training; null: ``config.yml`` beside it.
-        stats: mean and deviation of its mel; null: ``stats.h5`` or ``stats.npy`` beside it.
+        checkpoint: ``checkpoint-<steps>steps.pkl``; paths are relative to the working directory.
+        config: config of its training; null: ``config.yml`` in the folder of the checkpoint.
+        stats: mean and deviation of its mel; null: ``stats.h5`` or ``stats.npy`` in the folder of the checkpoint.
 
     Raises:
         UserError: a file or the package is missing, or the vocoder was trained on another mel.
@@ -46,21 +46,21 @@ class ParallelWaveGan(nn.Module):
         mean, scale = load_statistics(stats_path, mel.n_mels)
         self.register_buffer("mean", mean, persistent=False)  # (M,)
         self.register_buffer("scale", scale, persistent=False)  # (M,)
-        # Goes into the record of what speech was made from.
+        # Recorded with the synthesised speech.
         files = b"".join(file.read_bytes() for file in (path, config_path, stats_path))
         self.digest = hashlib.sha256(files).hexdigest()[:12]
 
     @torch.no_grad()
     def forward(self, mel: Tensor) -> Tensor:
-        """Log mel (B,F,M) -> waveform (B, F * hop). Deterministic: the noise is drawn from a fixed seed."""
+        """Log mel (B,F,M) -> waveform (B, F * hop). Deterministic: the noise has a fixed seed."""
         length, context = mel.shape[1] * self.hop, self.generator.aux_context_window
         x = ((mel.float() - self.mean) / self.scale).transpose(1, 2)  # (B, F, M) -> (B, M, F)
-        # One frame more at the start makes the half hop before the first centre.
+        # One more frame at the start, for the half hop before the first centre.
         x = F.pad(x, (context + 1, context), mode="replicate")
         seed = torch.Generator().manual_seed(0)
         noise = torch.randn(1, 1, length + self.hop, generator=seed).to(mel.device).expand(len(mel), -1, -1)
         early = self.generator(noise, x)[:, 0]  # (B, (F + 1) * hop)
-        # Its first sample is at -hop + hop / 2.
+        # The generator's first sample is sample -hop + hop / 2 of the waveform.
         first = self.hop - self.hop // 2
         return early[:, first : first + length]
 

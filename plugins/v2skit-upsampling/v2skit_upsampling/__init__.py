@@ -1,4 +1,4 @@
-"""What this plug-in brings; the classes are imported when a config asks for them."""
+"""Registers the components of this plug-in; their classes are imported when a config uses them."""
 
 import v2skit
 

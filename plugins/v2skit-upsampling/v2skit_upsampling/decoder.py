@@ -6,10 +6,13 @@ from v2skit.config.features import Clock, Mel
 
 
 class MelUpsampling(nn.Module):
-    """Transposed convolution to the mel frame rate, then a linear layer to the bins.
+    """Transposed convolution to the mel frame rate, then a linear layer to the bins: (B,T,E) -> (B,F,M).
 
     Args:
-        channels: between the two.
+        in_dim: features E of the encoder; given by the toolkit.
+        clock: given by the toolkit.
+        mel: given by the toolkit.
+        channels: channels of the transposed convolution.
     """
 
     output = "mel"

@@ -1,4 +1,4 @@
-"""A loss on how the mel moves."""
+"""A loss on the first difference of the mel over time."""
 
 from torch import Tensor, nn
 

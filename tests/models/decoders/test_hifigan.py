@@ -78,7 +78,7 @@ def test_starts_small():
         assert layer.weight.std().item() == pytest.approx(0.01, rel=0.1)
 
 
-def test_an_input_frame_reaches_the_samples_of_its_neighbours():
+def test_an_input_frame_changes_the_samples_of_its_neighbours():
     generator = lively(HifiGan(8, 60, channels=16))
     x = torch.randn(1, 7, 8, requires_grad=True)
     waveform = generator(x)
@@ -107,7 +107,7 @@ def test_waveform_is_float32_in_autocast():
 def test_bad_settings_have_a_clear_error():
     with pytest.raises(UserError, match="multiply to 64, but an input step has 60 samples"):
         HifiGan(8, 60, rates=[8, 8])
-    with pytest.raises(UserError, match="channels 4 can't be halved 4 times; take 16 or more"):
+    with pytest.raises(UserError, match="channels 4 can't be halved 4 times; use 16 or more"):
         HifiGan(8, 960, channels=4)
     with pytest.raises(UserError, match=r"kernels \[3, 4\] must be positive and odd"):
         HifiGan(8, 60, kernels=(3, 4))

@@ -40,7 +40,7 @@ def test_is_the_plain_stack_with_channels_halved_down_to_16():
     torch.testing.assert_close(generator(x), want, atol=1e-5, rtol=1e-4)
 
 
-def test_an_input_frame_reaches_the_samples_of_its_neighbours():
+def test_an_input_frame_changes_the_samples_of_its_neighbours():
     torch.manual_seed(0)
     generator = WaveGan(8, 60, channels=32).eval()
     x = torch.randn(1, 7, 8, requires_grad=True)

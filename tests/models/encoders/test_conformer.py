@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.reach import measured_reach
+from tests.receptive_field import measured_receptive_field
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.mel_linear import MelLinear
@@ -71,26 +71,26 @@ def test_a_clip_without_a_valid_frame_brings_no_nan():
 )
 def test_looks_exactly_as_far_as_it_says(blocks, look_ahead_frames, attention_frames):
     torch.manual_seed(0)
-    reach = {"look_ahead_frames": look_ahead_frames, "attention_frames": attention_frames}
-    encoder = Conformer(4, **{**TINY, "blocks": blocks}, **reach).double().eval()
+    context = {"look_ahead_frames": look_ahead_frames, "attention_frames": attention_frames}
+    encoder = Conformer(4, **{**TINY, "blocks": blocks}, **context).double().eval()
     assert (encoder.left_context_frames, encoder.look_ahead_frames) == (
         blocks * (attention_frames + 4),
         look_ahead_frames,
     )
     x = torch.randn(1, 60, 4, dtype=torch.double)
-    assert measured_reach(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
+    assert measured_receptive_field(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
 
 
 def test_sees_the_whole_clip_by_default():
     torch.manual_seed(0)
     encoder = Conformer(4, **TINY).double().eval()
     assert encoder.left_context_frames is None and encoder.look_ahead_frames is None
-    assert measured_reach(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
+    assert measured_receptive_field(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
 
 
 def test_look_ahead_is_spread_over_the_blocks():
     encoder = Conformer(4, **{**TINY, "blocks": 4}, look_ahead_frames=6, attention_frames=9)
-    assert [block.attention.reach for block in encoder.blocks] == [(9, 2), (9, 2), (9, 1), (9, 1)]
+    assert [block.attention.context for block in encoder.blocks] == [(9, 2), (9, 2), (9, 1), (9, 1)]
 
 
 def test_a_limit_moves_no_weight():
@@ -102,7 +102,7 @@ def test_a_limit_moves_no_weight():
     assert torch.equal(limited(x, mask), whole(x, mask))
 
 
-def test_padding_out_of_reach_of_every_frame_brings_no_nan():
+def test_padding_outside_context_of_every_frame_brings_no_nan():
     torch.manual_seed(0)
     encoder = Conformer(4, dropout=0.0, look_ahead_frames=1, attention_frames=2, **TINY)
     x, mask = torch.randn(2, 30, 4), torch.arange(30) < torch.tensor([[30], [3]])
@@ -120,8 +120,8 @@ def test_padding_out_of_reach_of_every_frame_brings_no_nan():
         ({"dim": 30, "heads": 4}, "dim 30 must be even and a multiple of heads 4"),
         ({"conv_kernel": 4}, "conv_kernel 4 odd"),
         ({"blocks": 0}, "blocks 0 must be at least 1"),
-        ({"look_ahead_frames": 2}, "look_ahead_frames does nothing without attention_frames; give both"),
-        ({"attention_frames": 9}, "attention_frames does nothing without look_ahead_frames; give both"),
+        ({"look_ahead_frames": 2}, "look_ahead_frames has no effect without attention_frames; give both"),
+        ({"attention_frames": 9}, "attention_frames has no effect without look_ahead_frames; give both"),
         ({"look_ahead_frames": -1, "attention_frames": 9}, "look_ahead_frames -1 .* must not be negative"),
     ],
 )

@@ -3,7 +3,12 @@ import math
 import pytest
 import torch
 
-from v2skit.models.encoders.relative_attention import RelativeAttention, out_of_reach, relative_positions, shift_to_keys
+from v2skit.models.encoders.relative_attention import (
+    RelativeAttention,
+    outside_context,
+    relative_positions,
+    shift_to_keys,
+)
 
 
 def test_positions_are_sinusoids_of_the_distance():
@@ -23,24 +28,24 @@ def test_shift_puts_distance_i_minus_j_at_row_i_column_j():
     assert torch.equal(shift_to_keys(by_distance), (i - j).expand(2, 5, 5))
 
 
-def test_out_of_reach_but_for_the_band():
-    assert out_of_reach(5, 2, 1, torch.device("cpu")).logical_not().int().tolist() == [
+def test_outside_context_but_for_the_band():
+    assert outside_context(5, 2, 1, torch.device("cpu")).logical_not().int().tolist() == [
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],
         [1, 1, 1, 1, 0],
         [0, 1, 1, 1, 1],
         [0, 0, 1, 1, 1],
     ]
-    assert not out_of_reach(5, 4, 4, torch.device("cpu")).any()
+    assert not outside_context(5, 4, 4, torch.device("cpu")).any()
 
 
-@pytest.mark.parametrize("reach", [None, (2, 1), (1, 0), (9, 9)])
-def test_equals_a_loop_over_every_pair_of_frames(reach):
+@pytest.mark.parametrize("context", [None, (2, 1), (1, 0), (9, 9)])
+def test_equals_a_loop_over_every_pair_of_frames(context):
     torch.manual_seed(0)
     frames, dim, heads, size = 6, 8, 2, 4
     lengths = [6, 4]
-    back, ahead = reach or (frames, frames)
-    attention = RelativeAttention(dim, heads, dropout=0.0, reach=reach).double()
+    back, ahead = context or (frames, frames)
+    attention = RelativeAttention(dim, heads, dropout=0.0, context=context).double()
     with torch.no_grad():
         attention.content_bias.normal_()
         attention.position_bias.normal_()

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.reach import measured_reach
+from tests.receptive_field import measured_receptive_field
 from v2skit.errors import UserError
 from v2skit.models.frontends.resnet3d import ResNet3d, ResNet3dSmall
 
@@ -36,7 +36,7 @@ def test_looks_exactly_as_far_as_it_says(network, ahead):
     torch.manual_seed(0)
     frontend = network(**SMALL, look_ahead_frames=ahead).eval()
     assert (frontend.left_context_frames, frontend.look_ahead_frames) == (4 - ahead, ahead)
-    assert measured_reach(frontend, torch.randn(1, 12, 1, 32, 32)) == (4 - ahead, ahead)
+    assert measured_receptive_field(frontend, torch.randn(1, 12, 1, 32, 32)) == (4 - ahead, ahead)
 
 
 def test_batch_statistics_are_those_of_the_clips_without_padding():
@@ -72,7 +72,7 @@ def test_runs_under_bf16_autocast():
 
 def test_bad_input_has_a_clear_error():
     frontend, mask = ResNet3dSmall(), torch.ones(1, 3, dtype=torch.bool)
-    with pytest.raises(UserError, match=r"takes gray crops \(B, T, 1, H, W\)"):
+    with pytest.raises(UserError, match=r"give gray crops \(B, T, 1, H, W\)"):
         frontend(torch.randn(1, 3, 3, 88, 88), mask)
     with pytest.raises(UserError, match="length 4 for 3 video frames"):
         frontend(torch.randn(1, 4, 1, 88, 88), mask)

@@ -1,4 +1,4 @@
-"""HiFi-GAN generator (Kong et al. 2020): every upsampling is followed by a fusion of several receptive fields."""
+"""HiFi-GAN generator (Kong et al. 2020): each upsampling is followed by multi-receptive-field fusion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from v2skit.errors import UserError
-from v2skit.models.decoders.rates import at_rate, inner_mask, reach, transposed, upsampling_rates
+from v2skit.models.decoders.rates import at_rate, inner_mask, receptive_field, transposed, upsampling_rates
 from v2skit.models.layers.masked import zero_channels_first
 
 END_KERNEL = 7
@@ -21,7 +21,7 @@ _activate = partial(F.leaky_relu, negative_slope=0.1)
 
 
 def _small(conv: nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
-    """Weights drawn with a small deviation, then normalised."""
+    """The convolution with weights of a small standard deviation and weight normalisation."""
     nn.init.normal_(conv.weight, std=INIT_STD)
     return weight_norm(conv)
 
@@ -29,7 +29,7 @@ def _small(conv: nn.Conv1d | nn.ConvTranspose1d) -> nn.Module:
 class ResBlock(nn.Module):
     """Residual pairs of convolutions, the first of each pair dilated (section 2.2): (B, C, L) -> (B, C, L).
 
-    Takes and gives zeros where the mask (B, L) is False.
+    Input and output are zero where the mask (B, L) is False.
     """
 
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
@@ -43,7 +43,7 @@ class ResBlock(nn.Module):
         self.plain = nn.ModuleList(conv(1) for _ in dilations)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Features (B,N,C), what is valid of them (B,N) -> (B,N,C)."""
+        """Features (B, C, L), mask (B, L) or None where all are valid -> (B, C, L)."""
         for dilated, plain in zip(self.dilated, self.plain):
             y = zero_channels_first(dilated(_activate(x)), mask)
             x = x + zero_channels_first(plain(_activate(y)), mask)
@@ -53,16 +53,19 @@ class ResBlock(nn.Module):
 class HifiGan(nn.Module):
     """Transposed convolutions and multi-receptive-field fusion, with weight normalisation (section 2.2).
 
+    (B, L, in_dim) -> (B, L * step).
+
     Args:
         in_dim: features an input step; given by the toolkit.
         step: samples an input step; given by the toolkit.
-        channels: at the rate of the input; each upsampling halves them. 512 as in V1, 128 as in V2.
-        rates: of the upsamplings, with the product ``step``; null: few and even ones.
-        kernels: of the residual blocks that are averaged; odd.
-        dilations: in every residual block.
+        channels: channels at the input rate, halved by each upsampling; 512 as in V1, 128 as in V2.
+        rates: upsampling rates with the product ``step``; null: the fewest, of similar size.
+        kernels: kernel sizes of the residual blocks, whose outputs are averaged; odd.
+        dilations: dilations of the convolutions of each residual block.
 
     Raises:
-        UserError: the rates do not fit the step, too few channels to be halved so often, or an even kernel.
+        UserError: the product of the rates is not ``step``, the channels can't be halved so often, a kernel is even, or
+            a dilation is not positive.
     """
 
     output = "waveform"
@@ -81,7 +84,7 @@ class HifiGan(nn.Module):
         self.rates = upsampling_rates(step, rates)
         if channels < 2 ** len(self.rates):
             raise UserError(
-                f"channels {channels} can't be halved {len(self.rates)} times; take {2 ** len(self.rates)} or more"
+                f"channels {channels} can't be halved {len(self.rates)} times; use {2 ** len(self.rates)} or more"
             )
         if not kernels or min(kernels) < 1 or any(kernel % 2 == 0 for kernel in kernels):
             raise UserError(f"kernels {list(kernels)} must be positive and odd, at least one of them")
@@ -99,17 +102,17 @@ class HifiGan(nn.Module):
         fusion = max(kernels) // 2 * sum(dilation + 1 for dilation in dilations)
         margins = [END_KERNEL // 2, *[fusion] * len(self.rates)]
         margins[-1] += END_KERNEL // 2
-        self.left_context_frames, self.look_ahead_frames = reach(self.rates, margins)
+        self.left_context_frames, self.look_ahead_frames = receptive_field(self.rates, margins)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.
 
         Args:
             x: (B, L, in_dim).
-            mask: (B, L); None: all steps are valid.
+            mask: (B, L), True for valid steps; None: all are valid.
 
         Returns:
-            (B, L * step), zero for the steps where the mask is False. Float32, whatever the autocast.
+            (B, L * step), float32 also under autocast, zero for the steps where the mask is False.
 
         Raises:
             UserError: ``x`` has another shape.
@@ -127,7 +130,7 @@ class HifiGan(nn.Module):
         return zero_channels_first(x, mask).squeeze(1)  # (B, 1, N) -> (B, N)
 
     def fold(self) -> None:
-        """Bake the weight normalisation into the weights, for inference: other keys in the state dict, same output."""
+        """Replace weight normalisation by the normalised weights, for inference; the keys of the state dict change."""
         modules: list[Any] = list(self.modules())
         for module in modules:
             if parametrize.is_parametrized(module, "weight"):

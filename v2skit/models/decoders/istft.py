@@ -15,46 +15,48 @@ from v2skit.signal.stft import Stft
 
 KERNEL = 7
 SIDE = KERNEL // 2
-LOUDEST = 5.0
-"""Log magnitudes are held below it, so that one wild frame can't blow up the loss."""
+MAX_LOG_MAGNITUDE = 5.0
+"""Log magnitudes are clamped to it, so that one outlier can't make the loss diverge."""
 
 
 class ConvNeXtBlock(nn.Module):
     """Depthwise convolution, layer norm, two linear layers, scaled residual: (B, F, dim) -> (B, F, dim).
 
-    ``ahead``: frames after the current one that it sees.
+    ``look_ahead``: frames after the current one in the convolution's kernel.
     """
 
-    def __init__(self, dim: int, ff_dim: int, scale: float, ahead: int) -> None:
+    def __init__(self, dim: int, ff_dim: int, scale: float, look_ahead: int) -> None:
         super().__init__()
-        self.depthwise = LookAheadConv1d(dim, dim, KERNEL, ahead, groups=dim)
+        self.depthwise = LookAheadConv1d(dim, dim, KERNEL, look_ahead, groups=dim)
         self.norm = nn.LayerNorm(dim)
         self.widen = nn.Linear(dim, ff_dim)
         self.narrow = nn.Linear(ff_dim, dim)
         self.scale = nn.Parameter(torch.full((dim,), scale))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Features (B,F,C), valid frames (B,F) -> (B,F,C)."""
+        """Features (B, F, dim), mask (B, F) -> (B, F, dim)."""
         return x + self.scale * self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x, mask)))))
 
 
 class Istft(nn.Module):
-    """Predicts log magnitude and phase of every frame. No upsampling beyond the frames: the fastest on a CPU.
+    """Predicts log magnitude and phase of every mel frame; the fastest generator on a CPU.
+
+    (B, L, in_dim) -> (B, L * step).
 
     Args:
         in_dim: features an input step; given by the toolkit.
         step: samples an input step; given by the toolkit.
         mel: given by the toolkit; its hop is that of the inverse STFT.
-        dim: features a frame.
-        blocks: ConvNeXt blocks.
-        ff_dim: features inside a block; 0: three times ``dim``.
-        n_fft: of the inverse STFT, samples, even, at least two hops; 0: four hops.
-        look_ahead_frames: later input steps that the output may depend on at most; what the inverse STFT leaves of
-            them goes to the blocks, from the last on. Null: every convolution sees as much after as before.
+        dim: features a mel frame.
+        blocks: number of ConvNeXt blocks.
+        ff_dim: hidden features of a block; 0: three times ``dim``.
+        n_fft: FFT length of the inverse STFT, samples, even, at least two hops; 0: four hops.
+        look_ahead_frames: largest look-ahead of the generator, input steps; what the inverse STFT does not need is
+            distributed over the blocks, from the last to the first. Null: all convolutions are symmetric.
 
     Raises:
-        UserError: the hop does not divide the input step, a size is out of range, or the inverse STFT alone needs more
-            later steps.
+        UserError: the hop does not divide the input step, a size is out of range, or the look-ahead is less than that
+            of the inverse STFT.
     """
 
     output = "waveform"
@@ -80,23 +82,23 @@ class Istft(nn.Module):
             raise UserError(f"n_fft {n_fft} and mel.hop {mel.hop} must be even, n_fft at least two hops")
         self.in_dim, self.frames = in_dim, step // mel.hop
         self.stft = Stft(n_fft, mel.hop)
-        stft_back, stft_ahead = self.stft.inverse_context()
-        ahead, aheads = _shared_out(look_ahead_frames, self.frames, blocks, stft_ahead)
-        self.embed = LookAheadConv1d(in_dim, self.frames * dim, KERNEL, ahead)
+        stft_left, stft_right = self.stft.inverse_context()
+        look_ahead, look_aheads = _distribute(look_ahead_frames, self.frames, blocks, stft_right)
+        self.embed = LookAheadConv1d(in_dim, self.frames * dim, KERNEL, look_ahead)
         self.embed_norm = nn.LayerNorm(dim)
-        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim, 1 / blocks, frames) for frames in aheads)
+        self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim, 1 / blocks, frames) for frames in look_aheads)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, self.stft.n_fft + 2)
-        behind = blocks * (KERNEL - 1) - sum(aheads) + stft_back  # mel frames
-        self.left_context_frames = KERNEL - 1 - ahead + math.ceil(behind / self.frames)
-        self.look_ahead_frames = ahead + math.ceil((sum(aheads) + stft_ahead) / self.frames)
+        left = blocks * (KERNEL - 1) - sum(look_aheads) + stft_left  # mel frames, as look_aheads
+        self.left_context_frames = KERNEL - 1 - look_ahead + math.ceil(left / self.frames)
+        self.look_ahead_frames = look_ahead + math.ceil((sum(look_aheads) + stft_right) / self.frames)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.
 
         Args:
             x: (B, L, in_dim).
-            mask: (B, L); None: all steps are valid.
+            mask: (B, L), True for valid steps; None: all are valid.
 
         Returns:
             (B, L * step), zero for the steps where the mask is False.
@@ -114,32 +116,35 @@ class Istft(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             spectrum = self.head(self.norm(x.float())).transpose(1, 2)  # (B, F, 2 K) -> (B, 2 K, F)
             log_magnitude, phase = spectrum.chunk(2, dim=1)
-            magnitude = log_magnitude.clamp(max=LOUDEST).exp()
+            magnitude = log_magnitude.clamp(max=MAX_LOG_MAGNITUDE).exp()
             return self.stft.inverse(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), mask)
 
 
-def _shared_out(look_ahead_frames: int | None, frames: int, blocks: int, needed: int) -> tuple[int, list[int]]:
-    """How far to look ahead.
+def _distribute(look_ahead_frames: int | None, frames: int, blocks: int, needed: int) -> tuple[int, list[int]]:
+    """Distribute the look-ahead over the layers.
 
     Args:
-        look_ahead_frames: input steps for the whole generator; None: no limit.
-        frames: of an input step.
-        blocks: number of them.
-        needed: frames that the inverse STFT takes of it.
+        look_ahead_frames: that of the generator, input steps; None: no limit.
+        frames: mel frames an input step.
+        blocks: number of ConvNeXt blocks.
+        needed: look-ahead of the inverse STFT, mel frames.
 
     Returns:
-        for the embedding, input steps; for each block, frames.
+        the look-ahead of the embedding in input steps, and of each block in mel frames.
+
+    Raises:
+        UserError: it is less than that of the inverse STFT.
     """
     if look_ahead_frames is None:
         return SIDE, [SIDE] * blocks
     left = look_ahead_frames * frames - needed
     if left < 0:
         raise UserError(
-            f"look_ahead_frames {look_ahead_frames} is too few, for the inverse STFT alone needs "
+            f"look_ahead_frames {look_ahead_frames} is less than the look-ahead of the inverse STFT, "
             f"{math.ceil(needed / frames)}; give as many or more, or a smaller n_fft"
         )
-    aheads = []
+    look_aheads = []
     for _ in range(blocks):
-        aheads.append(min(SIDE, left))
-        left -= aheads[-1]
-    return min(SIDE, left // frames), aheads[::-1]
+        look_aheads.append(min(SIDE, left))
+        left -= look_aheads[-1]
+    return min(SIDE, left // frames), look_aheads[::-1]

@@ -10,14 +10,17 @@ from v2skit.models.layers.masked import check_features, zero_padding
 
 
 class MelLinear(nn.Module):
-    """Linear layer that gives all mel frames of a video frame at once (SVTS).
+    """Linear layer from a video frame to all of its mel frames (SVTS, Mira et al. 2022): (B,T,in_dim) -> (B,F,M).
 
     Args:
         in_dim: features a video frame; given by the toolkit.
         clock: given by the toolkit.
         mel: given by the toolkit.
-        mean: added to the output, so that training starts near the data.
-        std: the output is multiplied by it, for the same reason.
+        mean: added to the output, so that training starts near the mean of the data.
+        std: factor of the output, so that training starts near the deviation of the data.
+
+    Raises:
+        UserError: ``std`` is not positive.
     """
 
     output = "mel"
@@ -35,7 +38,7 @@ class MelLinear(nn.Module):
 
         Args:
             x: (B, T, in_dim).
-            mask: (B, T).
+            mask: (B, T), True for valid video frames.
 
         Returns:
             (B, T * mels_per_frame, n_mels), zero for the video frames where the mask is False.

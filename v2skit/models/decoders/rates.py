@@ -1,4 +1,4 @@
-"""From input steps to samples: the rates of a stack of transposed convolutions, its layers, and its masks."""
+"""Stacks of transposed convolutions from input steps to samples: upsampling rates, layers, receptive field, masks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from v2skit.models.layers.masked import check_features
 
 
 def upsampling_rates(step: int, rates: list[int] | None, largest: int = 10) -> list[int]:
-    """The rates whose product is the input step.
+    """Upsampling rates whose product is the input step.
 
     Args:
         step: samples an input step.
-        rates: as a config gives them; None: as few as possible, then as even as possible, the largest first.
-        largest: rate that is chosen where none are given.
+        rates: those of a config; None: as few as possible, of similar size, the largest first.
+        largest: the largest rate where ``rates`` is None.
 
     Raises:
         UserError: the product of the given rates is not ``step``, or no rates up to ``largest`` have that product.
@@ -46,7 +46,7 @@ def _even(step: int, largest: int) -> list[int] | None:
 
 
 def _factorings(number: int, largest: int) -> Iterator[list[int]]:
-    """Every falling list of factors from 2 up to ``largest`` with that product."""
+    """All descending lists of factors from 2 to ``largest`` with the product ``number``."""
     if number == 1:
         yield []
     for factor in range(min(number, largest), 1, -1):
@@ -55,7 +55,7 @@ def _factorings(number: int, largest: int) -> Iterator[list[int]]:
 
 
 def _primes(number: int) -> list[int]:
-    """Prime factors, rising."""
+    """Prime factors in ascending order."""
     primes, factor = [], 2
     while number > 1:
         if number % factor:
@@ -67,22 +67,20 @@ def _primes(number: int) -> list[int]:
 
 
 def transposed(in_channels: int, out_channels: int, rate: int, bias: bool = True) -> nn.ConvTranspose1d:
-    """(B, C, L) -> (B, C', L * rate). The kernel spans two input steps, so that neighbours overlap without a seam."""
+    """(B, C, L) -> (B, C', L * rate). The kernel spans two input steps, so that the outputs of neighbours overlap."""
     odd = rate % 2
     return nn.ConvTranspose1d(in_channels, out_channels, 2 * rate + odd, rate, padding=(rate + odd) // 2, bias=bias)
 
 
-def reach(rates: list[int], margins: list[int]) -> tuple[int, int]:
-    """What a stack of :func:`transposed` layers, with convolutions before, between and after them, depends on.
+def receptive_field(rates: list[int], margins: list[int]) -> tuple[int, int]:
+    """Left context and look-ahead of a stack of :func:`transposed` layers with convolutions between them, input steps.
 
     Args:
-        rates: of the upsamplings.
-        margins: positions on either side that the convolutions see, before the first upsampling and after each.
-
-    Returns:
-        the input steps before and after its own that the output of a step depends on.
+        rates: upsampling rates.
+        margins: positions on either side in the receptive field of the convolutions before the first upsampling, and
+            after each.
     """
-    first, last = 0, math.prod(rates) - 1  # positions seen, from the output of step 0 back to the input
+    first, last = 0, math.prod(rates) - 1  # positions of the receptive field of step 0, from the output to the input
     for rate, margin in zip(reversed(rates), reversed(margins[1:])):
         first, last = first - margin, last + margin
         padding = (rate + rate % 2) // 2
@@ -91,7 +89,7 @@ def reach(rates: list[int], margins: list[int]) -> tuple[int, int]:
 
 
 def inner_mask(x: Tensor, mask: Tensor | None, in_dim: int, what: str) -> Tensor | None:
-    """The mask to work with inside, None where every step is valid, which spares all masking.
+    """The mask inside a generator; None where all steps are valid, so that no masking is computed.
 
     Raises:
         UserError: ``x`` is not (B, L, in_dim) for the mask (B, L).
@@ -101,5 +99,5 @@ def inner_mask(x: Tensor, mask: Tensor | None, in_dim: int, what: str) -> Tensor
 
 
 def at_rate(mask: Tensor | None, rate: int) -> Tensor | None:
-    """The mask after an upsampling: (B, L) -> (B, L * rate)."""
+    """The mask after upsampling: (B, L) -> (B, L * rate)."""
     return None if mask is None else mask.repeat_interleave(rate, dim=1)

@@ -1,4 +1,4 @@
-"""Raw-waveform generator: stacked transposed convolutions with batch normalisation (the V2A-WaveGAN family)."""
+"""Raw-waveform generator: transposed convolutions with batch normalisation (the V2A-WaveGAN family)."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.errors import UserError
-from v2skit.models.decoders.rates import at_rate, inner_mask, reach, transposed, upsampling_rates
+from v2skit.models.decoders.rates import at_rate, inner_mask, receptive_field, transposed, upsampling_rates
 from v2skit.models.layers.masked import norm_channels_first, zero_channels_first
 
 IN_KERNEL = 3
-NARROWEST = 16
-"""Fewer channels than these are too few for a waveform; a config that starts below them stays there."""
+MIN_CHANNELS = 16
+"""Upsampling halves the channels down to this number; a config with fewer keeps its own."""
 
 
 class WaveGan(nn.Module):
-    """Transposed 1-D convolutions with BN and ReLU, tanh at the end (V2S-WGAN, Mira et al. 2022; Kefalas et al. 2024).
+    """Transposed 1-D convolutions with BN and ReLU, then tanh (V2S-WGAN, Mira et al. 2022; Kefalas et al. 2024).
+
+    (B, L, in_dim) -> (B, L * step).
 
     Args:
         in_dim: features an input step; given by the toolkit.
         step: samples an input step; given by the toolkit.
-        channels: at the rate of the input; each upsampling halves them, down to 16.
-        rates: of the upsamplings, with the product ``step``; null: few and even ones.
-        out_kernel: of the last convolution, samples; odd.
+        channels: channels at the input rate, halved by each upsampling, down to 16.
+        rates: upsampling rates with the product ``step``; null: the fewest, of similar size.
+        out_kernel: kernel size of the last convolution, samples; odd.
 
     Raises:
-        UserError: the rates do not fit the step, or the kernel is even.
+        UserError: the product of the rates is not ``step``, there are no channels, or the kernel is even.
     """
 
     output = "waveform"
@@ -39,8 +41,8 @@ class WaveGan(nn.Module):
             raise UserError(f"channels {channels} must be positive, and out_kernel {out_kernel} positive and odd")
         self.in_dim = in_dim
         self.rates = upsampling_rates(step, rates)
-        widths = [max(channels >> halvings, min(channels, NARROWEST)) for halvings in range(len(self.rates) + 1)]
-        # No bias before a normalisation, which would take it out again.
+        widths = [max(channels >> halvings, min(channels, MIN_CHANNELS)) for halvings in range(len(self.rates) + 1)]
+        # No bias before batch normalisation, which subtracts it again.
         self.embed = nn.Conv1d(in_dim, channels, IN_KERNEL, padding=IN_KERNEL // 2, bias=False)
         self.embed_norm = nn.BatchNorm1d(channels)
         self.ups = nn.ModuleList(
@@ -50,17 +52,17 @@ class WaveGan(nn.Module):
         self.out = nn.Conv1d(widths[-1], 1, out_kernel, padding=out_kernel // 2)
         margins = [IN_KERNEL // 2, *[0] * len(self.rates)]
         margins[-1] += out_kernel // 2
-        self.left_context_frames, self.look_ahead_frames = reach(self.rates, margins)
+        self.left_context_frames, self.look_ahead_frames = receptive_field(self.rates, margins)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The waveform.
 
         Args:
             x: (B, L, in_dim).
-            mask: (B, L); None: all steps are valid.
+            mask: (B, L), True for valid steps; None: all are valid.
 
         Returns:
-            (B, L * step), zero for the steps where the mask is False. Float32, whatever the autocast.
+            (B, L * step), float32 also under autocast, zero for the steps where the mask is False.
 
         Raises:
             UserError: ``x`` has another shape.

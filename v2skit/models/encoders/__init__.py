@@ -1,1 +1,1 @@
-"""Encoders: temporal context."""
+"""Encoders add temporal context: (B,T,D), mask (B,T) -> (B,T,E)."""

@@ -9,13 +9,13 @@ from v2skit.models.layers.masked import check_features
 
 
 class BiGru(nn.Module):
-    """Bidirectional GRU whose backward pass starts at the last valid frame of each clip.
+    """Bidirectional GRU whose backward direction starts at the last valid frame of each clip; for whole clips only.
 
     Args:
         in_dim: features a frame; given by the toolkit.
-        layers: one above the other.
-        dim: features a direction; ``out_dim`` is twice that.
-        dropout: between layers.
+        layers: number of stacked layers.
+        dim: features of each direction; ``out_dim`` is twice that.
+        dropout: dropout probability between layers.
     """
 
     left_context_frames = look_ahead_frames = None
@@ -30,7 +30,7 @@ class BiGru(nn.Module):
 
         Args:
             x: (B, T, in_dim).
-            mask: (B, T); at least one valid frame a clip.
+            mask: (B, T), True for valid frames, at least one in each clip.
 
         Returns:
             (B, T, out_dim), zero where the mask is False.

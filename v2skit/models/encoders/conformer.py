@@ -47,33 +47,40 @@ class Convolution(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Features (B,T,D), valid frames (B,T) -> (B,T,D)."""
+        """Features (B, T, dim), mask (B, T) -> (B, T, dim)."""
         x = F.glu(self.gated(self.norm(x)))
         x = F.silu(on_valid(self.batch_norm, self.depthwise(x, mask), mask))
         return self.dropout(self.out(x))
 
 
 class Block(nn.Module):
-    """Half a feed-forward, attention, convolution, half a feed-forward: (B, T, dim) -> (B, T, dim).
+    """Half-step feed-forward, attention, convolution, half-step feed-forward: (B, T, dim) -> (B, T, dim).
 
-    Where the attention's ``reach``, frames back and ahead, is given, the convolution looks back only.
+    With an ``attention_context``, the left and right context of the attention in frames, the convolution is causal.
+    ``context`` is that of the whole block.
     """
 
     def __init__(
-        self, dim: int, heads: int, ff_dim: int, conv_kernel: int, dropout: float, reach: tuple[int, int] | None
+        self,
+        dim: int,
+        heads: int,
+        ff_dim: int,
+        conv_kernel: int,
+        dropout: float,
+        attention_context: tuple[int, int] | None,
     ) -> None:
         super().__init__()
-        self.reach = reach and (reach[0] + conv_kernel - 1, reach[1])
+        self.context = attention_context and (attention_context[0] + conv_kernel - 1, attention_context[1])
         self.first = FeedForward(dim, ff_dim, dropout)
         self.attention_norm = nn.LayerNorm(dim)
-        self.attention = RelativeAttention(dim, heads, dropout, reach)
+        self.attention = RelativeAttention(dim, heads, dropout, attention_context)
         self.attention_dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(dim, conv_kernel, dropout, causal=reach is not None)
+        self.convolution = Convolution(dim, conv_kernel, dropout, causal=attention_context is not None)
         self.second = FeedForward(dim, ff_dim, dropout)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Features (B,T,D), embedded relative positions, valid frames (B,T) -> (B,T,D)."""
+        """Features (B, T, dim), relative positions (2 T - 1, dim), mask (B, T) -> (B, T, dim)."""
         x = x + 0.5 * self.first(x)
         x = x + self.attention_dropout(self.attention(self.attention_norm(x), positions, mask))
         x = x + self.convolution(x, mask)
@@ -81,23 +88,23 @@ class Block(nn.Module):
 
 
 class Conformer(nn.Module):
-    """Conformer with relative positions and macaron feed-forwards; sizes s, m and l as in SVTS.
+    """Conformer with relative positional encoding and macaron feed-forward layers; sizes s, m and l as in SVTS.
 
     Args:
         in_dim: features a frame; given by the toolkit.
         size: ``s`` (6 blocks, dim 256, 4 heads), ``m`` (12, 256, 4) or ``l`` (12, 512, 8).
-        blocks: without a ``size``, the number of blocks; that of ``s`` where not given.
-        dim: likewise, the features inside and out; even, and a multiple of ``heads``.
-        heads: likewise, the attention heads.
-        ff_dim: features inside a feed-forward.
-        conv_kernel: of the depthwise convolution, frames, odd.
-        dropout: everywhere.
-        look_ahead_frames: later frames that the output may depend on, shared out among the blocks' attention; the
-            convolutions then look back only. Null: the whole clip.
-        attention_frames: with it, how many frames back the attention of each block sees.
+        blocks: number of blocks; null: that of ``size``, or of ``s`` where no size is given.
+        dim: features of the blocks and of the output; even, and a multiple of ``heads``; null: as for ``blocks``.
+        heads: attention heads; null: as for ``blocks``.
+        ff_dim: hidden features of a feed-forward layer.
+        conv_kernel: kernel size of the depthwise convolution, frames; odd.
+        dropout: dropout probability of all layers.
+        look_ahead_frames: look-ahead of the encoder in frames, distributed over the attention of the blocks; the
+            convolutions are then causal. Null: the whole clip.
+        attention_frames: left context of each block's attention in frames, to be given with ``look_ahead_frames``.
 
     Raises:
-        UserError: the size is unknown, or one of the others contradicts it or the rest.
+        UserError: the size is unknown, or another argument contradicts it, is out of range or does not fit the others.
     """
 
     def __init__(
@@ -121,8 +128,8 @@ class Conformer(nn.Module):
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
-        reaches = _reaches(shape["blocks"], look_ahead_frames, attention_frames)
-        self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout, reach) for reach in reaches)
+        contexts = _contexts(shape["blocks"], look_ahead_frames, attention_frames)
+        self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout, context) for context in contexts)
         self.look_ahead_frames, self.left_context_frames = look_ahead_frames, None
         if attention_frames is not None:
             self.left_context_frames = len(self.blocks) * (attention_frames + conv_kernel - 1)
@@ -132,7 +139,7 @@ class Conformer(nn.Module):
 
         Args:
             x: (B, T, in_dim).
-            mask: (B, T).
+            mask: (B, T), True for valid frames.
 
         Returns:
             (B, T, out_dim), zero where the mask is False.
@@ -148,33 +155,35 @@ class Conformer(nn.Module):
         return zero_padding(x, mask)
 
     def links(self) -> list[tuple[Callable[[Tensor, Tensor], Tensor], int, int]]:
-        """The steps of the encoder, (B,T,D), (B,T) -> (B,T,dim), with the left and right context of each, frames.
+        """The layers of the encoder, (B, T, D), mask (B, T) -> (B, T, dim), and left and right context of each, frames.
 
-        To run it live block by block takes far less than to run all of it on all that it sees.
+        For streaming: block by block costs far less than the whole encoder on its whole receptive field.
         """
 
         def through(block: Block, x: Tensor, mask: Tensor) -> Tensor:
             return block(x, relative_positions(x.shape[1], self.out_dim, like=x), mask)
 
         blocks: list[Any] = list(self.blocks)
-        steps = [(partial(through, block), *block.reach) for block in blocks]
+        steps = [(partial(through, block), *block.context) for block in blocks]
         return [(lambda x, mask: self.dropout(self.project(x)), 0, 0), *steps]
 
 
-def _reaches(blocks: int, ahead: int | None, back: int | None) -> list[tuple[int, int] | None]:
-    """Frames back and ahead for the attention of each block."""
-    if ahead is None and back is None:
+def _contexts(blocks: int, look_ahead: int | None, left: int | None) -> list[tuple[int, int] | None]:
+    """Left and right context in frames of the attention of each block; None: the whole clip."""
+    if look_ahead is None and left is None:
         return [None] * blocks
-    if ahead is None or back is None:
-        given, missing = ("attention_frames", "look_ahead_frames")[:: 1 if ahead is None else -1]
-        raise UserError(f"{given} does nothing without {missing}; give both to limit what the encoder sees, or neither")
-    if ahead < 0 or back < 0:
-        raise UserError(f"look_ahead_frames {ahead} and attention_frames {back} must not be negative")
-    return [(back, ahead // blocks + (block < ahead % blocks)) for block in range(blocks)]
+    if look_ahead is None or left is None:
+        given, missing = ("attention_frames", "look_ahead_frames")[:: 1 if look_ahead is None else -1]
+        raise UserError(
+            f"{given} has no effect without {missing}; give both to limit the encoder's receptive field, or neither"
+        )
+    if look_ahead < 0 or left < 0:
+        raise UserError(f"look_ahead_frames {look_ahead} and attention_frames {left} must not be negative")
+    return [(left, look_ahead // blocks + (block < look_ahead % blocks)) for block in range(blocks)]
 
 
 def _resolve(size: str | None, given: dict[str, int | None]) -> dict[str, int]:
-    """Blocks, dim and heads from the size and from those that are given."""
+    """Blocks, dim and heads, from the size and the arguments that are given."""
     if size is not None and size not in SIZES:
         raise UserError(f"unknown size '{size}'{suggestion(size, SIZES)}")
     preset = SIZES[size or "s"]

@@ -1,4 +1,4 @@
-"""Self-attention that knows how far apart two frames are (Transformer-XL, Dai et al. 2019, section 3.3)."""
+"""Self-attention with relative positional encoding (Transformer-XL, Dai et al. 2019, section 3.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def relative_positions(frames: int, dim: int, like: Tensor) -> Tensor:
-    """Sinusoids of the distances ``frames - 1`` down to ``1 - frames``, of the type and device of ``like``.
+    """Sinusoidal encoding of the distances ``frames - 1`` down to ``1 - frames``, with dtype and device of ``like``.
 
     Returns:
         (2 T - 1, dim): the sines, then the cosines, of ``distance / 10000 ** (2 i / dim)``.
@@ -22,35 +22,35 @@ def relative_positions(frames: int, dim: int, like: Tensor) -> Tensor:
 
 
 def shift_to_keys(scores: Tensor) -> Tensor:
-    """From one column a distance to one column a key: (..., T, 2 T - 1) -> (..., T, T).
+    """Scores by distance to scores by key (the relative shift): (..., T, 2 T - 1) -> (..., T, T).
 
-    Row ``i``, column ``j`` of the result is the score of distance ``i - j``. With one column put before the first, a
-    row is 2 T long, and reading the same memory in rows of 2 T - 1 moves each row by one more than the row above it.
+    Row ``i``, column ``j`` of the result is the score of distance ``i - j``. With one column padded on the left a row
+    has 2 T entries; the same memory viewed in rows of 2 T - 1 shifts each row by one more than the row above it.
     """
     *batch, frames, distances = scores.shape
     scores = F.pad(scores, (1, 0)).view(*batch, distances + 1, frames)[..., 1:, :]
     return scores.reshape(*batch, frames, distances)[..., :frames]
 
 
-def out_of_reach(frames: int, back: int, ahead: int, device: torch.device) -> Tensor:
-    """(T, T): in row ``i``, True but for the columns ``i - back`` to ``i + ahead``."""
+def outside_context(frames: int, left: int, right: int, device: torch.device) -> Tensor:
+    """Attention mask (T, T): row ``i`` is False in the columns ``i - left`` to ``i + right``, True elsewhere."""
     every = torch.ones(frames, frames, dtype=torch.bool, device=device)
-    return every.triu(ahead + 1) | every.tril(-back - 1)
+    return every.triu(right + 1) | every.tril(-left - 1)
 
 
 class RelativeAttention(nn.Module):
-    """Multi-head self-attention with relative positions.
+    """Multi-head self-attention with relative positional encoding: (B, T, dim) -> (B, T, dim).
 
     Args:
-        dim: features in and out, a multiple of ``heads``.
+        dim: features of input and output, a multiple of ``heads``.
         heads: attention heads.
-        dropout: of the attention weights.
-        reach: frames back and ahead that a frame attends to; None: all.
+        dropout: dropout probability of the attention weights.
+        context: left and right context in frames; None: the whole clip.
     """
 
-    def __init__(self, dim: int, heads: int, dropout: float, reach: tuple[int, int] | None = None) -> None:
+    def __init__(self, dim: int, heads: int, dropout: float, context: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self.heads, self.dropout, self.reach = heads, dropout, reach
+        self.heads, self.dropout, self.context = heads, dropout, context
         self.query = nn.Linear(dim, dim)
         self.key = nn.Linear(dim, dim)
         self.value = nn.Linear(dim, dim)
@@ -60,24 +60,24 @@ class RelativeAttention(nn.Module):
         self.position_bias = nn.Parameter(torch.zeros(heads, 1, dim // heads))
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """Attend to the valid frames within reach.
+        """Attend to the valid frames within the context.
 
         Args:
             x: (B, T, dim).
             positions: (2 T - 1, dim), from :func:`relative_positions`.
-            mask: (B, T).
+            mask: (B, T), True for valid frames.
 
         Returns:
-            (B, T, dim); what it holds where the mask is False means nothing.
+            (B, T, dim); the values where the mask is False are undefined.
         """
         query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
         position = self._split(self.position(positions))  # (heads, 2 T - 1, dim / heads)
         distance_scores = (query + self.position_bias) @ position.transpose(-2, -1) / math.sqrt(query.shape[-1])
         bias = shift_to_keys(distance_scores)  # (B, heads, T, T)
         hidden = ~mask[:, None, None]
-        if self.reach:
-            hidden = hidden | out_of_reach(x.shape[1], *self.reach, x.device)
-        # The least number and not -inf: a frame that attends to none must not bring NaN into the batch's gradient.
+        if self.context:
+            hidden = hidden | outside_context(x.shape[1], *self.context, x.device)
+        # The lowest number and not -inf: with all keys masked, -inf would bring NaN into the batch's gradient.
         bias = bias.masked_fill(hidden, torch.finfo(bias.dtype).min)
         dropout = self.dropout if self.training else 0.0
         y = F.scaled_dot_product_attention((query + self.content_bias).to(value.dtype), key, value, bias, dropout)

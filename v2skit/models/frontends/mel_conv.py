@@ -1,4 +1,4 @@
-"""Audio frontend on the mel: convolutions over time, the last of which steps from mel frames to video frames."""
+"""Audio frontend on the log mel: convolutions over time, the last one strided from mel frames to video frames."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from v2skit.models.layers.masked import MaskedConv1d, check_frames, on_valid
 
 
 class MelConv(nn.Module):
-    """Convolutions over mel frames, then one strided convolution to the video frame rate.
+    """Convolutions over mel frames, then one strided convolution to the video frame rate: (B,F,M) -> (B,T,out_dim).
 
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit.
-        channels: of the convolutions at mel rate.
+        channels: output channels of each convolution at the mel frame rate.
         out_dim: features a video frame.
-        kernel: of the convolutions at mel rate, mel frames, odd.
+        kernel: kernel size of the convolutions at the mel frame rate, mel frames; odd.
         mean: subtracted from the log mel.
-        std: the log mel is divided by it.
+        std: divisor of the log mel.
+
+    Raises:
+        UserError: the kernel is even, or ``std`` is not positive.
     """
 
     input = "mel"
@@ -45,7 +48,7 @@ class MelConv(nn.Module):
             MaskedConv1d(i, o, kernel, padding=kernel // 2, bias=False) for i, o in zip(widths, channels)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in channels)
-        # A video frame is read with one frame's length of mel on either side.
+        # The kernel covers a video frame and one more on either side.
         step = self.mels_per_frame
         self.down = MaskedConv1d(widths[-1], out_dim, 3 * step, stride=step, padding=step, bias=False)
         self.down_norm = nn.BatchNorm1d(out_dim)
@@ -55,7 +58,7 @@ class MelConv(nn.Module):
 
         Args:
             mel: (B, T * mels_per_frame, M), log magnitudes.
-            mask: (B, T), of video frames.
+            mask: (B, T), True for valid video frames.
 
         Returns:
             (B, T, out_dim), zero where the mask is False.

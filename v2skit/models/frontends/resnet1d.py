@@ -16,7 +16,7 @@ STEM_KERNEL, STEM_STRIDE = 80, 4
 
 
 class Block1d(nn.Module):
-    """Basic residual block over time that honours masks: (B, L, C) -> (B, L / stride, C')."""
+    """Basic residual block over time (He et al. 2016) with masks: (B, L, C) -> (B, L / stride, C')."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Block1d(nn.Module):
             self.shortcut_norm = nn.BatchNorm1d(channels)
 
     def forward(self, x: Tensor, mask: Tensor, out_mask: Tensor) -> Tensor:
-        """Features (B,N,C), what is valid of them (B,N) and of the output (B,N') -> (B,N',C')."""
+        """Features (B, L, C), their mask (B, L), the output's mask (B, L') -> (B, L', C')."""
         y = F.silu(on_valid(self.norm1, self.conv1(x, mask), out_mask))
         y = on_valid(self.norm2, self.conv2(y, out_mask), out_mask)
         if self.shortcut is not None:
@@ -39,15 +39,19 @@ class Block1d(nn.Module):
 
 
 class ResNet1d(nn.Module):
-    """1-D ResNet-18 on the waveform, average-pooled to the video frame rate (the audio encoder of V2S-WGAN's line).
+    """1-D ResNet-18 on the waveform, average-pooled to the video frame rate: (B,N) -> (B,T,D).
 
-    A position at stride s covers samples [i s, (i + 1) s) and belongs to the video frame that holds its centre, so the
-    frames line up whether or not s divides the samples of a video frame.
+    This is the audio encoder of the raw-waveform family (V2S-WGAN, Mira et al. 2022; Kefalas et al. 2024). With a total
+    stride of s samples, position i covers the samples [i s, (i + 1) s) and is pooled into the video frame that contains
+    its centre, so that the frames are aligned whether or not s divides the samples of a video frame.
 
     Args:
         clock: given by the toolkit.
-        channels: of the stages; the features have as many as the last.
+        channels: channels of each stage; those of the last are the features D.
         blocks: residual blocks in each stage.
+
+    Raises:
+        UserError: an argument is not positive, or the total stride exceeds a video frame.
     """
 
     input = "waveform"
@@ -60,7 +64,7 @@ class ResNet1d(nn.Module):
         self.stride = STEM_STRIDE * 2 ** (len(channels) - 1)
         if self.stride > self.samples_per_frame:
             raise UserError(
-                f"{len(channels)} stages step by {self.stride} samples, more than a video frame's "
+                f"{len(channels)} stages have a stride of {self.stride} samples, more than a video frame's "
                 f"{self.samples_per_frame}; use fewer stages or a higher sample rate"
             )
         self.out_dim = channels[-1]
@@ -79,7 +83,7 @@ class ResNet1d(nn.Module):
 
         Args:
             waveform: (B, T * samples_per_frame).
-            mask: (B, T), of video frames.
+            mask: (B, T), True for valid video frames.
 
         Returns:
             (B, T, out_dim), zero where the mask is False.
@@ -104,6 +108,6 @@ class ResNet1d(nn.Module):
     def _average(self, x: Tensor, frames: int) -> Tensor:
         """The mean over each video frame: (B, L, C) -> (B, T, C)."""
         centres = torch.arange(x.shape[1], device=x.device) * self.stride + self.stride // 2
-        frame = centres // self.samples_per_frame  # (L,); T for a centre beyond the end
+        frame = centres // self.samples_per_frame  # (L,); T where the centre is beyond the end
         total = x.new_zeros(x.shape[0], frames + 1, x.shape[2]).index_add(1, frame, x)
         return total[:, :frames] / frame.bincount(minlength=frames + 1)[:frames, None]

@@ -28,22 +28,23 @@ class Block2d(nn.Module):
             self.shortcut.append(nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (B,C,H,W) -> (B,C',H',W')."""
+        """Features of frames (N, C, H, W) -> (N, C', H', W')."""
         y = F.silu(self.norm1(self.conv1(x)))
         return F.silu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class ResNet3d(nn.Module):
-    """3-D convolutional stem and 2-D ResNet-18 on mouth crops (Stafylakis & Tzimiropoulos 2017; SVTS).
+    """3-D convolutional stem and 2-D ResNet-18 on mouth crops: (B,T,1,H,W) -> (B,T,D).
 
-    The crops have one channel, so the 5x7x7 stem is a 2-D convolution over five neighbouring frames taken as channels.
-    Thus everything runs in two dimensions, channels last, on the valid frames only: padding costs nothing and enters
-    no batch statistic. Beyond a clip's ends the stem sees zeros.
+    From Stafylakis and Tzimiropoulos 2017, as used by SVTS (Mira et al. 2022). The crops have one channel, so the 5x7x7
+    stem is computed as a 2-D convolution with five neighbouring frames as channels. Thus all layers are 2-D, in memory
+    format channels last, and run on the valid frames only: padding costs no time and does not enter batch statistics.
+    Beyond the ends of a clip the input of the stem is zero.
 
     Args:
-        channels: of the stages; the stem has as many as the first, the features as many as the last.
+        channels: channels of each stage; those of the first are also the stem's, those of the last the features D.
         blocks: residual blocks in each stage.
-        look_ahead_frames: of the five frames that the stem sees, how many come after the current one.
+        look_ahead_frames: of the stem's five frames, those after the current one.
 
     Raises:
         UserError: an argument is out of range.
@@ -76,11 +77,11 @@ class ResNet3d(nn.Module):
                 width = stage_width
 
     def forward(self, video: Tensor, mask: Tensor) -> Tensor:
-        """Features of every frame.
+        """Features of every video frame.
 
         Args:
-            video: (B, T, 1, H, W), normalised.
-            mask: (B, T).
+            video: (B, T, 1, H, W), gray values, normalised.
+            mask: (B, T), True for valid frames.
 
         Returns:
             (B, T, out_dim), zero where the mask is False.
@@ -89,7 +90,7 @@ class ResNet3d(nn.Module):
             UserError: the video is not of this shape.
         """
         if video.ndim != 5 or video.shape[2] != 1:
-            raise UserError(f"resnet3d: video of shape {tuple(video.shape)}; it takes gray crops (B, T, 1, H, W)")
+            raise UserError(f"resnet3d: video of shape {tuple(video.shape)}; give gray crops (B, T, 1, H, W)")
         check_frames(video.shape[1], mask, 1, "resnet3d: video")
         frames = video.squeeze(2).masked_fill(~mask[:, :, None, None], 0)
         frames = F.pad(frames, (0, 0, 0, 0, self.left_context_frames, self.look_ahead_frames))
@@ -101,12 +102,12 @@ class ResNet3d(nn.Module):
 
 
 class ResNet3dSmall(ResNet3d):
-    """ResNet3d with few channels and one block a stage, for CPUs: a frame costs about 1 ms of training on one core.
+    """ResNet3d with few channels and one block a stage, for CPUs: training takes about 1 ms a frame on one core.
 
     Args:
-        channels: of the stages; the stem has as many as the first, the features as many as the last.
+        channels: channels of each stage, as for ResNet3d.
         blocks: residual blocks in each stage.
-        look_ahead_frames: of the five frames that the stem sees, how many come after the current one.
+        look_ahead_frames: of the stem's five frames, those after the current one.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""GE2E d-vectors (Wan et al. 2018) through resemblyzer, always from other clips of the speaker."""
+"""GE2E d-vectors (Wan et al. 2018) computed by resemblyzer, always from other clips of the speaker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DVector(nn.Module):
     """A 256-d d-vector of other clips of the speaker, computed at preparation by resemblyzer.
 
     Args:
-        clips: of a speaker that are averaged, without the clip itself. A speaker with no other clip gets zeros.
+        clips: largest number of a speaker's other clips whose d-vectors are averaged; zeros where there is no other.
     """
 
     out_dim = DIM
@@ -38,7 +38,7 @@ class DVector(nn.Module):
         self.clips = clips
 
     def prepare(self, directory: Path) -> None:
-        """Write ``d_vector.ark/.scp``, and ``d_vector_sources``: which clips each one was made from.
+        """Write ``d_vector.ark/.scp``, and ``d_vector_sources``: the clips whose d-vectors each one averages.
 
         Raises:
             UserError: resemblyzer is not installed.
@@ -65,7 +65,7 @@ class DVector(nn.Module):
     def voice(self, name: str | None) -> np.ndarray:
         """The d-vector of a recording, float32 (256,). Raises UserError where none is named, or it can't be read."""
         if name is None:
-            raise UserError("this model needs a voice: --voice FILE, a recording of the voice that it is to have")
+            raise UserError("this model needs a voice: --voice FILE, a recording of the voice to synthesise")
         embed, recording = _encoder(), decode_audio(Path(name), RATE)
         from resemblyzer import preprocess_wav
 
@@ -82,7 +82,7 @@ class DVector(nn.Module):
 def other_clips(utterances: list[Utterance], clips: int) -> dict[str, list[str]]:
     """For each utterance the ids of up to ``clips`` clips of its speaker with sound, itself never among them.
 
-    They are the first by a hash of their names, so that a speaker's clips share nearly the same ones.
+    The first by a hash of their names, so that nearly the same clips serve all clips of a speaker.
     """
     speakers: dict[str, list[str]] = {}
     for u in utterances:
@@ -94,7 +94,7 @@ def other_clips(utterances: list[Utterance], clips: int) -> dict[str, list[str]]
 
 
 class _Reader:
-    """Reads d-vectors."""
+    """Reads the d-vectors of a data directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -108,7 +108,7 @@ class _Reader:
             raise UserError(f"{self._places.path} is damaged ({error}); {remedy}") from error
         if place is None:
             raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
-        # The path in it is that of the preparation; the archive lies beside it, wherever both are now.
+        # It has the path at preparation; the data directory may have been moved since, with the archive in it.
         entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
         try:
             vector = read_vector(entry, remedy)

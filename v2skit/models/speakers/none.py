@@ -1,4 +1,4 @@
-"""No speaker information."""
+"""No speaker embedding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _nothing(utterance: str, speaker: str) -> np.ndarray:
 
 
 class NoSpeaker(nn.Module):
-    """The model is not told who speaks."""
+    """The model has no speaker embedding: S is 0."""
 
     out_dim = 0
 
@@ -30,7 +30,7 @@ class NoSpeaker(nn.Module):
     def voice(self, name: str | None) -> np.ndarray:
         """An empty vector. Raises UserError where a voice is named."""
         if name is not None:
-            raise UserError("this model is not told who speaks; leave --voice out")
+            raise UserError("this model has no speaker embedding; leave --voice out")
         return np.zeros(0, np.float32)
 
     def forward(self, speaker: Tensor) -> Tensor:

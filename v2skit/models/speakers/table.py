@@ -18,10 +18,11 @@ def _row(rows: dict[str, int], utterance: str, speaker: str) -> np.ndarray:
 
 
 class SpeakerTable(nn.Module):
-    """A learned vector for each speaker in training; all others share the mean of these.
+    """A learned embedding for each speaker of the training data; other speakers have the mean of these.
 
     Args:
-        dim: of the vectors.
+        speakers: names of the speakers of the training data; given by the toolkit.
+        dim: size S of the embeddings.
     """
 
     def __init__(self, speakers: list[str], dim: int = 32) -> None:
@@ -32,7 +33,7 @@ class SpeakerTable(nn.Module):
 
     @property
     def voices(self) -> list[str]:
-        """Names that :meth:`voice` takes."""
+        """The names that :meth:`voice` accepts."""
         return list(self.rows)
 
     def prepare(self, directory: Path) -> None:
@@ -43,7 +44,7 @@ class SpeakerTable(nn.Module):
         return partial(_row, self.rows)
 
     def voice(self, name: str | None) -> np.ndarray:
-        """The row of a speaker, 0 for the mean of all where none is named. Raises UserError for one it has not."""
+        """The row of a speaker, 0 for the mean of all where none is named. Raises UserError for an unknown one."""
         if name is not None and name not in self.rows:
             raise UserError(f"the model has no voice '{name}'{suggestion(name, self.rows)}")
         return np.array(0 if name is None else self.rows[name], np.int64)

@@ -1,4 +1,6 @@
-"""Vocoders: log mel (B,F,M) -> waveform (B, F * hop). One that brings trained weights says so with ``digest``, a short
-text that changes with them: the toolkit refuses to speak with weights that nobody trained, and notes the digest with
-the speech. Without it, a vocoder with weights is one to be trained (``trains: vocoder``).
+"""Vocoders: log mel (B,F,M) -> waveform (B, F * hop).
+
+A vocoder with trained weights has the attribute ``digest``, a short text that changes with the weights and is recorded
+with the synthesised speech. One with weights and without ``digest`` is to be trained first (``trains: vocoder``): the
+toolkit does not synthesise speech with untrained weights.
 """

@@ -1,4 +1,4 @@
-"""Mel correction: a waveform is made to have the mel that was asked for."""
+"""Mel correction: a vocoder's waveform is modified so that its mel is that of the vocoder's input."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from v2skit.config.features import Clock, Mel
 from v2skit.signal.mel import MelSpectrogram
 
-LARGEST_GAIN = 4.0
-"""Of a round, either way, so that what is silent by mistake is not blown up into noise."""
+MAX_GAIN = 4.0
+"""Largest gain and attenuation of a round, so that wrongly silent parts are not amplified to noise."""
 
 
 class MelCorrection(nn.Module):
-    """Scales the short-time spectrum by what is asked over what is there, mel bin by mel bin, and keeps the phase.
+    """Scales the STFT of a waveform by the ratio of the input mel to its own mel, and keeps its phase.
 
-    A generator that regresses waveforms leaves errors in magnitude that can be seen without a target, since the mel is
-    known; as in Griffin-Lim the magnitudes are put right and the phase stays, but from a phase that is nearly right.
+    A generator's errors in magnitude can be measured without ground-truth audio, since the mel is known. As in
+    Griffin-Lim the magnitudes are replaced and the phase is kept, but here it is a good estimate from the start.
 
     Args:
-        clock: of the waveform.
-        mel: of the log mel.
-        rounds: more than one, since the corrected spectrum is not quite that of any waveform.
+        clock: clock of the waveform.
+        mel: settings of the log mel.
+        rounds: repetitions; one does not suffice, since no waveform has exactly the scaled STFT.
     """
 
     shares: Tensor
@@ -32,22 +32,24 @@ class MelCorrection(nn.Module):
     def __init__(self, clock: Clock, mel: Mel, rounds: int) -> None:
         super().__init__()
         self.rounds = rounds
-        # A round looks a window's half around each sample, once to see what is there and once to put it right.
-        self.reach_frames = rounds * math.ceil(mel.window / mel.hop)
-        self.limit = math.log(LARGEST_GAIN) / (1.0 if mel.log == "natural" else math.log(10))
+        # Half a window on either side in a round's STFT, and another half in its inverse.
+        self.context_frames = rounds * math.ceil(mel.window / mel.hop)
+        self.limit = math.log(MAX_GAIN) / (1.0 if mel.log == "natural" else math.log(10))
         self.spectrogram = MelSpectrogram(clock, mel)
         filters = self.spectrogram.filters  # (K, M)
         total = filters.sum(1, keepdim=True)
-        shares = torch.where(total > 0, filters / total.clamp(min=1e-12), 0)  # a bin's gain: the mean of its filters'
+        shares = torch.where(total > 0, filters / total.clamp(min=1e-12), 0)  # a bin's gain: the mean over its filters
         self.register_buffer("shares", shares.T.contiguous(), persistent=False)  # (M, K)
-        self.register_buffer("rest", (total[:, 0] <= 0).float(), persistent=False)  # bins in no filter keep theirs
+        self.register_buffer(
+            "rest", (total[:, 0] <= 0).float(), persistent=False
+        )  # gain 1 for bins outside all filters
 
     @torch.no_grad()
     def forward(self, waveform: Tensor, mel: Tensor) -> Tensor:
-        """(B, F * hop), log mel (B,F,M) -> (B, F * hop)."""
+        """Waveform (B, F * hop), log mel (B,F,M) -> waveform (B, F * hop)."""
         for _ in range(self.rounds):
-            there = self.spectrogram(waveform)
-            gain = self.spectrogram.magnitude((mel - there).clamp(-self.limit, self.limit)) @ self.shares + self.rest
+            difference = (mel - self.spectrogram(waveform)).clamp(-self.limit, self.limit)
+            gain = self.spectrogram.magnitude(difference) @ self.shares + self.rest
             stft = self.spectrogram.stft
             waveform = stft.inverse(stft(waveform) * gain.transpose(1, 2))
         return waveform

@@ -11,19 +11,20 @@ from v2skit.config.features import Clock, Mel
 from v2skit.signal.mel import MelSpectrogram
 
 PERIOD_FRAMES = 50
-"""After so many frames the first phases are the same again, so that a piece that starts at a multiple has those of the
-whole."""
+"""Period of the initial phase in mel frames: a part that starts at a multiple of it has the phase of the whole."""
 
-REACH_FRAMES = 50
-"""Farther frames don't count: an iteration reaches a window's length, but with ever less effect."""
+CONTEXT_FRAMES = 50
+"""Effective left and right context: each iteration adds a window's length, but with ever less effect."""
 
 
 class GriffinLim(nn.Module):
-    """Phase by iteration (fast Griffin-Lim, Perraudin et al. 2013), on magnitudes fitted to the mel.
+    """Iterative phase reconstruction (fast Griffin-Lim, Perraudin et al. 2013) for magnitudes fitted to the mel.
 
     Args:
-        iterations: of the phase.
-        momentum: of the fast variant, 0 for the plain one.
+        clock: given by the toolkit.
+        mel: given by the toolkit.
+        iterations: phase iterations.
+        momentum: momentum of fast Griffin-Lim; 0: Griffin-Lim.
         fit_iterations: multiplicative updates (Lee and Seung 2001) that fit non-negative magnitudes to the mel.
     """
 
@@ -37,12 +38,11 @@ class GriffinLim(nn.Module):
         super().__init__()
         self.spectrogram = MelSpectrogram(clock, mel)
         self.period_frames = PERIOD_FRAMES
-        self.left_context_frames = self.look_ahead_frames = REACH_FRAMES
+        self.left_context_frames = self.look_ahead_frames = CONTEXT_FRAMES
         self.iterations, self.momentum, self.fit_iterations = iterations, momentum, fit_iterations
-        # Fewer bins than the mel has are never hit by any filter: no magnitude can be told for those.
         filters = self.spectrogram.filters
         self.register_buffer("inverse", torch.linalg.pinv(filters).T.contiguous(), persistent=False)  # (K, M)
-        # A bin is in two filters at most, so that sparse products take a fraction of the time.
+        # A bin is in two filters at most, so that sparse matrix products take a fraction of the time.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch calls its sparse tensors a beta version
             self.register_buffer("filters", filters.to_sparse_csr(), persistent=False)  # (K, M)
@@ -50,7 +50,7 @@ class GriffinLim(nn.Module):
 
     @torch.no_grad()
     def forward(self, mel: Tensor) -> Tensor:
-        """Log mel (B,F,M) -> waveform (B, F * hop). Deterministic: the first phase is drawn from a fixed seed."""
+        """Log mel (B,F,M) -> waveform (B, F * hop). Deterministic: the initial phase has a fixed seed."""
         magnitude = self._linear(self.spectrogram.magnitude(mel.float()))  # (B, F, K)
         generator = torch.Generator().manual_seed(0)
         phase = torch.rand(magnitude.shape[2], self.period_frames, generator=generator) * 2 * torch.pi

@@ -1,4 +1,4 @@
-"""A vocoder that ``trains: vocoder`` made."""
+"""A vocoder from a finished run of ``trains: vocoder``."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from v2skit.models.vocoders.correction import MelCorrection
 
 
 class Trained(nn.Module):
-    """The vocoder of a finished run.
+    """The vocoder of a finished run, followed by mel correction.
 
     Args:
         clock: given by the toolkit.
-        mel: given by the toolkit; must be what the vocoder was trained on.
-        run: folder of the run, or of one checkpoint, or a pack; from where the command is given, a recipe's folder.
-        corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on what the vocoder gives.
+        mel: given by the toolkit; must have the settings of the vocoder's training.
+        run: folder of a run or of a checkpoint, or a pack, relative to the working directory (a recipe's folder).
+        corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on the vocoder's output.
 
     Raises:
-        UserError: there is no vocoder in it, or its mel settings differ; the fields that do are named.
+        UserError: there is no vocoder in it, or its mel settings differ; names the fields that differ.
     """
 
     def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 8) -> None:
-        # Imported here: these build components, of which this is one.
+        # Imported here, since these modules build components, and this is one.
         from v2skit.models import checkpoint
         from v2skit.models.build import build_new_vocoder
         from v2skit.models.package import open_model
@@ -45,8 +45,8 @@ class Trained(nn.Module):
         self.correction = MelCorrection(clock, mel, corrections)
         generator = self.vocoder.generator
         for name in ("left_context_frames", "look_ahead_frames"):
-            known = getattr(generator, name, None)
-            setattr(self, name, None if known is None else known + self.correction.reach_frames)
+            context = getattr(generator, name, None)
+            setattr(self, name, None if context is None else context + self.correction.context_frames)
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop)."""

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from tests.models.decoders.test_hifigan import lively
-from tests.reach import measured_reach
+from tests.receptive_field import measured_receptive_field
 from v2skit.config.features import Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.hifigan import HifiGan
 from v2skit.models.decoders.istft import Istft
-from v2skit.models.decoders.rates import reach
+from v2skit.models.decoders.rates import receptive_field
 from v2skit.models.decoders.wavegan import WaveGan
 from v2skit.signal.stft import Stft
 
@@ -24,7 +24,7 @@ def stated(generator):
 
 def measured(generator, steps=60):
     torch.manual_seed(0)
-    return measured_reach(generator.eval(), torch.randn(1, steps, 8))
+    return measured_receptive_field(generator.eval(), torch.randn(1, steps, 8))
 
 
 @pytest.mark.parametrize("step", [960, 240])
@@ -66,12 +66,12 @@ def test_istft_with_look_ahead_for_all_is_the_one_without_a_limit(step, whole):
     assert torch.equal(limited(x), unlimited(x))
 
 
-def test_istft_says_the_least_look_ahead():
-    with pytest.raises(UserError, match="look_ahead_frames 1 is too few, for the inverse STFT alone needs 2; give"):
+def test_istft_names_the_smallest_look_ahead():
+    with pytest.raises(UserError, match="look_ahead_frames 1 is less than the look-ahead of the inverse STFT, 2; give"):
         istft(240, look_ahead_frames=1)
-    with pytest.raises(UserError, match="look_ahead_frames 0 is too few.*alone needs 1"):
+    with pytest.raises(UserError, match="look_ahead_frames 0 is less than the look-ahead of the inverse STFT, 1"):
         istft(960, look_ahead_frames=0)
-    with pytest.raises(UserError, match="look_ahead_frames -1 is too few"):
+    with pytest.raises(UserError, match="look_ahead_frames -1 is less than"):
         istft(960, look_ahead_frames=-1)
     assert istft(240, look_ahead_frames=1, n_fft=480).look_ahead_frames == 1
 
@@ -92,18 +92,23 @@ def test_hifigan_looks_as_far_as_it_says(step, settings):
     assert stated(generator) == measured(generator)
 
 
-def test_reach_by_hand():
-    assert reach([], [3]) == (3, 3)
-    assert reach([4], [0, 0]) == (1, 1)  # eight positions of two neighbours
-    assert reach([4], [1, 2]) == (2, 2)
-    assert reach([4], [1, 3]) == (3, 3)  # three samples beyond the step are in the neighbour that sees the next
+def test_receptive_field_by_hand():
+    assert receptive_field([], [3]) == (3, 3)
+    assert receptive_field([4], [0, 0]) == (1, 1)  # eight positions of two neighbours
+    assert receptive_field([4], [1, 2]) == (2, 2)
+    assert receptive_field([4], [1, 3]) == (
+        3,
+        3,
+    )  # three samples beyond the step are in the neighbour, whose receptive field has the next
 
 
-@pytest.mark.parametrize("n_fft, reach", [(480, (1, 1)), (720, (1, 1)), (960, (2, 2)), (1200, (2, 2)), (1440, (3, 3))])
-def test_an_inverse_stft_reaches_as_far_as_its_windows(n_fft, reach):
+@pytest.mark.parametrize(
+    "n_fft, context", [(480, (1, 1)), (720, (1, 1)), (960, (2, 2)), (1200, (2, 2)), (1440, (3, 3))]
+)
+def test_receptive_field_of_an_inverse_stft(n_fft, context):
     def transform(x, mask):
         return stft.inverse(torch.complex(x, x.flip(-1)).transpose(1, 2), mask)
 
     torch.manual_seed(0)
     stft = Stft(n_fft, 240)
-    assert measured_reach(transform, torch.randn(1, 30, n_fft // 2 + 1)) == reach
+    assert measured_receptive_field(transform, torch.randn(1, 30, n_fft // 2 + 1)) == context

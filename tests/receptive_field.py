@@ -3,7 +3,7 @@
 import torch
 
 
-def measured_reach(module, x, positions=4):
+def measured_receptive_field(module, x, positions=4):
     """Steps back and ahead that an output step depends on.
 
     Each of some random input steps is changed, to see which output steps change; and since a change can be lost in

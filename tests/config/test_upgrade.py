@@ -1,0 +1,57 @@
+"""Stored configs of version 0.1 are read; a user's own file with the old keys is an error that names the new ones."""
+
+from copy import deepcopy
+from typing import Annotated
+
+import pytest
+
+from v2skit.config.check import check
+from v2skit.config.load import check_config, load_config, to_tree
+from v2skit.config.upgrade import upgrade
+from v2skit.errors import UserError
+from v2skit.registry import plugins
+from v2skit.registry.component import Component
+from v2skit.registry.registry import Registry
+
+OLD = {"type": "adversarial", "weight": 1.0, "critics": {"waveform": {"type": "waveform"}}, "learn_steps": 6}
+NEW = {
+    "type": "adversarial",
+    "weight": 1.0,
+    "discriminators": {"waveform": {"type": "waveform"}},
+    "discriminator_steps": 6,
+}
+
+
+class Adversarial:
+    def __init__(self, discriminators: dict, discriminator_steps: int = 1) -> None:
+        pass
+
+
+def test_keys_of_losses_are_renamed_and_nothing_else():
+    tree = {"seed": 1, "losses": {"l1": {"type": "l1", "weight": 2}, "gan": OLD}, "prepare": {"slurm": {"critics": 1}}}
+    before = deepcopy(tree)
+    assert upgrade(tree) == {**tree, "losses": {"l1": tree["losses"]["l1"], "gan": NEW}}
+    assert tree == before
+    assert upgrade(upgrade(tree)) == upgrade(tree)
+
+
+@pytest.mark.parametrize("tree", [{}, {"losses": None}, {"losses": {"l1": 3}}, [], None])
+def test_what_is_no_config_stays_for_the_check_to_refuse(tree):
+    assert upgrade(tree) == tree
+
+
+def test_a_stored_config_is_upgraded(tiny, monkeypatch):
+    tree = to_tree(load_config(tiny))
+    stored = []
+    monkeypatch.setattr("v2skit.config.load.check", lambda tree, *_: stored.append(tree))
+    check_config({**tree, "losses": {"gan": OLD}})
+    assert stored == [{**tree, "losses": {"gan": NEW}}]
+
+
+def test_an_old_key_in_a_users_file_is_an_error_with_the_new_key(monkeypatch):
+    own = Registry()
+    own.add("loss", "adversarial", f"{__name__}:Adversarial", origin="mine")
+    monkeypatch.setattr(plugins, "registry", lambda: own)
+    for old, new in (("critics", "discriminators"), ("learn_steps", "discriminator_steps")):
+        with pytest.raises(UserError, match=f"loss 'adversarial': unexpected argument '{old}'; did you mean '{new}'?"):
+            check({"type": "adversarial", old: OLD[old]}, Annotated[Component, "loss"], "mine.yaml")
