@@ -108,7 +108,7 @@ def test_nothing_is_touched_while_a_job_is_at_work(tmp_path, clips):
     before = (tmp_path / "train/shards/0.jsonl").read_bytes()
     with alone(tmp_path / "train/shards/0"):
         for force in (False, True):
-            with pytest.raises(UserError, match=r"job 0 of an earlier run is still at work in .*train; wait"):
+            with pytest.raises(UserError, match=r"job 0 of an earlier run is still running in .*train; wait"):
                 run(tmp_path, clips, force=force)
     assert (tmp_path / "train/shards/0.jsonl").read_bytes() == before
     assert run(tmp_path, clips) == 2
@@ -163,7 +163,7 @@ def test_files_that_changed_are_prepared_again(tmp_path, clips):
     assert read_settings(tmp_path / "train")["digest"] != before
 
 
-@pytest.mark.parametrize(("names", "message"), [(["a", "a"], "come twice"), (["a b", "c"], "no white space")])
+@pytest.mark.parametrize(("names", "message"), [(["a", "a"], "are duplicates"), (["a b", "c"], "no white space")])
 def test_ids_that_cannot_be_keys_are_refused(tmp_path, clips, names, message):
     with pytest.raises(UserError, match=message):
         run(tmp_path, [dataclasses.replace(clip, id=name) for clip, name in zip(clips, names)])
@@ -249,7 +249,7 @@ def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
 def test_filters_that_leave_nothing_are_an_error(tmp_path):
     write_audio(tmp_path / "a.wav", 0.2 * np.sin(np.arange(24000)), 24000)
     utterances = [CorpusUtterance("a", "s1", tmp_path / "a.wav")]
-    with pytest.raises(UserError, match=r"filters leave nothing of .*train: 1 shorter than 5 s; set them to less"):
+    with pytest.raises(UserError, match=r"filters leave no utterances of .*train: 1 shorter than 5 s; relax them"):
         run(tmp_path, utterances, filters=Filters(min_seconds=5.0))
     run(tmp_path, utterances)
     assert len(read_manifest(tmp_path / "train")) == 1

@@ -13,11 +13,10 @@ from torch import nn
 
 from v2skit.config.load import flatten, to_tree
 from v2skit.config.schema import Config, Training
-from v2skit.data.data_dir import read_settings
+from v2skit.data.data_dir import is_prepared, read_settings
 from v2skit.data.dataset import SpeechDataset
 from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
-from v2skit.preparation.shards import finished
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import check_prepared, speech_folder
@@ -95,7 +94,7 @@ class Recipe:
 
     def trained_on(self, *names: str) -> dict:
         """Digests of the data directories that a run was trained on, to compare, of those that are here."""
-        there = [self.data(name) for name in names if finished(self.data(name))]
+        there = [self.data(name) for name in names if is_prepared(self.data(name))]
         return {f"data.{os.path.relpath(d, self.data_folder)}": digest(d) for d in there}
 
     def dataset(

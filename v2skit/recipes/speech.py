@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.config.features import check_same_features, feature_settings
-from v2skit.data.data_dir import read_manifest, read_silent
+from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder
 from v2skit.models.model import Model
-from v2skit.preparation.shards import finished
 from v2skit.recipes.recipe import Recipe, Row, checkpoint_source, say_next, vocoder_source
 from v2skit.recipes.runs import check_made_with, start, trained
 from v2skit.recipes.training import Run, train
@@ -57,7 +56,7 @@ def pretrain(recipe: Recipe) -> None:
     directories = [recipe.data(d) for d in data.pretrain]
     valid = recipe.data(data.pretrain_valid)
     train(recipe, Run("pretrain", "pretrain", "a2a", config.pretrain, directories, valid, False), build)
-    if finished(recipe.data(data.train)):
+    if is_prepared(recipe.data(data.train)):
         say_next("3 (decoder transfer)")
     else:
         say_next(f"3 (decoder transfer) of an audio-visual recipe, with --set pretrained={recipe.exp.resolve()}")
@@ -68,7 +67,7 @@ def transfer(recipe: Recipe) -> None:
     from v2skit.training.transfer import transfer as move
 
     config, out = recipe.config, recipe.exp / "transfer"
-    if not finished(recipe.data(config.data.train)):
+    if not is_prepared(recipe.data(config.data.train)):
         or_audio = (
             ", or this is a recipe of audio alone, which ends with stage 2 (--stop_stage 2): an audio-visual recipe "
             f"goes on with --set pretrained={recipe.exp.resolve()}"
