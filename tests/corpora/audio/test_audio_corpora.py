@@ -186,7 +186,7 @@ def test_what_is_missing_is_named(name, tmp_path):
     for path in (tmp_path / "corpus").rglob("*"):
         if path.suffix in (".wav", ".flac", ".mp3", ".ogg"):
             path.unlink()
-    with pytest.raises(UserError, match="no sound files"):
+    with pytest.raises(UserError, match="no audio files"):
         build(name, tmp_path).splits()
 
 

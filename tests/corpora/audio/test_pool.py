@@ -110,7 +110,7 @@ def test_a_missing_corpus_is_named(tmp_path):
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).splits()
     key = "--set corpus.corpora.vctk"
     assert f"{key}.download=true, or give its folder with {key}.corpus_dir=DIR" in str(error.value)
-    with pytest.raises(UserError, match="names no corpus"):
+    with pytest.raises(UserError, match="corpora is empty"):
         Pool(tmp_path, {})
 
 

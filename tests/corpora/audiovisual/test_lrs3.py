@@ -60,7 +60,7 @@ def test_lists_take_the_place_of_the_rule(tmp_path):
     assert {name: len(found) for name, found in splits.items()} == {"lists/train": 2, "lists/valid": 1, "lists/test": 1}
     assert "lists of 3 train, 1 valid, 1 test, of which missing: 1" in corpus.obtain()
     (tmp_path / "lists/lrs3_unseen_val.txt").write_text("trainval/none/1\n")
-    with pytest.raises(UserError, match="no clip that .* names for lists/valid"):
+    with pytest.raises(UserError, match="no clip of the list of lists/valid in"):
         Lrs3(tmp_path, folder, lists="lists").splits()
     (tmp_path / "lists/lrs3_unseen_val.txt").write_text(lists["train"][0])
     with pytest.raises(UserError, match="in two of the lists"):
@@ -94,7 +94,7 @@ def test_counts_and_mistakes(tmp_path):
     with pytest.raises(UserError, match="did you mean 'unseen'"):
         Lrs3(tmp_path, folder, "unsen")
     make(tmp_path / "part", pretrain=False)
-    with pytest.raises(UserError, match="has no pretrain/.*which split 'unseen' needs.*no longer given out"):
+    with pytest.raises(UserError, match="has no pretrain/.*which split 'unseen' needs.*no longer distributed"):
         Lrs3(tmp_path, "part").obtain()
     assert "trainval/train" in Lrs3(tmp_path, "part", "trainval").obtain()
     make(tmp_path / "few", TALKS[:1])

@@ -284,7 +284,7 @@ def test_more_sentences_than_the_grammar_has_is_an_error_before_anything_is_made
 
 def test_splits_before_obtain_and_a_damaged_index_are_errors(tmp_path):
     corpus = Mini(tmp_path)
-    with pytest.raises(UserError, match="stage 0 makes it"):
+    with pytest.raises(UserError, match="stage 0 generates it"):
         corpus.splits()
     corpus.folder.mkdir()
     (corpus.folder / "corpus.json").write_text("{")

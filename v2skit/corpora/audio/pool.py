@@ -19,7 +19,7 @@ SPLITS = ("audio_test", "audio_valid", "audio")
 """The held-out ones first, since their utterances are excluded from training."""
 
 MISSING_SHARE = 0.1
-"""Of a corpus's published hours; where more is missing, stage 0 says so."""
+"""Of a corpus's published hours; where more is missing, stage 0 reports it."""
 
 
 class Pool:
@@ -48,7 +48,7 @@ class Pool:
         exclude: list[str] | None = None,
     ) -> None:
         if not corpora:
-            raise UserError("corpora names no corpus; give at least one")
+            raise UserError("corpora is empty; give at least one corpus")
         self.corpora: dict[str, Any] = corpora
         for name, corpus in self.corpora.items():
             if isinstance(corpus, AudioCorpus):
