@@ -45,7 +45,7 @@ def test_a_tested_talk_is_not_trained_on(tmp_path):
     assert TALKS[0] in test and TALKS[0] not in train | valid
 
 
-def test_lists_take_the_place_of_the_rule(tmp_path):
+def test_lists_replace_the_split(tmp_path):
     folder = make(tmp_path / "lrs3")
     (tmp_path / "lists").mkdir()
     lists = {
@@ -85,9 +85,9 @@ def test_svts_lists_are_known(tmp_path, monkeypatch):
 
 def test_counts_and_mistakes(tmp_path):
     folder = make(tmp_path / "lrs3")
-    said = Lrs3(tmp_path, folder).obtain()
-    assert "40 pretrain, 40 trainval, 2 test" in said and "pretrain 40 of 118516" in said
-    assert "without a text" not in said
+    message = Lrs3(tmp_path, folder).obtain()
+    assert "40 pretrain, 40 trainval, 2 test" in message and "pretrain 40 of 118516" in message
+    assert "untranscribed" not in message
     (tmp_path / f"lrs3/trainval/{TALKS[0]}/50001.txt").unlink()
     assert "untranscribed: 1" in Lrs3(tmp_path, folder).obtain()
     check_absent(Lrs3, tmp_path)
