@@ -6,6 +6,7 @@ import yaml
 from tests.conftest import ROOT, TINY, stages
 from tests.corpora.audio.test_audio_corpora import WORDS, hum, lay, libritts, ljspeech, vctk
 from v2skit.config.load import load_config
+from v2skit.corpora.audio.audio_folder import AudioFolder
 from v2skit.corpora.audio.hifi_tts import HifiTts
 from v2skit.corpora.audio.librispeech import LibriSpeech
 from v2skit.corpora.audio.libritts import LibriTts
@@ -110,6 +111,9 @@ def test_a_missing_corpus_is_named(tmp_path):
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).splits()
     key = "--set corpus.corpora.vctk"
     assert f"{key}.download=true, or give its folder with {key}.corpus_dir=DIR" in str(error.value)
+    folder = Pool(tmp_path, {"own": AudioFolder(tmp_path, ["nowhere"])})
+    with pytest.raises(UserError, match=r"corpora.own: audio folder .* --set corpus.corpora.own.OPTION=VALUE sets"):
+        folder.obtain()
     with pytest.raises(UserError, match="corpora is empty"):
         Pool(tmp_path, {})
 
