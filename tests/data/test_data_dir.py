@@ -64,7 +64,7 @@ def test_missing_directory(tmp_path):
         read_manifest(tmp_path / "none")
 
 
-def test_silent_clips_do_not_need_the_sound(tmp_path):
+def test_silent_clips_need_no_audio(tmp_path):
     make_data(tmp_path)
     (tmp_path / "wav.scp").write_text("damaged")
     assert len(read_silent(tmp_path)) == 6

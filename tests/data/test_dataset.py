@@ -36,7 +36,7 @@ def test_clip_is_a_function_of_seed_epoch_and_utterance(tmp_path):
     assert not np.array_equal(one.video, other[key(3, 1)].video)
 
 
-def test_segments_of_sound_and_picture_are_aligned(tmp_path):
+def test_segments_of_audio_and_video_are_aligned(tmp_path):
     make_data(tmp_path)
     plain = Augmentation(flip=0.0, erase=0.0, time_mask_seconds=0.0)
     data = dataset(tmp_path, augmentation=plain, segment_frames=5)
@@ -60,7 +60,7 @@ def test_padding_is_zero_and_masked(tmp_path):
     assert batch.video.shape[1] * 960 == batch.waveform.shape[1]
 
 
-def test_a_clip_shorter_than_the_segment_is_taken_whole(tmp_path):
+def test_an_utterance_shorter_than_the_segment_is_used_whole(tmp_path):
     make_data(tmp_path, count=2)
     data = dataset(tmp_path, segment_frames=500)
     assert [data[key(0, i)].frames for i in range(2)] == [u.frames for u in data.utterances]
@@ -82,7 +82,7 @@ def test_directories_are_joined_each_with_its_speakers(tmp_path):
     assert (np.diff([clips[index].frames for index in order]) >= 0).all()
 
 
-def test_what_is_lacking_is_named(tmp_path):
+def test_missing_audio_and_video_are_named(tmp_path):
     made = make_data(tmp_path)
     lines = (tmp_path / "video.scp").read_text().splitlines(keepends=True)
     (tmp_path / "video.scp").write_text("".join(lines[2:]))
@@ -114,7 +114,7 @@ def test_damaged_data_are_named(tmp_path):
         dataset(tmp_path, training=False)[key(0, 1)]
 
 
-def test_augmentation_does_what_it_says():
+def test_augmentation():
     crops = np.random.default_rng(0).integers(0, 255, (50, 96, 96)).astype(np.uint8)
     before = crops.copy()
     nothing = Augmentation(flip=0.0, erase=0.0, time_mask_seconds=0.0)

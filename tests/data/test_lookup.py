@@ -1,4 +1,4 @@
-"""Values of sorted tables, found by halving."""
+"""Binary search in sorted tables."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Keyed shuffles: bijections, everywhere the same, without a visible order."""
+"""Keyed permutations: bijective, the same on all machines, and pseudo-random."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,13 @@ def test_every_number_once(count):
         assert np.array_equal(np.sort(shuffled), np.arange(count))
 
 
-def test_a_part_is_what_the_whole_has_there():
+def test_a_part_equals_that_part_of_the_whole():
     permutation = Permutation(1000, 1, 2, 3)
     whole = permutation(np.arange(1000))
     assert np.array_equal(permutation(np.array([7, 999, 0])), whole[[7, 999, 0]])
 
 
-def test_fixed_for_all_times_and_machines():
+def test_the_order_is_fixed():
     assert Permutation(10, 1, 2, 3)(np.arange(10)).tolist() == [0, 8, 1, 7, 3, 6, 2, 4, 5, 9]
 
 

@@ -98,7 +98,7 @@ def test_joined_sets_are_sorted_as_one():
 
 
 @pytest.mark.parametrize("group", [1, 3])
-def test_resuming_after_any_step_goes_on_exactly(group):
+def test_resuming_after_any_step_is_exact(group):
     whole = take(240, group=group)
     for cut in (group, 75, 78, 81, 150):
         assert take(240 - cut, whole[cut - 1][0].position, group) == whole[cut:]

@@ -1,4 +1,4 @@
-"""The offset between sound and picture, on drawn faces that speak."""
+"""The delay between audio and video, on generated clips."""
 
 from pathlib import Path
 
@@ -28,11 +28,11 @@ def clips(tmp_path_factory) -> list[tuple[np.ndarray, np.ndarray]]:
     return made
 
 
-def shifted(sound: np.ndarray, frames: float) -> np.ndarray:
-    """The sound, so much later; what comes in is silent."""
+def shifted(audio: np.ndarray, frames: float) -> np.ndarray:
+    """The audio with a delay, padded with silence."""
     samples = round(frames * SAMPLES_PER_FRAME)
     gap = np.zeros(abs(samples))
-    return np.concatenate([gap, sound])[: len(sound)] if samples > 0 else np.concatenate([sound, gap])[-len(sound) :]
+    return np.concatenate([gap, audio])[: len(audio)] if samples > 0 else np.concatenate([audio, gap])[-len(audio) :]
 
 
 def test_a_shift_of_the_sound_is_measured(clips):
@@ -44,18 +44,18 @@ def test_a_shift_of_the_sound_is_measured(clips):
         assert offset.low <= offset.frames <= offset.high < offset.low + 1.5
 
 
-def test_what_does_not_belong_together_can_t_be_told(clips):
+def test_the_delay_of_unrelated_clips_is_unknown(clips):
     others = [*clips[1:], clips[0]]
     pairs = []
-    for (sound, _), (_, crops) in zip(clips, others, strict=True):
-        frames = min(len(sound) // SAMPLES_PER_FRAME, len(crops))
-        pairs.append((sound[: frames * SAMPLES_PER_FRAME], crops[:frames]))
+    for (audio, _), (_, crops) in zip(clips, others, strict=True):
+        frames = min(len(audio) // SAMPLES_PER_FRAME, len(crops))
+        pairs.append((audio[: frames * SAMPLES_PER_FRAME], crops[:frames]))
     assert measure_offset(pairs).frames is None
 
 
-def test_few_or_empty_clips_can_t_be_told(clips):
+def test_the_delay_of_few_or_empty_clips_is_unknown(clips):
     assert measure_offset(clips[:4]).frames is None and measure_offset([]).clips == 0
-    still = [(sound, np.full_like(crops, 90)) for sound, crops in clips]
+    still = [(audio, np.full_like(crops, 90)) for audio, crops in clips]
     short = [(s[: MAX_FRAMES * SAMPLES_PER_FRAME], c[:MAX_FRAMES]) for s, c in clips]
     silent = [(np.zeros_like(s), c) for s, c in clips]
     assert [measure_offset(some).clips for some in (still, short, silent)] == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""What a preparation will take: against what it then takes."""
+"""The estimate of a preparation against its actual costs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from v2skit.config.schema import Filters, Prepare
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.preparation import estimate as module
-from v2skit.preparation.estimate import Amount, Estimate, estimate, header_seconds, ratio
-from v2skit.preparation.estimate_text import duration, tell
+from v2skit.preparation import trial
+from v2skit.preparation.amount import Amount, ratio
+from v2skit.preparation.estimate import Estimate, estimate
+from v2skit.preparation.estimate_text import describe, duration
 from v2skit.preparation.prepare import prepare
+from v2skit.preparation.trial import header_seconds
 from v2skit.registry.component import Component
 
 SECONDS = [0.4, 0.8, 1.2, 1.6, 2.0]
@@ -66,7 +69,7 @@ def temporary(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def look(corpus: Corpus, output: Path, sample: int = 20, seed: int = 0, **settings) -> Estimate:
+def run_estimate(corpus: Corpus, output: Path, sample: int = 20, seed: int = 0, **settings) -> Estimate:
     kept = Prepare(**{"jobs": 1, **settings})
     return estimate([corpus], TRACKER, Clock(), Crop(), output, kept, {"s1/test"}, sample, seed)
 
@@ -80,7 +83,7 @@ def stored_bytes(output: Path) -> int:
 
 
 def test_small_corpora_are_counted_exactly(tmp_path, corpus):
-    found = look(corpus, tmp_path / "data")
+    found = run_estimate(corpus, tmp_path / "data")
     hours = {directory.name: directory.left_hours for directory in found.directories}
     assert hours["s1/train"].value * 3600 == pytest.approx(sum(SECONDS[1:]), abs=0.02)
     assert hours["s1/test"].value * 3600 == pytest.approx(0.4, abs=0.02)
@@ -90,31 +93,31 @@ def test_small_corpora_are_counted_exactly(tmp_path, corpus):
 
 
 @pytest.mark.parametrize("sample", [3, 20])
-def test_as_much_disk_as_preparation_takes(tmp_path, corpus, sample):
+def test_disk_space_is_that_of_the_preparation(tmp_path, corpus, sample):
     output = tmp_path / "data"
-    found = look(corpus, output, sample)
+    found = run_estimate(corpus, output, sample)
     make(corpus, output)
-    assert found.needs("sound").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
+    assert found.needs("audio").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
     assert found.needs("wall").value > 0 and found.needs("processor").value > 0
     train = {directory.name: group for group in found.groups for directory in group.directories}["s1/train"]
     assert train.per_hour["crops"].value > 0 and found.groups[1].per_hour["crops"].value == 0
 
 
-def test_nothing_is_left_behind(tmp_path, corpus, temporary):
-    look(corpus, tmp_path / "data", 2)
+def test_no_files_remain(tmp_path, corpus, temporary):
+    run_estimate(corpus, tmp_path / "data", 2)
     assert list(temporary.iterdir()) == []
     assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
 
 
-def test_nothing_is_left_behind_by_an_error(tmp_path, corpus, temporary, monkeypatch):
+def test_no_files_remain_after_an_error(tmp_path, corpus, temporary, monkeypatch):
     def fails(utterance: CorpusUtterance) -> float:
         assert list(temporary.iterdir())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_look", lambda name, folder, utterances, *_: directory_of(name, utterances))
-    monkeypatch.setattr(module, "header_seconds", fails)
+    monkeypatch.setattr(module, "_count", lambda name, folder, utterances, *_: directory_of(name, utterances))
+    monkeypatch.setattr(trial, "header_seconds", fails)
     with pytest.raises(KeyboardInterrupt):
-        look(corpus, tmp_path / "data", 2)
+        run_estimate(corpus, tmp_path / "data", 2)
     assert list(temporary.iterdir()) == []
 
 
@@ -129,113 +132,115 @@ def test_sample_is_a_function_of_the_seed(tmp_path, corpus, monkeypatch):
         drawn.extend(task.utterance.id for task in tasks)
         return prepare_utterances(tasks, *rest)
 
-    prepare_utterances = module.prepare_utterances
-    monkeypatch.setattr(module, "prepare_utterances", spied)
+    prepare_utterances = trial.prepare_utterances
+    monkeypatch.setattr(trial, "prepare_utterances", spied)
     samples = []
     for seed in (0, 0, 1, 2, 3):
         drawn.clear()
-        found = look(corpus, tmp_path / "data", 3, seed)
+        found = run_estimate(corpus, tmp_path / "data", 3, seed)
         samples.append((list(drawn), found.needs("disk")))
     assert samples[0] == samples[1]
     assert len({tuple(names) for names, _ in samples}) > 2
 
 
-def test_what_can_not_be_used_is_counted(tmp_path, corpus):
+def test_unusable_files_are_counted(tmp_path, corpus):
     videos = corpus.splits()["s1/train"]
     junk, silent = tmp_path / "junk.mp4", recording(tmp_path / "silent.wav", 1.0, 0.0)
     junk.write_bytes(b"junk")
     lossy = Corpus(**{"s1/train": [*videos, CorpusUtterance("junk", "s1", junk, junk)], "audio": [silent]})
-    found = look(lossy, tmp_path / "data")
+    found = run_estimate(lossy, tmp_path / "data")
     train = found.directories[0]
     assert train.left_hours.value * 3600 == pytest.approx(sum(SECONDS[1:]), abs=0.02)
     assert len(train.unreadable) == 1 and "junk.mp4 is no media file" in train.unreadable[0]
     assert [len(group.trial.excluded) for group in found.groups] == [1, 1]
-    text = tell(found)
+    text = describe(found)
     assert "1 of 5 can't be used:" in text and "junk.mp4 is no media file" in text and "is silent" in text
     assert text.count("more than prepare.max_failed_share (5%)") == 2
     output = tmp_path / "data"
     make(lossy, output, max_failed_share=1.0)
-    assert found.needs("sound").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
-    assert [(d.prepared, d.left) for d in look(lossy, output).directories] == [(4, []), (0, [])], "tried already"
+    assert found.needs("audio").value + found.needs("crops").value == pytest.approx(stored_bytes(output), rel=0.3)
+    assert [(d.prepared, d.left) for d in run_estimate(lossy, output).directories] == [(4, []), (0, [])], (
+        "tried already"
+    )
     with pytest.raises(UserError, match="1 of 5 utterances"):
         make(lossy, output)
-    again = look(lossy, output).directories[0]
-    assert [utterance.id for utterance in again.left] == ["junk"], "stage 1 did not come to its end"
+    again = run_estimate(lossy, output).directories[0]
+    assert [utterance.id for utterance in again.left] == ["junk"], "stage 1 did not complete the directory"
 
 
-def test_what_is_not_needed_is_no_failure(tmp_path):
+def test_videos_for_synthesis_need_no_audio(tmp_path):
     path = make_video(tmp_path / "mute.mp4", every(25, 0.5))
     mute = [CorpusUtterance("mute", "s1", None, path)]
-    assert len(look(Corpus(**{"s1/train": mute}), tmp_path / "data").groups[0].trial.excluded) == 1
-    assert look(Corpus(**{"s1/test": mute}), tmp_path / "data").groups[0].trial.excluded == []
+    assert len(run_estimate(Corpus(**{"s1/train": mute}), tmp_path / "data").groups[0].trial.excluded) == 1
+    assert run_estimate(Corpus(**{"s1/test": mute}), tmp_path / "data").groups[0].trial.excluded == []
 
 
-def test_nothing_readable_is_told(tmp_path):
+def test_a_corpus_without_readable_files(tmp_path):
     junk = tmp_path / "junk.wav"
     junk.write_bytes(b"junk")
-    text = tell(look(Corpus(audio=[CorpusUtterance("junk", "s1", junk)], empty=[]), tmp_path / "data"))
-    assert "what they take can't be told" in text and "1 of 1 headers can't be read" in text
-    assert "what audio will take can't be told (above)" in text and "fits" not in text and " MB" not in text
+    text = describe(run_estimate(Corpus(audio=[CorpusUtterance("junk", "s1", junk)], empty=[]), tmp_path / "data"))
+    assert "disk and time are unknown" in text and "1 of 1 headers can't be read" in text
+    assert "disk and time of audio are unknown (see above)" in text and "fits" not in text and " MB" not in text
 
 
-def test_what_is_known_is_told_beside_what_is_not(tmp_path, corpus):
+def test_a_corpus_that_is_in_part_readable(tmp_path, corpus):
     junk = tmp_path / "junk.mp4"
     junk.write_bytes(b"junk")
     mixed = Corpus(**{"s1/train": [CorpusUtterance("junk", "s1", junk, junk)], "audio": corpus.splits()["audio"]})
-    text = tell(look(mixed, tmp_path / "data"))
-    assert "what s1/train will take can't be told" in text and "the others' disk: " in text and "fits" not in text
+    text = describe(run_estimate(mixed, tmp_path / "data"))
+    assert "disk and time of s1/train are unknown" in text and "the others' disk: " in text and "fits" not in text
 
 
 def test_a_folder_that_stage_1_will_refuse(tmp_path, corpus):
     (tmp_path / "data/audio").mkdir(parents=True)
     (tmp_path / "data/audio/thesis.tex").touch()
-    text = tell(look(Corpus(audio=corpus.splits()["audio"][:3]), tmp_path / "data"))
+    text = describe(run_estimate(Corpus(audio=corpus.splits()["audio"][:3]), tmp_path / "data"))
     assert (
         text.splitlines()[-2] == "stage 1 will refuse:" and "preparation did not write" in text and "fits" not in text
     )
 
 
-def test_what_is_left(tmp_path, corpus):
+def test_only_unprepared_utterances_are_estimated(tmp_path, corpus):
     output = tmp_path / "data"
     splits = corpus.splits()
     make(Corpus(**{"s1/train": splits["s1/train"][:2]}), output)
     records = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
-    found = look(corpus, output)
+    found = run_estimate(corpus, output)
     train = found.directories[0]
     assert (train.utterances, train.prepared, len(train.left)) == (4, 2, 2)
     assert train.prepared_hours * 3600 == pytest.approx(sum(SECONDS[1:3]), abs=0.01)
     assert train.left_hours.value * 3600 == pytest.approx(sum(SECONDS[3:]), abs=0.02)
     assert records == {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     make(corpus, output)
-    done = look(corpus, output)
-    assert not done.groups and "everything is prepared already" in tell(done)
+    done = run_estimate(corpus, output)
+    assert not done.groups and "everything is prepared already" in describe(done)
 
 
 def test_filters_are_counted(tmp_path, corpus):
     audio = Corpus(audio=corpus.splits()["audio"])
-    found = look(audio, tmp_path / "data", filters=Filters(min_seconds=0.75))
+    found = run_estimate(audio, tmp_path / "data", filters=Filters(min_seconds=0.75))
     assert found.groups[0].trial.filtered == {"shorter than 0.75 s": 3}
-    assert "3 of 12 will be filtered: shorter than 0.75 s" in tell(found)
+    assert "3 of 12 will be filtered: shorter than 0.75 s" in describe(found)
 
 
 def test_disk_that_is_too_small(tmp_path, corpus):
-    found = look(corpus, tmp_path / "data")
+    found = run_estimate(corpus, tmp_path / "data")
     need = found.needs("disk").value
-    assert ": it fits" in tell(found)
-    assert ": it does NOT fit" in tell(dataclasses.replace(found, free_bytes=int(need * 0.9)))
-    wide = dataclasses.replace(look(corpus, tmp_path / "data", 2), free_bytes=0)
+    assert ": it fits" in describe(found)
+    assert ": it does NOT fit" in describe(dataclasses.replace(found, free_bytes=int(need * 0.9)))
+    wide = dataclasses.replace(run_estimate(corpus, tmp_path / "data", 2), free_bytes=0)
     wide = dataclasses.replace(wide, free_bytes=int(wide.needs("disk").value) + 1)
-    assert ": it may not fit" in tell(wide)
+    assert ": it may not fit" in describe(wide)
 
 
 def test_time_with_several_jobs(tmp_path, corpus):
-    found = look(corpus, tmp_path / "data", jobs=4, cluster="slurm")
-    assert found.at_once == 4 and "4 jobs at once on the cluster" in tell(found)
-    few = look(Corpus(audio=corpus.splits()["audio"][:3]), tmp_path / "data", jobs=1000, cluster="slurm")
+    found = run_estimate(corpus, tmp_path / "data", jobs=4, cluster="slurm")
+    assert found.at_once == 4 and "4 jobs at once on the cluster" in describe(found)
+    few = run_estimate(Corpus(audio=corpus.splits()["audio"][:3]), tmp_path / "data", jobs=1000, cluster="slurm")
     assert few.at_once == 3
 
 
-def test_interval_holds_the_truth():
+def test_interval_contains_the_true_value():
     random = np.random.default_rng(0)
     lengths = random.gamma(2.0, 3.0, 2000)
     costs = lengths * random.uniform(0.8, 1.2, 2000) + 0.5
@@ -249,10 +254,10 @@ def test_interval_holds_the_truth():
     assert all(0.91 <= count / 400 <= 0.98 for count in right.values()), right
 
 
-def test_sample_of_the_headers_alone(tmp_path, corpus, monkeypatch):
+def test_sample_of_the_headers(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(module, "HEADERS", 6)
     audio = Corpus(audio=corpus.splits()["audio"])
-    found = look(audio, tmp_path / "data", 3).directories[0]
+    found = run_estimate(audio, tmp_path / "data", 3).directories[0]
     assert found.headers == 6 and found.left_hours.half > 0
     assert abs(found.left_hours.value * 3600 - 12.6) <= 2 * found.left_hours.half * 3600
 
@@ -269,7 +274,7 @@ def test_lengths_from_headers(tmp_path):
 
 def test_too_small_a_sample(tmp_path, corpus):
     with pytest.raises(UserError, match="sample 1 must be at least 2"):
-        look(corpus, tmp_path / "data", 1)
+        run_estimate(corpus, tmp_path / "data", 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The report on prepared data directories: what is planted in them is found."""
+"""The report on prepared data directories finds the faults that they are made with."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,8 @@ from v2skit.data.data_dir import read_manifest, read_settings, write_manifest
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import write_crops
 from v2skit.preparation import survey
-from v2skit.preparation.inspect import LIMITS, _across, check
+from v2skit.preparation.inspect import LIMITS, check
+from v2skit.preparation.overlap import find_leaks
 
 NAMES = Data(pretrain=["audio"], pretrain_valid="valid")
 
@@ -60,27 +61,27 @@ def planted(tmp_path_factory) -> tuple[Path, dict]:
     return data, json.loads((data / "check.json").read_text())
 
 
-def test_what_a_directory_is_like(planted):
+def test_properties_of_a_directory(planted):
     facts = planted[1]["directories"]
     train, audio = facts["train"], facts["audio"]
     assert (train["utterances"], train["speakers"], train["hours"]) == (4, 2, round(102 / 25 / 3600, 3))
     assert train["length, s"] == [1.0, 1.02, 1.04] and audio["length, s"] == [0.4, 1.0, 2.0]
     assert train["frames/s of the sources"] == {"25": 3, "30": 1} and "frames/s of the sources" not in audio
-    assert train["sound minus picture, s"][0] == pytest.approx(-0.2, abs=0.03)
+    assert train["audio minus video, s"][0] == pytest.approx(-0.2, abs=0.03)
     assert audio["level, dBFS"] == pytest.approx([-54, -20, -20], abs=0.3)
-    assert train["sound late by, frames"] == {"clips": 0, "frames": None, "low": None, "high": None}
-    assert "sound late by, frames" not in audio
+    assert train["audio delay, frames"] == {"clips": 0, "frames": None, "low": None, "high": None}
+    assert "audio delay, frames" not in audio
 
 
-def test_what_is_to_be_looked_at(planted):
-    found = "\n".join(planted[1]["look_at"])
+def test_warnings(planted):
+    found = "\n".join(planted[1]["warnings"])
     for text in (
         "train: 1 videos do not have 25 frames/s",
-        "train: 1 utterances (25.0%) sound over 0.1 s shorter; the worst is s2-short (-0.",
-        "train: 1 utterances have the sound of another, e.g. s1-a and s1-again",
+        "train: 1 utterances (25.0%) audio over 0.1 s shorter than video; the worst is s2-short (-0.",
+        "train: 1 utterances have the audio of another, e.g. s1-a and s1-again",
         "audio: 1 utterances (33.3%) shorter than 0.5 s; the worst is s4-brief (0.4)",
         "audio: 1 utterances (33.3%) below -50 dBFS; the worst is s4-quiet (-5",
-        "train, test: 1 sounds are in both, e.g. s1-a and s1-test",
+        "train, test: 1 recordings are in both, e.g. s1-a and s1-test",
         "train, test: 1 source files are in both",
         "test: partly seen, 1 of its 2 speakers are in train",
     ):
@@ -89,21 +90,21 @@ def test_what_is_to_be_looked_at(planted):
     assert planted[1]["errors"] == {} and "audio, " not in found
 
 
-def test_what_two_directories_share(planted):
+def test_overlap_of_two_directories(planted):
     shared = planted[1]["shared"]["train, test"]
     assert shared.pop("example") == "s1-a and s1-test"
-    assert shared == {"speaker": 1, "sound": 1, "text": 1, "id": 0, "source": 1}
-    nothing = {"speaker": 0, "sound": 0, "text": 0, "id": 0, "source": 0}
+    assert shared == {"speaker": 1, "audio": 1, "text": 1, "id": 0, "source": 1}
+    nothing = {"speaker": 0, "audio": 0, "text": 0, "id": 0, "source": 0}
     assert planted[1]["shared"]["test, audio"] == nothing, "no text is no text in common"
 
 
-def test_only_what_is_held_out_must_differ():
-    counts = {"sound": 2, "source": 1, "example": "a and b"}
-    found = _across({"audio, train": counts, "train, test": counts}, NAMES)
-    assert found == ["train, test: 2 sounds are in both, e.g. a and b", "train, test: 1 source files are in both"]
+def test_only_held_out_data_must_differ():
+    counts = {"audio": 2, "source": 1, "example": "a and b"}
+    found = find_leaks({"audio, train": counts, "train, test": counts}, NAMES)
+    assert found == ["train, test: 2 recordings are in both, e.g. a and b", "train, test: 1 source files are in both"]
 
 
-def test_shared_limits_are_those_of_the_recipes_of_plain_audio():
+def test_shared_limits_are_those_of_the_recipes_of_audio_corpora():
     config = yaml.safe_load((ROOT / "egs/conf/audio.yaml").read_text())
     assert Filters(**config["prepare"]["filters"]) == LIMITS
 
@@ -115,7 +116,7 @@ def run(folder: Path, tiny: Path, *options: str) -> int:
 def test_the_command(recipe_folder, tiny, capsys):
     assert run(recipe_folder, tiny) == 0
     printed = capsys.readouterr().out
-    assert "source files are not compared" in printed, "the corpus is not there any more"
+    assert "source files are not compared" in printed, "the corpus is missing"
     assert "| | audio | train | valid | test |" in printed
     assert "valid: seen, 2 of its 2 speakers are in train" in printed
     report = json.loads((recipe_folder / "data/check.json").read_text())
@@ -125,13 +126,13 @@ def test_the_command(recipe_folder, tiny, capsys):
 def test_a_directory_that_is_not_prepared_is_named(recipe_folder, tiny, capsys):
     (recipe_folder / "data/valid/utt2num_frames").unlink()
     assert run(recipe_folder, tiny) == 0
-    assert "- valid: not prepared; stage 1 makes it, or says why it can't" in capsys.readouterr().out
+    assert "- valid: not prepared; stage 1 prepares it, or reports why it can't" in capsys.readouterr().out
 
 
 def test_an_empty_directory_is_named(recipe_folder, tiny, capsys):
     write_manifest(recipe_folder / "data/audio", [], read_settings(recipe_folder / "data/train"))
     assert run(recipe_folder, tiny) == 0
-    assert "- audio: it has no utterances; its report.md says why" in capsys.readouterr().out
+    assert "- audio: it has no utterances; its report.md has the reasons" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("limit", ["max_seconds=0.4", "min_seconds=60"])
@@ -145,7 +146,7 @@ def test_limits_that_a_default_would_contradict(recipe_folder, tiny, capsys, lim
 def test_settings_without_a_clock(recipe_folder, tiny, capsys, settings):
     (recipe_folder / "data/train/settings.json").write_text(settings)
     assert run(recipe_folder, tiny) == 1
-    assert "stage 1" in (told := capsys.readouterr().err) and "train/settings.json" in told
+    assert "stage 1" in (message := capsys.readouterr().err) and "train/settings.json" in message
 
 
 def test_negative_seed(tmp_path, tiny, capsys):
@@ -186,7 +187,7 @@ def test_wrong_lengths_are_errors(recipe_folder, tiny, capsys):
     assert f"{name}: " in capsys.readouterr().err
 
 
-def test_the_same_sound_in_another_format(tmp_path):
+def test_the_same_audio_in_another_format(tmp_path):
     make_data(tmp_path / "a", 3, video=False)
     first = read_manifest(tmp_path / "a")[0]
     wave = tmp_path / "a/audio/copy.wav"
@@ -198,5 +199,5 @@ def test_the_same_sound_in_another_format(tmp_path):
     scp.write_text("\n".join(lines) + "\n")
     (tmp_path / "a/utt2num_frames").write_text("\n".join(frames) + "\n")
     found = survey.survey(tmp_path / "a")
-    assert found.digests["sound"][0] == found.digests["sound"][1] != found.digests["sound"][2]
+    assert found.hashes["audio"][0] == found.hashes["audio"][1] != found.hashes["audio"][2]
     assert not found.errors.ids

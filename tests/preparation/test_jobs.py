@@ -24,7 +24,7 @@ from v2skit.preparation.jobs import run_jobs
 from v2skit.preparation.prepare import prepare
 
 SBATCH = """#!{python}
-# As Slurm's, as far as it goes here: runs the tasks of an array one after the other, and notes how each ended.
+# Imitates Slurm's: runs the tasks of an array one after another, and records their states.
 import os, pathlib, re, subprocess, sys
 if sys.argv[1] != "run":
     quiet = {{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}}
@@ -76,14 +76,12 @@ def test_failed_jobs_are_named_and_the_others_end(tmp_path):
         run_jobs(failing, items, Prepare(), tmp_path, lambda: 0, 1)
 
 
-def test_what_a_killed_job_lacks_is_done_alone(tmp_path, clips, capsys):
+def test_only_the_utterances_of_a_killed_job_are_prepared_again(tmp_path, clips, capsys):
     (tmp_path / "data/train/shards").mkdir(parents=True)
     with (tmp_path / "data/train/shards/.1.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (tmp_path / "data/train/prepared_with.json").write_text(settings_of(tmp_path, clips))
-        with pytest.raises(
-            UserError, match=r"1 of 2 jobs failed .job 1: another process is at work.*only what is missing"
-        ):
+        with pytest.raises(UserError, match=r"1 of 2 jobs failed .job 1: another process is at work.*stage 1 resumes"):
             run(tmp_path, clips, jobs=2)
     done = (tmp_path / "data/train/shards/0.jsonl").read_text()
     assert done.count("\n") == 2 and not (tmp_path / "data/train/utt2num_frames").exists()
@@ -110,7 +108,7 @@ def test_an_interrupt_ends_the_jobs(tmp_path):
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch) -> Path:
-    """Programs named as Slurm's are found first. Returns the file in which they say how tasks ended."""
+    """Replaces Slurm's programs. Returns the file with the states of the tasks."""
     pytest.importorskip("submitit")
     # submitit asks sacct ever more seldom, and waits 15 s for a result that a network file system may still hide.
     monkeypatch.setattr("submitit.core.core.Job._results_timeout_s", 1, raising=False)
@@ -137,9 +135,9 @@ def test_a_slurm_array_prepares_the_same(tmp_path, clips, slurm):
     assert "--partition=cpu" in script and "--time=10" in script and "--array=0-1" in script
 
 
-def test_jobs_that_slurm_lost_are_named(tmp_path, slurm):
+def test_failed_slurm_jobs_are_named(tmp_path, slurm):
     with pytest.raises(
-        UserError, match=r"2 of 3 jobs failed .job 0: the disk is full; job 2: Slurm says FAILED of job 7_2"
+        UserError, match=r"2 of 3 jobs failed .job 0: the disk is full; job 2: Slurm reports FAILED for job 7_2"
     ):
         run_jobs(
             failing, ["known", "good", "killed"], Prepare(jobs=3, cluster="slurm"), tmp_path / "jobs", lambda: 0, 1
@@ -152,10 +150,10 @@ def test_slurm_options_it_does_not_know_are_an_error(tmp_path, slurm):
         run_jobs(failing, ["good", "good"], settings, tmp_path / "jobs", lambda: 0, 1)
 
 
-def test_without_slurm_the_message_says_so(tmp_path, monkeypatch):
+def test_without_slurm_the_message_names_the_remedy(tmp_path, monkeypatch):
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="no sbatch here"):
+    with pytest.raises(UserError, match="machine has no sbatch"):
         run_jobs(failing, ["good"], Prepare(jobs=1, cluster="slurm"), tmp_path, lambda: 0, 1)
     with pytest.raises(UserError, match="how many jobs"):
         Prepare(cluster="slurm")

@@ -40,7 +40,7 @@ class Folder:
 
 
 def clip(path: Path, **settings) -> CorpusUtterance:
-    """An audio-visual utterance of one second, unless ``settings`` say otherwise."""
+    """An audio-visual utterance of one second, unless ``settings`` change that."""
     settings = {"times": every(25, 1.0), "audio_seconds": 1.0, **settings}
     make_video(path, **settings)
     return CorpusUtterance(path.stem, "s1", path, path, "BIN BLUE AT F TWO NOW")
@@ -76,7 +76,7 @@ def faulty(tmp_path_factory) -> Path:
     return prepared(folder, parts, max_failed_share=0.6, video_only_ok={"s1/test"})
 
 
-def test_what_can_be_used_is_exactly_as_long_as_its_video(faulty):
+def test_audio_is_exactly_as_long_as_its_video(faulty):
     kept = {u.id: u for u in read_manifest(faulty / "s1/train")}
     assert kept.keys() == {"good0", "good1", "good2", "thirty", "wide", "short"}
     for u in kept.values():
@@ -86,7 +86,7 @@ def test_what_can_be_used_is_exactly_as_long_as_its_video(faulty):
     assert np.abs(read_audio(kept["short"].audio, 24000)[-1200:]).max() == 0
 
 
-def test_what_can_not_is_reported_with_its_reason(faulty):
+def test_exclusions_are_reported_with_their_reasons(faulty):
     report = json.loads((faulty / "s1/train/report.json").read_text())
     assert report["counts"] == {"sources": 11, "prepared": 6, "excluded": 5}
     files = {row["id"]: row for row in report["files"]}
@@ -97,18 +97,18 @@ def test_what_can_not_is_reported_with_its_reason(faulty):
     assert "6 of 11" in text and all(f"{name}.mp4" in text for name in FAULTS)
 
 
-def test_a_silent_film_stays_for_synthesis(faulty):
+def test_a_video_without_audio_is_kept_for_synthesis(faulty):
     (film,) = read_manifest(faulty / "s1/test")
     assert film.audio is None and film.frames == 25 and read_crops(film.video).shape == (25, 96, 96)
     assert "no audio stream" in (faulty / "s1/test/report.md").read_text()
 
 
-def test_audio_alone_is_cut_to_whole_frames(faulty):
+def test_audio_only_utterances_are_cut_to_whole_frames(faulty):
     (sound,) = read_manifest(faulty / "audio")
     assert sound.frames == 25 and sound.video is None and len(read_audio(sound.audio, 24000)) == 24000
 
 
-def test_too_many_exclusions_are_an_error_and_mended_files_are_tried_again(tmp_path):
+def test_too_many_exclusions_are_an_error_and_repaired_files_are_tried_again(tmp_path):
     good = clip(tmp_path / "good.mp4")
     (tmp_path / "bad.mp4").write_bytes(b"")
     bad = CorpusUtterance("bad", "s1", tmp_path / "bad.mp4", tmp_path / "bad.mp4")
@@ -122,7 +122,9 @@ def test_too_many_exclusions_are_an_error_and_mended_files_are_tried_again(tmp_p
     prepared(tmp_path, {"train": [good, bad]})
     assert [u.id for u in read_manifest(tmp_path / "data/train")] == ["bad", "good"]
     both = crops.read_bytes()
-    assert both.startswith(written) and 1.5 < len(both) / len(written) < 2.5, "what is prepared is not prepared again"
+    assert both.startswith(written) and 1.5 < len(both) / len(written) < 2.5, (
+        "prepared utterances are not prepared again"
+    )
 
 
 def test_a_tracker_that_does_not_exist_is_an_error_before_the_work(tmp_path):

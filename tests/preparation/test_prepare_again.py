@@ -1,4 +1,4 @@
-"""Preparation that was interrupted, repeated or changed; and trackers that lose the face. All in this process."""
+"""Interrupted, repeated and changed preparations; and trackers that lose the face."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from v2skit.tracking.tracker import MouthPose
 
 
 class Loses:
-    """A tracker that finds the mouth, but for some frames from the tenth on.
+    """A tracker that finds the mouth except in some frames from the tenth on.
 
     Args:
-        frames: how many.
+        frames: their number.
     """
 
     videos = 0
@@ -77,7 +77,7 @@ def run(
     return Loses.videos - before
 
 
-def test_only_what_is_left_is_done(tmp_path, clips, capsys):
+def test_prepared_utterances_are_skipped(tmp_path, clips, capsys):
     assert run(tmp_path, clips[:3]) == 3
     assert run(tmp_path, clips[:3]) == 0
     assert run(tmp_path, clips) == 1
@@ -85,7 +85,7 @@ def test_only_what_is_left_is_done(tmp_path, clips, capsys):
     assert "4 utterances, 0 excluded" in capsys.readouterr().out
 
 
-def test_a_record_that_a_kill_cut_short_loses_one_clip(tmp_path, clips):
+def test_a_truncated_record_loses_one_clip(tmp_path, clips):
     run(tmp_path, clips)
     record = tmp_path / "train/shards/0.jsonl"
     record.write_text(record.read_text()[:-20])
@@ -96,25 +96,25 @@ def test_a_record_that_a_kill_cut_short_loses_one_clip(tmp_path, clips):
     assert run(tmp_path, clips) == 0
 
 
-def test_a_record_line_cut_behind_a_brace_is_left_out(tmp_path, clips):
+def test_a_record_line_truncated_after_a_brace_is_skipped(tmp_path, clips):
     run(tmp_path, clips)
     record = tmp_path / "train/shards/0.jsonl"
     record.write_text(record.read_text()[: record.read_text().rindex("}", 0, -2) + 1])
     assert run(tmp_path, clips) == 1
 
 
-def test_nothing_is_touched_while_a_job_is_at_work(tmp_path, clips):
+def test_nothing_changes_while_a_job_is_running(tmp_path, clips):
     run(tmp_path, clips[:2])
     before = (tmp_path / "train/shards/0.jsonl").read_bytes()
     with exclusive_lock(tmp_path / "train/shards/0"):
         for force in (False, True):
-            with pytest.raises(UserError, match=r"job 0 of an earlier run is still at work in .*train; wait"):
+            with pytest.raises(UserError, match=r"job 0 of an earlier run is still running in .*train; wait"):
                 run(tmp_path, clips, force=force)
     assert (tmp_path / "train/shards/0.jsonl").read_bytes() == before
     assert run(tmp_path, clips) == 2
 
 
-def test_what_was_excluded_is_tried_again_when_its_file_changes_or_after_a_stop(tmp_path, clips):
+def test_excluded_files_are_tried_again_when_they_change_or_after_an_error(tmp_path, clips):
     bad = make_video(tmp_path / "mute.mp4", every(25, 1.0))
     utterances = [*clips, CorpusUtterance("mute", "s1", bad, bad)]
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_what_was_excluded_is_tried_again_when_its_file_changes_or_after_a_stop(
 
 
 @pytest.mark.parametrize("lost", ["deleted", "cut"])
-def test_what_an_archive_lost_is_prepared_again(tmp_path, clips, lost):
+def test_utterances_missing_from_an_archive_are_prepared_again(tmp_path, clips, lost):
     run(tmp_path, clips)
     ark = tmp_path / "train/audio/0.ark"
     if lost == "deleted":
@@ -141,7 +141,7 @@ def test_what_an_archive_lost_is_prepared_again(tmp_path, clips, lost):
     assert run(tmp_path, clips) == {"deleted": 4, "cut": 3}[lost]
 
 
-def test_other_settings_need_force_and_start_anew(tmp_path, clips):
+def test_other_settings_need_force(tmp_path, clips):
     run(tmp_path, clips)
     stray = tmp_path / "train/video/old.ark"
     stray.touch()
@@ -163,13 +163,13 @@ def test_files_that_changed_are_prepared_again(tmp_path, clips):
     assert read_settings(tmp_path / "train")["digest"] != before
 
 
-@pytest.mark.parametrize(("names", "message"), [(["a", "a"], "come twice"), (["a b", "c"], "no white space")])
+@pytest.mark.parametrize(("names", "message"), [(["a", "a"], "are duplicates"), (["a b", "c"], "no white space")])
 def test_ids_that_cannot_be_keys_are_refused(tmp_path, clips, names, message):
     with pytest.raises(UserError, match=message):
         run(tmp_path, [dataclasses.replace(clip, id=name) for clip, name in zip(clips, names)])
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path, clips):
+def test_a_folder_with_other_files_is_an_error(tmp_path, clips):
     (tmp_path / "train").mkdir()
     (tmp_path / "train/thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="preparation did not write; move them away"):
@@ -196,7 +196,7 @@ def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, c
         UserError, match=r"4 of 4 utterances .*max_failed_share \(5%\).*report.md.*no face in 64%"
     ) as error:
         run(tmp_path, clips, lost=99)
-    assert "do without them" not in str(error.value), "nothing would be left"
+    assert "do without them" not in str(error.value), "no utterances would be left"
     with pytest.raises(UserError, match="not a prepared data directory"):
         read_manifest(tmp_path / "train")
     report = json.loads((tmp_path / "train/report.json").read_text())
@@ -206,14 +206,14 @@ def test_clips_without_a_face_are_excluded_and_too_many_are_an_error(tmp_path, c
     assert read_manifest(tmp_path / "train") == []
 
 
-def test_late_sound_is_late_in_what_is_prepared(tmp_path):
+def test_delayed_audio_stays_delayed(tmp_path):
     path = make_video(tmp_path / "late.mkv", every(25, 1.0), audio_seconds=0.6, audio_start=0.4)
     run(tmp_path, [CorpusUtterance("late", "s1", path, path)])
     sound = np.abs(read_audio(read_manifest(tmp_path / "train")[0].audio, 24000))
     assert len(sound) == 24000 and sound[:8900].max() < 0.01 and sound[9900:10500].max() > 0.2
 
 
-def test_large_pictures_and_files_cut_short(tmp_path):
+def test_large_frames_and_truncated_files(tmp_path):
     large = make_video(tmp_path / "large.mp4", every(25, 0.2), size=(1920, 1080), audio_seconds=0.2)
     whole = make_video(tmp_path / "whole.mkv", every(25, 2.4), audio_seconds=2.4).read_bytes()
     (tmp_path / "cut.mp4").write_bytes(large.read_bytes()[:-200])
@@ -225,7 +225,7 @@ def test_large_pictures_and_files_cut_short(tmp_path):
     assert "1 of 3 prepared, 2 excluded" in report and report.count("fetch") == 2
 
 
-def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
+def test_filters_need_no_new_preparation(tmp_path, capsys):
     lengths = {"short": 0.2, "fine": 1.0, "long": 3.0}
     time = np.arange(3 * 24000) / 24000
     for name, seconds in lengths.items():
@@ -249,12 +249,12 @@ def test_filters_leave_audio_out_and_need_no_new_preparation(tmp_path, capsys):
 def test_filters_that_leave_nothing_are_an_error(tmp_path):
     write_audio(tmp_path / "a.wav", 0.2 * np.sin(np.arange(24000)), 24000)
     utterances = [CorpusUtterance("a", "s1", tmp_path / "a.wav")]
-    with pytest.raises(UserError, match=r"filters leave nothing of .*train: 1 shorter than 5 s; set them to less"):
+    with pytest.raises(UserError, match=r"filters leave no utterances of .*train: 1 shorter than 5 s; relax them"):
         run(tmp_path, utterances, filters=Filters(min_seconds=5.0))
     run(tmp_path, utterances)
     assert len(read_manifest(tmp_path / "train")) == 1
 
 
-def test_filters_are_for_audio_alone(tmp_path, clips):
+def test_filters_are_for_audio_only_utterances(tmp_path, clips):
     run(tmp_path, clips, filters=Filters(min_seconds=5.0))
     assert len(read_manifest(tmp_path / "train")) == 4

@@ -6,7 +6,7 @@ from scipy.signal import resample_poly
 
 from v2skit.config.schema import Filters
 from v2skit.errors import UserError
-from v2skit.preparation.quality import measure_sound, rejects
+from v2skit.preparation.quality import measure_audio, rejects
 
 RATE = 24000
 
@@ -20,7 +20,7 @@ def voice(seconds: float, loudness: float = 0.2, seed: int = 0) -> np.ndarray:
 
 def test_level_and_length():
     tone = 0.5 * np.sin(2 * np.pi * 200 * np.arange(RATE * 2) / RATE).astype(np.float32)
-    found = measure_sound(tone, RATE)
+    found = measure_audio(tone, RATE)
     assert found["seconds"] == 2 and found["rms_dbfs"] == pytest.approx(-9.03, abs=0.01)
     assert found["silence_share"] == 0
 
@@ -28,34 +28,34 @@ def test_level_and_length():
 @pytest.mark.parametrize("share", [0.25, 0.5])
 @pytest.mark.parametrize("floor", [0, 1e-3])
 def test_the_share_of_silence(share, floor):
-    sound = voice(4.0)
-    sound[: int(share * len(sound))] *= floor
-    assert measure_sound(sound, RATE)["silence_share"] == pytest.approx(share, abs=0.02)
-    assert measure_sound(voice(4.0), RATE)["silence_share"] < 0.02
+    audio = voice(4.0)
+    audio[: int(share * len(audio))] *= floor
+    assert measure_audio(audio, RATE)["silence_share"] == pytest.approx(share, abs=0.02)
+    assert measure_audio(voice(4.0), RATE)["silence_share"] < 0.02
 
 
 @pytest.mark.parametrize("ceiling_share", [0.002, 0.01, 0.05])
 def test_samples_at_a_ceiling_are_clipped_wherever_it_is(ceiling_share):
-    sound = voice(4.0)
-    ceiling = np.quantile(np.abs(sound), 1 - ceiling_share)
-    found = measure_sound(sound.clip(-ceiling, ceiling), RATE)["clipped_share"]
+    audio = voice(4.0)
+    ceiling = np.quantile(np.abs(audio), 1 - ceiling_share)
+    found = measure_audio(audio.clip(-ceiling, ceiling), RATE)["clipped_share"]
     assert found == pytest.approx(ceiling_share, rel=0.25)
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.0])
 def test_clipping_is_found_after_resampling(scale):
     """From 8 kHz, after which the samples at the ceiling are no longer equal, and some are beyond it."""
-    sound = voice(4.0)[::3]
-    ceiling = np.quantile(np.abs(sound), 0.98)
-    clipped, clean = (scale * resample_poly(s, 3, 1) for s in (sound.clip(-ceiling, ceiling), sound))
+    audio = voice(4.0)[::3]
+    ceiling = np.quantile(np.abs(audio), 0.98)
+    clipped, clean = (scale * resample_poly(s, 3, 1) for s in (audio.clip(-ceiling, ceiling), audio))
     assert np.abs(clipped).max() > 1.05 * scale * ceiling
-    assert 0.002 < measure_sound(clipped, RATE)["clipped_share"] < 0.02
-    assert measure_sound(clean, RATE)["clipped_share"] < 0.0005
+    assert 0.002 < measure_audio(clipped, RATE)["clipped_share"] < 0.02
+    assert measure_audio(clean, RATE)["clipped_share"] < 0.0005
 
 
 def test_tiny_sounds_can_be_measured():
     for count in (1, 10, 479):
-        assert np.isfinite(list(measure_sound(np.full(count, 0.1, np.float32), RATE).values())).all()
+        assert np.isfinite(list(measure_audio(np.full(count, 0.1, np.float32), RATE).values())).all()
 
 
 @pytest.mark.parametrize(

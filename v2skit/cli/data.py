@@ -71,7 +71,7 @@ def check_data(options: argparse.Namespace) -> None:
 def estimate_data(options: argparse.Namespace) -> None:
     """``v2skit data estimate``."""
     from v2skit.preparation.estimate import estimate
-    from v2skit.preparation.estimate_text import tell
+    from v2skit.preparation.estimate_text import describe
     from v2skit.recipes.data import check_names
 
     recipe = _recipe(options)
@@ -91,4 +91,4 @@ def estimate_data(options: argparse.Namespace) -> None:
         sample=options.sample,
         seed=options.seed,
     )
-    print(tell(found))
+    print(describe(found))

@@ -31,7 +31,7 @@ class AudioCorpus:
         download: download missing parts, of freely available corpora, into ``corpus_dir`` (default: ``corpus``).
 
     Raises:
-        UserError: there is no such part, or ``held_out`` is not positive.
+        UserError: unknown part, or ``held_out`` is not positive.
     """
 
     title: str
@@ -97,15 +97,15 @@ class AudioCorpus:
     def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, ``audio_valid`` and ``audio_test``. Raises UserError where the corpus is missing."""
         trained = [utterance for part in self.parts for utterance in self._found.get(part, [])]
-        held: dict[str, list[CorpusUtterance]] = {}
+        held_out: dict[str, list[CorpusUtterance]] = {}
         for name, parts in (("audio_valid", self.validation), ("audio_test", self.testing)):
-            taken = {utterance.id for utterances in held.values() for utterance in utterances}
+            used = {utterance.id for utterances in held_out.values() for utterance in utterances}
             official = [utterance for part in parts for utterance in self._found.get(part, [])]
             few = max(1, len(trained) // 10)
-            rest = official or [utterance for utterance in trained if utterance.id not in taken]
-            held[name] = drawn(rest, self.held_out if official else min(self.held_out, few))
-        taken = {utterance.id for utterances in held.values() for utterance in utterances}
-        return {"audio": [utterance for utterance in trained if utterance.id not in taken], **held}
+            rest = official or [utterance for utterance in trained if utterance.id not in used]
+            held_out[name] = drawn(rest, self.held_out if official else min(self.held_out, few))
+        used = {utterance.id for utterances in held_out.values() for utterance in utterances}
+        return {"audio": [utterance for utterance in trained if utterance.id not in used], **held_out}
 
     def grammar(self) -> None:
         """Open vocabulary."""
@@ -126,13 +126,13 @@ class AudioCorpus:
         absent = [part for part in self.parts if not self.has(self.root, part)]
         if absent and self.asked:
             raise self.info.error(f"{self.root} lacks {', '.join(absent)}, which parts names")
-        there = dict.fromkeys((*self.parts, *self.validation, *self.testing))
+        parts = dict.fromkeys((*self.parts, *self.validation, *self.testing))
         try:
-            found = {part: list(self.utterances(self.root, part)) for part in there if self.has(self.root, part)}
+            found = {part: list(self.utterances(self.root, part)) for part in parts if self.has(self.root, part)}
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{getattr(error, 'filename', None) or self.root} can't be read: {error}") from error
         if not any(found.get(part) for part in self.parts):
-            raise self.info.error(f"{self.root} has no sound files of {', '.join(self.parts)}")
+            raise self.info.error(f"{self.root} has no audio files of {', '.join(self.parts)}")
         return found
 
     def _unused(self) -> str | None:

@@ -46,7 +46,7 @@ class CorpusInfo:
         return f"not the published counts: {', '.join(differs)}" if differs else None
 
     def check_folder(self, directory: Path | None) -> Path:
-        """The folder that the user gave. Raises UserError where there is none."""
+        """The user's folder. Raises UserError where there is none."""
         if directory is None:
             raise self.error("no corpus given")
         if not directory.is_dir():
@@ -54,16 +54,16 @@ class CorpusInfo:
         return directory
 
     def root(self, directory: Path | None, folders: Iterable[str], has: Callable[[Path], bool], layout: str) -> Path:
-        """The folder that holds the corpus.
+        """The folder that contains the corpus.
 
         Args:
-            directory: what the user gave.
+            directory: the user's folder, or None.
             folders: where the corpus may be in it, ``""`` for itself.
-            has: whether a folder holds the corpus.
-            layout: what the corpus looks like, for the message.
+            has: whether a folder contains the corpus.
+            layout: description of the corpus's files, for the message.
 
         Raises:
-            UserError: nothing was given, it is no folder, or the corpus is not in it; with where to obtain it.
+            UserError: no folder is given or exists, or it does not contain the corpus; with where to obtain it.
         """
         directory = self.check_folder(directory)
         root = next((directory / folder for folder in folders if has(directory / folder)), None)

@@ -123,6 +123,11 @@ def read_silent(directory: Path) -> list[SilentClip]:
     return [SilentClip(key, speakers[key], int(frames[key]), directory / path) for key, path in videos.items()]
 
 
+def is_prepared(directory: Path) -> bool:
+    """Whether preparation of a data directory is complete."""
+    return (directory / "utt2num_frames").exists()
+
+
 def check_there(directory: Path, *names: str) -> None:
     """Raises UserError where a table is missing."""
     for name in names:

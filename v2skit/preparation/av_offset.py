@@ -1,4 +1,4 @@
-"""How far the sound is from the picture in time, over many clips: one clip's lips say too little."""
+"""Delay of the audio against the video, measured over many clips, since a single clip is not enough."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_FRAMES = 12
-"""Offsets are looked for up to so many video frames."""
+"""Largest offset that is searched, video frames."""
 
 LONGEST_FRAMES = 250
-"""Of a clip, as much is used."""
+"""Longest part of a clip that is used."""
 
 RESAMPLES = 1000
 FEWEST_CLIPS, WIDEST = 5, 2.0
-"""Fewer clips tell nothing, nor does a 95 % interval wider than so many frames."""
+"""Limits of a valid measurement: clips, and width of the 95 % interval, frames."""
 
 LEVEL_RANGE_DB = 40.0
 MOUTH = (slice(0.25, 0.9), slice(0.15, 0.85))
-"""Rows and columns of a crop in which the mouth moves, as shares of its side."""
+"""Rows and columns of the mouth in a crop, as shares of its side."""
 
 
 @dataclass(frozen=True)
 class Offset:
-    """By how much the sound is late, in video frames; negative: early.
+    """Delay of the audio in video frames; negative: early.
 
     Args:
         clips: that it was measured on.
-        frames: None where it can't be told.
+        frames: None where it can't be measured.
         low, high: 95 % interval over clips.
     """
 
@@ -39,16 +39,16 @@ class Offset:
 
 
 def measure_offset(clips: Iterable[tuple[np.ndarray, np.ndarray]], seed: int = 0) -> Offset:
-    """Measure how late the sound is.
+    """Measure the delay of the audio.
 
-    When the mouth opens, its contrast rises (teeth, and the dark between the lips), and so does the level of the sound:
-    what is correlated, at each lag, is their changes from one frame to the next.
+    An opening mouth raises both its contrast (teeth, and the dark between the lips) and the level of the audio: the
+    changes of both from frame to frame are correlated at each lag.
 
     Args:
-        clips: sound, float (T * samples per frame,), and mouth crops, uint8 (T,S,S).
+        clips: audio, float (T * samples per frame,), and mouth crops, uint8 (T,S,S).
         seed: of the bootstrap over clips.
     """
-    rows = [row for row in (_correlations(sound, crops) for sound, crops in clips) if row is not None]
+    rows = [row for row in (_correlations(audio, crops) for audio, crops in clips) if row is not None]
     if len(rows) < FEWEST_CLIPS:
         return Offset(len(rows))
     table, random = np.stack(rows), np.random.default_rng(seed)  # (clips, lags)
@@ -60,13 +60,13 @@ def measure_offset(clips: Iterable[tuple[np.ndarray, np.ndarray]], seed: int = 0
     return Offset(len(rows), *(round(float(value), 2) for value in (found, low, high)))
 
 
-def _correlations(sound: np.ndarray, crops: np.ndarray) -> np.ndarray | None:
-    """Of a clip's changes in level and in contrast, at each lag (2 * MAX_FRAMES + 1,); None where there are none."""
-    per_frame = len(sound) // len(crops)
+def _correlations(audio: np.ndarray, crops: np.ndarray) -> np.ndarray | None:
+    """Correlation of changes in level and in contrast at each lag (2 * MAX_FRAMES + 1,); None where undefined."""
+    per_frame = len(audio) // len(crops)
     crops = crops[:LONGEST_FRAMES]
     if len(crops) < 2 * MAX_FRAMES:
         return None
-    power = np.square(sound[: len(crops) * per_frame], dtype=np.float64).reshape(len(crops), -1).mean(1)
+    power = np.square(audio[: len(crops) * per_frame], dtype=np.float64).reshape(len(crops), -1).mean(1)
     level = 10 * np.log10(power + 1e-12)
     side = crops.shape[1]
     rows, columns = (slice(int(part.start * side), int(part.stop * side)) for part in MOUTH)

@@ -1,14 +1,15 @@
-"""An estimate of what preparation takes, as plain text."""
+"""The estimate of a preparation as plain text."""
 
 from __future__ import annotations
 
-from v2skit.preparation.estimate import Amount, Directory, Estimate, Group, total
+from v2skit.preparation.amount import Amount, total
+from v2skit.preparation.estimate import Directory, Estimate, Group
 
-HEAD = ("data directory", "utterances", "prepared", "hours", "sound", "crops", "processor", "wall")
+HEAD = ("data directory", "utterances", "prepared", "hours", "audio", "crops", "processor", "wall")
 
 
-def tell(estimate: Estimate) -> str:
-    """A table of the data directories, what the samples showed, and whether the disk has room."""
+def describe(estimate: Estimate) -> str:
+    """A table of the data directories, the results of the samples, and whether the disk has enough space."""
     groups = {directory.name: group for group in estimate.groups for directory in group.directories}
     rows = [_row(directory, groups.get(directory.name), estimate.at_once) for directory in estimate.directories]
     rows.append(_sum(estimate))
@@ -17,7 +18,7 @@ def tell(estimate: Estimate) -> str:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
         for row in (HEAD, *rows)
     ]
-    lines.append("hours: of all; disk and time: of what is left, with the machine as busy as now; +-: 95 % intervals")
+    lines.append("hours: of all utterances; disk and time: of those to prepare, at present load; +-: 95 % intervals")
     for directory in estimate.directories:
         lines += _of_headers(directory)
     for group in estimate.groups:
@@ -26,24 +27,23 @@ def tell(estimate: Estimate) -> str:
 
 
 def _row(directory: Directory, group: Group | None, jobs: int) -> tuple[str, ...]:
-    counts = directory.name, f"{directory.utterances:,}", f"{directory.prepared:,}"
-    hours = Amount(directory.prepared_hours + directory.left_hours.value, directory.left_hours.half)
+    counts = directory.name, f"{directory.utterances:,}", f"{directory.prepared:,}", _hours(directory.hours)
     if group is None:
-        return *counts, _hours(hours), "-", "-", "-", "-"
+        return *counts, "-", "-", "-", "-"
     if group.per_hour is None:
-        return *counts, _hours(hours), "?", "?", "?", "?"
+        return *counts, "?", "?", "?", "?"
     need = {what: (amount * directory.left_hours).value for what, amount in group.per_hour.items()}
     times = duration(need["processor"]), duration(need["wall"] / min(jobs, len(directory.left)))
-    return *counts, _hours(hours), size(need["sound"]), size(need["crops"]), *times
+    return *counts, size(need["audio"]), size(need["crops"]), *times
 
 
 def _sum(estimate: Estimate) -> tuple[str, ...]:
     directories = estimate.directories
-    hours = total([Amount(d.prepared_hours + d.left_hours.value, d.left_hours.half) for d in directories])
+    hours = total([directory.hours for directory in directories])
     counts = f"{sum(d.utterances for d in directories):,}", f"{sum(d.prepared for d in directories):,}"
     if estimate.unknown:
         return "sum", *counts, _hours(hours), "?", "?", "?", "?"
-    sizes = size(estimate.needs("sound").value), size(estimate.needs("crops").value)
+    sizes = size(estimate.needs("audio").value), size(estimate.needs("crops").value)
     times = duration(estimate.needs("processor").value), duration(estimate.needs("wall").value / estimate.at_once)
     return "sum", *counts, _hours(hours), *sizes, *times
 
@@ -57,21 +57,21 @@ def _of_headers(directory: Directory) -> list[str]:
 
 def _of_trial(group: Group, estimate: Estimate) -> list[str]:
     trial, names = group.trial, ", ".join(directory.name for directory in group.directories)
-    count, took = len(trial.hours), duration(sum(spent["wall"] for spent in trial.spent))
-    lines = [f"{group.kind} ({names}): {count} prepared in {took} to see what they take"]
+    count, took = len(trial.hours), duration(sum(cost["wall"] for cost in trial.costs))
+    lines = [f"{group.kind} ({names}): {count} prepared in {took} as a sample"]
     if group.per_hour:
         disk, processor = group.per_hour["disk"], group.per_hour["processor"]
         times = f"{duration(processor.value)} +- {duration(processor.half)} of processor time"
-        lines.append(f"  an hour of speech takes {size(disk.value)} +- {size(disk.half)}, {times}")
+        lines.append(f"  an hour of speech needs {size(disk.value)} +- {size(disk.half)}, {times}")
     else:
-        lines.append("  none has speech whose length is known: what they take can't be told")
+        lines.append("  none has speech of known duration: disk and time are unknown")
     if trial.excluded:
         lines.append(f"  {len(trial.excluded)} of {count} can't be used:")
         lines += [f"    {reason}" for reason in trial.excluded[:5]]
         lines += ["    ..."] if len(trial.excluded) > 5 else []
     limit = estimate.settings.max_failed_share
     if len(trial.excluded) > limit * count:
-        lines.append(f"  more than prepare.max_failed_share ({limit:.0%}): stage 1 stops where the rest are like these")
+        lines.append(f"  more than prepare.max_failed_share ({limit:.0%}): stage 1 stops if this holds for all")
     lines += [f"  {some} of {count} will be filtered: {why}" for why, some in trial.filtered.items()]
     return lines
 
@@ -95,11 +95,11 @@ def _verdict(estimate: Estimate) -> list[str]:
     if estimate.unknown:
         names = ", ".join(estimate.unknown)
         return [
-            f"left: {left:,} utterances, {_hours(hours)} h; what {names} will take can't be told (above)",
+            f"left: {left:,} utterances, {_hours(hours)} h; disk and time of {names} are unknown (see above)",
             *([f"the others' {needed}"] if wall.value else []),
         ]
     if disk.value > free:
-        lines.append(f"{needed}: it does NOT fit, {size(disk.value - free)} are lacking; free them, or set data.folder")
+        lines.append(f"{needed}: it does NOT fit, {size(disk.value - free)} are missing; free them, or set data.folder")
     elif disk.value + disk.half > free:
         lines.append(f"{needed}: it may not fit; free some, or set data.folder")
     else:

@@ -1,4 +1,8 @@
-"""A function on several things at once: in processes of this machine, or in a job array of a Slurm cluster."""
+"""Parallel jobs, in processes of this machine or in a job array of a Slurm cluster.
+
+Slurm jobs use submitit; local ones do not, since its LocalExecutor starts them one after another (four in 1.0 s instead
+of 0.2 s), lets them and their locks outlive a killed parent, and would be a requirement of every installation.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +27,20 @@ from v2skit.system.extras import needs
 
 POLL_SECONDS = 0.2
 LIST = 5
-"""Failed jobs that are named."""
+"""Failed jobs that an error names."""
 
 
 class Job(Protocol):
-    """A call that is under way elsewhere."""
+    """A running call of a function."""
 
     def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, successfully or not."""
 
     def error(self) -> str | None:
-        """Why it failed, None where it did not; once it is done."""
+        """Why it failed, None where it did not; valid once it has ended."""
 
     def cancel(self) -> None:
-        """End it."""
+        """Terminate it."""
 
 
 def run_jobs(
@@ -47,20 +51,20 @@ def run_jobs(
     progress: Callable[[], int],
     total: int,
 ) -> None:
-    """Call ``function`` once with each item, all at the same time; one that fails does not stop the others.
+    """Call ``function`` once with each item, in parallel; a failure does not stop the others.
 
     Args:
-        function: importable by name; what it prints is lost.
-        items: picklable, one a job.
+        function: importable by name; its output is discarded.
+        items: picklable, one per job.
         settings: where jobs run.
-        logs: folder for what Slurm's jobs say.
-        progress: how many of ``total`` clips are done, asked for now and then.
-        total: how many there are.
+        logs: folder for the logs of Slurm jobs.
+        progress: returns how many of ``total`` clips are done; called repeatedly.
+        total: number of clips.
 
     Raises:
-        UserError: jobs can't be started, or some failed: each with its number and reason.
+        UserError: jobs can't be started, or some failed, with their numbers and reasons.
     """
-    start: Callable[..., Sequence[Job]] = _slurm if settings.cluster == "slurm" else _processes
+    start: Callable[..., Sequence[Job]] = _slurm if settings.cluster == "slurm" else _local
     jobs = start(function, items, settings, logs)
     try:
         with tqdm(total=total, desc="preparing", unit="clip", mininterval=1.0, dynamic_ncols=True) as bar:
@@ -76,18 +80,18 @@ def run_jobs(
     if failed:
         reasons = "; ".join(f"job {number}: {why}" for number, why in failed[:LIST])
         raise UserError(
-            f"{len(failed)} of {len(jobs)} jobs failed ({reasons}{'; ...' if len(failed) > LIST else ''}); what is "
-            "prepared stays, and stage 1 does only what is missing when it is run again"
+            f"{len(failed)} of {len(jobs)} jobs failed ({reasons}{'; ...' if len(failed) > LIST else ''}); prepared "
+            "utterances are kept, and stage 1 resumes when it is run again"
         )
 
 
-class _Process:
+class _LocalJob:
     """A job in a process of this machine."""
 
     def __init__(self, function: Callable, item: Any) -> None:
         spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-        self._told, sender = spawn.Pipe(duplex=False)
-        self._process = spawn.Process(target=_in_process, args=(function, item, sender), daemon=True)
+        self._result, sender = spawn.Pipe(duplex=False)
+        self._process = spawn.Process(target=_run_local, args=(function, item, sender), daemon=True)
         self._process.start()
         sender.close()
 
@@ -96,25 +100,25 @@ class _Process:
 
     def error(self) -> str | None:
         try:
-            return self._told.recv()
+            return self._result.recv()
         except EOFError:
             code = self._process.exitcode
             how = f"by {signal.Signals(-code).name}" if code and code < 0 else f"with status {code}"
-            return f"its process was ended {how}, for lack of memory perhaps; fewer jobs (--nj) take less"
+            return f"its process was ended {how}, possibly out of memory; fewer jobs (--nj) need less"
 
     def cancel(self) -> None:
         self._process.terminate()
         self._process.join()
 
 
-def _processes(function: Callable, items: Sequence[Any], settings: Prepare, logs: Path) -> list[_Process]:
-    return [_Process(function, item) for item in items]
+def _local(function: Callable, items: Sequence[Any], settings: Prepare, logs: Path) -> list[_LocalJob]:
+    return [_LocalJob(function, item) for item in items]
 
 
-def _in_process(function: Callable, item: Any, told: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
+def _run_local(function: Callable, item: Any, result: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which is interrupted too, terminates this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    told.send(_told(function, item))
+    result.send(_error_of(function, item))
 
 
 def _end_with_parent() -> None:
@@ -123,8 +127,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _told(function: Callable, item: Any) -> str | None:
-    """Call it. Returns why it failed, None where it did not."""
+def _error_of(function: Callable, item: Any) -> str | None:
+    """Call the function. Returns why it failed, None where it did not."""
     try:
         function(item)
     except (UserError, OSError) as error:
@@ -147,7 +151,7 @@ class _SlurmJob:
     def error(self) -> str | None:
         if self._job.exception() is None:
             return self._job.result()
-        return f"Slurm says {self._job.state} of job {self._job.job_id}; see {self._job.paths.stderr}"
+        return f"Slurm reports {self._job.state} for job {self._job.job_id}; see {self._job.paths.stderr}"
 
     def cancel(self) -> None:
         self._job.cancel(check=False)
@@ -158,11 +162,11 @@ def _slurm(function: Callable, items: Sequence[Any], settings: Prepare, logs: Pa
         import submitit
 
     if not shutil.which("sbatch"):
-        raise UserError("prepare.cluster: slurm, but there is no sbatch here; run it on a machine that submits jobs")
+        raise UserError("prepare.cluster: slurm, but this machine has no sbatch; run it on a machine that submits jobs")
     executor = submitit.SlurmExecutor(folder=logs, python=sys.executable)
     options = {"job_name": "v2skit", "cpus_per_task": 1, "time": 1440, "use_srun": False, **settings.slurm}
     try:
         executor.update_parameters(**options)
-        return [_SlurmJob(job) for job in executor.map_array(_told, [function] * len(items), items)]
+        return [_SlurmJob(job) for job in executor.map_array(_error_of, [function] * len(items), items)]
     except (submitit.core.utils.FailedJobError, ValueError, NameError, TypeError) as error:
         raise UserError(f"prepare.slurm: jobs can't be submitted: {error}") from error

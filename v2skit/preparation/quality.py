@@ -1,4 +1,4 @@
-"""How good a recording is: length, level, clipping, silence; and what is left out for it."""
+"""Quality measures of audio: length, level, clipping and silence; and filters on them."""
 
 from __future__ import annotations
 
@@ -8,55 +8,54 @@ from v2skit.config.schema import Filters
 
 FRAME_SECONDS = 0.02
 SILENT_BELOW_DB = 40.0
-"""Frames this far below a clip's loud ones (95th percentile) are silent; speech has a range of about 30 dB
+"""Frames this far below the loud ones (95th percentile) are silent; speech has a range of about 30 dB
 (ANSI S3.5-1997)."""
 SILENT_DBFS = -60.0
-"""So are frames below this level, whatever the others are like."""
+"""Frames below this level are always silent."""
 
 FINE_STEP, BAND_STEPS = 0.01, 5
 """The histogram of magnitudes has bins of 1 %, and five of them are a band."""
 LOWEST_CEILING = 0.5
-"""Where a ceiling is looked for, as a share of the largest sample: resampling, which clipped sound may have gone
-through, overshoots."""
+"""Lower limit of the clipping level, as a share of the largest sample: resampling of clipped audio overshoots."""
 
 
-def measure_sound(sound: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """Measure a recording.
+def measure_audio(audio: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """Measure audio.
 
     Args:
-        sound: float32 (N,), full scale is 1.
+        audio: float32 (N,), full scale is 1.
         sample_rate: Hz.
 
     Returns:
         ``seconds``; ``rms_dbfs``; ``clipped_share`` of the samples, see :func:`clipped_share`; ``silence_share`` of the
         20 ms frames.
     """
-    square = np.square(sound, dtype=np.float64)
+    square = np.square(audio, dtype=np.float64)
     size = round(FRAME_SECONDS * sample_rate)
     frames = square[: len(square) // size * size].reshape(-1, size).mean(1) if len(square) >= size else square[:1]
     levels = 10 * np.log10(frames + 1e-20)
     silent = levels < max(np.percentile(levels, 95) - SILENT_BELOW_DB, SILENT_DBFS)
     return {
-        "seconds": round(len(sound) / sample_rate, 4),
+        "seconds": round(len(audio) / sample_rate, 4),
         "rms_dbfs": round(float(10 * np.log10(square.mean() + 1e-20)), 2),
-        "clipped_share": round(clipped_share(sound), 6),
+        "clipped_share": round(clipped_share(audio), 6),
         "silence_share": round(float(silent.mean()), 4),
     }
 
 
-def clipped_share(sound: np.ndarray) -> float:
-    """The share of samples that pile up at a ceiling, wherever it is.
+def clipped_share(audio: np.ndarray) -> float:
+    """The share of clipped samples, at any clipping level.
 
-    Large magnitudes are rarer than smaller ones in speech; at the level where it was clipped they are not (histograms
-    of amplitudes, as in Eaton and Naylor, *Detection of clipping in coded speech signals*, EUSIPCO 2013). What is told
-    is by how much one band at most exceeds the one below it. Runs of equal samples, the usual sign, do not survive the
-    resampling of a corpus to the clock's rate. Speech that was clipped and resampled comes out at about two thirds of
-    the true share (LibriSpeech, LJSpeech), clean speech mostly below 0.0005; a steady tone counts as clipped.
+    In speech, large magnitudes are rarer than smaller ones, except at a clipping level (histograms of amplitudes, as in
+    Eaton and Naylor, *Detection of clipping in coded speech signals*, EUSIPCO 2013). The measure is the largest excess
+    of a band over the one below it. Runs of equal samples, the usual criterion, do not survive the resampling of a
+    corpus. Clipped and resampled speech measures about two thirds of the true share (LibriSpeech, LJSpeech), clean
+    speech mostly below 0.0005; a steady tone counts as clipped.
 
     Args:
-        sound: float (N,).
+        audio: float (N,).
     """
-    magnitude = np.abs(sound)
+    magnitude = np.abs(audio)
     peak = float(magnitude.max(initial=0.0))
     if not peak:
         return 0.0
@@ -65,11 +64,11 @@ def clipped_share(sound: np.ndarray) -> float:
     edges[-1] = np.inf
     above = np.concatenate([[0], np.cumsum(np.histogram(magnitude, edges)[0])])
     bands = above[BAND_STEPS:] - above[:-BAND_STEPS]
-    return max(0, int((bands[BAND_STEPS:] - bands[:-BAND_STEPS]).max())) / len(sound)
+    return max(0, int((bands[BAND_STEPS:] - bands[:-BAND_STEPS]).max())) / len(audio)
 
 
 def limits(filters: Filters) -> list[tuple[str, float, int, str]]:
-    """(measure, limit, 1 where larger ones are beyond it or -1 where smaller ones are, in words) of each limit."""
+    """(measure, limit, 1 for an upper or -1 for a lower limit, description) of each limit."""
     every = (
         ("seconds", filters.min_seconds, -1, "shorter than {:g} s"),
         ("seconds", filters.max_seconds, 1, "longer than {:g} s"),
@@ -81,7 +80,7 @@ def limits(filters: Filters) -> list[tuple[str, float, int, str]]:
 
 
 def rejects(filters: Filters, measures: dict[str, float]) -> str | None:
-    """Why an utterance is left out, None where it is not."""
+    """Why an utterance is filtered, None where it is not."""
     for name, limit, side, words in limits(filters):
         if name in measures and (measures[name] - limit) * side > 0:
             return words

@@ -1,4 +1,4 @@
-"""One utterance of a corpus -> its sound and mouth crops on the clock."""
+"""An utterance of a corpus -> its audio and mouth crops on the clock."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from v2skit.errors import UserError
 from v2skit.media.audio_stream import decode_audio, decode_audio_segment
 from v2skit.media.container import probe
 from v2skit.media.video import read_video
-from v2skit.preparation.quality import measure_sound
+from v2skit.preparation.quality import measure_audio
 from v2skit.tracking.crop import cut_mouth
 from v2skit.tracking.tracker import Tracker
 
 SILENCE_DBFS = -60.0
-"""Root mean square below which a clip counts as silent."""
+"""Root mean square below which an utterance counts as silent."""
 
 MAX_DIFFERENCE_SECONDS = 0.5
-"""Sound and picture of a clip whose lengths differ by more do not belong together."""
+"""Audio and video whose lengths differ by more do not belong together."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What an utterance becomes.
+    """A prepared utterance.
 
     Args:
         frames: length in video frames.
-        sound: float32 (frames * samples_per_frame,), or None.
-        crops: mouth crops, gray uint8 (frames,H,W), or None.
+        audio: float32 (frames * samples_per_frame,), or None.
+        crops: mouth crops, grey uint8 (frames,H,W), or None.
         notes: what was changed.
-        measures: of the sound (:func:`v2skit.preparation.quality.measure_sound`), and of a video ``source_fps``,
-            ``lost_share`` of the frames without a face, and ``length_difference``, sound minus picture, seconds.
+        measures: of the audio (:func:`v2skit.preparation.quality.measure_audio`), and of a video ``source_fps``,
+            ``lost_share`` of the frames without a face, and ``length_difference``, audio minus video, seconds.
     """
 
     frames: int
-    sound: np.ndarray | None
+    audio: np.ndarray | None
     crops: np.ndarray | None
     notes: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
@@ -48,14 +48,14 @@ class Prepared:
 def prepare_utterance(
     utterance: CorpusUtterance, tracker: Tracker, clock: Clock, crop: Crop, audio_needed: bool = True
 ) -> Prepared:
-    """Read an utterance.
+    """Read an utterance, and cut its mouth crops.
 
     Args:
-        utterance: what the corpus says of it.
+        utterance: of the corpus.
         tracker: finds the mouth; not used for audio-only utterances.
-        clock: rates of sound and picture.
+        clock: rates of audio and video.
         crop: of the mouth.
-        audio_needed: a video without usable sound is an error.
+        audio_needed: a video without usable audio is an error.
 
     Raises:
         UserError: it can't be used, and why.
@@ -63,22 +63,22 @@ def prepare_utterance(
     if utterance.video is not None:
         return _audio_visual(utterance, utterance.video, tracker, clock, crop, audio_needed)
     if utterance.audio is None:
-        raise UserError(f"{utterance.id} has neither a video nor a sound file; its corpus component must name one")
+        raise UserError(f"{utterance.id} has neither a video nor an audio file; its corpus component must name one")
     return _audio_only(utterance, utterance.audio, clock)
 
 
-def _audio_only(utterance: CorpusUtterance, audio: Path, clock: Clock) -> Prepared:
+def _audio_only(utterance: CorpusUtterance, path: Path, clock: Clock) -> Prepared:
     if utterance.start or utterance.end is not None:
-        sound = decode_audio_segment(audio, clock.sample_rate, utterance.start, utterance.end)
+        audio = decode_audio_segment(path, clock.sample_rate, utterance.start, utterance.end)
     else:
-        sound = decode_audio(audio, clock.sample_rate)
-    frames = len(sound) // clock.samples_per_frame
+        audio = decode_audio(path, clock.sample_rate)
+    frames = len(audio) // clock.samples_per_frame
     if not frames:
-        raise UserError(f"{audio} is shorter than a video frame")
+        raise UserError(f"{path} is shorter than a video frame")
     notes: list[str] = []
-    _check_loud(sound, audio)
-    sound = _unclipped(sound[: frames * clock.samples_per_frame], notes)
-    return Prepared(frames, sound, None, notes, measure_sound(sound, clock.sample_rate))
+    _check_level(audio, path)
+    audio = _within_full_scale(audio[: frames * clock.samples_per_frame], notes)
+    return Prepared(frames, audio, None, notes, measure_audio(audio, clock.sample_rate))
 
 
 def _audio_visual(
@@ -87,51 +87,61 @@ def _audio_visual(
     notes: list[str] = []
     info = probe(video)
     crops, track = cut_mouth(read_video(video, clock.fps), tracker, crop, clock.fps, video)
-    fps = info.fps or math.nan  # what has been read as a video has a rate
+    fps = info.fps or math.nan  # a file that was decoded as video has a rate
     measures = {"source_fps": fps, "lost_share": float(track.lost.mean())}
     if abs(fps - clock.fps) > 0.01:
         notes.append(f"{fps:.2f} frames/s, resampled to {clock.fps}")
     if track.lost.any():
         notes.append(f"face lost in {track.lost.mean():.0%} of the frames, its place interpolated")
     try:
-        sound, difference = _sound(utterance, info.start, len(crops), clock, notes)
-        measures |= {"length_difference": difference, **measure_sound(sound, clock.sample_rate)}
+        audio, difference = _audio_of_video(utterance, info.start, len(crops), clock, notes)
+        measures |= {"length_difference": difference, **measure_audio(audio, clock.sample_rate)}
     except UserError as error:
         if audio_needed:
             raise
-        sound = None
-        notes.append(f"without sound, for synthesis only: {error}")
-    return Prepared(len(crops), sound, crops, notes, measures)
+        audio = None
+        notes.append(f"without audio, for synthesis only: {error}")
+    return Prepared(len(crops), audio, crops, notes, measures)
 
 
-def _sound(
+def _audio_of_video(
     utterance: CorpusUtterance, start: float, frames: int, clock: Clock, notes: list[str]
 ) -> tuple[np.ndarray, float]:
-    """The sound of a clip, from the first video frame on and exactly as long as the video; and how much longer it was,
-    seconds."""
+    """The audio of a video, from the time of its first frame on and of the same length.
+
+    Args:
+        utterance: of the corpus.
+        start: time of the first video frame, seconds.
+        frames: length of the video.
+        clock: rates of audio and video.
+        notes: to add to.
+
+    Returns:
+        float32 (frames * samples_per_frame,); by how much the audio was longer, seconds.
+    """
     if utterance.audio is None:
-        raise UserError(f"{utterance.video} has no sound")
-    together = utterance.audio == utterance.video
-    sound = decode_audio(utterance.audio, clock.sample_rate, start if together else None)
-    _check_loud(sound, utterance.audio)
+        raise UserError(f"{utterance.video} has no audio")
+    same_file = utterance.audio == utterance.video
+    audio = decode_audio(utterance.audio, clock.sample_rate, start if same_file else None)
+    _check_level(audio, utterance.audio)
     samples = frames * clock.samples_per_frame
-    difference = (len(sound) - samples) / clock.sample_rate
+    difference = (len(audio) - samples) / clock.sample_rate
     if abs(difference) > MAX_DIFFERENCE_SECONDS:
-        than = "longer" if difference > 0 else "shorter"
-        raise UserError(f"the sound is {abs(difference):.2f} s {than} than the video")
-    return _unclipped(np.pad(sound[:samples], (0, max(0, samples - len(sound)))), notes), difference
+        comparison = "longer" if difference > 0 else "shorter"
+        raise UserError(f"the audio is {abs(difference):.2f} s {comparison} than the video")
+    return _within_full_scale(np.pad(audio[:samples], (0, max(0, samples - len(audio)))), notes), difference
 
 
-def _check_loud(sound: np.ndarray, path: Path) -> None:
-    level = 10 * np.log10(np.mean(np.square(sound, dtype=np.float64)) + 1e-20) if len(sound) else -200.0
+def _check_level(audio: np.ndarray, path: Path) -> None:
+    level = 10 * np.log10(np.mean(np.square(audio, dtype=np.float64)) + 1e-20) if len(audio) else -200.0
     if level < SILENCE_DBFS:
         raise UserError(f"{path} is silent ({level:.0f} dBFS)")
 
 
-def _unclipped(sound: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Resampling may carry a loud clip beyond full scale."""
-    peak = float(np.abs(sound).max())
+def _within_full_scale(audio: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Scale down audio that resampling has raised above full scale."""
+    peak = float(np.abs(audio).max())
     if peak <= 1:
-        return sound
+        return audio
     notes.append("louder than full scale once resampled, scaled down")
-    return sound / peak
+    return audio / peak

@@ -10,9 +10,8 @@ from typing import Any
 
 from v2skit.config.load import to_tree
 from v2skit.corpora.corpus import Corpus
-from v2skit.data.data_dir import read_settings
+from v2skit.data.data_dir import is_prepared, read_settings
 from v2skit.errors import UserError
-from v2skit.preparation.shards import finished
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -98,7 +97,7 @@ def digests(recipe: Recipe, names: Iterable[str], with_video: bool) -> dict[str,
 
 def existing_digests(recipe: Recipe, names: Iterable[str]) -> dict[str, str | None]:
     """The same of those data directories that exist, without checks: a model may be used without its training data."""
-    existing = [directory for directory in map(recipe.data, names) if finished(directory)]
+    existing = [directory for directory in map(recipe.data, names) if is_prepared(directory)]
     return {_key(recipe, directory): digest(directory) for directory in existing}
 
 

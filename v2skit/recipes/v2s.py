@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.config.features import check_same_features, feature_settings
-from v2skit.data.data_dir import read_manifest, read_silent
+from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder
 from v2skit.models.model import Model
-from v2skit.preparation.shards import finished
 from v2skit.recipes import run_record
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow, checkpoint_source, vocoder_source
@@ -37,7 +36,7 @@ def pretrain(recipe: Recipe) -> str | None:
         print(f"pretrained: {find(recipe, 'pretrain')}")
         return None
     train(recipe, _run(recipe, "pretrain"), _random_weights(recipe, "a2a"))
-    if finished(recipe.data(config.data.train)):
+    if is_prepared(recipe.data(config.data.train)):
         return None
     return f"3 (decoder transfer) of an audio-visual recipe, with --set pretrained={recipe.exp.resolve()}"
 

@@ -29,7 +29,7 @@ WORDS = "DON'T PANIC IT'S NO 5"
 
 
 def hum(path: Path, seconds: float = 0.52, rate: int = 24000) -> Path:
-    """A sound file that the recipes' filters let through, in the format that its name says."""
+    """An audio file that the recipes' filters keep, in the format of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, round(seconds * rate)), rate)
     return path
@@ -109,14 +109,14 @@ def spoken_wikipedia(folder: Path) -> None:
             hum(place / f"audio{number}.ogg", seconds=10, rate=44100)
         lay(place / "info.json", json.dumps({"audio_files": [{"offset": 0.0}, {"offset": 10.0}]}))
         spans = [(1.0, 2.5), (2.7, 4.7), (11.0, 13.0), (9.5, 10.5)]  # the last is in both files
-        said = "".join(
+        sentence = "".join(
             f'<s><t>No.<n pronunciation="number" start="{a * 1000:.0f}" end="{a * 1000 + 200:.0f}"/></t>'
             f'<t>5<n pronunciation="five" start="{b * 1000 - 200:.0f}" end="{b * 1000:.0f}"/></t><t>.</t></s>'
             for a, b in spans
         )
         half = '<s><t>a<n pronunciation="a" start="6000" end="6100"/></t><t>b<n pronunciation="b"/></t></s>'
         meta = f'<meta><prop key="reader.name" value="{reader}"/></meta>'
-        lay(place / "aligned.swc", f"<article>{meta}<d><p>{said}{half}</p></d></article>")
+        lay(place / "aligned.swc", f"<article>{meta}<d><p>{sentence}{half}</p></d></article>")
 
 
 class Case:
@@ -161,9 +161,9 @@ def test_the_official_layout(name, tmp_path):
     if case.text:
         assert {s.text for s in everything} == {case.text}
     assert splits == build(name, tmp_path).splits(), "and again"
-    said = corpus.obtain()
-    assert said.startswith(f"{case.corpus.title} at {tmp_path / 'corpus'}: ") and "audio_valid 1" in said
-    assert "\n" not in said and "about 0.0 h" in said
+    message = corpus.obtain()
+    assert message.startswith(f"{case.corpus.title} at {tmp_path / 'corpus'}: ") and "audio_valid 1" in message
+    assert "\n" not in message and "about 0.0 h" in message
 
 
 @BY_NAME
@@ -186,7 +186,7 @@ def test_what_is_missing_is_named(name, tmp_path):
     for path in (tmp_path / "corpus").rglob("*"):
         if path.suffix in (".wav", ".flac", ".mp3", ".ogg"):
             path.unlink()
-    with pytest.raises(UserError, match="no sound files"):
+    with pytest.raises(UserError, match="no audio files"):
         build(name, tmp_path).splits()
 
 
@@ -302,8 +302,8 @@ def test_articles_are_cut_at_sentences(tmp_path):
         ("audio2", 0.8, 3.2, "NUMBER FIVE"),
         ("audio2", 3.2, 10.0, None),
     ]
-    alone = build("spoken_wikipedia", tmp_path, unaligned=False).splits()
-    assert {s.text for found in alone.values() for s in found} == {"NUMBER FIVE"}
+    single = build("spoken_wikipedia", tmp_path, unaligned=False).splits()
+    assert {s.text for found in single.values() for s in found} == {"NUMBER FIVE"}
     (tmp_path / "corpus/english/Ant/aligned.swc").write_text("<article>")
     assert re.search(r"can't be read: 1, e.g. .*Ant/aligned.swc", build("spoken_wikipedia", tmp_path).obtain())
 

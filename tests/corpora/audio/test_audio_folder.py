@@ -1,4 +1,4 @@
-"""Plain folders of sound files."""
+"""Folders of audio files."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def utterances(corpus):
     return [s for part in corpus.splits().values() for s in part]
 
 
-def test_every_sound_file_is_found_once(folder):
+def test_every_audio_file_is_found_once(folder):
     found = utterances(AudioFolder(folder, ["a", "b"]))
     names = ["19-198-0001.flac", "19-198-0002.FLAC", "26-1-0001.mp3", "my voice.wav"]
     assert sorted(s.audio.name for s in found) == names

@@ -1,4 +1,4 @@
-"""Several audio corpora as one: what comes twice, who is to be tested, and how many hours there are."""
+"""Several audio corpora as one: overlap, excluded speakers and hours."""
 
 import pytest
 import yaml
@@ -6,6 +6,7 @@ import yaml
 from tests.conftest import ROOT, TINY, stages
 from tests.corpora.audio.test_audio_corpora import WORDS, hum, lay, libritts, ljspeech, vctk
 from v2skit.config.load import load_config
+from v2skit.corpora.audio.audio_folder import AudioFolder
 from v2skit.corpora.audio.hifi_tts import HifiTts
 from v2skit.corpora.audio.librispeech import LibriSpeech
 from v2skit.corpora.audio.libritts import LibriTts
@@ -25,7 +26,7 @@ def chapter(folder, name, part, reader, number, utterances=3):
         hum(folder / f"{name}/{part}/{reader}/{number}" / f"{mark.join((reader, number, f'000{n}'))}.{suffix}")
 
 
-def test_names_are_kept_apart(tmp_path):
+def test_names_are_prefixed(tmp_path):
     ljspeech(tmp_path / "lj")
     vctk(tmp_path / "vctk")
     pool = Pool(tmp_path, {"lj": LjSpeech(tmp_path, "lj", held_out=1), "vctk": Vctk(tmp_path, "vctk", held_out=1)})
@@ -41,20 +42,20 @@ def test_names_are_kept_apart(tmp_path):
 
 def test_the_hours_are_checked_against_the_published_ones(tmp_path, monkeypatch):
     ljspeech(tmp_path / "lj")
-    for hours, told in ((23.9, False), (20.0, True)):
+    for hours, expected in ((23.9, False), (20.0, True)):
         monkeypatch.setattr("v2skit.corpora.audio.pool.estimate_hours", lambda utterances, hours=hours: hours)
-        said = Pool(tmp_path, {"lj": LjSpeech(tmp_path, "lj")}).obtain()
-        assert f"about {hours:.1f} h" in said and ("published are 24 h" in said) == told
+        message = Pool(tmp_path, {"lj": LjSpeech(tmp_path, "lj")}).obtain()
+        assert f"about {hours:.1f} h" in message and ("published are 24 h" in message) == expected
 
 
-def test_a_chapter_that_two_have_is_taken_once(tmp_path):
+def test_a_chapter_in_two_corpora_is_used_once(tmp_path):
     for reader, number in (("19", "198"), ("19", "227"), ("26", "495")):
         chapter(tmp_path / "a", "LibriSpeech", "train-clean-100", reader, number)
     for reader, number in (("19", "198"), ("19", "300"), ("27", "495")):
         chapter(tmp_path / "b", "LibriTTS", "train-clean-100", reader, number)
     corpora = {"speech": LibriSpeech(tmp_path, "a", held_out=1), "tts": LibriTts(tmp_path, "b", held_out=1)}
     monkey = {"audio_valid": [], "audio_test": []}
-    for corpus in corpora.values():  # what is held out would take its readers from the other
+    for corpus in corpora.values():  # otherwise held-out utterances exclude their speakers from the other corpus
         everything = [s for found in corpus.splits().values() for s in found]
         corpus.splits = lambda found=everything: {"audio": found, **monkey}
     ids = {s.id.rpartition("-")[0] for s in Pool(tmp_path, corpora).splits()["audio"]}
@@ -62,7 +63,7 @@ def test_a_chapter_that_two_have_is_taken_once(tmp_path):
     assert "tts: about 0.0 h, 6 utterances, without 3 (also in speech)" in Pool(tmp_path, corpora).obtain()
 
 
-def test_without_chapters_all_of_the_reader_goes(tmp_path):
+def test_without_chapters_the_speaker_is_used_once(tmp_path):
     lines = ""
     for part in ("train", "dev", "test"):
         file = f"audio/92_clean/10425/wind_{part}.flac"
@@ -76,7 +77,7 @@ def test_without_chapters_all_of_the_reader_goes(tmp_path):
     assert {s.speaker for s in splits["audio"]} == {"hifi-92", "tts-19"}
 
 
-def test_readers_to_test_are_not_trained_on_elsewhere(tmp_path):
+def test_held_out_speakers_are_excluded_from_training_in_all_corpora(tmp_path):
     chapter(tmp_path / "a", "LibriSpeech", "train-clean-100", "19", "1")
     chapter(tmp_path / "a", "LibriSpeech", "train-clean-100", "61", "2", 9)
     chapter(tmp_path / "a", "LibriSpeech", "dev-clean", "84", "3")
@@ -90,7 +91,7 @@ def test_readers_to_test_are_not_trained_on_elsewhere(tmp_path):
     assert "without 9 (their speakers held out in another corpus)" in pool.obtain()
 
 
-def test_talkers_to_be_tested_can_be_excluded(tmp_path):
+def test_speakers_can_be_excluded(tmp_path):
     vctk(tmp_path / "vctk")
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists/talkers.txt").write_text("vctk-p225\n\nvctk-s5-001\n")
@@ -110,11 +111,14 @@ def test_a_missing_corpus_is_named(tmp_path):
         Pool(tmp_path, {"vctk": Vctk(tmp_path, "vctk")}).splits()
     key = "--set corpus.corpora.vctk"
     assert f"{key}.download=true, or give its folder with {key}.corpus_dir=DIR" in str(error.value)
-    with pytest.raises(UserError, match="names no corpus"):
+    folder = Pool(tmp_path, {"own": AudioFolder(tmp_path, ["nowhere"])})
+    with pytest.raises(UserError, match=r"corpora.own: audio folder .* --set corpus.corpora.own.OPTION=VALUE sets"):
+        folder.obtain()
+    with pytest.raises(UserError, match="corpora is empty"):
         Pool(tmp_path, {})
 
 
-def test_the_recipe_runs_on_what_is_there(tmp_path):
+def test_the_recipe_runs_without_some_corpora(tmp_path):
     """egs/audio3500h's own config, without four of its corpora, and with a tiny network."""
     if not [e for e in plugins.registry().entries("corpus") if e.name == "pool"]:
         plugins.registry().add("corpus", "pool", "v2skit.corpora.audio.pool:Pool", "v2skit")

@@ -1,4 +1,4 @@
-"""Anyone's videos: speakers, splits, texts, and what is said where there are too few."""
+"""A user's videos: speakers, splits, texts, and errors where there are too few."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_by_speaker(tmp_path):
     assert sizes(splits) == [24, 8, 8]
 
 
-def test_who_speaks(tmp_path):
+def test_speakers(tmp_path):
     make(tmp_path / "videos")
     for path in (tmp_path / "videos").glob("*/*"):
         path.rename(tmp_path / "videos" / path.name)
@@ -58,7 +58,7 @@ def test_names_that_come_twice(tmp_path):
     assert len(utterances) == 4 and {s.speaker for s in utterances} == {"anna"}
 
 
-def test_sound_beside(tmp_path):
+def test_audio_file_of_a_video(tmp_path):
     make(tmp_path, PEOPLE[:1], 3)
     (tmp_path / "anna/anna_take 0.wav").touch()
     touch(tmp_path / "anna/.hidden.mp4")
@@ -110,7 +110,7 @@ def test_mistakes(tmp_path):
 
 
 def test_a_video_that_can_be_spoken_can_be_trained_on():
-    assert set(SUFFIXES) | {".gif"} == set(SPOKEN), "a .gif has no sound to learn from"
+    assert set(SUFFIXES) | {".gif"} == set(SPOKEN), "a .gif has no audio"
 
 
 def test_every_stage(tmp_path):

@@ -41,8 +41,8 @@ def test_seen_talkers_are_split_90_5_5_by_name(tmp_path):
 
 def test_a_talkers_split_does_not_depend_on_the_others(tmp_path):
     folder = str(make_grid(tmp_path / "grid", SEEN["seen4"], names=NAMES[:200]))
-    alone, four = Grid(tmp_path, folder, "s1").splits(), Grid(tmp_path, folder, "seen4").splits()
-    assert alone["s1/test"] == [s for s in four["seen4/test"] if s.speaker == "s1"] != []
+    single, four = Grid(tmp_path, folder, "s1").splits(), Grid(tmp_path, folder, "seen4").splits()
+    assert single["s1/test"] == [s for s in four["seen4/test"] if s.speaker == "s1"] != []
 
 
 def test_unseen_talkers_are_apart(tmp_path):
@@ -82,15 +82,15 @@ def test_a_name_that_is_no_sentence_has_no_text(tmp_path):
     assert utterance.text is None and utterance.id == "s1-take1"
 
 
-def test_stray_files_do_no_harm(tmp_path):
+def test_stray_files_are_ignored(tmp_path):
     folder = make_grid(tmp_path / "grid", names=NAMES) / "s1"
     for name in ("Thumbs.db", "._bbaf2n.mpg", "notes.txt", "my first take.mpg"):
         (folder / name).touch()
     (folder / "more.mpg").mkdir()
     corpus = Grid(tmp_path, "grid")
-    said, utterances = corpus.obtain(), [s for part in corpus.splits().values() for s in part]
+    message, utterances = corpus.obtain(), [s for part in corpus.splits().values() for s in part]
     assert len(utterances) == 1001 and all(" " not in s.id for s in utterances)
-    assert "1001 clips of 1 talkers; untranscribed, since the name is no sentence code: 1, e.g." in said
+    assert "1001 clips of 1 talkers; untranscribed, since the name is no sentence code: 1, e.g." in message
 
 
 def test_real_grid_words_are_those_of_its_alignments():

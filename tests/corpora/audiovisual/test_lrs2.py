@@ -35,8 +35,10 @@ def test_the_official_lists(tmp_path):
     utterances = check_utterances(splits)
     assert {s.text for s in utterances} == {"WHEN YOU'RE COOKING CHIPS AT HOME"}
     assert [s.id for s in splits["main/test"]] == ["6330311066473698535-main-00018", "6331559613336179781-main-00022"]
-    said = corpus.obtain()
-    assert "3 train, 1 val, 2 test" in said and "train 3 of 45839" in said and "not there" not in said
+    message = corpus.obtain()
+    assert (
+        "3 train, 1 val, 2 test" in message and "train 3 of 45839" in message and "missing of the lists" not in message
+    )
 
 
 def test_pretrain_joins(tmp_path):

@@ -45,7 +45,7 @@ def test_a_tested_talk_is_not_trained_on(tmp_path):
     assert TALKS[0] in test and TALKS[0] not in train | valid
 
 
-def test_lists_take_the_place_of_the_rule(tmp_path):
+def test_lists_replace_the_split(tmp_path):
     folder = make(tmp_path / "lrs3")
     (tmp_path / "lists").mkdir()
     lists = {
@@ -60,7 +60,7 @@ def test_lists_take_the_place_of_the_rule(tmp_path):
     assert {name: len(found) for name, found in splits.items()} == {"lists/train": 2, "lists/valid": 1, "lists/test": 1}
     assert "lists of 3 train, 1 valid, 1 test, of which missing: 1" in corpus.obtain()
     (tmp_path / "lists/lrs3_unseen_val.txt").write_text("trainval/none/1\n")
-    with pytest.raises(UserError, match="no clip that .* names for lists/valid"):
+    with pytest.raises(UserError, match="no clip of the list of lists/valid in"):
         Lrs3(tmp_path, folder, lists="lists").splits()
     (tmp_path / "lists/lrs3_unseen_val.txt").write_text(lists["train"][0])
     with pytest.raises(UserError, match="in two of the lists"):
@@ -85,16 +85,16 @@ def test_svts_lists_are_known(tmp_path, monkeypatch):
 
 def test_counts_and_mistakes(tmp_path):
     folder = make(tmp_path / "lrs3")
-    said = Lrs3(tmp_path, folder).obtain()
-    assert "40 pretrain, 40 trainval, 2 test" in said and "pretrain 40 of 118516" in said
-    assert "without a text" not in said
+    message = Lrs3(tmp_path, folder).obtain()
+    assert "40 pretrain, 40 trainval, 2 test" in message and "pretrain 40 of 118516" in message
+    assert "untranscribed" not in message
     (tmp_path / f"lrs3/trainval/{TALKS[0]}/50001.txt").unlink()
     assert "untranscribed: 1" in Lrs3(tmp_path, folder).obtain()
     check_absent(Lrs3, tmp_path)
     with pytest.raises(UserError, match="did you mean 'unseen'"):
         Lrs3(tmp_path, folder, "unsen")
     make(tmp_path / "part", pretrain=False)
-    with pytest.raises(UserError, match="has no pretrain/.*which split 'unseen' needs.*no longer given out"):
+    with pytest.raises(UserError, match="has no pretrain/.*which split 'unseen' needs.*no longer distributed"):
         Lrs3(tmp_path, "part").obtain()
     assert "trainval/train" in Lrs3(tmp_path, "part", "trainval").obtain()
     make(tmp_path / "few", TALKS[:1])

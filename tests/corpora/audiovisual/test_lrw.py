@@ -26,8 +26,8 @@ def test_the_official_split(tmp_path):
     assert {s.text for s in utterances} == {"ABOUT", "ABSOLUTELY", "YOUNG"}
     assert len({s.speaker for s in utterances}) == 27 and corpus.grammar() is None
     assert all(f"/{s.id.split('-')[1]}/" in str(s.video) for s in utterances)
-    said = corpus.obtain()
-    assert "3 words" in said and "train 12 of 488766" in said and not (tmp_path / "corpus").exists()
+    message = corpus.obtain()
+    assert "3 words" in message and "train 12 of 488766" in message and not (tmp_path / "corpus").exists()
     assert splits == Lrw(tmp_path, str(tmp_path / "lrw/lipread_mp4")).splits()
 
 

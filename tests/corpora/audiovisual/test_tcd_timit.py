@@ -36,8 +36,8 @@ def test_lipspeakers_are_seen_and_sentences_are_not(tmp_path):
     parts = {name: {s.id.split("-")[1] for s in found} for name, found in splits.items()}
     assert sum(map(len, parts.values())) == len(SENTENCES), "no sentence is in two parts"
     assert all({s.speaker for s in found} == set(LIPSPEAKERS) for found in splits.values())
-    alone = TcdTimit(tmp_path, str(tmp_path / "tcd"), "lipspeaker1").splits()["lipspeaker1/test"]
-    assert alone == [s for s in splits["lipspeakers/test"] if s.speaker == "Lipspkr1"] != []
+    single = TcdTimit(tmp_path, str(tmp_path / "tcd"), "lipspeaker1").splits()["lipspeaker1/test"]
+    assert single == [s for s in splits["lipspeakers/test"] if s.speaker == "Lipspkr1"] != []
 
 
 def test_volunteers_are_unseen(tmp_path):
@@ -56,7 +56,7 @@ def test_other_places(tmp_path, pattern):
     assert len(check_utterances(corpus.splits())) == 3 * len(SENTENCES)
 
 
-def test_text_and_sound(tmp_path):
+def test_text_and_audio(tmp_path):
     folder = tmp_path / "lipspeakers/Lipspkr1/Clips/straightcam"
     make(tmp_path, LIPSPEAKERS[:1], names=["si400", "si401", "si402"])
     (folder / "si400.wav").touch()
@@ -72,8 +72,8 @@ def test_text_and_sound(tmp_path):
 
 def test_counts_and_mistakes(tmp_path):
     folder = make(tmp_path / "tcd")
-    said = TcdTimit(tmp_path, folder).obtain()
-    assert "240 clips of 3 speakers" in said and "lipspeakers 240 of 1131" in said
+    message = TcdTimit(tmp_path, folder).obtain()
+    assert "240 clips of 3 speakers" in message and "lipspeakers 240 of 1131" in message
     make(tmp_path / "whole", names=[f"sx{n}" for n in range(377)])
     assert "published" not in TcdTimit(tmp_path, "whole").obtain()
     check_absent(TcdTimit, tmp_path)

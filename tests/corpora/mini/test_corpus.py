@@ -1,4 +1,4 @@
-"""The generated corpus: what is said, when the mouth says it, and what can't be seen."""
+"""The generated corpus: its sentences and the movements of the mouth."""
 
 import time
 
@@ -175,7 +175,7 @@ def test_the_drawing_shows_every_parameter():
     assert np.abs(still(opening=0.0) - rest).max() > 25
 
 
-def test_a_small_picture_is_the_large_one_seen_with_fewer_pixels():
+def test_a_small_frame_is_the_large_one_with_fewer_pixels():
     for shape in ({"opening": 0.0}, {"opening": 0.8, "teeth": 1.0}, {"opening": 0.5, "rounding": 1.0}):
         large, small = still(96, **shape), still(48, **shape)
         means = large.reshape(3, 48, 2, 48, 2).mean((2, 4))
@@ -239,8 +239,8 @@ def test_pocketsphinx_knows_the_grammar_and_understands_the_corpus(corpus, tmp_p
         samples = np.clip(resample_poly(waveform, 2, 3), -1.0, 1.0) * 32767
         decoder.process_raw(samples.astype(np.int16).tobytes(), full_utt=True)
         decoder.end_utt()
-        heard = decoder.hyp().hypstr.upper().split()
-        right += sum(a == b for a, b in zip(heard, utterance.text.split(), strict=True))
+        recognised = decoder.hyp().hypstr.upper().split()
+        right += sum(a == b for a, b in zip(recognised, utterance.text.split(), strict=True))
         total += 6
     assert right / total > 0.8
 
@@ -284,7 +284,7 @@ def test_more_sentences_than_the_grammar_has_is_an_error_before_anything_is_made
 
 def test_splits_before_obtain_and_a_damaged_index_are_errors(tmp_path):
     corpus = Mini(tmp_path)
-    with pytest.raises(UserError, match="stage 0 makes it"):
+    with pytest.raises(UserError, match="stage 0 generates it"):
         corpus.splits()
     corpus.folder.mkdir()
     (corpus.folder / "corpus.json").write_text("{")

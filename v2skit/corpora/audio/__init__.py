@@ -1,1 +1,1 @@
-"""Corpora of audio alone, for pre-training."""
+"""Audio-only corpora, for pre-training."""

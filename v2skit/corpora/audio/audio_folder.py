@@ -28,11 +28,11 @@ class AudioFolder:
         self, work_dir: Path, directories: list[str], speaker: str = "prefix", valid_share: float = 0.02
     ) -> None:
         if not directories:
-            raise UserError("audio_corpus.directories names no folder; give at least one")
+            raise UserError("audio_corpus.directories is empty; give at least one folder")
         if speaker not in ("folder", "prefix"):
             raise UserError(f"speaker '{speaker}' is neither 'folder' nor 'prefix'")
         if not 0 <= valid_share < 1:
-            raise UserError(f"valid_share {valid_share} must lie in 0..1")
+            raise UserError(f"valid_share {valid_share} must be in 0..1")
         self.directories = [Path(work_dir) / d for d in directories]
         self.speaker, self.valid_share = speaker, valid_share
 
@@ -47,12 +47,12 @@ class AudioFolder:
             stem = re.sub(r"\s+", "_", path.stem)
             speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
             # The folder's number and a hash of the path distinguish files of the same name.
-            way = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
-            found.append((way, CorpusUtterance(f"{speaker}-{stem}-{number}{way[:6]}", speaker, path)))
+            path_hash = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
+            found.append((path_hash, CorpusUtterance(f"{speaker}-{stem}-{number}{path_hash[:6]}", speaker, path)))
         if not self.valid_share:
             return {"audio": [utterance for _, utterance in found]}
-        first = min(way for way, _ in found)
-        held_out = [way == first or int(way[:8], 16) / 16**8 < self.valid_share for way, _ in found]
+        first = min(path_hash for path_hash, _ in found)
+        held_out = [key == first or int(key[:8], 16) / 16**8 < self.valid_share for key, _ in found]
         return {
             name: [utterance for (_, utterance), held in zip(found, held_out, strict=True) if held == is_valid]
             for name, is_valid in (("audio", False), ("audio_valid", True))

@@ -72,7 +72,7 @@ class CommonVoice(AudioCorpus):
         return {speaker for path in tables for _, speaker, _ in _rows(path)}
 
     def _layout(self) -> str:
-        return "validated.tsv beside clips/ (Common Voice)"
+        return "validated.tsv and clips/ (Common Voice)"
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -21,7 +21,7 @@ class HifiTts(AudioCorpus):
 
     title = "Hi-Fi TTS"
     info = CorpusInfo(
-        where="it is openslr.org/109: fetch it with {download}, or give its folder with {corpus_dir}",
+        where="download it from openslr.org/109 with {download}, or give its folder with {corpus_dir}",
         hours=291.6,
         counts={
             "clean_train": 125989,

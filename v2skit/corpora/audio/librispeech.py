@@ -27,7 +27,7 @@ class LibriSpeech(AudioCorpus):
 
     title = "LibriSpeech"
     info = CorpusInfo(
-        where="it is openslr.org/12: fetch it with {download}, or give its folder with {corpus_dir}",
+        where="download it from openslr.org/12 with {download}, or give its folder with {corpus_dir}",
         hours=982.1,
         counts={
             "train-clean-100": 28539,

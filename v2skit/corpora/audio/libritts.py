@@ -27,7 +27,7 @@ class LibriTts(AudioCorpus):
 
     title = "LibriTTS"
     info = CorpusInfo(
-        where="it is openslr.org/60: fetch it with {download}, or give its folder with {corpus_dir}",
+        where="download it from openslr.org/60 with {download}, or give its folder with {corpus_dir}",
         hours=585.0,
         counts={
             "train-clean-100": 33236,

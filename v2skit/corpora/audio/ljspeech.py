@@ -17,7 +17,7 @@ class LjSpeech(AudioCorpus):
 
     title = "LJSpeech"
     info = CorpusInfo(
-        where="it is keithito.com/LJ-Speech-Dataset: fetch it with {download}, or give its folder with {corpus_dir}",
+        where="download it from keithito.com/LJ-Speech-Dataset with {download}, or give its folder with {corpus_dir}",
         hours=24.0,
         counts={"all": 13100},
     )

@@ -34,13 +34,13 @@ class Mls(AudioCorpus):
         hours: of the training part to use, about, drawn by a hash of the ids; null: all.
 
     Raises:
-        UserError: there is no such language, or ``hours`` is not positive.
+        UserError: unknown language, or ``hours`` is not positive.
     """
 
     title = "MLS"
     info = CorpusInfo(
-        where="fetch it from openslr.org/94 (English: 2.4 TB as FLAC, 651 GB as Opus), unpack it and give its folder "
-        "with {corpus_dir}",
+        where="download it from openslr.org/94 (English: 2.4 TB as FLAC, 651 GB as Opus), unpack it and give its "
+        "folder with {corpus_dir}",
         hours=44691.0,
         counts={"train": 10808037, "dev": 3807, "test": 3769},
     )

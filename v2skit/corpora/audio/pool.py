@@ -19,7 +19,7 @@ SPLITS = ("audio_test", "audio_valid", "audio")
 """The held-out ones first, since their utterances are excluded from training."""
 
 MISSING_SHARE = 0.1
-"""Of a corpus's published hours; where more is missing, stage 0 says so."""
+"""Of a corpus's published hours; where more is missing, stage 0 reports it."""
 
 
 class Pool:
@@ -48,7 +48,7 @@ class Pool:
         exclude: list[str] | None = None,
     ) -> None:
         if not corpora:
-            raise UserError("corpora names no corpus; give at least one")
+            raise UserError("corpora is empty; give at least one corpus")
         self.corpora: dict[str, Any] = corpora
         for name, corpus in self.corpora.items():
             if isinstance(corpus, AudioCorpus):
@@ -60,7 +60,7 @@ class Pool:
     def obtain(self) -> str:
         """Find all corpora. Raises UserError where one is missing, or an entry of ``exclude`` is in none of them."""
         for name, corpus in self.corpora.items():
-            with _named(name):
+            with _named(name, corpus):
                 corpus.obtain()
         kept, dropped = self._selected
         lines, total = [], 0.0
@@ -88,7 +88,7 @@ class Pool:
         """Split -> corpus -> utterances that are kept; and corpus -> reason -> number of utterances that are not."""
         splits = {}
         for name, corpus in self.corpora.items():
-            with _named(name):
+            with _named(name, corpus):
                 splits[name] = corpus.splits()
         for name, found in splits.items():
             if not found.keys() <= set(SPLITS):
@@ -118,13 +118,15 @@ class Pool:
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _named(name: str, corpus: Any) -> Iterator[None]:
     """Errors of a corpus name it and its options in the pool."""
     try:
         yield
     except UserError as error:
         key = f"--set corpus.corpora.{name}"
-        message = f"corpora.{name}: {error}; {key}.OPTION=VALUE sets its options, {key}=null leaves it out"
+        # Messages of an AudioCorpus have its options in the pool, those of other corpora have the options of a recipe.
+        options = "" if isinstance(corpus, AudioCorpus) else f"{key}.OPTION=VALUE sets its options, "
+        message = f"corpora.{name}: {error}; {options}{key}=null leaves it out"
         raise UserError(message, **error.fields) from error
 
 

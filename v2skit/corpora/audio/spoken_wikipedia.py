@@ -40,7 +40,7 @@ class SpokenWikipedia(AudioCorpus):
 
     title = "Spoken Wikipedia"
     info = CorpusInfo(
-        where="it is nats.gitlab.io/swc: fetch the English part with {download}, or give its folder with {corpus_dir}",
+        where="download the English part from nats.gitlab.io/swc with {download}, or give its folder with {corpus_dir}",
         hours=395.0,
     )
     archives = {"all": Archive("https://www2.informatik.uni-hamburg.de/nats/pub/SWC/SWC_English.tar")}
@@ -55,7 +55,7 @@ class SpokenWikipedia(AudioCorpus):
         download: bool = False,
     ) -> None:
         if download and language != "english":
-            raise self.info.error(f"download: only the English part can be fetched, not '{language}'")
+            raise self.info.error(f"download: only the English part can be downloaded, not '{language}'")
         super().__init__(work_dir, corpus_dir, held_out=held_out, download=download)
         self.folders = ("", language)
         self.unaligned = unaligned

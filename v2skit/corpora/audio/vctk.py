@@ -20,12 +20,12 @@ class Vctk(AudioCorpus):
         microphone: 1 or 2; two speakers (p280, p315) have the first only. Older releases have one.
 
     Raises:
-        UserError: there is no such microphone.
+        UserError: unknown microphone.
     """
 
     title = "VCTK"
     info = CorpusInfo(
-        where="it is datashare.ed.ac.uk/handle/10283/3443: fetch it with {download}, or give its "
+        where="download it from datashare.ed.ac.uk/handle/10283/3443 with {download}, or give its "
         "folder with {corpus_dir}",
         hours=44.0,
     )

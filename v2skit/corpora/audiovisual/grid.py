@@ -35,10 +35,10 @@ class Grid:
 
     Args:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
-        split: ``s1`` (that talker alone), ``seen4``, ``seen33`` or ``unseen33``.
+        split: ``s1`` (that talker only), ``seen4``, ``seen33`` or ``unseen33``.
 
     Raises:
-        UserError: there is no such split.
+        UserError: unknown split.
     """
 
     info = CorpusInfo(

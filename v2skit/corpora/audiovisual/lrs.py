@@ -37,7 +37,7 @@ class Lrs:
         word_times: stage 0 also writes word times to ``corpus/words.ctm``.
 
     Raises:
-        UserError: there is no such split.
+        UserError: unknown split.
     """
 
     title: str

@@ -23,7 +23,7 @@ class Lrs2(Lrs):
 
     title = "LRS2"
     info = CorpusInfo(
-        where="ask the BBC for LRS2 (bbc.co.uk/rd/projects/lip-reading-datasets), fetch it and its lists from "
+        where="ask the BBC for LRS2 (bbc.co.uk/rd/projects/lip-reading-datasets), download it and its lists from "
         "robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html, unpack it and give its folder with {corpus_dir}",
         counts={"pretrain": 96318, "train": 45839, "val": 1082, "test": 1243},
     )
@@ -59,7 +59,7 @@ class Lrs2(Lrs):
         empty = [name for name, utterances in found.items() if not utterances]
         if empty:
             raise UserError(
-                f"{self.root / 'main'} has no clip of {empty[0]}.txt; unpack all parts of the corpus, and give its own "
+                f"{self.root / 'main'} has no clip of {empty[0]}.txt; unpack all parts of the corpus, with its own "
                 "lists"
             )
         return found

@@ -33,7 +33,8 @@ class Lrs3(Lrs):
 
     title = "LRS3"
     info = CorpusInfo(
-        where="LRS3 is no longer given out (mmai.io/datasets/lip_reading); give the folder of a copy with {corpus_dir}",
+        where="LRS3 is no longer distributed (mmai.io/datasets/lip_reading); give the folder of a copy with "
+        "{corpus_dir}",
         counts={"pretrain": 118516, "trainval": 31982, "test": 1321},
     )
     folders = ("", "lrs3", "LRS3", "lrs3_v0.4")
@@ -57,7 +58,7 @@ class Lrs3(Lrs):
             splits = {f"lists/{part}": listed(names, clips) for part, names in self._lists.items()}
             empty = [name for name, utterances in splits.items() if not utterances]
             if empty:
-                raise UserError(f"{self.root} has no clip that {self.lists} names for {empty[0]}; give other lists")
+                raise UserError(f"{self.root} has no clip of the list of {empty[0]} in {self.lists}; give other lists")
             return splits
         tested = {clip.speaker for clip in self.found["test"].values()}
         rest = [c for part in self.parts[self.split][:-1] for c in self.found[part].values() if c.speaker not in tested]
@@ -80,7 +81,7 @@ class Lrs3(Lrs):
     @cached_property
     def _lists(self) -> dict[str, list[str]]:
         """Part -> the clips that its list names. Raises UserError where lists are missing or share a clip."""
-        assert self.lists is not None, "asked for only where there are lists"
+        assert self.lists is not None, "used only with lists"
         found = {}
         for part, end in (("train", "train.txt"), ("valid", "val.txt"), ("test", "test.txt")):
             paths = sorted(self.lists.glob(f"*{end}"))
@@ -100,7 +101,7 @@ def held_out(talks: set[str]) -> set[str]:
         UserError: there are fewer than two.
     """
     if len(talks) < 2:
-        raise UserError(f"{len(talks)} talks can't fill training and validation; give the corpus whole")
+        raise UserError(f"{len(talks)} talks can't fill training and validation; give the complete corpus")
     places = {talk: int.from_bytes(hashlib.sha256(talk.encode()).digest()[:8], "big") for talk in talks}
     first = min(places, key=lambda talk: (places[talk] % VALID_SHARE, places[talk]))
     return {first} | {talk for talk, place in places.items() if place % VALID_SHARE == 0}

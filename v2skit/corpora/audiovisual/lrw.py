@@ -34,7 +34,7 @@ class Lrw:
     """
 
     info = CorpusInfo(
-        where="ask the BBC for LRW (bbc.co.uk/rd/projects/lip-reading-datasets), fetch it from "
+        where="ask the BBC for LRW (bbc.co.uk/rd/projects/lip-reading-datasets), download it from "
         "robots.ox.ac.uk/~vgg/data/lip_reading/lrw1.html, unpack it and give its folder with {corpus_dir}",
         counts={"train": 488766, "val": 25000, "test": 25000},
     )
@@ -88,11 +88,11 @@ class Lrw:
     @cached_property
     def _words(self) -> list[str]:
         """The words to use. Raises UserError for an unknown one."""
-        there = sorted(p.name for p in self._root.iterdir() if (p / "train").is_dir())
+        known = sorted(p.name for p in self._root.iterdir() if (p / "train").is_dir())
         for word in self.words or ():
-            if word not in there:
-                raise UserError(f"words: {self._root} has no '{word}'{suggestion(word, there)}")
-        return self.words or there
+            if word not in known:
+                raise UserError(f"words: {self._root} has no '{word}'{suggestion(word, known)}")
+        return self.words or known
 
 
 def _times(splits: dict[str, list[CorpusUtterance]]) -> Iterator[tuple[str, Word]]:

@@ -33,11 +33,11 @@ class TcdTimit:
 
     Args:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
-        split: ``lipspeaker1`` (the first one alone), ``lipspeakers`` (the three) or ``volunteers``.
+        split: ``lipspeaker1`` (the first one only), ``lipspeakers`` (the three) or ``volunteers``.
         camera: ``straightcam`` or ``30degcam``.
 
     Raises:
-        UserError: there is no such split or camera.
+        UserError: unknown split or camera.
     """
 
     info = CorpusInfo(
@@ -63,10 +63,10 @@ class TcdTimit:
         utterances = [utterance for found in splits.values() for utterance in found]
         untranscribed = sum(utterance.text is None for utterance in utterances)
         # The published count of volunteers includes three who are in no split because of their accents.
-        whole = {"lipspeakers": len(utterances)} if self.split == "lipspeakers" else {}
+        counted = {"lipspeakers": len(utterances)} if self.split == "lipspeakers" else {}
         lines = [
             f"TCD-TIMIT at {self.directory}: {len(utterances)} clips of {len(SPLITS[self.split])} speakers",
-            self.info.differences(whole),
+            self.info.differences(counted),
             f"untranscribed: {untranscribed}" if untranscribed else None,
             ", ".join(f"{name} {len(found)}" for name, found in splits.items()),
         ]

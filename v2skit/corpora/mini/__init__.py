@@ -1,1 +1,1 @@
-"""The corpus that is made on the spot: synthetic speech and drawn mouths."""
+"""The generated corpus: synthetic speech and drawn mouths."""

@@ -1,4 +1,4 @@
-"""A corpus made on the spot: espeak-ng says GRID sentences, and a drawn mouth says them with it."""
+"""A generated corpus: GRID sentences synthesised by espeak-ng, with a drawn mouth."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from v2skit.media.crops import write_crops
 from v2skit.system.devices import cores
 
 VERSION = 6
-"""Goes up with every change of what is generated, so that corpora made before it are made again."""
+"""Increases with every change of the generated data, so that older corpora are generated again."""
 
 FPS = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 SPEECH_RMS = 0.07
 QUANTISER = 1
 ROOM_NOISE_RMS = 1.5e-4
-"""Recognisers normalise by the noise floor: in digital silence pocketsphinx gets a third of the words wrong."""
+"""Speech recognition normalises by the noise floor: in digital silence pocketsphinx has a WER of a third."""
 
 INDEX = "corpus.json"
 HELD_OUT_SHARE = 11
-"""One audio-visual utterance in so many is for validation, and as many for testing."""
+"""One audio-visual utterance in 11 is for validation, and one for testing."""
 
 
 class Mini:
-    """Generated: GRID sentences by espeak-ng in several voices, with a drawn mouth; made in about a minute.
+    """GRID sentences by espeak-ng in several voices, with a drawn mouth; generated in about a minute.
 
     No sentence occurs twice, so that none is shared between splits.
 
     Args:
-        work_dir: the recipe's folder; the corpus is made in ``corpus`` under it.
+        work_dir: the recipe's folder; the corpus is generated in its subfolder ``corpus``.
         utterances: audio-visual utterances, of which 1/11 is for validation and 1/11 for testing.
         audio_utterances: audio-only utterances, for pre-training.
-        voices: how many of the 8 voices speak.
+        voices: number of voices, of 8.
         seed: the corpus is a function of it and of the sizes above.
-        pixels: side of the pictures.
-        jobs: processes; 0 is one a core.
+        pixels: side of the frames.
+        jobs: processes; 0: one per core.
 
     Raises:
         UserError: an argument is out of range.
@@ -66,11 +66,11 @@ class Mini:
         jobs: int = 0,
     ) -> None:
         if utterances < 3:
-            raise UserError(f"corpus mini: {utterances} utterances can't fill train, valid and test; ask for 3 up")
+            raise UserError(f"corpus mini: {utterances} utterances can't fill train, valid and test; set 3 or more")
         if audio_utterances < 1:
-            raise UserError(f"corpus mini: audio_utterances is {audio_utterances}; ask for 1 or more")
+            raise UserError(f"corpus mini: audio_utterances is {audio_utterances}; set 1 or more")
         if not 1 <= voices <= len(VOICES):
-            raise UserError(f"corpus mini: voices is {voices}; there are {len(VOICES)}, ask for 1 to {len(VOICES)}")
+            raise UserError(f"corpus mini: voices is {voices}; set 1 to {len(VOICES)}")
         if seed < 0 or jobs < 0:
             raise UserError(f"corpus mini: seed {seed} and jobs {jobs} must not be negative")
         if pixels < 16 or pixels % 2:
@@ -87,13 +87,13 @@ class Mini:
         }
 
     def obtain(self) -> str:
-        """Generate the corpus, unless one with the same settings is there. An interruption leaves no half corpus.
+        """Generate the corpus, unless one with the same settings exists. It is complete or does not exist.
 
         Returns:
-            one line for the user: what is there, and where.
+            one line for the user: its size, and where it is.
 
         Raises:
-            UserError: espeak-ng does not work here, or there are not so many different sentences.
+            UserError: espeak-ng can't be used, or the grammar has fewer sentences.
         """
         if self._index() is None:
             self._generate()
@@ -104,7 +104,7 @@ class Mini:
         """``audio`` (without video), ``train``, ``valid`` and ``test``. Raises UserError before :meth:`obtain`."""
         index = self._index()
         if index is None:
-            raise UserError(f"{self.folder} holds no mini corpus with these settings; stage 0 makes it")
+            raise UserError(f"{self.folder} has no mini corpus with these settings; stage 0 generates it")
         found: dict[str, list[CorpusUtterance]] = {name: [] for name in ("audio", "train", "valid", "test")}
         for row in index:
             media = self.folder / ("audio" if row["split"] == "audio" else "av") / row["id"]
@@ -118,7 +118,7 @@ class Mini:
         return jsgf()
 
     def _index(self) -> list[dict] | None:
-        """What was generated; None where there is no corpus with these settings."""
+        """The generated utterances; None where there is no corpus with these settings."""
         if not (self.folder / INDEX).is_file():
             return None
         try:
@@ -160,9 +160,9 @@ class Mini:
 
 
 def make_utterance(folder: Path, seed: int, pixels: int, split: str, voice: str, code: str) -> dict:
-    """Speak one sentence, draw its mouth unless the split is ``audio``, and write the files.
+    """Synthesise one sentence, draw its mouth unless the split is ``audio``, and write the files.
 
-    Everything is drawn from generators seeded by (seed, id): it does not matter which process makes which utterance.
+    Everything is drawn from generators seeded by (seed, id): they do not depend on the number of processes.
 
     Returns:
         its line of the index: id, split, speaker, text, frames and phonemes as [start in seconds, IPA].

@@ -1,4 +1,4 @@
-"""A parametric mouth: how it moves -> pictures of it, anti-aliased, vectorised over frames."""
+"""A parametric mouth: movements -> anti-aliased frames, vectorised over time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 SIDE = 96
-"""Of the picture, in the units of all lengths here."""
+"""Side of a frame, in the unit of all lengths in this file."""
 
 TEXTURE_SIZE = 2 * SIDE
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face before one camera; lengths in 1/96 of the picture's side, tones in [0, 1]. See :func:`random_face`."""
+    """A face and a camera; lengths in 1/96 of the frame's side, tones in [0, 1]. See :func:`random_face`."""
 
     half_width: float
     upper_lip: float
@@ -35,14 +35,14 @@ class Face:
         return SIDE / self.pixels
 
     def cover(self, distance: np.ndarray) -> np.ndarray:
-        """Coverage of a pixel whose centre lies this far inside an edge."""
+        """Coverage of a pixel whose centre is this far inside an edge."""
         return np.clip(distance / self.pixel + 0.5, 0.0, 1.0)
 
 
 def random_face(speaker: np.random.Generator, take: np.random.Generator, pixels: int = SIDE) -> Face:
-    """A face that is the ``speaker``'s own but for what changes with the ``take``: place, distance, light, camera.
+    """A face with the properties of a ``speaker``, and those of a ``take``: position, distance, light and camera.
 
-    ``pixels``: side of the picture.
+    ``pixels``: side of a frame.
     """
     return Face(
         half_width=float(np.clip(speaker.normal(26.5, 1.2) * take.uniform(0.92, 1.08), 22.5, 30.0)),
@@ -77,21 +77,21 @@ def draw(tracks: dict[str, np.ndarray], fps: int, face: Face, generator: np.rand
     shape = {name: track.astype(np.float32)[:, None, None] for name, track in tracks.items()}  # (T, 1, 1)
     drop = shape["opening"] * face.half_width * 0.62  # how far the lips part; the jaw takes most of it
     lips = _lip_contours(x, shape, drop, face)
-    picture = _skin(x, y, shape, drop, lips, face, generator)
-    picture = _over(picture, lips["mask"](y), _lips(x, y, shape, lips, face, generator))
-    picture = _over(picture, lips["inside"](y), _inside(x, y, shape, drop, lips, face))
-    picture = picture * (1.0 + face.light[0] * x / (SIDE / 2) + face.light[1] * y / (SIDE / 2))
+    image = _skin(x, y, shape, drop, lips, face, generator)
+    image = _over(image, lips["mask"](y), _lips(x, y, shape, lips, face, generator))
+    image = _over(image, lips["inside"](y), _inside(x, y, shape, drop, lips, face))
+    image = image * (1.0 + face.light[0] * x / (SIDE / 2) + face.light[1] * y / (SIDE / 2))
     from scipy.ndimage import gaussian_filter
 
-    picture = gaussian_filter(picture, (0.0, face.blur / face.pixel, face.blur / face.pixel))
-    picture += generator.normal(0.0, face.noise, picture.shape).astype(np.float32)
-    return (np.clip(picture, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+    image = gaussian_filter(image, (0.0, face.blur / face.pixel, face.blur / face.pixel))
+    image += generator.normal(0.0, face.noise, image.shape).astype(np.float32)
+    return (np.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
 def _head_coordinates(
     frames: int, fps: int, face: Face, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel lies on the moving face: two (T, P, P) arrays, how far right of and below the mouth."""
+    """Coordinates of each pixel on the moving face: two (T, P, P) arrays, right of and below the mouth."""
     seconds = np.arange(frames) / fps
 
     def sway(size: float) -> np.ndarray:
@@ -154,15 +154,15 @@ def _skin(
     grain = gaussian_filter(generator.normal(size=(TEXTURE_SIZE, TEXTURE_SIZE)), 0.8).astype(np.float32)
     where = np.stack([y - jaw + TEXTURE_SIZE / 2, x + TEXTURE_SIZE / 2])
     beard = np.clip(0.6 + (y - jaw) / half, 0.0, 1.0) * face.stubble
-    picture = face.skin_tone * (1.0 + (0.03 + 2.0 * beard) * map_coordinates(grain, where, order=1, mode="reflect"))
-    picture -= 0.5 * beard * face.skin_tone
-    picture *= 1.0 - 0.10 * _bump(y - lips["bottom"] - 0.16 * half, 0.16 * half) * _bump(x, 0.6 * half)
-    picture *= 1.0 - 0.06 * _bump(np.abs(x) - 0.12 * half, 0.06 * half) * _bump(y + 0.7 * half, 0.35 * half)
+    image = face.skin_tone * (1.0 + (0.03 + 2.0 * beard) * map_coordinates(grain, where, order=1, mode="reflect"))
+    image -= 0.5 * beard * face.skin_tone
+    image *= 1.0 - 0.10 * _bump(y - lips["bottom"] - 0.16 * half, 0.16 * half) * _bump(x, 0.6 * half)
+    image *= 1.0 - 0.06 * _bump(np.abs(x) - 0.12 * half, 0.06 * half) * _bump(y + 0.7 * half, 0.35 * half)
     fold = np.abs(x) - lips["half"] - 0.3 * half - 0.25 * y + 0.2 * np.square(y) / half
-    picture *= 1.0 - (0.05 + 0.05 * np.maximum(shape["width"], 0.0)) * _bump(fold, 0.12 * half)
-    picture *= 1.0 - 0.55 * _bump(np.abs(x) - 0.3 * half, 0.15 * half) * _bump(y + 1.45 * half, 0.13 * half)
+    image *= 1.0 - (0.05 + 0.05 * np.maximum(shape["width"], 0.0)) * _bump(fold, 0.12 * half)
+    image *= 1.0 - 0.55 * _bump(np.abs(x) - 0.3 * half, 0.15 * half) * _bump(y + 1.45 * half, 0.13 * half)
     chin = 1.55 * half + 0.7 * drop - 0.25 * np.square(x) / half
-    return picture * (1.0 - 0.35 * np.clip((y - chin) / 6.0, 0.0, 1.0))
+    return image * (1.0 - 0.35 * np.clip((y - chin) / 6.0, 0.0, 1.0))
 
 
 def _lips(
@@ -173,7 +173,7 @@ def _lips(
     face: Face,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """The upper lip lies in shade, the lower one shines; creases; a dark seam where they meet."""
+    """A dark upper and a bright lower lip, with creases and a dark seam between them."""
     from scipy.ndimage import gaussian_filter
 
     tone = face.skin_tone - face.lip_contrast * (0.6 + 0.8 * face.skin_tone)
@@ -182,8 +182,8 @@ def _lips(
     crease = np.interp(x / lips["half"] * 31.0 + 32.0, np.arange(64), creases).astype(np.float32)
     shine_at = (lips["bottom_inner"] + lips["bottom"]) / 2.0
     shine = (0.12 + 0.08 * shape["rounding"]) * _bump(y - shine_at, 2.2) * _bump(x, 0.45 * lips["half"])
-    picture = tone * (1.0 - 0.18 * face.cover(seam - y) + 0.05 * crease) + shine
-    return picture * (1.0 - 0.45 * _bump(np.minimum(y - lips["top_inner"], lips["bottom_inner"] - y), 1.2))
+    image = tone * (1.0 - 0.18 * face.cover(seam - y) + 0.05 * crease) + shine
+    return image * (1.0 - 0.45 * _bump(np.minimum(y - lips["top_inner"], lips["bottom_inner"] - y), 1.2))
 
 
 def _inside(
@@ -192,12 +192,12 @@ def _inside(
     """The dark of the mouth, the tongue in it, and the teeth before the tongue."""
     half = face.half_width
     light = 0.5 + 0.5 * face.skin_tone
-    picture = np.full_like(x, 0.09)
+    image = np.full_like(x, 0.09)
     tongue_top = lips["bottom_inner"] - (0.2 + 0.7 * shape["tongue"]) * drop + 0.3 * np.square(x) / half
-    picture = _over(picture, face.cover(y - tongue_top), np.float32(0.38 * light))
+    image = _over(image, face.cover(y - tongue_top), np.float32(0.38 * light))
     gaps = 1.0 - 0.25 * np.power(np.abs(np.cos(np.pi * x / (0.22 * half))), 24)
     tooth = 0.85 * light * gaps * (1.0 - 0.35 * np.square(x / half))
     upper = face.cover(lips["top_inner"] + 0.26 * half * shape["teeth"] - y) * face.cover(0.72 * half - np.abs(x))
     lower = face.cover(y - lips["bottom_inner"] + 0.2 * half * np.maximum(shape["teeth"] - 0.45, 0.0))
-    picture = _over(picture, lower * face.cover(0.5 * half - np.abs(x)), 0.85 * tooth)
-    return _over(picture, np.minimum(1.0, 1.6 * shape["teeth"]) * upper, tooth)
+    image = _over(image, lower * face.cover(0.5 * half - np.abs(x)), 0.85 * tooth)
+    return _over(image, np.minimum(1.0, 1.6 * shape["teeth"]) * upper, tooth)

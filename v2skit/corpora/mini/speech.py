@@ -1,4 +1,4 @@
-"""espeak-ng speaks a sentence: a waveform, and which phoneme starts when."""
+"""Speech synthesis by espeak-ng: a waveform and the start times of its phonemes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Speech:
-    """What was spoken.
+    """Synthesised speech.
 
     Args:
         waveform: (N,) float64 in [-1, 1], at ``SAMPLE_RATE``.
@@ -63,7 +63,7 @@ class Speech:
 
 
 def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
-    """Speak one sentence; the same arguments always give the same samples.
+    """Synthesise one sentence; the samples are a function of the arguments.
 
     espeak-ng carries state (phases, flutter, noise) from one sentence to the next, and no call resets it; so that a
     sentence does not depend on those before it, the library is loaded afresh for each, which takes about 1 ms.
@@ -114,7 +114,7 @@ def _speak(library: ctypes.CDLL, data: str, sentence: str, voice: str, words_per
     text = " ".join(SPELLING.get(word, word.lower()) for word in sentence.split()).encode()
     library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, _CHARACTERS, 0, _UTF8, None, None)
     if not pieces:
-        raise UserError(f"espeak-ng gave no sound for '{sentence}'; reinstall espeakng-loader")
+        raise UserError(f"espeak-ng synthesised no samples for '{sentence}'; reinstall espeakng-loader")
     from scipy.signal import resample_poly
 
     waveform = resample_poly(np.concatenate(pieces) / 32768.0, SAMPLE_RATE // 150, ESPEAK_RATE // 150)

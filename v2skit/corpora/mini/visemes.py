@@ -1,4 +1,4 @@
-"""Phonemes -> how the mouth moves: target shapes by viseme, blended by dominance (Cohen and Massaro, 1993)."""
+"""Phonemes -> movements of the mouth: target shapes by viseme, blended by dominance (Cohen and Massaro, 1993)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SOUNDS = {
     "back_mid": "oɔɒ",
     "back_close": "uʊʉ",
 }
-"""Viseme -> the IPA letters that look like it. What one viseme holds (B and P, S and T) can't be told apart by eye."""
+"""Viseme -> the IPA letters that look like it. Sounds of one viseme (B and P) are visually indistinguishable."""
 
 TARGETS = {
     "rest": (0.04, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -61,11 +61,11 @@ DOMINANCE = {
     "rhotic": (1.0, 0.8, 1.5, 0.8, 0.5, 1.0),
     "labial_glide": (4.0, 3.0, 4.0, 2.0, 1.0, 1.0),
 }
-"""Viseme -> how far it overrules its neighbours, for each parameter; vowels are not listed: 1.5 for all."""
+"""Viseme -> its dominance over its neighbours, for each parameter; that of vowels is 1.5."""
 
 VOWEL_DOMINANCE = (1.5,) * len(PARAMETERS)
 DECAY_SECONDS = np.array([0.025, 0.06, 0.075, 0.035, 0.03, 0.025])
-"""How long before and after its phoneme a target is still felt, for each parameter; the lips round early."""
+"""Time constants of a target's influence before and after its phoneme, for each parameter; the lips round early."""
 
 VISEME_OF = {sound: viseme for viseme, sounds in SOUNDS.items() for sound in sounds}
 EXPOSURE_STEPS = 4
@@ -82,8 +82,8 @@ def visemes(phoneme: str) -> list[str]:
 
 
 def gesture_starts(phonemes: list[tuple[float, str]]) -> np.ndarray:
-    """When the mouth takes up each phoneme, in seconds. espeak-ng dates a stop at its burst, and the stop's closure
-    lies before that; after the burst the mouth is on its way to the next phoneme."""
+    """When the mouth starts to articulate each phoneme, in seconds. espeak-ng times a stop at its burst, which follows
+    the closure; after the burst the mouth moves to the next phoneme."""
     starts = [start for start, _ in phonemes]
     for index, (burst, phoneme) in enumerate(phonemes):
         if phoneme[:1] in STOPS:
@@ -107,7 +107,7 @@ def segments(phonemes: list[tuple[float, str]], duration: float) -> list[tuple[f
 def articulate(
     phonemes: list[tuple[float, str]], frames: int, fps: int, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """How the mouth moves while it says something.
+    """Movements of the mouth for a sequence of phonemes.
 
     Each target is felt beyond its own segment, decaying exponentially, and the mouth is their mean weighted by
     dominance; every frame averages over its exposure. Targets vary by chance from one phoneme to the next, in the
