@@ -9,7 +9,8 @@ import pytest
 from tests.evaluation.signals import RATE, babble
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError
-from v2skit.evaluation.metrics import Mcd, MetricError
+from v2skit.evaluation.mcd import Mcd
+from v2skit.evaluation.metrics import MetricError
 from v2skit.evaluation.score import score
 from v2skit.media.audio import write_audio
 
@@ -109,7 +110,7 @@ def test_the_length_and_rate_of_a_hypothesis_must_be_right_for_the_shipped_metri
 
 def test_pesq_of_silence_is_a_counted_failure(utterances, speech):
     pytest.importorskip("pesq", reason="pesq is not installed")
-    from v2skit.evaluation.metrics import PesqWideBand
+    from v2skit.evaluation.pesq import PesqWideBand
 
     write_audio(speech / "s1-0.wav", np.zeros(RATE), RATE)
     files = score(utterances[:2], speech, {"pesq_wb": PesqWideBand()}, None, RATE).files
@@ -134,7 +135,7 @@ def test_utterances_without_sound_or_words_are_counted(utterances, speech):
 
 
 def test_two_processes_give_the_same_scores(utterances, speech, monkeypatch):
-    monkeypatch.setattr("v2skit.evaluation.score._FILES_A_PROCESS", 2)
+    monkeypatch.setattr("v2skit.evaluation.score._FILES_PER_PROCESS", 2)
     (speech / "s1-2.wav").unlink()
     alone = score(utterances, speech, {"mcd": Mcd()}, None, RATE, jobs=1)
     assert score(utterances, speech, {"mcd": Mcd()}, None, RATE, jobs=2) == alone
