@@ -28,8 +28,8 @@ def mel_filters(n_fft: int, sample_rate: int, n_mels: int, f_min: float, f_max: 
         n_mels: number of bins.
         f_min: lowest corner, Hz.
         f_max: highest corner, Hz.
-        scale: ``slaney``: linear below 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998), each filter of unit
-            area over Hz; ``htk``: 2595 log10(1 + f / 700), each filter of peak 1.
+        scale: ``slaney``: linear below 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998), each filter of
+            unit area over Hz; ``htk``: 2595 log10(1 + f / 700), each filter of peak 1.
     """
     low, high = (_to_mel(f, scale) for f in (f_min, f_max))
     corners = _to_hz(torch.linspace(low, high, n_mels + 2, dtype=torch.float64), scale)  # (n_mels + 2,)

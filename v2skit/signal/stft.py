@@ -10,7 +10,7 @@ from v2skit.errors import UserError
 
 
 class Stft(nn.Module):
-    """STFT and its inverse. Frame ``m`` is centred on sample ``m * hop + hop / 2``; the signal is zero-padded at its ends.
+    """STFT and its inverse. Frame ``m`` is centred on sample ``m * hop + hop / 2``; the signal is zero-padded.
 
     Args:
         n_fft: FFT length, samples.
@@ -43,7 +43,7 @@ class Stft(nn.Module):
             return torch.stft(padded, self.n_fft, self.hop, self.length, self.window, center=False, return_complex=True)
 
     def power(self, waveform: Tensor) -> Tensor:
-        """Waveform (B,N) -> power spectrum (B,F,K), K = n_fft/2+1; its first and second derivatives are finite at zero."""
+        """Waveform (B,N) -> power spectrum (B,F,K), K = n_fft/2+1; unlike magnitude, smooth where it is zero."""
         spectrum = torch.view_as_real(self(waveform))
         return spectrum.square().sum(-1).transpose(1, 2)
 
@@ -66,7 +66,7 @@ class Stft(nn.Module):
         return total / weight.clamp(min=1e-8) * valid[..., 0].repeat_interleave(self.hop, dim=1)
 
     def inverse_context(self) -> tuple[int, int]:
-        """Left and right context of the inverse: frames before and after its own that the samples of a hop depend on."""
+        """Left and right context of the inverse: frames before and after its own that a hop of samples depends on."""
         ahead = -(-(self._margin - 1) // self.hop)  # the first value of a window is 0
         return -(-(self.length - self._margin) // self.hop) - 1, ahead
 
