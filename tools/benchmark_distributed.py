@@ -67,7 +67,8 @@ def train(config: Path, folder: Path, processes: int, cores: list[int]) -> tuple
     """Run pre-training on the cores.
 
     Returns:
-        seconds and loss of each step."""
+        seconds and loss of each step.
+    """
     exp = folder / f"{processes}"
     command = [sys.executable, "-m", "v2skit", "pretrain", "--config", str(config), "--work_dir", str(folder)]
     command += ["--exp", str(exp), "--device", "cpu", "--force", "--nproc", str(processes)]

@@ -202,7 +202,8 @@ def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[n
     """Print the speeds of reading mouth crops.
 
     Returns:
-        the crops of each video before encoding, gray uint8 (T,H,W)."""
+        the crops of each video before encoding, gray uint8 (T,H,W).
+    """
     audio_ark, video_ark = ArkWriter(folder / "audio" / "0.ark"), ArkWriter(folder / "video" / "0.ark")
     utterances, mouths, crops, size = [], [], [], 0
     for number, video in enumerate(videos):

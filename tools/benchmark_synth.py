@@ -118,7 +118,8 @@ def synthesise(model: VideoToSpeech, video: Path, tracker: Component, out: Path)
     """Synthesise speech for a video.
 
     Returns:
-        wall-clock time, CPU time and duration of the speech, seconds."""
+        wall-clock time, CPU time and duration of the speech, seconds.
+    """
     wall, busy = time.perf_counter(), time.process_time()
     samples = write_audio_chunks(out, model.begin(video, tracker=tracker).pieces(), model.sample_rate)
     return time.perf_counter() - wall, time.process_time() - busy, samples / model.sample_rate

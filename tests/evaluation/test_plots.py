@@ -43,8 +43,8 @@ def test_rows_share_one_colour_scale(tmp_path):
     ("rows", "message"),
     [
         ({}, "at least one row"),
-        ({"stereo": np.zeros((2, 4800))}, "'stereo' .* mono sound of 240 samples"),
-        ({"short": np.zeros(100)}, "'short' .* mono sound of 240 samples"),
+        ({"stereo": np.zeros((2, 4800))}, "'stereo' .* mono audio of 240 samples"),
+        ({"short": np.zeros(100)}, "'short' .* mono audio of 240 samples"),
     ],
 )
 def test_what_is_no_sound_can_not_be_drawn(tmp_path, rows, message):

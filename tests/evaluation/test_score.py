@@ -128,10 +128,10 @@ def test_an_error_in_a_metric_or_recogniser_costs_that_file_that_score_only(utte
 def test_utterances_without_sound_or_words_are_counted(utterances, speech):
     mute = [dataclasses.replace(utterances[0], audio=None), dataclasses.replace(utterances[1], text=None)]
     files = score(mute, speech, {"level": Level()}, Deaf(), RATE).files
-    assert files[0].failures == dict.fromkeys(("level", "twice"), "no reference sound") and "wer" in files[0].values
+    assert files[0].failures == dict.fromkeys(("level", "twice"), "no ground-truth audio") and "wer" in files[0].values
     assert files[1].failures == {"wer": "no transcript"}
     truth = score(mute, None, {"level": Level()}, Deaf(), RATE).files
-    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer"), "no reference sound")
+    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer"), "no ground-truth audio")
 
 
 def test_two_processes_give_the_same_scores(utterances, speech, monkeypatch):

@@ -199,5 +199,5 @@ def test_a_part_of_a_sound_file_is_that_of_the_whole(tmp_path, suffix, start, en
 
 def test_a_part_that_is_not_there_is_an_error(tmp_path):
     soundfile.write(tmp_path / "short.wav", np.ones(2400), 24000)
-    with pytest.raises(UserError, match="has no sound from 3.0 s on"):
+    with pytest.raises(UserError, match="has no audio from 3.0 s on"):
         decode_audio_segment(tmp_path / "short.wav", 24000, 3.0, 4.0)

@@ -82,7 +82,7 @@ class Scorer:
 
     def _reference(self, utterance: Utterance) -> np.ndarray:
         if utterance.audio is None:
-            raise UserError("no reference sound")
+            raise UserError("no ground-truth audio")
         return read_audio(utterance.audio, self.sample_rate)
 
     def _hypothesis(self, utterance: Utterance) -> np.ndarray:

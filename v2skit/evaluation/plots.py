@@ -30,7 +30,7 @@ def spectrogram_picture(path: Path, rows: dict[str, np.ndarray], clock: Clock = 
     """
     for name, waveform in rows.items():
         if waveform.ndim != 1 or len(waveform) < mel.hop:
-            raise UserError(f"'{name}' {waveform.shape} can't be drawn: give mono sound of {mel.hop} samples or more")
+            raise UserError(f"'{name}' {waveform.shape} can't be drawn: give mono audio of {mel.hop} samples or more")
     spectrogram = MelSpectrogram(clock, mel)
     bins = spectrogram.filters.T.numpy()  # (M, K)
     centres = bins @ np.linspace(0, clock.sample_rate / 2, bins.shape[1]) / bins.sum(1)  # (M,), Hz
@@ -65,7 +65,7 @@ def mel_picture(path: Path, rows: dict[str, np.ndarray]) -> None:
 def _draw(rows: dict[str, np.ndarray]) -> tuple[Figure, list[Axes]]:
     """Images of log mels (M, F), one below the other, on one colour scale."""
     if not rows:
-        raise UserError("a picture needs at least one row")
+        raise UserError("a plot needs at least one row")
     for name, log_mel in rows.items():
         if log_mel.ndim != 2 or not log_mel.size:
             raise UserError(f"'{name}' {log_mel.shape} can't be drawn: give a log mel (mel bins, frames)")

@@ -76,6 +76,7 @@ def summarise(
         return {"mean": mean, "low": low, "high": high, "n": len(ids)}
 
     def entries(*systems: SystemScores) -> dict[str, Any]:
+        """As ``entry``, of every metric."""
         return {name: entry(name, *systems) for name in first.higher_is_better}
 
     failed = {name: Counter(m for f in row.files for m in f.failures) for name, row in rows.items()}
