@@ -1,4 +1,4 @@
-"""Small video files, made on the spot: the brightness of a frame says when it is shown."""
+"""Small generated video files in which the brightness of a frame encodes its presentation time."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BLACK, PER_SECOND = 20, 80
 
 
 def real_data(name: str) -> Path:
-    """A folder of real clips beside the repository; the test is skipped where there is none."""
-    beside = Path(__file__).parents[2] / "shared/data"
-    folder = Path(os.environ.get("V2SKIT_TEST_DATA", beside)) / name
+    """A folder of real clips next to the repository; the test is skipped where there is none."""
+    default = Path(__file__).parents[2] / "shared/data"
+    folder = Path(os.environ.get("V2SKIT_TEST_DATA", default)) / name
     if not folder.exists():
         pytest.skip(f"no real data: {folder} is missing (V2SKIT_TEST_DATA names another folder)")
     return folder
@@ -42,17 +42,17 @@ def make_video(
     fps: int = 25,
     corner: bool = False,
 ) -> Path:
-    """Write a video whose frames are shown at ``times``, seconds, with a 440 Hz tone beside it.
+    """Write a video with a 440 Hz tone in stereo at 44.1 kHz.
 
     Args:
-        path: its extension names the container.
-        times: of the frames; none: no video stream.
+        path: its extension is the container.
+        times: presentation times of the frames, seconds; empty: no video stream.
         size: width and height, pixels.
-        audio_seconds: length of the tone; None: no audio stream.
-        audio_start: when the tone begins, seconds.
-        loudness: of the tone, 0..1.
-        fps: stated frame rate.
-        corner: the upper left quarter is white.
+        audio_seconds: duration of the tone; None: no audio stream.
+        audio_start: presentation time of the tone, seconds.
+        loudness: amplitude of the tone, 0..1.
+        fps: frame rate that the file states.
+        corner: whether the upper left quarter is white.
     """
     clock = Fraction(1, 12800)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +84,10 @@ def make_video(
 
 
 def every(fps: float, seconds: float) -> np.ndarray:
-    """Times of the frames of a video of constant rate."""
+    """Presentation times, seconds, of the frames of a video of constant frame rate."""
     return np.arange(round(fps * seconds)) / fps
 
 
 def shown_times(frames: list[np.ndarray]) -> np.ndarray:
-    """When frames of :func:`make_video` were shown, seconds, read from their brightness."""
+    """Presentation times of frames of :func:`make_video`, seconds, decoded from their brightness."""
     return (np.array([frame.mean() for frame in frames]) - BLACK) / PER_SECOND

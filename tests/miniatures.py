@@ -1,4 +1,4 @@
-"""Miniatures of audio-visual corpora, and their recipes' own configs on them with tiny networks, stage by stage."""
+"""Miniature audio-visual corpora, and all stages of their recipes' configs on them with tiny networks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAGES = ("obtain", "prepare", "pretrain", "transfer", "finetune", "synth", "sco
 
 
 def clip(path: Path, text: str | None = None, frames: int = FRAMES, sound: bool = True) -> Path:
-    """A video of 25 frames/s with a tone, and a text beside it."""
+    """A video of 25 frames/s with a tone, and a text file of the same stem."""
     make_video(path, every(25, frames / 25), audio_seconds=frames / 25 if sound else None)
     if text is not None:
         path.with_suffix(".txt").write_text(text, encoding="utf-8")
@@ -29,7 +29,7 @@ def clip(path: Path, text: str | None = None, frames: int = FRAMES, sound: bool 
 
 
 def touch(path: Path, text: str | None = None) -> Path:
-    """A file in a clip's place, where nobody looks into it."""
+    """An empty file instead of a clip, where its content is not read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     if text is not None:
@@ -38,7 +38,7 @@ def touch(path: Path, text: str | None = None) -> Path:
 
 
 def register(name: str, target: str) -> None:
-    """The corpus among the components, if it is not there yet."""
+    """Register a corpus unless it is registered."""
     if name not in [entry.name for entry in plugins.registry().entries("corpus")]:
         plugins.registry().add("corpus", name, target, "v2skit")
 
@@ -55,7 +55,7 @@ def check_utterances(splits: dict) -> list:
 
 
 def check_absent(corpus: type, folder: Path) -> None:
-    """No corpus, a missing one and an empty one: each error says where to ask for it."""
+    """The errors of no corpus, a missing one and an empty one say where to request it."""
     (folder / "empty").mkdir()
     for name, message in (("", "no corpus given"), ("nowhere", "is not a folder"), ("empty", "has no ")):
         with pytest.raises(UserError, match=message) as error:
@@ -64,10 +64,16 @@ def check_absent(corpus: type, folder: Path) -> None:
 
 
 def run_recipe(config: Path, folder: Path, corpus: dict, speaker: str = "none") -> dict:
-    """All stages of a recipe's config, with tiny networks and a corpus whose clips are mouth crops.
+    """Run all stages of a recipe's config, with tiny networks and a corpus whose clips are mouth crops.
+
+    Args:
+        config: of the recipe.
+        folder: where the experiment is run.
+        corpus: config section of the corpus.
+        speaker: type of the speaker component.
 
     Returns:
-        the results by row, of which each has the test set's clips.
+        the results by row.
     """
     tiny = {
         "base": str(config),
@@ -87,12 +93,12 @@ def run_recipe(config: Path, folder: Path, corpus: dict, speaker: str = "none") 
 
 
 def recipe(name: str) -> Path:
-    """A recipe's first config."""
+    """The config of a recipe's mel family."""
     return ROOT / "egs" / name / "conf/mel.yaml"
 
 
 def prepared(folder: Path, split: str) -> list:
-    """The utterances of a data directory, whose clips are all of ``FRAMES``."""
+    """The utterances of a data directory, all of whose clips have FRAMES frames."""
     utterances = read_manifest(folder / "data" / split)
     assert all(u.frames == FRAMES == len(read_crops(u.video)) and exists(u.audio) for u in utterances)
     return utterances

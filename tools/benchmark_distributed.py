@@ -1,11 +1,11 @@
-"""What a second process brings: steps a second of pre-training, and how far the losses are apart.
+"""Speed-up by a second process: steps per second of pre-training, and the difference of the losses.
 
     tools/venv/bin/python tools/benchmark_distributed.py
 
-One process on one core (now the one, now the other) and two processes with a core each take turns, with the same
-model (of the size of egs/mini), on the same sounds, which are made on the spot, and with the same batches a step. A
-run's time is the median over its steps but the first few; the table has the medians of the runs. Other load on these
-cores shows in the spread: then take more runs.
+Runs of one process on one core (each of two cores in turn) and of two processes on one core each alternate, with the
+same model (of the size of egs/mini), the same generated audio and the same batches in each step. A run's time is the
+median over its steps without the first few; the table has the medians over the runs. Other load on these cores shows
+in the spread: then use more runs.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from v2skit.media.audio import write_audio
 ROOT = Path(__file__).parents[1]
 CLOCK = Clock()
 WARM_UP = 3
-"""Steps at the start that are not counted."""
+"""First steps of a run, which are not counted."""
 
 
 def make_sounds(directory: Path, count: int, seed: int) -> None:
-    """A data directory of ``count`` hums of 50 to 75 video frames."""
+    """Write a data directory of ``count`` tones of 50 to 75 video frames."""
     random, utterances = np.random.default_rng(seed), []
     for number in range(count):
         frames, name = int(random.integers(50, 76)), f"s-{seed}{number:03d}"
@@ -64,7 +64,11 @@ def write_config(folder: Path, options: argparse.Namespace) -> Path:
 
 
 def train(config: Path, folder: Path, processes: int, cores: list[int]) -> tuple[list[float], list[float]]:
-    """One run on the cores. Returns seconds and loss of each step."""
+    """Run pre-training on the cores.
+
+    Returns:
+        seconds and loss of each step.
+    """
     exp = folder / f"{processes}"
     command = [sys.executable, "-m", "v2skit", "pretrain", "--config", str(config), "--work_dir", str(folder)]
     command += ["--exp", str(exp), "--device", "cpu", "--force", "--nproc", str(processes)]
@@ -108,12 +112,12 @@ def main() -> None:
                 medians.append(statistics.median(seconds[WARM_UP:]))
                 on = f"cores {', '.join(map(str, mine))}"
                 print(f"run {number + 1}, {processes} processes, {on}: {medians[-1]:.3f} s a step", flush=True)
-    alone = statistics.median(times[1])
+    single = statistics.median(times[1])
     print(f"\n{'processes':<10}{'steps/s':>9}{'slowest':>9}{'fastest':>9}{'ratio':>7}")
     for processes, found in times.items():
         middle = statistics.median(found)
         speeds = f"{1 / middle:>9.3f}{1 / max(found):>9.3f}{1 / min(found):>9.3f}"
-        print(f"{processes:<10}{speeds}{alone / middle:>7.2f}")
+        print(f"{processes:<10}{speeds}{single / middle:>7.2f}")
     apart = max(abs(a - b) for a, b in zip(losses[1], losses[2], strict=True))
     print(f"\nlargest difference of the losses of {options.steps} steps: {apart:.1e}")
 

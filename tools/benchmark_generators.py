@@ -3,9 +3,9 @@
     tools/venv/bin/python tools/benchmark_generators.py
     tools/venv/bin/python tools/benchmark_generators.py --run egs/grid/exp/vocoder_istft/pretrain
 
-All take turns on the same mel, or on features of the same length; the table gives medians. Vocoders are timed as they
-are used, weight norm folded, and with and without mel correction. Speed does not depend on what the weights are, so
-untrained ones serve; ``--run`` adds a trained vocoder.
+All run in alternating rounds on the same mel, or on features of the same length; the table has medians. Vocoders are
+timed as in synthesis, with weight normalisation folded, with and without mel correction. Speed does not depend on the
+values of the weights: the generators are untrained; ``--run`` adds a trained vocoder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from v2skit.models.vocoders.trained import Trained
 CLOCK, MEL = Clock(), Mel()
 ROUNDS = inspect.signature(Trained).parameters["corrections"].default
 FEATURES = 256
-"""Of an encoder, for the decoders."""
+"""Dimension of the encoder's features, the input of the decoders."""
 GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {
     "istft, dim 256, 6 blocks": lambda dim, step: Istft(dim, step, MEL, dim=256, blocks=6),
     "istft, dim 512, 8 blocks": lambda dim, step: Istft(dim, step, MEL),
@@ -71,7 +71,7 @@ def subjects(run: Path | None, frames: int) -> list[tuple[str, nn.Module, torch.
 
 @torch.inference_mode()
 def medians(work: list[tuple[str, nn.Module, torch.Tensor]], repeats: int) -> list[float]:
-    """Median seconds of each; they take turns, after one round that does not count."""
+    """Median seconds of each, over alternating rounds after a warm-up round."""
     seconds: list[list[float]] = [[] for _ in work]
     for _ in range(repeats + 1):
         for times, (_, module, signal) in zip(seconds, work, strict=True):
@@ -84,7 +84,7 @@ def medians(work: list[tuple[str, nn.Module, torch.Tensor]], repeats: int) -> li
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of sound")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of the audio")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--run", type=Path, help="a trained vocoder's run or checkpoint, with the default mel")
     args = parser.parse_args()
@@ -92,7 +92,7 @@ def main() -> None:
     torch.manual_seed(0)
     frames = max(1, round(args.seconds * CLOCK.fps))
     work = subjects(args.run, frames)
-    sound = f"{frames / CLOCK.fps:g} s of sound at {CLOCK.sample_rate} Hz"
+    sound = f"{frames / CLOCK.fps:g} s of audio at {CLOCK.sample_rate} Hz"
     print(f"{sound}, float32; {args.threads} threads; torch {torch.__version__}")
     print(f"{'':48}{'M weights':>10}{'seconds':>9}{'x real time':>13}{'x griffin_lim':>15}")
     times = medians(work, args.repeats)

@@ -2,12 +2,12 @@
 
     tools/venv/bin/python tools/benchmark_index.py
 
-The tables of as many utterances as asked for are made up; their places all lead to a few real entries of an archive.
-Each row is a process of its own, its files in the system's cache. ``index`` opens the index and draws a batch of a
-shuffled epoch, ``dataset`` does that through the dataset and loads its clips. Private memory (Private_Clean and
-Private_Dirty) is what the process has more than one with an index of a single utterance: after the first batch and
-after 10,000 more utterances. Pages of the index count as private as long as no other process uses them; the system
-takes them back when it needs them, so they are counted apart. The baseline is ``kaldiio.load_scp`` of the same
+The tables of the utterances are generated; all their locations are a few existing entries of archives. Each row is
+measured in a separate process, with the files in the page cache. ``index`` opens the index and draws a batch of a
+shuffled epoch, ``dataset`` does so through the dataset and loads the clips. Private memory (Private_Clean and
+Private_Dirty) is the difference from a process with an index of a single utterance, after the first batch and after
+10,000 more utterances. Pages of the index count as private while no other process uses them; the system reclaims them
+when it needs memory, so they have their own column. The baseline is ``kaldiio.load_scp`` of the same
 ``wav.scp``, and a shuffled list of its keys; without kaldiio (``pip install 'v2skit[kaldi]'``) there is none.
 """
 
@@ -30,15 +30,15 @@ BATCH_FRAMES, SEGMENT_FRAMES = 4000, 50
 
 
 def make(directory: Path, count: int) -> None:
-    """Tables of ``count`` utterances of 1 to 32 s, 1000 for each speaker."""
+    """Write the tables of ``count`` utterances of 1 to 32 s, 1000 of each speaker."""
     from v2skit.config.features import Clock
     from v2skit.media.ark import ArkWriter
 
-    random, places = np.random.default_rng(0), []
+    random, locations = np.random.default_rng(0), []
     for number in range(8):
         ark = ArkWriter(directory / "audio" / f"{number}.ark")
         sound = random.normal(0, 0.05, 4 * Clock().sample_rate)
-        places += [ark.add_audio(f"{entry:08d}", sound, Clock().sample_rate).location for entry in range(8)]
+        locations += [ark.add_audio(f"{entry:08d}", sound, Clock().sample_rate).location for entry in range(8)]
         ark.close()
     lengths = np.clip(random.gamma(4, 60, count), 25, 800).astype(int).tolist()
     names = ("wav.scp", "text", "utt2spk", "utt2num_frames")
@@ -46,7 +46,7 @@ def make(directory: Path, count: int) -> None:
     for number, frames in enumerate(lengths):
         speaker = f"speaker{number // 1000:05d}"
         key = f"{speaker}-chapter{number // 100:06d}-{number:08d}"
-        values = places[number % 64], "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG", speaker, frames
+        values = locations[number % 64], "THE QUICK BROWN FOX JUMPS OVER THE LAZY DOG", speaker, frames
         for file, value in zip(files, values, strict=True):
             file.write(f"{key} {value}\n")
     for file in files:
@@ -54,7 +54,7 @@ def make(directory: Path, count: int) -> None:
 
 
 def memory() -> tuple[float, float]:
-    """MB of private memory: of the process alone, and clean pages of files that no other process uses."""
+    """Private memory, MB: dirty pages, and clean pages of files that no other process uses."""
     with Path("/proc/self/smaps_rollup").open(encoding="ascii") as file:
         sizes = {line.split(":")[0]: int(line.split()[1]) / 1000 for line in file if line.endswith("kB\n")}
     return sizes["Private_Dirty"], sizes["Private_Clean"]
@@ -100,7 +100,7 @@ def by_kaldiio(directory: Path) -> dict[str, float]:
 
 
 def after(utterances) -> dict[str, float]:
-    """Private memory now, and after random utterances, with the seconds these took."""
+    """Private memory now and after reading random utterances, and the seconds that each of them took."""
     own, clean = memory()
     start = time.perf_counter()
     for number in np.random.default_rng(0).integers(0, len(utterances), READS).tolist() if len(utterances) else ():
@@ -124,8 +124,8 @@ BASELINE = "kaldiio.load_scp"
 SUBJECTS = {"index": by_index, "dataset": by_dataset, BASELINE: by_kaldiio}
 
 
-def alone(subject: str, directory: Path) -> dict[str, float]:
-    """What a process of its own measures."""
+def in_process(subject: str, directory: Path) -> dict[str, float]:
+    """The measurements of a separate process."""
     command = [sys.executable, __file__, "--subject", subject, "--directory", str(directory)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -143,8 +143,8 @@ def main() -> None:
         make(large, args.utterances)
         make(single, 1)
         tables = sum(path.stat().st_size for path in large.iterdir() if path.is_file()) / 1e6
-        made = alone("compiling", large)
-        alone("compiling", single)
+        made = in_process("compiling", large)
+        in_process("compiling", single)
         print(f"{args.utterances} utterances, tables of {tables:.0f} MB")
         print(f"compiled in {made['seconds']:.1f} s, {made['peak']:.0f} MB of memory, to {made['size']:.0f} MB\n")
         print(f"{'':35}{'private memory, MB':>28}{'and after 10,000 utterances':>31}")
@@ -154,7 +154,7 @@ def main() -> None:
             if name == BASELINE and importlib.util.find_spec("kaldiio") is None:
                 print(f"{name}: kaldiio is not installed; pip install 'v2skit[kaldi]'")
                 continue
-            row, empty = alone(name, large), alone(name, single)
+            row, empty = in_process(name, large), in_process(name, single)
             sizes = [row[size] - empty[size] for size in ("own", "clean", "own then", "clean then")]
             numbers = "".join(f"{size:15.1f}" for size in sizes)
             print(f"{name:20}{row['open']:15.4f}{row['first']:15.4f}{numbers}{row['read'] * 1e6:15.1f}")

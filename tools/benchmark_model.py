@@ -2,8 +2,8 @@
 
     tools/venv/bin/python tools/benchmark_model.py --threads 2
 
-The plain one has a real 3-D convolution, the default memory layout, attention written out, and computes padded frames.
-Both take turns; the table gives medians, and the ratio of the plain one's time to ours.
+The plain one has a 3-D convolution, the default memory layout, attention as separate operations, and computes padded
+frames. Both run in alternating rounds; the table has medians, and the ratio of the plain one's time to ours.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PlainResNet3d(nn.Module):
 
 
 class PlainAttention(RelativeAttention):
-    """Relative attention written out: scores, softmax, dropout, sum."""
+    """Relative attention as separate operations: scores, softmax, dropout, weighted sum."""
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
         query, key, value = (self._split(layer(x)) for layer in (self.query, self.key, self.value))
@@ -111,7 +111,7 @@ def inference(model: Chain, video: Tensor, mask: Tensor, bf16: bool) -> Callable
 
 
 def medians(steps: list[Callable[[], None]], repeats: int) -> list[float]:
-    """Median seconds of each step; they take turns, after one round that does not count."""
+    """Median seconds of each step, over alternating rounds after a warm-up round."""
     seconds: list[list[float]] = [[] for _ in steps]
     for _ in range(repeats + 1):
         for times, step in zip(seconds, steps):
@@ -122,7 +122,11 @@ def medians(steps: list[Callable[[], None]], repeats: int) -> list[float]:
 
 
 def check_equal(ours: Chain, plain: Chain, video: Tensor) -> None:
-    """Raises AssertionError unless both give the same mel for clips without padding."""
+    """Check that both have the same output for clips without padding.
+
+    Raises:
+        AssertionError: they differ.
+    """
     mask = torch.ones(video.shape[:2], dtype=torch.bool)
     with torch.inference_mode():
         difference = (ours.eval()(video, mask) - plain.eval()(video, mask)).abs().max().item()

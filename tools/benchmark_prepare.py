@@ -1,9 +1,9 @@
-"""Speed of preparation, as a whole and step by step; ``benchmark_storage.py`` reads what it stored.
+"""Speed of preparation, as a whole and of each step; ``benchmark_storage.py`` measures reading its output.
 
     tools/venv/bin/python tools/benchmark_prepare.py --corpus_dir DIR
 
-DIR is searched for videos; without it, a few are made on the spot, which need no tracker. Speeds are frames per second
-of processor time, so that other work on the machine matters less.
+DIR contains videos of faces; without it, a few are generated, which need no tracker. Speeds are frames per second of
+processor time, on which other load on the machine has less influence.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VIDEOS = (".mpg", ".mp4", ".avi", ".mov", ".mkv")
 
 
 class Stopwatch:
-    """Processor time and frames of each kind of work."""
+    """Processor time and number of frames of each step."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
@@ -49,13 +49,13 @@ class Stopwatch:
         self.frames[work] += frames
 
     def print(self, title: str) -> None:
-        print(f"\n{title:38}frames/s a core")
+        print(f"\n{title:38}frames/s per core")
         for work, seconds in self.seconds.items():
             print(f"  {work:36}{self.frames[work] / seconds:10.0f}")
 
 
 class Replay:
-    """A tracker that repeats what another one said."""
+    """A tracker that returns recorded poses."""
 
     def __init__(self, mouths: list) -> None:
         self.mouths = mouths
@@ -72,8 +72,8 @@ class Replay:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus_dir", type=Path, help="videos of talking faces")
-    parser.add_argument("--clips", type=int, default=20, help="spread over what is there")
+    parser.add_argument("--corpus_dir", type=Path, help="folder with videos of talking faces")
+    parser.add_argument("--clips", type=int, default=20, help="number of videos, evenly spaced in the sorted list")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         videos = videos_in(arguments.corpus_dir, arguments.clips, parser, Path(folder))
@@ -85,17 +85,17 @@ def main() -> None:
 
 
 def videos_in(corpus: Path | None, count: int, parser: argparse.ArgumentParser, folder: Path) -> list[Path]:
-    """Videos spread over a corpus; without one, a few that are made in the folder."""
+    """Videos of a corpus, evenly spaced in the sorted list; without a corpus, generated ones in the folder."""
     if corpus is None:
-        return [made_up(folder / f"{number}.mp4", number) for number in range(min(count, 5))]
+        return [generate(folder / f"{number}.mp4", number) for number in range(min(count, 5))]
     found = sorted(path for path in corpus.rglob("*") if path.suffix.lower() in VIDEOS)
     if not found:
         parser.error(f"no {' '.join(VIDEOS)} under {corpus}")
     return found[:: max(1, len(found) // count)][:count]
 
 
-def made_up(path: Path, seed: int) -> Path:
-    """A clip of 3 s of soft moving shapes with some noise, 360x288, and a tone."""
+def generate(path: Path, seed: int) -> Path:
+    """Write a clip of 3 s, 360x288: smooth moving shapes with noise, and a tone."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[:288, :360]
     with av.open(str(path), "w") as container:
@@ -118,7 +118,7 @@ def made_up(path: Path, seed: int) -> Path:
 
 
 def prepare(video: Path, out: Path, tracker, watch: Stopwatch) -> None:
-    """Do it at one go and step by step."""
+    """Prepare a video in one pass, then each step by itself."""
     frames = list(read_video(video, CLOCK.fps))
     count = len(frames)
     with watch.measure("the whole", count):

@@ -2,9 +2,9 @@
 
     tools/venv/bin/python tools/benchmark_sampler.py
 
-For each number of processes, all their batches are drawn: whether every utterance comes exactly once, the share of
-padding, how far the processes are apart in frames, and time and memory; of whole utterances, then of segments of them.
-The baseline is the usual way, lists of all the batches: sort by length with some noise, cut, shuffle.
+For each number of processes, all batches of an epoch are drawn, of whole utterances and of segments. The tables show
+whether each utterance is drawn exactly once, the share of padding, the imbalance of the processes in frames, and time
+and memory. The baseline is the usual method, lists of all batches: sort by length with noise, cut, shuffle.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ FPS = Clock().fps
 
 
 def lengths_of(hours: float) -> np.ndarray:
-    """Lengths of utterances as corpora have them, together this long, frames.
+    """Lengths of utterances as in corpora, frames, of a total duration of ``hours``.
 
-    Half of the hours are parts of 10 to 20 s of read books, as in MLS, three tenths such of 2 to 17 s, most of them
-    long, as in LibriSpeech, and the rest clips of 1 to 10 s, as in Common Voice.
+    Half of the hours are segments of 10 to 20 s, as in MLS; 30 % are of 2 to 17 s, most of them long, as in
+    LibriSpeech; the rest is 1 to 10 s long, as in Common Voice.
     """
     random, total = np.random.default_rng(0), hours * 3600 * FPS
     counts = [int(total * share / (seconds * FPS)) + 1000 for share, seconds in ((0.5, 15), (0.3, 12), (0.2, 5))]
@@ -65,7 +65,7 @@ def epoch_of(order: BatchSampler) -> list[list[int]]:
 
 
 def traced(work) -> tuple[object, float, float]:
-    """(what it gives, seconds, MB at most)."""
+    """(result, seconds, peak memory in MB)."""
     start = time.perf_counter()
     work()
     seconds = time.perf_counter() - start
@@ -81,9 +81,9 @@ def report(label: str, lengths: np.ndarray, ranks: list[list[list[int]]], second
     real = [sum(int(lengths[batch].sum()) for batch in batches) for batches in ranks]
     padded = [sum(len(batch) * int(lengths[batch].max()) for batch in batches) for batches in ranks]
     once = "yes" if (counts == 1).all() else "NO"
-    padding, apart = 1 - sum(real) / sum(padded), max(real) / min(real) - 1
+    padding, imbalance = 1 - sum(real) / sum(padded), max(real) / min(real) - 1
     number = sum(map(len, ranks))
-    print(f"{label:16}{number:9}{once:>6}{padding:10.2%}{apart:8.2%}{seconds / number * 1e6:14.0f}{first}")
+    print(f"{label:16}{number:9}{once:>6}{padding:10.2%}{imbalance:8.2%}{seconds / number * 1e6:14.0f}{first}")
 
 
 def main() -> None:

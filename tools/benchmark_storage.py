@@ -1,12 +1,12 @@
-"""Speed of reading training segments through the dataset, and what each storage format of mouth crops costs.
+"""Speed of reading training segments through the dataset, and size, speed and error of storage formats of mouth crops.
 
     tools/venv/bin/python tools/benchmark_storage.py --sound_dir DIR --corpus_dir DIR
 
-Speech is taken from the first folder and videos of faces from the second; without them, both are made on the spot, and
-the videos need no tracker. Segments are 2 s long; a clip's work is all in it: the index, the draw, reading, numpy. The
-subjects take turns, on the same segments; rates are medians for a core's processor time, ratios medians of the turns.
-The baselines: soundfile alone, that opens a file for each segment; decoding the original video and cutting the mouth.
-Sound is also read by the clock from a disk of whose files nothing is in memory, as of corpora that do not fit into it.
+Speech comes from the first folder and videos of faces from the second; without them, both are generated, and the videos
+need no tracker. Segments are 2 s long; their times include everything: index, random draw, reading, NumPy. All subjects
+read the same segments in alternating rounds; rates are by the processor time of one core; rates and ratios are medians
+over the rounds. The baselines are soundfile, which opens a file for each segment, and decoding and cropping the
+original video. Audio is also read in wall-clock time with an empty page cache, as from corpora larger than memory.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ FORMATS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sound_dir", type=Path, help="speech of any rate")
-    parser.add_argument("--corpus_dir", type=Path, help="videos of talking faces")
-    parser.add_argument("--clips", type=int, default=20, help="videos, spread over what is there; ten times the sounds")
+    parser.add_argument("--sound_dir", type=Path, help="folder with speech of any sample rate")
+    parser.add_argument("--corpus_dir", type=Path, help="folder with videos of talking faces")
+    parser.add_argument("--clips", type=int, default=20, help="number of videos; ten times as many audio files")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -90,16 +90,16 @@ def main() -> None:
 
 
 def speech(folder: Path | None, count: int) -> list[np.ndarray]:
-    """Sounds (N,) of whole video frames, longer than a segment; made up where there is no folder: 3 to 15 s of noise
-    that has the spectrum's slope and the syllables of speech."""
+    """Waveforms (N,) of whole video frames, longer than a segment. Without a folder they are generated: 3 to 15 s of
+    noise with the spectral slope and the syllable rate of speech."""
     if folder:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".flac", ".wav"))
         sounds = [decode_audio(path, CLOCK.sample_rate) for path in found[:: max(1, len(found) // count)][:count]]
     else:
         random = np.random.default_rng(0)
         noise = [random.normal(0, 1, int(random.uniform(3, 15) * CLOCK.sample_rate)) for _ in range(count)]
-        dull = [np.convolve(sound, np.exp(-np.arange(64) / 8), "same") for sound in noise]
-        sounds = [0.03 * sound * np.sin(np.arange(len(sound)) / 2000) ** 2 for sound in dull]
+        filtered = [np.convolve(sound, np.exp(-np.arange(64) / 8), "same") for sound in noise]
+        sounds = [0.03 * sound * np.sin(np.arange(len(sound)) / 2000) ** 2 for sound in filtered]
     whole = [sound[: len(sound) // CLOCK.samples_per_frame * CLOCK.samples_per_frame] for sound in sounds]
     return [sound.astype(np.float32) for sound in whole if len(sound) > SEGMENT_FRAMES * CLOCK.samples_per_frame]
 
@@ -114,13 +114,13 @@ def keys_of(data: SpeechDataset, epochs: int) -> list[Key]:
     return [Key(epoch, index, (0, 0)) for epoch in range(epochs) for index in range(len(data))]
 
 
-def all_of(data: SpeechDataset, keys: list[Key]) -> None:
+def read_all(data: SpeechDataset, keys: list[Key]) -> None:
     for key in keys:
         data[key]
 
 
-def in_turn(subjects: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """Processor time of each round, s, after one that does not count."""
+def alternate(subjects: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """Processor time of each round, seconds, after a warm-up round."""
     seconds: dict[str, list[float]] = {name: [] for name in subjects}
     for _ in range(rounds + 1):
         for name, work in subjects.items():
@@ -130,65 +130,68 @@ def in_turn(subjects: dict[str, Callable[[], object]], rounds: int) -> dict[str,
     return {name: np.array(values[1:]) for name, values in seconds.items()}
 
 
-def in_both_ways(sounds: Iterable[np.ndarray], folder: Path) -> tuple[SpeechDataset, SpeechDataset]:
-    """Sounds stored with a file each, and packed."""
+def single_and_packed(sounds: Iterable[np.ndarray], folder: Path) -> tuple[SpeechDataset, SpeechDataset]:
+    """The waveforms as two datasets: one file each, and packed into an archive."""
     ark, packed, single = ArkWriter(folder / "packed" / "audio" / "0.ark"), [], []
     for number, sound in enumerate(sounds):
         key, frames = f"s-{number:04d}", len(sound) // CLOCK.samples_per_frame
-        place, path = ark.add_audio(key, sound, CLOCK.sample_rate).location, folder / "single" / "audio" / f"{key}.flac"
+        location, path = (
+            ark.add_audio(key, sound, CLOCK.sample_rate).location,
+            folder / "single" / "audio" / f"{key}.flac",
+        )
         write_audio(path, sound, CLOCK.sample_rate)
-        packed.append(Utterance(key, "s", frames, folder / "packed" / place))
+        packed.append(Utterance(key, "s", frames, folder / "packed" / location))
         single.append(Utterance(key, "s", frames, path))
     ark.close()
     return dataset(folder / "single", single, False), dataset(folder / "packed", packed, False)
 
 
 def sound_table(sounds: list[np.ndarray], folder: Path, rounds: int) -> None:
-    single_data, packed_data = in_both_ways(sounds, folder)
+    single_data, packed_data = single_and_packed(sounds, folder)
     keys = keys_of(single_data, 3)
     with patch("v2skit.data.dataset.read_audio", wraps=read_audio) as reading:
-        all_of(single_data, keys)
+        read_all(single_data, keys)
     segments = [(str(path), start, count) for path, _, start, count in (call.args for call in reading.call_args_list)]
 
-    def alone() -> None:
+    def by_soundfile() -> None:
         for path, start, count in segments:
             with soundfile.SoundFile(path) as file:
                 file.seek(start)
                 file.read(count, dtype="float32")
 
     subjects = {
-        "soundfile alone": alone,
-        "dataset, a file each": lambda: all_of(single_data, keys),
-        "dataset, packed": lambda: all_of(packed_data, keys),
+        "soundfile": by_soundfile,
+        "dataset, a file each": lambda: read_all(single_data, keys),
+        "dataset, packed": lambda: read_all(packed_data, keys),
     }
-    found = in_turn(subjects, rounds)
-    head = f"{len(keys)} segments of {len(sounds)} sounds"
+    found = alternate(subjects, rounds)
+    head = f"{len(keys)} segments of {len(sounds)} files"
     print(f"{head:40}{'times real time':>16}{'ratio':>8}")
     length = len(keys) * SEGMENT_FRAMES / CLOCK.fps
     for name, seconds in found.items():
-        ratio = np.median(found["soundfile alone"] / seconds)
+        ratio = np.median(found["soundfile"] / seconds)
         print(f"{name:40}{length / np.median(seconds):16.0f}{ratio:8.2f}")
 
 
 def cold_table(sounds: list[np.ndarray], folder: Path, rounds: int, count: int) -> None:
-    single, packed = in_both_ways(itertools.islice(itertools.cycle(sounds), count), folder)
+    single, packed = single_and_packed(itertools.islice(itertools.cycle(sounds), count), folder)
     keys = keys_of(single, 1)
     keys = [keys[number] for number in np.random.default_rng(0).permutation(len(keys))]
     seconds: dict[str, list[float]] = {"dataset, a file each": [], "dataset, packed": []}
     for _ in range(rounds):
         for name, data in zip(seconds, (single, packed), strict=True):
-            forget(folder)
+            drop_page_cache(folder)
             started = time.perf_counter()
-            all_of(data, keys)
+            read_all(data, keys)
             seconds[name].append(time.perf_counter() - started)
-    print(f"\n{f'nothing in memory: {len(keys)} sounds':40}{'times real time':>16}{'ratio':>8}")
+    print(f"\n{f'empty page cache: {len(keys)} files':40}{'times real time':>16}{'ratio':>8}")
     for name, found in seconds.items():
         ratio = np.median(np.array(seconds["dataset, a file each"]) / found)
         print(f"{name:40}{len(keys) * SEGMENT_FRAMES / CLOCK.fps / np.median(found):16.0f}{ratio:8.2f}")
 
 
-def forget(folder: Path) -> None:
-    """Have the system drop what it keeps of files in memory."""
+def drop_page_cache(folder: Path) -> None:
+    """Drop the files below a folder from the page cache."""
     for path in (path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -196,8 +199,12 @@ def forget(folder: Path) -> None:
 
 
 def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[np.ndarray]:
-    """Returns the crops before they are stored, (T,H,W) each."""
-    sounds, pictures = ArkWriter(folder / "audio" / "0.ark"), ArkWriter(folder / "video" / "0.ark")
+    """Print the speeds of reading mouth crops.
+
+    Returns:
+        the crops of each video before encoding, gray uint8 (T,H,W).
+    """
+    audio_ark, video_ark = ArkWriter(folder / "audio" / "0.ark"), ArkWriter(folder / "video" / "0.ark")
     utterances, mouths, crops, size = [], [], [], 0
     for number, video in enumerate(videos):
         frames = list(read_video(video, CLOCK.fps))
@@ -208,14 +215,16 @@ def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[n
         samples = len(frames) * CLOCK.samples_per_frame
         sound, stored = np.pad(sound[:samples], (0, max(0, samples - len(sound)))), encode_crops(crops[-1], CLOCK.fps)
         key, size = f"s-{number:04d}", size + len(stored)
-        places = sounds.add_audio(key, sound, CLOCK.sample_rate).location, pictures.add_bytes(key, stored).location
-        utterances.append(Utterance(key, "s", len(frames), *(folder / place for place in places)))
-    for ark in (sounds, pictures):
+        audio_entry = audio_ark.add_audio(key, sound, CLOCK.sample_rate)
+        crops_entry = video_ark.add_bytes(key, stored)
+        paths = folder / audio_entry.location, folder / crops_entry.location
+        utterances.append(Utterance(key, "s", len(frames), *paths))
+    for ark in (audio_ark, video_ark):
         ark.close()
-    plain, augmented, deaf = (dataset(folder, utterances, *which) for which in ((True, False), (True, True), (False,)))
+    plain, augmented, audio = (dataset(folder, utterances, *which) for which in ((True, False), (True, True), (False,)))
     keys = keys_of(plain, 10)
     with patch("v2skit.data.dataset.read_crops", wraps=read_crops) as reading:
-        all_of(plain, keys)
+        read_all(plain, keys)
     segments = [call.args for call in reading.call_args_list]
 
     def original() -> None:
@@ -224,20 +233,20 @@ def crop_table(videos: list[Path], tracker, folder: Path, rounds: int) -> list[n
 
     subjects = {
         "original video, decoded and cut": original,
-        "dataset, augmented": lambda: all_of(augmented, keys),
-        "dataset, not augmented": lambda: all_of(plain, keys),
-        "  its sound alone": lambda: all_of(deaf, keys),
-        "  its stored crops alone": lambda: [None for segment in segments if read_crops(*segment) is None],
+        "dataset, augmented": lambda: read_all(augmented, keys),
+        "dataset, not augmented": lambda: read_all(plain, keys),
+        "  only audio": lambda: read_all(audio, keys),
+        "  only read_crops": lambda: [None for segment in segments if read_crops(*segment) is None],
     }
-    found, lengths = in_turn(subjects, rounds), [u.frames for u in utterances]
+    found, lengths = alternate(subjects, rounds), [u.frames for u in utterances]
     each = {
         name: seconds / sum(min(lengths[k.number], SEGMENT_FRAMES) for k in keys) for name, seconds in found.items()
     }
     each["original video, decoded and cut"] = found["original video, decoded and cut"] / sum(lengths)
-    each["dataset, augmented, less its sound"] = each["dataset, augmented"] - each["  its sound alone"]
+    each["dataset, augmented, less audio"] = each["dataset, augmented"] - each["  only audio"]
     stored = size / 1000 / sum(lengths) * CLOCK.fps
     head = f"{len(keys)} segments of {len(videos)} videos, {stored:.1f} kB/s"
-    print(f"\n{head:40}{'frames/s a core':>16}{'ratio':>8}")
+    print(f"\n{head:40}{'frames/s per core':>16}{'ratio':>8}")
     for name, seconds in each.items():
         ratio = np.median(each["original video, decoded and cut"] / seconds)
         print(f"{name:40}{1 / np.median(seconds):16.0f}{ratio:8.2f}")
@@ -252,7 +261,7 @@ def format_table(crops: list[np.ndarray]) -> None:
 
 
 def store(clip: np.ndarray, codec: str, container: str, layout: str, options: dict) -> tuple[float, ...]:
-    """kB a second of video, frames a second written and read, mean and largest error in gray levels."""
+    """kB per second of video, frames per second encoded and decoded, mean and largest error in gray levels."""
     started, stored = time.process_time(), io.BytesIO()
     with av.open(stored, "w", format=container) as output:
         stream = output.add_stream(codec, rate=CLOCK.fps, options={**options, "threads": "1"})

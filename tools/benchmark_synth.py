@@ -1,12 +1,12 @@
-"""A video file to a sound file, everything: real-time factor, the share of each step, memory; and speaking live.
+"""Synthesis from a video file to an audio file: real-time factor, share of each step, memory; and live synthesis.
 
-    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4            # a talking face; it is repeated
-    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4 --hour     # the peak memory of one hour instead
-    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4 --live     # frames at their pace, as from a camera
+    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4            # a talking face, repeated
+    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4 --hour     # peak memory of one hour
+    tools/venv/bin/python tools/benchmark_synth.py --video clip.mp4 --live     # frames in real time, as of a camera
 
-Runs on one core. Speed does not depend on what the weights are, so untrained ones serve: the sizes are those of the
-mini recipe and of SVTS-S, with Griffin-Lim; live, the mini recipe's streaming model. Without ``--video`` a blank one is
-made and no face is tracked.
+Runs on one core. Speed does not depend on the values of the weights: the models are untrained, of the sizes of the mini
+recipe and of SVTS-S, with Griffin-Lim; live, the mini recipe's streaming model. Without ``--video`` the video is blank
+and no face is tracked.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ FPS = 25
 
 
 class Stopwatch:
-    """CPU time of each step, in whatever threads, as long as no other step runs beside it."""
+    """CPU time of each step over all threads, provided that no two steps run at the same time."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
 
     def call(self, step: str, function: Callable) -> Callable:
-        """The same function, timed."""
+        """The function, with its CPU time added to that of the step."""
 
         def timed(*args: Any) -> Any:
             start = time.process_time()
@@ -64,7 +64,7 @@ class Stopwatch:
         return timed
 
     def items(self, step: str, items: Iterator) -> Iterator:
-        """The same items, their making timed."""
+        """The items, with the CPU time of producing them added to that of the step."""
         following = self.call(step, lambda: next(items, None))
         while (item := following()) is not None:
             yield item
@@ -79,7 +79,7 @@ class TimedTracker:
 
 
 def untrained(config_file: Path) -> VideoToSpeech:
-    """A model of a recipe's size."""
+    """An untrained model of a recipe's config."""
     config = load_config(config_file)
     model = for_inference(build_model(config, "v2a", ["somebody"]))
     vocoder = build_vocoder(config) if model.output == "mel" else None
@@ -87,7 +87,7 @@ def untrained(config_file: Path) -> VideoToSpeech:
 
 
 def repeated(video: Path | None, seconds: float, out: Path) -> None:
-    """A video of that length: the clip again and again, its packets encoded once."""
+    """Write a video of that duration: the encoded packets of one clip, repeated."""
     if video is None:
         frames = [np.full((288, 360, 3), 90, np.uint8)] * (4 * FPS)
     else:
@@ -115,14 +115,18 @@ def repeated(video: Path | None, seconds: float, out: Path) -> None:
 
 
 def synthesise(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> tuple[float, float, float]:
-    """Wall time, CPU time and seconds of speech."""
+    """Synthesise speech for a video.
+
+    Returns:
+        wall-clock time, CPU time and duration of the speech, seconds.
+    """
     wall, busy = time.perf_counter(), time.process_time()
     samples = write_audio_chunks(out, model.begin(video, tracker=tracker).pieces(), model.sample_rate)
     return time.perf_counter() - wall, time.process_time() - busy, samples / model.sample_rate
 
 
 def shares(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> str:
-    """The share of each step in the CPU time, measured with all of them one after the other."""
+    """Share of each step in the CPU time, measured with all steps in sequence."""
     watch, kept = Stopwatch(), clip_module.in_background
     clip_module.in_background = lambda items, size: items
     speech = model.begin(video, tracker=TimedTracker(build("tracker", tracker), watch))
@@ -141,8 +145,8 @@ def shares(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> 
 
 
 def benchmark(video: Path, tracker: Component, folder: Path, repeats: int) -> None:
-    """Print real-time factors and shares of every size; the sizes take turns."""
-    print(f"to start took {time.process_time():.1f} s of CPU time, once a process; it is not counted below")
+    """Print real-time factors and shares of the models, which run in alternating rounds."""
+    print(f"starting the process took {time.process_time():.1f} s of CPU time, which is not counted below")
     models, out = {name: untrained(config) for name, config in MODELS.items()}, folder / "speech.wav"
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in models}
     for _ in range(repeats):
@@ -155,14 +159,14 @@ def benchmark(video: Path, tracker: Component, folder: Path, repeats: int) -> No
 
 
 def hour(video: Path, tracker: Component, folder: Path) -> None:
-    """Print the peak memory of a long video, and how it went."""
+    """Print the peak memory and the real-time factor of a long video."""
     wall, _, seconds = synthesise(untrained(MODELS["mini"]), video, tracker, folder / "speech.wav")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"mini: {seconds / 60:.0f} minutes, peak memory {peak:.2f} GiB, real-time factor {wall / seconds:.3f}")
 
 
 def live(video: Path, tracker: Component) -> None:
-    """Print how a live run went, for a few chunk sizes."""
+    """Print the report of a live run for several chunk sizes."""
     model = untrained(STREAMING)
     for chunk in (1, 2, 4):
         run = Live(model.synthesiser, build("tracker", tracker), model.voice(None), chunk)
@@ -172,12 +176,12 @@ def live(video: Path, tracker: Component) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path, help="a talking face")
-    parser.add_argument("--seconds", type=float, default=60, help="length of the video; with --live at most 20")
+    parser.add_argument("--video", type=Path, help="video of a talking face")
+    parser.add_argument("--seconds", type=float, default=60, help="duration of the video; with --live at most 20")
     parser.add_argument("--repeats", type=int, default=3)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--hour", action="store_true", help="one hour, its memory")
-    what.add_argument("--live", action="store_true", help="at the pace of the frames")
+    what.add_argument("--hour", action="store_true", help="peak memory of one hour")
+    what.add_argument("--live", action="store_true", help="live synthesis in real time")
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

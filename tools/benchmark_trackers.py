@@ -1,11 +1,11 @@
-"""Trackers side by side: frames found, speed, and how far their crops are from those of a reference tracker.
+"""Comparison of trackers: frames with a face, speed, and differences of their crop boxes from a reference tracker's.
 
     tools/venv/bin/python tools/benchmark_trackers.py --videos DIR --tracker face_mesh --tracker mediapipe
 
-From each folder below DIR some clips are taken. Speeds are frames per second of processor time on one core: of tracking
-alone, and of the whole preparation (decoding, tracking, cropping, encoding, sound). Crops are compared after smoothing,
-as :mod:`v2skit.tracking.crop` cuts them, in the frames that both trackers have; two numbers are the median and the 95th
-percentile.
+Clips are drawn from each folder below DIR. Speeds are frames per second of processor time on one core, of tracking and
+of all of preparation (decoding, tracking, cropping, encoding, audio). Boxes are compared after smoothing, as
+:mod:`v2skit.tracking.crop` uses them, in the frames where both trackers find a face; pairs of numbers are the median
+and the 95th percentile.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ VIDEOS = (".mpg", ".mp4", ".avi", ".mov", ".mkv")
 
 @dataclass
 class Measured:
-    """What a tracker made of the clips.
+    """Results of one tracker on all clips.
 
     Args:
-        places: (T,4) of each clip: x, y, side, pixels, and roll, radians, of its crops; NaN without a face.
-        jitter: distance of the unsmoothed mouth from the mean of its neighbours in time, pixels (frames,), each clip.
-        found: frames with a face.
-        frames: all frames.
+        boxes: smoothed crop boxes of each clip (T,4): x, y, side, pixels, and roll, radians; NaN without a face.
+        jitter: of each clip (T-2,): distance of the mouth from the mean of its neighbours in time, unsmoothed, pixels.
+        found: number of frames with a face.
+        frames: number of all frames.
         tracking_seconds, preparation_seconds: processor time.
     """
 
-    places: list[np.ndarray] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
     jitter: list[np.ndarray] = field(default_factory=list)
     found: int = 0
     frames: int = 0
@@ -56,10 +56,10 @@ class Measured:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--videos", type=Path, action="append", required=True, help="searched for videos; repeatable")
-    parser.add_argument("--tracker", action="append", required=True, help="a component; repeatable")
-    parser.add_argument("--reference", default="mediapipe", help="the tracker that the others are compared with")
-    parser.add_argument("--clips", type=int, default=4, help="of each folder")
+    parser.add_argument("--videos", type=Path, action="append", required=True, help="folder with videos; repeatable")
+    parser.add_argument("--tracker", action="append", required=True, help="a tracker component; repeatable")
+    parser.add_argument("--reference", default="mediapipe", help="tracker with which the others are compared")
+    parser.add_argument("--clips", type=int, default=4, help="number of clips from each folder")
     arguments = parser.parse_args()
     clips = clips_in(arguments.videos, arguments.clips)
     if not clips:
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def clips_in(folders: list[Path], count: int) -> list[Path]:
-    """Up to ``count`` videos of every folder below these, spread over each."""
+    """Up to ``count`` videos, evenly spaced in the sorted list, of each folder below these."""
     groups: dict[Path, list[Path]] = {}
     for path in sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in VIDEOS):
         groups.setdefault(path.parent, []).append(path)
@@ -81,7 +81,7 @@ def clips_in(folders: list[Path], count: int) -> list[Path]:
 
 
 def measure(tracker: Tracker, clips: list[Path]) -> Measured:
-    """Track and prepare the clips."""
+    """Track and prepare all clips with one tracker."""
     measured = Measured()
     for clip in clips:
         frames = list(read_video(clip, CLOCK.fps))
@@ -91,7 +91,7 @@ def measure(tracker: Tracker, clips: list[Path]) -> Measured:
         measured.tracking_seconds += time.process_time() - started
         measured.frames += len(frames)
         measured.found += sum(mouth is not None for mouth in mouths)
-        measured.places.append(places(mouths))
+        measured.boxes.append(smoothed_boxes(mouths))
         measured.jitter.append(jitter(mouths))
         started = time.process_time()
         try:
@@ -105,21 +105,21 @@ def measure(tracker: Tracker, clips: list[Path]) -> Measured:
     return measured
 
 
-def places(mouths: list[MouthPose | None]) -> np.ndarray:
-    """Where the crops are: x, y, side, roll (T,4)."""
-    steady = CropBoxSmoother(CLOCK.fps, CROP.eye_distances, CROP.smoothing_seconds)
-    known = [place for mouth in mouths for place in steady.push(mouth)]
-    return Track.of([*known, *steady.finish()], CLOCK.fps).boxes
+def smoothed_boxes(mouths: list[MouthPose | None]) -> np.ndarray:
+    """Crop boxes (T,4): x, y, side, roll; NaN in long gaps."""
+    smoother = CropBoxSmoother(CLOCK.fps, CROP.eye_distances, CROP.smoothing_seconds)
+    boxes = [box for mouth in mouths for box in smoother.push(mouth)]
+    return Track.of([*boxes, *smoother.finish()], CLOCK.fps).boxes
 
 
 def jitter(mouths: list[MouthPose | None]) -> np.ndarray:
-    """How far the mouth is from the middle between the frames before and after, pixels."""
+    """Distance of the mouth from its mean position in the frames before and after, pixels (T-2,)."""
     at = np.array([(np.nan, np.nan) if mouth is None else (mouth.x, mouth.y) for mouth in mouths]).reshape(-1, 2)
     return np.hypot(*(at[1:-1] - (at[:-2] + at[2:]) / 2).T)
 
 
 def report(measured: dict[str, Measured], reference: str, clips: int) -> str:
-    """Two tables, Markdown."""
+    """Two Markdown tables: speed, and differences from the reference."""
     lines = [
         f"{clips} clips, {measured[reference].frames} frames",
         "",
@@ -127,10 +127,10 @@ def report(measured: dict[str, Measured], reference: str, clips: int) -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for name, one in measured.items():
-        shaken = np.concatenate(one.jitter)
+        all_jitter = np.concatenate(one.jitter)
         lines.append(
             f"| `{name}` | {one.found / one.frames:.1%} | {one.frames / one.tracking_seconds:.0f} "
-            f"| {one.frames / one.preparation_seconds:.0f} | {spread(shaken[np.isfinite(shaken)], '{:.2f}')} |"
+            f"| {one.frames / one.preparation_seconds:.0f} | {spread(all_jitter[np.isfinite(all_jitter)], '{:.2f}')} |"
         )
     lines += [
         "",
@@ -146,9 +146,9 @@ def report(measured: dict[str, Measured], reference: str, clips: int) -> str:
 
 
 def compared(name: str, one: Measured, reference: Measured) -> str:
-    """A row of the second table."""
-    both = [np.isfinite(a[:, 0]) & np.isfinite(b[:, 0]) for a, b in zip(one.places, reference.places)]
-    clips = [differences(a[ok], b[ok]) for a, b, ok in zip(one.places, reference.places, both) if ok.any()]
+    """The row of one tracker in the table of differences."""
+    both = [np.isfinite(a[:, 0]) & np.isfinite(b[:, 0]) for a, b in zip(one.boxes, reference.boxes)]
+    clips = [differences(a[ok], b[ok]) for a, b, ok in zip(one.boxes, reference.boxes, both) if ok.any()]
     if not clips:
         return f"| `{name}` | no frame in common |"
     across, down, scale, roll, pixels = np.concatenate(clips).T
@@ -167,8 +167,9 @@ def compared(name: str, one: Measured, reference: Measured) -> str:
 
 
 def differences(one: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """(T,4) and (T,4) -> (T,5): the centre's, across and down, in distances between the eyes, of the scale, natural
-    logarithm, of the roll, radians; and the centres' distance, pixels."""
+    """Boxes (T,4) and (T,4) -> (T,5): offset of the centre along and across the line through the eyes, in distances
+    between the eyes; natural logarithm of the ratio of the sides; difference of the roll, radians; distance of the
+    centres, pixels."""
     x, y = (one[:, :2] - reference[:, :2]).T
     cos, sin = np.cos(reference[:, 3]), np.sin(reference[:, 3])
     eyes = reference[:, 2] / CROP.eye_distances
@@ -178,7 +179,7 @@ def differences(one: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def spread(values: np.ndarray, form: str) -> str:
-    """Median and 95th percentile."""
+    """Median and 95th percentile, formatted."""
     return ", ".join(form.format(value) for value in np.percentile(values, [50, 95])) if len(values) else "-"
 
 

@@ -1,13 +1,13 @@
-"""How threads should wait for each other: training steps and synthesis on an idle machine and beside busy threads.
+"""Wait policies of OpenMP threads: training steps and synthesis on an idle machine and on one with other load.
 
     tools/venv/bin/python tools/benchmark_waiting.py
     tools/venv/bin/python tools/benchmark_waiting.py --spins 0 1000 10000 --neighbours 1 --rounds 3
 
-OpenMP's threads spin for a while before they sleep. On an idle machine that saves waking them; beside another busy
-thread they take the core from it, and from the thread they wait for. Each setting runs in processes of its own, all in
-turn, on batches of the mini recipe's size; ``v2skit`` is what the command line sets (:mod:`v2skit.system.process`),
-``libgomp`` is OpenMP's default. The table has medians, in seconds, and how many times longer it takes beside the
-neighbours.
+OpenMP threads spin for a while before they sleep. On an idle machine this saves waking them; under other load they
+occupy the core of another thread, possibly the one they wait for. Each setting runs in separate processes, in
+alternating rounds, on batches of the mini recipe's size; ``v2skit`` is the policy that the command line sets
+(:mod:`v2skit.system.process`), ``libgomp`` is OpenMP's default. The table has medians, in seconds, idle and under load,
+and their ratio.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BUSY = "while True: pass"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spins", nargs="*", default=["0", "500", "10000", "100000"], help="GOMP_SPINCOUNT to try")
-    parser.add_argument("--neighbours", type=int, default=1, help="busy threads beside; default: 1")
+    parser.add_argument("--neighbours", type=int, default=1, help="busy threads of the other load; default: 1")
     parser.add_argument("--rounds", type=int, default=3, help="processes for each setting; default: 3")
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -47,17 +47,17 @@ def main() -> None:
         for subject in SUBJECTS:
             for policy, spins in policies.items():
                 found.setdefault((policy, subject), []).append(run(subject, spins, arguments.neighbours))
-    print(f"\n{'seconds: idle, beside, ratio':28}" + "".join(f"{subject:>26}" for subject in SUBJECTS))
+    print(f"\n{'seconds: idle, loaded, ratio':28}" + "".join(f"{subject:>26}" for subject in SUBJECTS))
     for policy in policies:
         row = f"{policy:28}"
         for subject in SUBJECTS:
-            idle, beside = (statistics.median(times) for times in zip(*found[policy, subject], strict=True))
-            row += f"{idle:12.3f}{beside:8.3f}{beside / idle:6.2f}"
+            idle, loaded = (statistics.median(times) for times in zip(*found[policy, subject], strict=True))
+            row += f"{idle:12.3f}{loaded:8.3f}{loaded / idle:6.2f}"
         print(row)
 
 
 def run(subject: str, spins: str, neighbours: int) -> list[float]:
-    """Median seconds, on an idle machine and beside the neighbours, in a process of its own."""
+    """Median seconds on an idle machine and under load, measured in a separate process."""
     environment = {k: v for k, v in os.environ.items() if k not in WAITING}
     environment["PYTHONPATH"] = f"{ROOT}{os.pathsep}{environment.get('PYTHONPATH', '')}"
     environment["V2SKIT_BENCHMARK_WAITING"] = "v2skit" if spins == "v2skit" else "given"
@@ -70,7 +70,7 @@ def run(subject: str, spins: str, neighbours: int) -> list[float]:
 
 
 def measure(subject: str, neighbours: int) -> None:
-    """Print the medians; torch is imported later, when the environment is as it should be."""
+    """Print the medians; torch is imported only after the environment is set."""
     if os.environ["V2SKIT_BENCHMARK_WAITING"] == "v2skit":
         sleep_soon()
     keep_memory()

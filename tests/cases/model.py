@@ -1,4 +1,4 @@
-"""A tiny model that speaks, though it never learned to: the cases are about what comes before and after it."""
+"""A tiny untrained model: the cases test everything before and after the networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from v2skit.models.checkpoint import Checkpoint, new_meta
 
 
 def untrained_run(folder: Path, **networks) -> Path:
-    """A V2A run of the mel family, for talkers ``s0`` and ``s1``; ``networks`` replaces some of the tiny ones."""
+    """A V2A run whose decoder has mel output, for talkers ``s0`` and ``s1``.
+
+    Args:
+        folder: where the run is written.
+        networks: replace some of the tiny networks of the config.
+    """
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump({**TINY, "networks": {**TINY["networks"], **networks}}))
     config, speakers = load_config(path), ["s0", "s1"]

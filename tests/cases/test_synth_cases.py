@@ -14,7 +14,7 @@ import soundfile
 from PIL import Image
 
 import v2skit
-from tests.cases.clips import Pictures, beside, covered, frame_times, mirrored, sized, talker, turned, write_clip
+from tests.cases.clips import Scene, covered, frame_times, mirrored, rotated, side_by_side, sized, talker, write_clip
 from tests.cases.model import untrained_run
 from tests.media_files import make_video, needs_face_mesh
 from v2skit.cli.main import main
@@ -29,57 +29,57 @@ GAP = [F(n, 25) for n in (*range(10), *range(30, 40))]
 
 @dataclass(frozen=True)
 class Case:
-    """A video and what is to come of it.
+    """A video and the expected result.
 
     Args:
-        name: of the file; its extension names the container.
-        seconds: of the speech; None: an error.
-        error: a part of its message.
-        view: what is seen, made from the talker; likewise where it is two.
-        clip: how that is written, arguments of :func:`write_clip`.
-        spoil: what is then done to the file.
+        name: of the file; its extension is the container.
+        seconds: expected duration of the speech; None: an error is expected.
+        error: part of its message.
+        view: makes the scene from those of two talkers.
+        clip: arguments of :func:`write_clip`.
+        spoil: damages the file.
         options: of the command.
-        told: beside the length.
-        silent: seconds from and to which there is no speech.
-        left: files that an error leaves beside the missing speech.
+        message: expected output after the duration.
+        silent: start and end of the silence, seconds.
+        left: output files that an error leaves.
     """
 
     name: str
     seconds: F | None = None
     error: str = ""
-    view: Callable[[Pictures, Pictures], Pictures] = lambda one, other: one
+    view: Callable[[Scene, Scene], Scene] = lambda one, other: one
     clip: dict[str, Any] = field(default_factory=dict)
     spoil: Callable[[Path], Any] = lambda path: None
     options: tuple[str, ...] = ("--tracker", "face_mesh")
-    told: str = ""
+    message: str = ""
     silent: tuple[float, float] = (0.0, 0.0)
     left: tuple[str, ...] = ()
 
 
 def cut(share: float) -> Callable[[Path], Any]:
-    """Only the first part of a file is there."""
+    """Truncate a file to a share of its bytes."""
     return lambda path: path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
 
 def picture(path: Path) -> None:
-    """A still picture, whatever the name says."""
+    """Replace the file with a still picture, whatever its name says."""
     Image.new("RGB", (360, 288), (200, 100, 50)).save(path, "png")
 
 
-def two(one: Pictures, other: Pictures) -> Pictures:
-    """Two talkers side by side, the left one larger."""
+def two(one: Scene, other: Scene) -> Scene:
+    """Two talkers, the larger one on the left."""
     left, right = (lambda time: one(time)[:, 60:-80]), (lambda time: other(time)[:, 60:-60])
-    return beside(left, sized(right, 170, 288))
+    return side_by_side(left, sized(right, 170, 288))
 
 
-def upright(one: Pictures, _: Pictures = None) -> Pictures:
-    """The part of the picture that a phone held upright sees."""
+def upright(one: Scene, _: Scene = None) -> Scene:
+    """The scene in the frame of a phone that is held upright."""
     return lambda time: one(time)[:, 20:-60]
 
 
 def portrait(degrees: int) -> dict[str, Any]:
-    """As that phone stores it."""
-    return {"view": lambda one, _: turned(upright(one), degrees), "clip": {"turn": degrees}}
+    """The clip as that phone stores it."""
+    return {"view": lambda one, _: rotated(upright(one), degrees), "clip": {"rotation": degrees}}
 
 
 NTSC = F(30000, 1001)
@@ -100,20 +100,20 @@ CASES = [
     Case("variable.mp4", F(16, 10), clip={"times": VARIABLE, "fps": 10, "base": F(1, 12800)}),
     Case("variable.mkv", F(16, 10), clip={"times": VARIABLE, "fps": 10, "base": F(1, 1000)}),
     Case("gap.mp4", F(16, 10), clip={"times": GAP}),
-    # First frames that are not at 0, and few frames
+    # First frames after time 0, and few frames
     Case("late.mp4", F(16, 10), clip={"times": [3 + t for t in frame_times(25)]}),
     Case("late.mkv", F(16, 10), clip={"times": [3 + t for t in frame_times(25)]}),
     Case("late.mpg", F(16, 10), clip={"times": [3 + t for t in frame_times(25)], "codec": "mpeg1video"}),
     Case("one.mp4", F(1, 25), clip={"times": [F(0)]}),
     Case("two.mp4", F(2, 30), clip={"times": [F(0), F(1, 30)], "fps": 30}),
-    # Sizes, turned and mirrored pictures
+    # Sizes, rotated and mirrored recordings
     Case("160x120.mp4", F(16, 10), view=lambda one, _: sized(one, 160, 120)),
     Case("1920x1080.mp4", F(1), view=lambda one, _: sized(one, 1920, 1080), clip={"times": frame_times(25, 1)}),
     Case("161x121.mp4", F(16, 10), view=lambda one, _: sized(one, 161, 121), clip={"pixels": "yuv444p"}),
     Case("161x121.avi", F(16, 10), view=lambda one, _: sized(one, 161, 121), clip={"codec": "mpeg4"}),
-    Case("turned90.mp4", F(16, 10), **portrait(90)),
-    Case("turned180.mp4", F(16, 10), **portrait(180)),
-    Case("turned270.mp4", F(16, 10), **portrait(270)),
+    Case("rotated90.mp4", F(16, 10), **portrait(90)),
+    Case("rotated180.mp4", F(16, 10), **portrait(180)),
+    Case("rotated270.mp4", F(16, 10), **portrait(270)),
     Case("mirrored.mp4", F(16, 10), view=lambda one, _: mirrored(one)),
     # Codecs and containers
     Case("vp9.webm", F(16, 10), clip={"codec": "libvpx-vp9", "base": F(1, 1000)}),
@@ -125,27 +125,27 @@ CASES = [
     Case("h264.flv", F(16, 10), clip={"base": F(1, 1000)}),
     Case("gray.mkv", F(16, 10), clip={"codec": "ffv1", "pixels": "gray"}),
     Case("still.mp4", None, "no face in the video", spoil=picture),  # a picture is a video of one frame
-    # Sound, which is never heard
+    # Audio streams, which are never decoded
     Case("with_sound.mp4", F(16, 10), clip={"audio_seconds": 1.6}),
     Case("short_sound.mp4", F(16, 10), clip={"audio_seconds": 0.5}),
     Case("long_sound.mp4", F(16, 10), clip={"audio_seconds": 4.0}),
     Case("long_sound.mkv", F(16, 10), clip={"audio_seconds": 4.0}),
-    # Faces that are there for some of the time
+    # Faces that are visible for a part of the video
     Case(
         "covered.mp4", F(3), view=lambda one, _: covered(one, 1.0, 2.0), clip=LONG, silent=(1.0, 2.0),
-        told="; no face in 33% of the frames, silent for 1.0 s",
+        message="; no face in 33% of the frames, silent for 1.0 s",
     ),
     Case(
         "covered_briefly.mp4", F(16, 10), view=lambda one, _: covered(one, 0.8, 1.2),
-        told="; no face in 25% of the frames",
+        message="; no face in 25% of the frames",
     ),
     Case(
         "face_late.mp4", F(3), view=lambda one, _: covered(one, 0.0, 1.0), clip=LONG, silent=(0.0, 1.0),
-        told="; no face in 33% of the frames, silent for 1.0 s",
+        message="; no face in 33% of the frames, silent for 1.0 s",
     ),
     Case(
         "face_gone.mp4", F(3), view=lambda one, _: covered(one, 2.0, 3.0), clip=LONG, silent=(2.0, 3.0),
-        told="; no face in 33% of the frames, silent for 1.0 s",
+        message="; no face in 33% of the frames, silent for 1.0 s",
     ),
     Case("no_face.mp4", None, "no face in the video; show one", view=lambda one, _: covered(one, 0.0, 3.0)),
     # Several faces
@@ -157,7 +157,7 @@ CASES = [
     ),
     Case("face.mp4", None, "faces are counted from 1", options=(*FACE_MESH, "--face", "0")),
     Case("face.mp4", None, "can't choose a face; leave --face out", options=("--tracker", "none", "--face", "2")),
-    # Files that are damaged, or no videos
+    # Damaged files, and files that are no videos
     Case("no_index.mp4", None, "is no media file, or is damaged", spoil=cut(0.9)),
     Case("half.mkv", None, "cut off", spoil=cut(0.5)),
     Case("half.webm", None, "cut off", clip={"codec": "libvpx-vp9"}, spoil=cut(0.5)),
@@ -176,86 +176,86 @@ def run(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def talkers() -> tuple[Pictures, Pictures]:
+def talkers() -> tuple[Scene, Scene]:
     return talker("swiz3n"), talker("s34_lbwh5n")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join([case.name, *case.options[2:]]))
-def test_the_length_is_right_or_the_error(case, run, talkers, tmp_path, capsys):
+def test_the_duration_or_the_error_is_the_expected_one(case, run, talkers, tmp_path, capsys):
     video = write_clip(tmp_path / case.name, case.view(*talkers), **case.clip)
     case.spoil(video)
     out = tmp_path / "out"
     out.mkdir()
     speech = out / "speech.wav"
     status = main(["synth", str(video), "--model", str(run), "-o", str(speech), "--device", "cpu", *case.options])
-    told, error = capsys.readouterr()
+    output, error = capsys.readouterr()
     assert "Traceback" not in error
     if case.seconds is None:
-        assert status == 1 and "v2skit: error: " in error and case.error in error and not told
+        assert status == 1 and "v2skit: error: " in error and case.error in error and not output
         assert sorted(path.name for path in out.iterdir()) == sorted(case.left)
         return
     assert status == 0, error
     assert [path.name for path in out.iterdir()] == ["speech.wav"]
     sound, rate = soundfile.read(speech, dtype="int16")
     assert rate == RATE and abs(len(sound) - case.seconds * RATE) <= 1
-    assert told == f"{speech}: {len(sound) / RATE:.2f} s{case.told}\n"
-    heard = [bool(sound[start : start + FRAME].any()) for start in range(0, len(sound) // FRAME * FRAME, FRAME)]
+    assert output == f"{speech}: {len(sound) / RATE:.2f} s{case.message}\n"
+    audible = [bool(sound[start : start + FRAME].any()) for start in range(0, len(sound) // FRAME * FRAME, FRAME)]
     begin, end = (round(25 * time) for time in case.silent)
     # Speech fades out within the first frame without a face.
-    assert heard == [not (begin + (begin > 0) <= frame < end) for frame in range(len(heard))]
+    assert audible == [not (begin + (begin > 0) <= frame < end) for frame in range(len(audible))]
 
 
 @pytest.fixture(scope="module")
 def tracked(run, talkers, tmp_path_factory) -> Callable:
-    """(view, clip, tracker) -> the speech, with its track."""
+    """(view, clip, tracker) -> synthesised speech with its track."""
     model, folder = v2skit.load(run, "cpu"), tmp_path_factory.mktemp("clips")
 
-    def speak(view, clip=None, tracker="face_mesh"):
+    def synthesise(view, clip=None, tracker="face_mesh"):
         video = write_clip(folder / "clip.mp4", view, **(clip or {}))
         return model.synthesise(video, tracker=v2skit.tracker(tracker))
 
-    return speak
+    return synthesise
 
 
-def place(speech) -> np.ndarray:
-    """x, y, side and roll of the mouth, frame by frame."""
+def boxes(speech) -> np.ndarray:
+    """Crop boxes (T,4): x, y, side, roll."""
     assert not speech.track.lost.any()
     return speech.track.boxes
 
 
-@pytest.mark.parametrize("turn", [90, 180, 270])
-def test_a_turned_recording_is_the_same_face(tracked, talkers, turn):
-    stored = turned(upright(talkers[0]), turn)
-    wanted, got = tracked(upright(talkers[0])), tracked(stored, {"turn": turn})
-    assert np.abs(place(got) - place(wanted)).max(0) == pytest.approx(0, abs=3)
-    assert np.abs(place(got)[:, 3]).max() < 0.15
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_the_track_of_a_rotated_recording_is_the_same(tracked, talkers, degrees):
+    stored = rotated(upright(talkers[0]), degrees)
+    wanted, got = tracked(upright(talkers[0])), tracked(stored, {"rotation": degrees})
+    assert np.abs(boxes(got) - boxes(wanted)).max(0) == pytest.approx(0, abs=3)
+    assert np.abs(boxes(got)[:, 3]).max() < 0.15
     assert len(got.waveform) == len(wanted.waveform)
 
 
-def test_a_mirrored_picture_is_spoken_too(tracked, talkers):
-    wanted, got = place(tracked(talkers[0])), place(tracked(mirrored(talkers[0])))
+def test_the_track_of_a_mirrored_scene_is_mirrored(tracked, talkers):
+    wanted, got = boxes(tracked(talkers[0])), boxes(tracked(mirrored(talkers[0])))
     assert np.abs(360 - got[:, 0] - wanted[:, 0]).max() < 4
     assert np.abs(got[:, 1:3] - wanted[:, 1:3]).max() < 4
 
 
-def test_a_recording_that_is_to_be_shown_mirrored_is_shown_so(tracked, talkers):
-    """As front cameras store it: the display matrix flips the picture, it does not turn it."""
-    wanted, got = place(tracked(talkers[0])), place(tracked(mirrored(talkers[0]), {"turn": "mirrored"}))
+def test_a_display_matrix_that_mirrors_is_applied(tracked, talkers):
+    """As front cameras store it: the display matrix mirrors the frame without rotating it."""
+    wanted, got = boxes(tracked(talkers[0])), boxes(tracked(mirrored(talkers[0]), {"rotation": "mirrored"}))
     assert np.abs(got - wanted).max() < 3
 
 
 @pytest.mark.parametrize("size", [(160, 120), (161, 121), (1280, 720)])
-def test_the_mouth_is_in_the_same_place_at_every_size(tracked, talkers, size):
+def test_the_track_scales_with_the_frame(tracked, talkers, size):
     width, height = size
     few = {"times": frame_times(25, 0.4), "pixels": "yuv444p"}
-    wanted, got = (place(tracked(view, few)) for view in (talkers[0], sized(talkers[0], width, height)))
+    wanted, got = (boxes(tracked(view, few)) for view in (talkers[0], sized(talkers[0], width, height)))
     scale = min(width / 360, height / 288)
     middle = scale * (wanted[:, :2] - (180, 144)) + (width / 2, height / 2)
     assert np.abs(got[:, :2] - middle).max() < 0.02 * height
     assert np.abs(got[:, 2] / scale - wanted[:, 2]).max() < 0.1 * wanted[:, 2].mean()
 
 
-def test_time_without_a_face_is_told(tracked, talkers):
+def test_frames_without_a_face_are_in_the_track(tracked, talkers):
     speech = tracked(covered(talkers[0], 1.0, 2.0), LONG)
     lost = np.arange(75) // 25 == 1
     assert (speech.track.lost == lost).all() and (speech.track.silent == lost).all()
@@ -263,13 +263,13 @@ def test_time_without_a_face_is_told(tracked, talkers):
     brief = tracked(covered(talkers[0], 0.8, 1.2))
     assert brief.track.lost.sum() == 10 and not brief.track.silent.any()
     across = brief.track.boxes[18:32]
-    assert np.abs(np.diff(across[:, :2], axis=0)).max() < 3  # the place goes on as if nothing had happened
+    assert np.abs(np.diff(across[:, :2], axis=0)).max() < 3  # boxes are interpolated over the gap
 
 
-def test_the_largest_face_is_followed_or_the_one_that_is_asked_for(tracked, talkers):
+def test_the_largest_face_is_followed_or_the_requested_one(tracked, talkers):
     both = two(*talkers)
-    first = place(tracked(both))
-    second = place(tracked(both, tracker="{type: face_mesh, face: 2}"))
+    first = boxes(tracked(both))
+    second = boxes(tracked(both, tracker="{type: face_mesh, face: 2}"))
     assert (first[:, 0] < 220).all() and (second[:, 0] > 220).all()
     assert (first[:, 2] > second[:, 2]).all()
 

@@ -26,7 +26,7 @@ def asr():
 
 
 @pytest.fixture(scope="module")
-def spoken():
+def utterances():
     pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
     from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
 
@@ -36,21 +36,21 @@ def spoken():
     return [sound + noise[: len(sound)] for sound in sounds]
 
 
-def test_a_grid_sentence_is_recognised(asr, spoken):
-    assert [" ".join(asr(sound, RATE)) for sound in spoken] == list(SENTENCES)
+def test_a_grid_sentence_is_recognised(asr, utterances):
+    assert [" ".join(asr(sound, RATE)) for sound in utterances] == list(SENTENCES)
 
 
-def test_neither_order_nor_level_changes_what_is_heard(asr, spoken):
-    first = asr(spoken[0], RATE)
+def test_words_do_not_depend_on_order_or_level(asr, utterances):
+    first = asr(utterances[0], RATE)
     asr(babble(3.0), RATE)
-    assert asr(spoken[0], RATE) == first
-    assert asr(3e-5 * spoken[0], RATE) == asr(spoken[0].astype(np.float32), RATE) == first
+    assert asr(utterances[0], RATE) == first
+    assert asr(3e-5 * utterances[0], RATE) == asr(utterances[0].astype(np.float32), RATE) == first
 
 
-def test_a_copy_in_another_process_hears_the_same(asr, spoken):
+def test_a_copy_in_another_process_recognises_the_same(asr, utterances):
     again = pickle.loads(pickle.dumps(asr))
     assert again.protocol == asr.protocol and "PocketSphinx" in asr.protocol and "grammar" in asr.protocol
-    assert again(spoken[1], RATE) == asr(spoken[1], RATE)
+    assert again(utterances[1], RATE) == asr(utterances[1], RATE)
 
 
 def test_silence_and_no_sound_at_all_have_no_words(asr):
@@ -68,9 +68,9 @@ def test_a_grammar_that_can_not_be_used_is_refused(grammar):
         recogniser(grammar)
 
 
-def test_without_a_grammar_the_vocabulary_is_open(spoken):
+def test_without_a_grammar_the_vocabulary_is_open(utterances):
     assert "n-gram" in recogniser(None).protocol
-    assert len(recogniser(None)(spoken[0], RATE)) >= 3
+    assert len(recogniser(None)(utterances[0], RATE)) >= 3
 
 
 def test_a_person_is_understood(asr):

@@ -31,7 +31,7 @@ def test_it_is_a_function_of_the_seed_whatever_the_portions(monkeypatch):
     values = mean_of(np.random.default_rng(0).normal(size=50))
     first = interval(values, resamples=1000, seed=1)
     assert interval(values, resamples=1000, seed=1) == first != interval(values, resamples=1000, seed=2)
-    monkeypatch.setattr("v2skit.evaluation.bootstrap._PICKS_AT_ONCE", 777)
+    monkeypatch.setattr("v2skit.evaluation.bootstrap._MAX_DRAWS", 777)
     assert interval(values, resamples=1000, seed=1) == first
 
 

@@ -1,4 +1,4 @@
-"""Pictures: written, as large as their rows ask, and telling sounds apart."""
+"""Spectrogram plots: their size follows the number of rows, and different waveforms look different."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_a_picture_of_mels_shows_them(tmp_path):
         mel_picture(tmp_path / f"{name}.png", {"mel": mel})
         pixels.append(imread(tmp_path / f"{name}.png"))
     assert pixels[0].shape == pixels[1].shape == (210, 800, 4)
-    middle = pixels[0][:, 400, :3].sum(-1)  # a column through the picture: dark above, bright below
+    middle = pixels[0][:, 400, :3].sum(-1)  # one column of the plot: dark above, bright below
     assert middle[70] < middle[130] and pixels[1][70, 400, :3].sum() > pixels[1][130, 400, :3].sum()
 
 
@@ -43,8 +43,8 @@ def test_rows_share_one_colour_scale(tmp_path):
     ("rows", "message"),
     [
         ({}, "at least one row"),
-        ({"stereo": np.zeros((2, 4800))}, "'stereo' .* mono sound of 240 samples"),
-        ({"short": np.zeros(100)}, "'short' .* mono sound of 240 samples"),
+        ({"stereo": np.zeros((2, 4800))}, "'stereo' .* mono audio of 240 samples"),
+        ({"short": np.zeros(100)}, "'short' .* mono audio of 240 samples"),
     ],
 )
 def test_what_is_no_sound_can_not_be_drawn(tmp_path, rows, message):

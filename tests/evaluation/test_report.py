@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from v2skit.errors import UserError
+from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.report import write_results
-from v2skit.evaluation.score import FileScores, SystemScores
+from v2skit.evaluation.score import SystemScores
 from v2skit.evaluation.wer import count_edits
 
 ROWS = {"ground_truth": 1.0, "copy_synthesis": 0.9, "scratch": 0.4, "pretrained": 0.5}
@@ -87,16 +88,16 @@ def test_the_paired_difference_excludes_zero_for_a_clear_gap_only(rows, tmp_path
     assert estoi["low"] < 0 < estoi["high"] and "30 files: no clear difference" in table
 
 
-@pytest.mark.parametrize(("count", "told"), [(1, False), (5, False), (6, True)])
-def test_few_files_have_no_interval_and_tell_nothing(count, told, tmp_path):
+@pytest.mark.parametrize(("count", "significant"), [(1, False), (5, False), (6, True)])
+def test_few_files_have_no_interval_and_no_verdict(count, significant, tmp_path):
     both = {name: system(value, 1) for name, value in (("scratch", 0.2), ("pretrained", 0.6))}
     for row in both.values():
         del row.files[count:]
     results, table = written(both, tmp_path)
     mean = f"| pre-trained | {results['rows']['pretrained']['estoi']['mean']:.3f}"
-    assert f"{mean} [" in table if told else f"{mean} |" in table
-    assert (f"{count} files: better" in table) == told
-    assert (f"{count} file{'s' if count > 1 else ''}: too few to tell" in table) != told
+    assert f"{mean} [" in table if significant else f"{mean} |" in table
+    assert (f"{count} files: better" in table) == significant
+    assert (f"{count} file{'s' if count > 1 else ''}: too few for a verdict" in table) != significant
 
 
 def test_a_paired_difference_takes_the_files_that_both_have(rows, tmp_path):
@@ -136,7 +137,7 @@ def test_the_table_has_the_four_rows_and_is_a_table(rows, tmp_path):
     assert {line.count("|") for line in lines} == {5}
     entry = results["rows"]["pretrained"]["estoi"]
     assert f"| pre-trained | {entry['mean']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}] |" in table
-    assert "95 % intervals, 500 bootstrap resamples" in table and "None." in table
+    assert "95 % confidence intervals (from 6 files on), 500 bootstrap resamples" in table and "None." in table
     assert f"{results['chance_wer']:.1f} %" in table and "* MCD: MCD of a test" in table
     assert "* vocoder: Griffin-Lim" in table
 

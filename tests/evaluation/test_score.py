@@ -1,4 +1,4 @@
-"""Scoring a folder of speech: every file is a number or a counted reason."""
+"""Scores of a folder of speech: every file is a number or a counted failure."""
 
 import dataclasses
 import json
@@ -9,7 +9,8 @@ import pytest
 from tests.evaluation.signals import RATE, babble
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError
-from v2skit.evaluation.metrics import Mcd, MetricError
+from v2skit.evaluation.mcd import Mcd
+from v2skit.evaluation.metrics import MetricError
 from v2skit.evaluation.score import score
 from v2skit.media.audio import write_audio
 
@@ -17,7 +18,7 @@ WORDS = "BIN BLUE AT F TWO NOW"
 
 
 class Level:
-    """Level of the hypothesis less that of the reference, dB; a stand-in that needs no package."""
+    """Level of the hypothesis less that of the reference, dB; a metric without a package."""
 
     protocol = "level, dB"
     higher_is_better = {"level": True, "twice": True}
@@ -30,8 +31,8 @@ class Level:
         return {"level": level, "twice": 2 * level}
 
 
-class Deaf:
-    """Hears the same sentence in everything that is not silent."""
+class Constant:
+    """A recogniser with one and the same answer unless the waveform is silent."""
 
     protocol = "the same answer always"
 
@@ -40,7 +41,7 @@ class Deaf:
 
 
 class Broken:
-    """A metric and a recogniser that fail as code does that was never meant to see such a file."""
+    """A metric and a recogniser with an unexpected error."""
 
     protocol = "none"
     higher_is_better = {"broken": True}
@@ -68,19 +69,19 @@ def speech(tmp_path, utterances):
 
 
 def test_every_file_has_its_numbers(utterances, speech):
-    scores = score(utterances, speech, {"level": Level()}, Deaf(), RATE)
+    scores = score(utterances, speech, {"level": Level()}, Constant(), RATE)
     assert [f.id for f in scores.files] == [u.id for u in utterances]
     for file in scores.files:
         assert file.values == pytest.approx({"level": -6.02, "twice": -12.04, "wer": 1 / 6}, abs=0.01)
         assert not file.failures and file.hypothesis[-1] == "AGAIN" and file.edits.substitutions == 1
     assert scores.higher_is_better == {"level": True, "twice": True, "wer": False}
-    assert scores.protocols["twice"] == Level.protocol and scores.protocols["wer"] == Deaf.protocol
+    assert scores.protocols["twice"] == Level.protocol and scores.protocols["wer"] == Constant.protocol
     lines = [json.loads(line) for line in (speech / "scores.jsonl").read_text().splitlines()]
     assert lines == [dataclasses.asdict(file) for file in scores.files]
 
 
 def test_ground_truth_is_scored_against_itself(utterances):
-    scores = score(utterances, None, {"level": Level()}, Deaf(), RATE)
+    scores = score(utterances, None, {"level": Level()}, Constant(), RATE)
     assert all(f.values["level"] == 0 and "wer" in f.values for f in scores.files)
 
 
@@ -89,7 +90,7 @@ def test_bad_files_are_counted_with_the_reason_and_never_a_number(utterances, sp
     write_audio(speech / "s1-1.wav", babble(1.0)[:-1], RATE)
     (speech / "s1-2.wav").write_bytes(b"no sound at all")
     write_audio(speech / "s1-3.wav", np.zeros(RATE), RATE)
-    files = score(utterances, speech, {"level": Level()}, Deaf(), RATE).files
+    files = score(utterances, speech, {"level": Level()}, Constant(), RATE).files
     assert files[0].failures == dict.fromkeys(("level", "twice", "wer"), "missing: not synthesised")
     assert files[1].failures == dict.fromkeys(("level", "twice"), "not equally long") and "wer" in files[1].values
     assert files[2].failures.keys() == {"level", "twice", "wer"} and "can't be read" in files[2].failures["wer"]
@@ -109,7 +110,7 @@ def test_the_length_and_rate_of_a_hypothesis_must_be_right_for_the_shipped_metri
 
 def test_pesq_of_silence_is_a_counted_failure(utterances, speech):
     pytest.importorskip("pesq", reason="pesq is not installed")
-    from v2skit.evaluation.metrics import PesqWideBand
+    from v2skit.evaluation.pesq import PesqWideBand
 
     write_audio(speech / "s1-0.wav", np.zeros(RATE), RATE)
     files = score(utterances[:2], speech, {"pesq_wb": PesqWideBand()}, None, RATE).files
@@ -126,15 +127,15 @@ def test_an_error_in_a_metric_or_recogniser_costs_that_file_that_score_only(utte
 
 def test_utterances_without_sound_or_words_are_counted(utterances, speech):
     mute = [dataclasses.replace(utterances[0], audio=None), dataclasses.replace(utterances[1], text=None)]
-    files = score(mute, speech, {"level": Level()}, Deaf(), RATE).files
-    assert files[0].failures == dict.fromkeys(("level", "twice"), "no reference sound") and "wer" in files[0].values
+    files = score(mute, speech, {"level": Level()}, Constant(), RATE).files
+    assert files[0].failures == dict.fromkeys(("level", "twice"), "no ground-truth audio") and "wer" in files[0].values
     assert files[1].failures == {"wer": "no transcript"}
-    truth = score(mute, None, {"level": Level()}, Deaf(), RATE).files
-    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer"), "no reference sound")
+    truth = score(mute, None, {"level": Level()}, Constant(), RATE).files
+    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer"), "no ground-truth audio")
 
 
 def test_two_processes_give_the_same_scores(utterances, speech, monkeypatch):
-    monkeypatch.setattr("v2skit.evaluation.score._FILES_A_PROCESS", 2)
+    monkeypatch.setattr("v2skit.evaluation.score._FILES_PER_PROCESS", 2)
     (speech / "s1-2.wav").unlink()
     alone = score(utterances, speech, {"mcd": Mcd()}, None, RATE, jobs=1)
     assert score(utterances, speech, {"mcd": Mcd()}, None, RATE, jobs=2) == alone

@@ -1,4 +1,4 @@
-"""The mouth's track as a picture: drawn, with lost and silent spans shaded."""
+"""Plots of the track of the mouth crop: lost and silent segments are shaded."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Word error rate: examples by hand, and what a deaf recogniser gets."""
+"""Word error rate: hand-made examples, and the chance level."""
 
 import pytest
 

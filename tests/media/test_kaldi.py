@@ -1,4 +1,4 @@
-"""Archives are those that kaldiio writes, byte for byte; those of others are read, and nothing in them is ever run."""
+"""Entries equal those that kaldiio writes, byte for byte; other programs' entries are read, and never run as code."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def kaldiio():
 
 @pytest.fixture
 def archive(tmp_path):
-    """Stores entries behind one of another key; returns the place of the last of them."""
+    """Writes an archive of entries after one of another key, and returns the location of the last entry."""
 
     def store(*entries: bytes) -> Path:
         content, offset = b"before " + vector_entry(VECTOR[:3]), 0
@@ -57,7 +57,7 @@ def theirs(kaldiio, value: object, **options) -> bytes:
 
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 @pytest.mark.parametrize("samples", [1, 100, 5000, 300_000])
-def test_sound_is_kaldiios(kaldiio, kind, samples):
+def test_audio_entries_are_those_of_kaldiio(kaldiio, kind, samples):
     value, options = sound(samples, kind), {"format": "flac", "subtype": "PCM_16"}
     entry = theirs(kaldiio, (RATE, value), write_function="soundfile", write_kwargs=options)
     assert audio_entry(value, RATE) == entry
@@ -100,7 +100,11 @@ def test_an_interruption_leaves_no_table(tmp_path):
 
 def test_whole_archives_are_kaldiios(kaldiio, tmp_path):
     ark = ArkWriter(tmp_path / "audio" / "0.ark")
-    places = [ark.add_audio("é-1", sound(), RATE), ark.add_bytes("b", b"content"), ark.add_audio("c", sound(7), RATE)]
+    locations = [
+        ark.add_audio("é-1", sound(), RATE),
+        ark.add_bytes("b", b"content"),
+        ark.add_audio("c", sound(7), RATE),
+    ]
     ark.close()
     options = {"write_function": "soundfile", "write_kwargs": {"format": "flac", "subtype": "PCM_16"}}
     with (tmp_path / "theirs.ark").open("wb") as file:
@@ -108,9 +112,9 @@ def test_whole_archives_are_kaldiios(kaldiio, tmp_path):
         kaldiio.save_ark(file, {"b": np.frombuffer(b"content", np.uint8)}, write_function="numpy")
         kaldiio.save_ark(file, {"c": (RATE, sound(7))}, **options)
     content = (tmp_path / "theirs.ark").read_bytes()
-    assert (tmp_path / "audio" / "0.ark").read_bytes() == content and places[-1].end == len(content)
+    assert (tmp_path / "audio" / "0.ark").read_bytes() == content and locations[-1].end == len(content)
     assert [key for key, _ in kaldiio.load_ark(str(tmp_path / "audio" / "0.ark"))] == ["é-1", "b", "c"]
-    assert kaldiio.load_mat(str(tmp_path / places[1].location)).tobytes() == b"content"
+    assert kaldiio.load_mat(str(tmp_path / locations[1].location)).tobytes() == b"content"
 
 
 def test_reads_kaldis_wave_entries(archive):
@@ -120,9 +124,9 @@ def test_reads_kaldis_wave_entries(archive):
         file = io.BytesIO()
         soundfile.write(file, sound(samples), RATE, format="WAV", subtype="PCM_16")
         files.append(file.getvalue())
-    place = archive(*files)
-    assert np.abs(read_audio(place, RATE) - sound(700)).max() <= 2**-15
-    first = f"{str(place).rpartition(':')[0]}:{int(str(place).rpartition(':')[2]) - len('key1 ') - len(files[0])}"
+    location = archive(*files)
+    assert np.abs(read_audio(location, RATE) - sound(700)).max() <= 2**-15
+    first = f"{str(location).rpartition(':')[0]}:{int(str(location).rpartition(':')[2]) - len('key1 ') - len(files[0])}"
     back = read_audio(Path(first), RATE)
     assert len(back) == 500 and np.abs(back - sound(500)).max() <= 2**-15
 
@@ -138,30 +142,30 @@ def test_wave_entries_without_a_length_are_refused(archive):
     with wave.open(file, "wb") as writer:
         writer.setparams((1, 2, RATE, 0, "NONE", ""))
         writer.writeframes(bytes(2000))
-    place = archive(file.getvalue()[:4] + b"\xff\xff\xff\x7f" + file.getvalue()[8:])
+    location = archive(file.getvalue()[:4] + b"\xff\xff\xff\x7f" + file.getvalue()[8:])
     with pytest.raises(UserError, match=r"x\.ark:\d+ .*lacks the length.*wav-copy"):
-        read_audio(place, RATE)
+        read_audio(location, RATE)
 
 
 @pytest.mark.parametrize("options", [{}, {"write_function": "numpy"}], ids=["binary", "numpy"])
 @pytest.mark.parametrize("kind", ["<f4", "<f8"])
 def test_reads_vectors_without_kaldiio(archive, monkeypatch, kaldiio, options, kind):
-    place = archive(theirs(kaldiio, VECTOR.astype(kind), **options))
+    location = archive(theirs(kaldiio, VECTOR.astype(kind), **options))
     monkeypatch.setitem(sys.modules, "kaldiio", None)
-    vector = read_vector(place, "")
+    vector = read_vector(location, "")
     assert vector.dtype == np.float32 and np.allclose(vector, VECTOR)
 
 
 @pytest.mark.parametrize("options", [{}, {"compression_method": 2}, {"compression_method": 3}, {"text": True}])
 def test_reads_other_numbers_with_kaldiio(archive, monkeypatch, kaldiio, options):
     value = VECTOR if "text" in options else VECTOR[None]
-    place = archive(theirs(kaldiio, value, **options))
-    assert np.allclose(read_vector(place, "").reshape(-1), VECTOR, atol=0.01)
+    location = archive(theirs(kaldiio, value, **options))
+    assert np.allclose(read_vector(location, "").reshape(-1), VECTOR, atol=0.01)
     monkeypatch.setitem(sys.modules, "kaldiio", None)
     with pytest.raises(UserError, match=r"x\.ark:\d+ .*pip install 'v2skit\[kaldi\]'"):
-        read_vector(place, "")
+        read_vector(location, "")
     with pytest.raises(UserError, match="numbers without a sample rate"):
-        read_audio(place, RATE)
+        read_audio(location, RATE)
 
 
 class Bomb:
@@ -198,7 +202,7 @@ def test_pickles_are_never_read(archive, tmp_path, read, kind):
         (b"NPY\x00" + bytes(40), "cut short"),
         (b"NPY\xff" + b"\xff" * 300, "cut short"),
         (b"NPY\x01\x80" + bytes(128), "no array of numbers"),
-        (audio_entry(sound(), RATE), "holds sound"),
+        (audio_entry(sound(), RATE), "holds audio"),
         (b"PK\x03\x04" + bytes(40), "no entry"),
         (b"", "no entry"),
     ],
@@ -233,7 +237,7 @@ def test_arrays_that_are_no_files_are_named(archive, true, stated):
 
 
 @pytest.mark.parametrize(
-    ("place", "message"),
+    ("location", "message"),
     [
         ("touch {ran} |", "is a command, and no command in a table is run.*wav-copy"),
         ("sph2pipe -f wav /data/x.sph | touch {ran} |", "is a command"),
@@ -250,12 +254,12 @@ def test_arrays_that_are_no_files_are_named(archive, true, stated):
     ],
 )
 @pytest.mark.parametrize("table", ["wav.scp", "video.scp"])
-def test_hostile_tables_run_nothing(archive, tmp_path, monkeypatch, table, place, message):
+def test_hostile_tables_run_nothing(archive, tmp_path, monkeypatch, table, location, message):
     archive(audio_entry(sound(), RATE))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "utt2spk").write_text("a a\n")
     (tmp_path / "utt2num_frames").write_text("a 1\n")
-    (tmp_path / table).write_text(f"a {place.format(ran=tmp_path / 'ran')}\n")
+    (tmp_path / table).write_text(f"a {location.format(ran=tmp_path / 'ran')}\n")
     for utterance in (open_index(tmp_path)[0], open_index(Path())[0]):
         if table == "video.scp":
             with pytest.raises(UserError, match="can't be read|" + message):

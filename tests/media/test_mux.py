@@ -20,7 +20,7 @@ VARIABLE = np.concatenate([np.arange(10) / 20, 0.5 + np.arange(20) / 40, 1 + np.
 
 
 def read_timed_frames(path):
-    """Seconds from the first frame on, and the pictures as they are stored."""
+    """Presentation times, seconds from the first frame on, and the frames as stored."""
     with open_container(path) as container:
         stream = find_video_stream(container)
         frames = [
@@ -30,24 +30,24 @@ def read_timed_frames(path):
 
 
 def make_speech(path, seconds, rate=24000):
-    """Noise below a quarter of the rate, whose place can be told to a sample."""
+    """White noise below a quarter of the sample rate, whose offset is measurable to a sample."""
     noise = np.random.default_rng(1).normal(0, 0.1, round(seconds * rate))
     soundfile.write(path, np.convolve(noise, np.ones(4) / 4, "same"), rate, subtype="PCM_16")
     return path
 
 
 def check(video, out, speech):
-    """Same frames at the same times, and the speech is the only sound, from the first frame on."""
-    (times, pictures), (kept_times, kept) = read_timed_frames(video), read_timed_frames(out)
-    assert len(kept) == len(pictures) and all((a == b).all() for a, b in zip(kept, pictures))
+    """The frames and their times are the same, and the speech is the only audio and starts at the first frame."""
+    (times, frames), (kept_times, kept) = read_timed_frames(video), read_timed_frames(out)
+    assert len(kept) == len(frames) and all((a == b).all() for a, b in zip(kept, frames))
     assert np.abs(np.subtract(kept_times, times)).max() < 0.0011  # Matroska's times are whole milliseconds
     sound, rate = soundfile.read(speech)
-    heard = decode_audio(out, rate, probe(out).start)
-    assert 0 <= len(heard) - len(sound) <= 1100  # AAC ends with a whole frame
-    size = 2 * len(heard)
-    products = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sound, size)))
+    decoded = decode_audio(out, rate, probe(out).start)
+    assert 0 <= len(decoded) - len(sound) <= 1100  # AAC ends with a whole frame
+    size = 2 * len(decoded)
+    products = np.fft.irfft(np.fft.rfft(decoded, size) * np.conj(np.fft.rfft(sound, size)))
     assert products.argmax() < 0.002 * rate
-    assert products.max() > 0.9 * np.sqrt((heard**2).sum() * (sound**2).sum())
+    assert products.max() > 0.9 * np.sqrt((decoded**2).sum() * (sound**2).sum())
     with open_container(out) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
 
@@ -65,7 +65,7 @@ def check(video, out, speech):
     ],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_frames_and_times_stay_and_the_speech_begins_with_them(tmp_path, name, times, fps, suffix):
+def test_frames_and_times_stay_and_the_speech_starts_with_them(tmp_path, name, times, fps, suffix):
     video = make_video(tmp_path / name, times, fps=fps, audio_seconds=1.5)
     speech, out = make_speech(tmp_path / "speech.wav", len(times) / fps), tmp_path / f"out{suffix}"
     mux(video, speech, out)
@@ -82,7 +82,7 @@ def test_speech_of_any_rate(tmp_path, rate, suffix):
 
 
 def make_reordered(path, codec="libx264", pixels=Fraction(4, 3)):
-    """A moving edge, with frames that build on later ones (``pixels``: their width to height)."""
+    """Write a moving edge with B-frames; ``pixels``: pixel aspect ratio."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options={"bf": "2", "g": "20", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -113,12 +113,12 @@ def test_stated_times_need_no_decoding(tmp_path, monkeypatch):
     check(video, tmp_path / "out.mp4", speech)
 
 
-def test_frames_that_build_on_what_was_cut_off_are_left_out(tmp_path):
+def test_frames_that_depend_on_missing_ones_are_left_out(tmp_path):
     whole, cut = make_reordered(tmp_path / "whole.ts", "mpeg2video"), tmp_path / "cut.ts"
     with av.open(str(whole)) as container:
         start = [packet.pos for packet in container.demux() if packet.is_keyframe][1]
     data = whole.read_bytes()
-    cut.write_bytes(data[: 3 * 188] + data[start:])  # tables of contents, and from the second whole picture on
+    cut.write_bytes(data[: 3 * 188] + data[start:])  # program tables, and all from the second key frame on
     speech, out = make_speech(tmp_path / "speech.wav", 1.2), tmp_path / "out.mkv"
     mux(cut, speech, out)
     check(cut, out, speech)
@@ -126,14 +126,14 @@ def test_frames_that_build_on_what_was_cut_off_are_left_out(tmp_path):
         assert sum(packet.size > 0 for packet in container.demux(video=0)) == len(read_timed_frames(out)[0])
 
 
-def test_what_an_edit_list_hides_stays_hidden(tmp_path):
+def test_frames_hidden_by_an_edit_list_stay_hidden(tmp_path):
     video, speech = make_reordered(tmp_path / "clip.mp4"), make_speech(tmp_path / "speech.wav", 1.4)
     data = bytearray(video.read_bytes())
-    place = data.index(b"elst") + 12  # its length and the time of its first frame
-    length, start = struct.unpack(">Ii", data[place : place + 8])
+    at = data.index(b"elst") + 12  # of its duration and start time
+    length, start = struct.unpack(">Ii", data[at : at + 8])
     with open_container(video) as container:
         ticks = round(0.6 / find_video_stream(container).time_base)
-    data[place : place + 8] = struct.pack(">Ii", round(length * 0.7), start + ticks)
+    data[at : at + 8] = struct.pack(">Ii", round(length * 0.7), start + ticks)
     video.write_bytes(data)
     assert len(read_timed_frames(video)[0]) == 35
     mux(video, speech, tmp_path / "out.mp4")
@@ -166,7 +166,7 @@ def test_real_clips(tmp_path, name):
     check(video, out, speech)
 
 
-def test_packets_before_the_first_whole_picture_are_left_out(tmp_path):
+def test_packets_before_the_first_key_frame_are_left_out(tmp_path):
     whole, cut = real_data("grid_others") / "swiz3n.mpg", tmp_path / "cut.mpg"
     data = whole.read_bytes()
     cut.write_bytes(data[data.index(b"\x00\x00\x01\xba", len(data) // 3) :])  # from the start of a pack on
@@ -174,7 +174,7 @@ def test_packets_before_the_first_whole_picture_are_left_out(tmp_path):
     check(cut, tmp_path / "out.mkv", tmp_path / "speech.wav")
 
 
-def test_the_video_itself_is_never_written_over(tmp_path):
+def test_the_video_itself_is_never_overwritten(tmp_path):
     video = make_video(tmp_path / "clip.mp4", every(25, 0.2))
     out = mux_path(video, make_speech(tmp_path / "clip.wav", 0.2))
     assert out == tmp_path / "clip_speech.mp4"
@@ -182,7 +182,7 @@ def test_the_video_itself_is_never_written_over(tmp_path):
         mux(video, tmp_path / "clip.wav", video)
 
 
-def test_what_cannot_be_done_says_so_and_leaves_nothing(tmp_path):
+def test_errors_leave_no_file(tmp_path):
     video, speech = make_video(tmp_path / "clip.mp4", every(25, 0.2)), make_speech(tmp_path / "speech.wav", 0.2)
     (tmp_path / "text.wav").write_text("this is no sound")
     soundfile.write(tmp_path / "stereo.wav", np.zeros((100, 2)), 24000)
@@ -213,7 +213,7 @@ def test_a_codec_that_cannot_be_copied_is_refused_before_work(tmp_path):
         mux_path(tmp_path / "clip.wmv", tmp_path / "speech.wav")
 
 
-def test_a_video_that_states_no_rate_is_read_by_its_times(tmp_path):
+def test_a_video_without_a_stated_rate_is_read_by_its_timestamps(tmp_path):
     video, unstated = make_video(tmp_path / "clip.mp4", every(25, 0.2)), tmp_path / "unstated.mkv"
     with av.open(str(video)) as source, av.open(str(unstated), "w") as target:
         stream = source.streams.video[0]

@@ -14,7 +14,7 @@ def test_prints_rates_beside_the_baselines_and_the_formats():
     assert done.returncode == 0, done.stderr
     sounds, cold, crops, formats = done.stdout.split("\n\n")
     for table, names in (
-        (sounds, ["soundfile alone", "dataset, a file each", "dataset, packed"]),
+        (sounds, ["soundfile", "dataset, a file each", "dataset, packed"]),
         (cold, ["dataset, a file each", "dataset, packed"]),
         (crops, ["original video, decoded and cut", "dataset, augmented", "dataset, not augmented"]),
     ):

@@ -1,4 +1,4 @@
-"""Steady crops of an unsteady tracker's places."""
+"""Stable crops from the poses of a tracker with jitter."""
 
 import math
 import tracemalloc
@@ -15,7 +15,7 @@ from v2skit.tracking.tracker import MouthPose
 
 
 class Scripted:
-    """A tracker that gives prepared answers."""
+    """A tracker that returns given poses."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -50,7 +50,7 @@ def bar_of(crop: np.ndarray) -> tuple[float, float, float, float]:
 
 @pytest.mark.parametrize("roll", [0.0, 0.3, -0.5])
 @pytest.mark.parametrize("eyes", [40.0, 64.0, 150.0, 400.0])
-def test_place_size_and_roll_of_the_face_do_not_show_in_the_crop(eyes, roll):
+def test_crops_are_invariant_to_position_size_and_roll_of_the_face(eyes, roll):
     size = (round(eyes * 5), round(eyes * 4))
     x, y = 0.45 * size[0] + 0.3, 0.55 * size[1]
     frames = [face(x, y, eyes, roll, size)] * 3
@@ -67,17 +67,17 @@ def test_jitter_of_the_tracker_is_smoothed_and_scale_is_constant():
     answers = [
         MouthPose(200 + a, 150 + b, 64 * c) for a, b, c in random.normal((0, 0, 1), (1.5, 1.5, 0.05), (count, 3))
     ]
-    wild = cut_mouth([still] * count, Scripted(answers), Crop(smoothing_seconds=0), 25)[0]
-    steady = cut_mouth([still] * count, Scripted(answers), Crop(), 25)[0]
-    moves = [np.std([bar_of(c)[0] for c in frames]) for frames in (wild, steady)]
+    raw = cut_mouth([still] * count, Scripted(answers), Crop(smoothing_seconds=0), 25)[0]
+    smoothed = cut_mouth([still] * count, Scripted(answers), Crop(), 25)[0]
+    moves = [np.std([bar_of(c)[0] for c in frames]) for frames in (raw, smoothed)]
     assert moves[1] < 0.6 * moves[0]
-    assert np.std([bar_of(c)[2] for c in steady]) < 0.15
+    assert np.std([bar_of(c)[2] for c in smoothed]) < 0.15
 
 
 def test_a_moving_head_is_followed_through_lost_frames():
-    places = [100 + 4 * t for t in range(40)]
-    answers = [None if t in (0, 15, 16, 17, 39) else MouthPose(x, 150, 64) for t, x in enumerate(places)]
-    crops, track = cut_mouth([face(x, 150, 64) for x in places], Scripted(answers), Crop(), 25)
+    centres = [100 + 4 * t for t in range(40)]
+    answers = [None if t in (0, 15, 16, 17, 39) else MouthPose(x, 150, 64) for t, x in enumerate(centres)]
+    crops, track = cut_mouth([face(x, 150, 64) for x in centres], Scripted(answers), Crop(), 25)
     assert len(crops) == 40 and track.lost.sum() == 5 and track.lost[15]
     assert all(abs(bar_of(c)[0] - 48) < 1 for c in crops[6:-6])
 
@@ -123,7 +123,7 @@ def scripted_crops(answers, frames, **settings):
     return list(mouth_crops(frames, Scripted(answers), Crop(**settings), 25))
 
 
-def test_where_the_face_is_lost_for_long_the_crop_is_gray():
+def test_crops_are_gray_in_long_gaps():
     here, frame = MouthPose(200, 150, 64), face(200, 150, 64)
     crops = scripted_crops([here] * 5 + [None] * 13 + [here] * 5 + [None] * 12 + [here] * 2, [frame] * 37)
     assert [t for t, c in enumerate(crops) if c.box.silent] == list(range(5, 18))
@@ -142,12 +142,12 @@ def test_frames_before_the_first_face_are_cropped_where_it_will_be():
 
 
 @pytest.mark.parametrize("look_ahead", [0, 2, 250])
-def test_a_crop_comes_as_soon_as_it_may_and_depends_on_nothing_later(look_ahead):
-    """The picture of a frame is cut from that frame alone, and from where the face is in those up to the look-ahead."""
+def test_a_crop_has_no_more_than_its_look_ahead(look_ahead):
+    """A crop's pixels are of its frame only, and its box depends on the poses up to the look-ahead."""
     random = np.random.default_rng(2)
-    places = [(200 + 3 * t, 150 - t) for t in range(30)]
-    answers = [None if t in (9, 10) else MouthPose(*random.normal(p, 2), 64) for t, p in enumerate(places)]
-    frames = [face(x, y, 64) for x, y in places]
+    centres = [(200 + 3 * t, 150 - t) for t in range(30)]
+    answers = [None if t in (9, 10) else MouthPose(*random.normal(p, 2), 64) for t, p in enumerate(centres)]
+    frames = [face(x, y, 64) for x, y in centres]
     fed = []
 
     def feed(frames):
@@ -167,8 +167,8 @@ def test_a_crop_comes_as_soon_as_it_may_and_depends_on_nothing_later(look_ahead)
             assert (next(part).picture == whole[number]).all()
 
 
-def test_memory_is_that_of_the_mouths_alone():
-    """400 large frames go through in the memory of their mouths."""
+def test_memory_is_that_of_the_patches():
+    """Of 400 large frames only patches are in memory."""
     frame = face(640, 400, 64, size=(1280, 720))
     tracemalloc.start()
     try:
@@ -180,14 +180,14 @@ def test_memory_is_that_of_the_mouths_alone():
 
 
 def test_a_face_that_turns_away_for_a_moment_is_cut_at_its_size():
-    """It looks smaller then, but the crop's side is that of the face, and all of it is in the picture."""
+    """Its eye distance is smaller then, but the side of the crop is the median, and the patch contains all of it."""
     frame = np.random.default_rng(0).integers(0, 256, (30, 40, 1), np.uint8).repeat(10, 0).repeat(10, 1).repeat(3, 2)
     answers = [MouthPose(200, 150, 25 if 20 <= t < 25 else 64) for t in range(50)]
     crops = scripted_crops(answers, [frame] * 50)
     assert all((c.picture == crops[0].picture).all() for c in crops)
 
 
-def test_a_track_holds_what_was_found():
+def test_a_track_has_the_boxes_of_all_frames():
     here, frame = MouthPose(200, 150, 64), face(200, 150, 64)
     track = Track.of([c.box for c in scripted_crops([here] * 3 + [None] * 20 + [here], [frame] * 24)], 25)
     assert track.boxes.shape == (24, 4) and track.boxes.dtype == np.float32

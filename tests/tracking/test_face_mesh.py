@@ -1,4 +1,4 @@
-"""The face mesh on real faces, and how far its crops are from those of mediapipe."""
+"""The face mesh on real faces, and the differences of its crop boxes from those of mediapipe."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def test_the_crops_are_those_of_mediapipe(tracker, clips):
         assert np.abs(np.log(ours[:, 2] / side)).max() < 0.05
         assert np.abs(ours[:, 3] - theirs[:, 3]).max() < 0.06
         offsets.append([*centre.mean(0), np.log(ours[:, 2] / side).mean(), (ours[:, 3] - theirs[:, 3]).mean()])
-    assert np.abs(np.mean(offsets, 0)).max() < 0.012  # without the correction 0.02 downwards alone
+    assert np.abs(np.mean(offsets, 0)).max() < 0.012  # without the correction it is 0.02 downwards
 
 
 def test_a_video_is_tracked_alike_whatever_came_before_and_in_another_tracker(tracker, clips):
@@ -143,7 +143,7 @@ def test_a_confidence_out_of_range_is_refused(wrong):
 
 
 def test_a_missed_frame_of_one_of_two_faces_costs_that_frame_alone(clips):
-    """While the followed face is away, the other one is alone, but it is not the one."""
+    """While the followed face is lost, the only other face is not followed instead."""
     frames = [np.concatenate(pair, 1) for pair in zip(clips[0], clips[3])]
     for face in (1, 2):
         tracker = FaceMesh(face=face)

@@ -1,4 +1,4 @@
-"""The given box is what is cut, and a box outside the picture is refused."""
+"""Crops are of the constant box, and a box outside the frame is refused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One face of several is kept, whatever the others do."""
+"""One face of several is followed, independently of the others."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_a_face_is_kept_when_another_grows_larger():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_faces_that_pass_each_other_are_not_taken_for_each_other(order):
+def test_faces_that_pass_each_other_are_not_swapped(order):
     """They approach to two eye distances, one above the other, and part again; the tracker's order means nothing."""
     frames = [[face(100 + 10 * t, 40, 120), face(700 - 10 * t, 44, 200)][::order] for t in range(61)]
     for number, y in ((1, 200), (2, 120)):
@@ -55,7 +55,7 @@ def test_a_short_loss_does_not_switch_to_another_face(seconds, fps):
     assert all(c is not None and c.x == 204 for c in chosen[5 + lost :])
 
 
-def test_after_a_long_loss_a_face_is_chosen_anew():
+def test_after_a_long_loss_a_face_is_selected_by_size_again():
     lost = round(RESELECT_SECONDS * FPS)
     frames = [[face(100)]] * 3 + [[]] * lost + [[face(500, 20), face(750, 30)]] * 3
     chosen = follow(frames)
@@ -83,7 +83,7 @@ def test_too_few_faces_are_an_error_in_time_and_at_the_end():
     follower = Follower(2)
     follower.start(FPS)
     for _ in range(100):
-        assert follower.choose([], FRAME) is None  # nobody is there yet: that is no reason to give up
+        assert follower.choose([], FRAME) is None  # no timeout before the first face
     timeout = round(TIMEOUT_SECONDS * FPS)
     for _ in range(timeout):
         follower.choose([face(200)], FRAME)
@@ -91,7 +91,7 @@ def test_too_few_faces_are_an_error_in_time_and_at_the_end():
         follower.choose([face(200)], FRAME)
     with pytest.raises(FacesError, match="no face 3: there are 2 faces"):
         follow([[face(200), face(500)], [face(200)]], 3)
-    assert follow([[], []], 3) == [None, None]  # no faces at all: the crop tells of that
+    assert follow([[], []], 3) == [None, None]  # no faces at all are an error of the crop
 
 
 def test_a_new_video_forgets_the_old_one():

@@ -1,4 +1,4 @@
-"""Landmarks of other programs, of every layout, place the crop as a tracker does."""
+"""Landmarks of other programs, in every layout, give the crop boxes that a tracker gives."""
 
 import math
 import pickle

@@ -59,7 +59,7 @@ def test_a_confidence_out_of_range_is_refused(wrong):
 
 
 def test_a_missed_frame_of_one_of_two_faces_costs_that_frame_alone():
-    """While the followed face is away, the other one is alone, but it is not the one."""
+    """While the followed face is lost, the only other face is not followed instead."""
     clips = [list(read_video(path, 25)) for path in sorted(real_data("grid_others").glob("*.mpg"))[:4:3]]
     frames = [np.concatenate(pair, 1) for pair in zip(*clips)]
     for face in (1, 2):

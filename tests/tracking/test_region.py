@@ -1,4 +1,4 @@
-"""Where a region's pixels come from in the frame, and where its points go."""
+"""A region's pixels and points correspond to those of the frame."""
 
 import math
 
@@ -24,22 +24,22 @@ def test_a_region_of_whole_pixels_is_those_pixels():
 
 @pytest.mark.parametrize("roll", [0.0, 0.4, -1.2, math.pi / 2, 3.0])
 @pytest.mark.parametrize("side", [20.0, 60.5])
-def test_a_point_goes_back_to_where_its_pixel_came_from(roll, side):
-    """The colours of the region are places in the frame."""
+def test_a_point_maps_to_where_its_pixel_was_sampled(roll, side):
+    """The colours of the region encode positions in the frame."""
     region, size = Region(80.3, 61.7, side, roll), 48
     columns, rows = np.meshgrid(np.arange(size), np.arange(size))
-    places = region.to_frame(np.stack([columns.ravel(), rows.ravel()], 1) / size)
+    positions = region.to_frame(np.stack([columns.ravel(), rows.ravel()], 1) / size)
     sampled = 255 * region.sample(ramp(), size)[..., :2].reshape(-1, 2)
-    assert np.abs(sampled - places).max() < 0.01
+    assert np.abs(sampled - positions).max() < 0.01
 
 
-def test_the_border_goes_on_beyond_the_frame():
+def test_edge_pixels_are_repeated_beyond_the_frame():
     region = Region(2.0, 118.0, 40.0, 0.3)
     size = 24
     columns, rows = np.meshgrid(np.arange(size), np.arange(size))
-    places = region.to_frame(np.stack([columns.ravel(), rows.ravel()], 1) / size)
-    inside = np.clip(places, 0, (159, 119))
-    assert (places != inside).any()
+    positions = region.to_frame(np.stack([columns.ravel(), rows.ravel()], 1) / size)
+    inside = np.clip(positions, 0, (159, 119))
+    assert (positions != inside).any()
     assert np.abs(255 * region.sample(ramp(), size)[..., :2].reshape(-1, 2) - inside).max() < 0.01
 
 
@@ -58,7 +58,7 @@ def test_a_region_around_a_face_is_upright_by_its_eyes(roll):
     assert region.roll == pytest.approx(roll)
 
 
-def test_the_corners_of_a_turned_region():
+def test_the_corners_of_a_rotated_region():
     corners = Region(10, 20, 4, math.pi / 2).to_frame(np.array([[0, 0], [1, 0], [0.5, 0.5]]))
     assert corners == pytest.approx(np.array([[12, 18], [12, 22], [10, 20]]))
 

@@ -1,1 +1,1 @@
-"""Metrics, speech recognition, scores, reports and plots."""
+"""Evaluation of synthesised speech: metrics, word error rate, scores, reports and plots."""

@@ -1,4 +1,4 @@
-"""Speech recognition: a waveform -> words, for the word error rate."""
+"""Automatic speech recognition: a waveform -> words, for the word error rate."""
 
 from __future__ import annotations
 
@@ -8,44 +8,53 @@ from typing import Protocol
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.evaluation.metrics import NOT_SCORED, resample
+from v2skit.evaluation.metrics import DROP_REMEDY, resample
 from v2skit.system.extras import needs
 
 
 class Asr(Protocol):
-    """A recogniser component. Scoring copies it to other processes, so it must pickle.
+    """A speech recogniser component. Scoring copies it to other processes: it must be picklable.
 
     Attributes:
-        protocol: recogniser, version and language model; word error rates compare only within one.
+        protocol: recogniser, version and language model; word error rates are comparable only within one protocol.
     """
 
     protocol: str
 
     def __call__(self, waveform: np.ndarray, rate: int) -> list[str]:
-        """Words, in upper case, of a waveform (N,) at ``rate`` Hz; none where nothing is recognised."""
+        """Recognise a waveform.
+
+        Args:
+            waveform: (N,), in [-1, 1].
+            rate: Hz.
+
+        Returns:
+            words, in upper case; empty where nothing is recognised.
+        """
 
 
 class PocketSphinx:
-    """CMU PocketSphinx with its US English model, by the corpus's grammar or for open vocabulary.
+    """CMU PocketSphinx with its US English acoustic model at 16 kHz, and the corpus's grammar or an n-gram model.
 
-    Each utterance is decoded on its own, at one peak level and between silences, so that neither the order of the
-    files, nor their level, nor a word at the very edge changes what is recognised.
+    Each utterance is decoded by itself, normalised to one peak level and padded with silence: the words do not depend
+    on the order of the files or their level, and those at the ends are complete.
 
     Args:
-        grammar: JSGF, words in lower case; None for the n-gram language model.
+        grammar: in JSGF, words in lower case; None: the n-gram language model.
 
     Raises:
-        UserError: pocketsphinx is missing, or the grammar does not parse or has a word that is not in the dictionary.
+        UserError: pocketsphinx is not installed, or the grammar cannot be parsed or has a word without a pronunciation
+            in the dictionary.
     """
 
     rate = 16000
     _silence_seconds = 0.2
     _peak = 0.7
-    _british = {"z": "Z EH D"}  # the dictionary is American, the talkers of GRID are not
+    _variants = {"z": "Z EH D"}  # British, as the talkers of GRID say it; the dictionary is American
 
     def __init__(self, grammar: str | None = None) -> None:
         self.grammar = grammar
-        with needs("evaluate", "PocketSphinx", f"{NOT_SCORED}: --set scoring.asr=null"):
+        with needs("evaluate", "PocketSphinx", f"{DROP_REMEDY}: --set scoring.asr=null"):
             from pocketsphinx import Decoder as decoder
 
         kind = "corpus grammar" if grammar else "en-us n-gram model"
@@ -53,9 +62,9 @@ class PocketSphinx:
         if grammar is None:
             self._decoder = decoder(loglevel="FATAL")
         else:
-            # All sentences of a grammar are as likely: acoustic scores decide, and a lattice pass adds nothing.
+            # All sentences of a grammar are equally likely: acoustic scores decide, and a lattice pass adds nothing.
             self._decoder = decoder(lm=None, lw=1.0, bestpath=False, loglevel="FATAL")
-        for word, phones in self._british.items():
+        for word, phones in self._variants.items():
             self._decoder.add_word(f"{word}(2)", phones)
         if grammar is not None:
             try:
@@ -71,15 +80,19 @@ class PocketSphinx:
         return type(self), (self.grammar,)
 
     def __call__(self, waveform: np.ndarray, rate: int) -> list[str]:
-        """See :class:`Asr`. UserError for samples that are not finite."""
+        """See :class:`Asr`.
+
+        Raises:
+            UserError: samples are not finite.
+        """
         if not np.isfinite(waveform).all():
             raise UserError("samples that are not finite")
-        sound = resample(waveform.astype(np.float64), rate, self.rate)
-        sound = np.pad(sound, round(self._silence_seconds * self.rate))
-        peak = np.abs(sound).max()
+        padded = resample(waveform.astype(np.float64), rate, self.rate)
+        padded = np.pad(padded, round(self._silence_seconds * self.rate))
+        peak = np.abs(padded).max()
         if not peak:
             return []
-        samples = np.round(sound * (self._peak * 32767 / peak)).astype("<i2")
+        samples = np.round(padded * (self._peak * 32767 / peak)).astype("<i2")
         self._decoder.start_utt()
         self._decoder.process_raw(samples.tobytes(), full_utt=True)
         self._decoder.end_utt()

@@ -1,32 +1,34 @@
-"""Percentile bootstrap over files (Efron 1979) of means, of ratios of sums, and of paired differences of either."""
+"""Percentile bootstrap (Efron 1979) over files: confidence intervals of means, ratios and paired differences."""
 
 from __future__ import annotations
 
 import numpy as np
 
 LEVEL = 95
-"""Per cent of the interval."""
-_PICKS_AT_ONCE = 2_000_000  # bounds the memory
+"""Confidence level of the interval, %."""
+_MAX_DRAWS = 2_000_000  # drawn at a time, which bounds the memory
 
 
 def interval(*terms: tuple[np.ndarray, np.ndarray], resamples: int, seed: int) -> tuple[float, float, float]:
-    """Of one statistic ``sum(numerator) / sum(denominator)``, or of the first less the second.
+    """Confidence interval of a ratio of sums over files, or of the difference of two such ratios.
 
-    A mean has a denominator of ones; the word error rate is edits over words, so long sentences count for more.
-    A paired difference takes the same files for both, in the same order, and resamples them together.
+    A mean is a ratio whose denominator is 1 for each file; the word error rate is the ratio of edits to words, in which
+    long sentences have a larger weight. For a paired difference, both ratios are of the same files in the same order,
+    and are resampled together.
 
     Args:
-        terms: one or two pairs (numerator (n,), denominator (n,)), n > 0 files.
-        resamples: how often n files are drawn with replacement.
-        seed: of the draws.
+        terms: (numerator (n,), denominator (n,)) of one ratio, or of two for the first minus the second;
+            n > 0 files.
+        resamples: number of times that n files are drawn with replacement.
+        seed: of the random draws.
 
     Returns:
-        the statistic of all files, and the 2.5 and 97.5 percentiles over the resamples.
+        the statistic over all files, and its 2.5th and 97.5th percentiles over the resamples.
     """
     table = np.stack([column for term in terms for column in term], axis=1).astype(np.float64)  # (n, 2 or 4)
     files = len(table)
     generator = np.random.default_rng(seed)
-    at_once = max(1, _PICKS_AT_ONCE // files)
+    at_once = max(1, _MAX_DRAWS // files)
     sums = [
         table[generator.integers(files, size=(min(at_once, resamples - start), files))].sum(axis=1)
         for start in range(0, resamples, at_once)
@@ -36,6 +38,6 @@ def interval(*terms: tuple[np.ndarray, np.ndarray], resamples: int, seed: int) -
 
 
 def _statistic(sums: np.ndarray) -> np.ndarray:
-    """(R, 2 or 4) -> (R,)."""
+    """Sums of numerators and denominators (R, 2 or 4) -> ratio or difference of ratios (R,)."""
     ratios = sums[:, ::2] / sums[:, 1::2]
     return ratios[:, 0] if ratios.shape[1] == 1 else ratios[:, 0] - ratios[:, 1]

@@ -1,4 +1,4 @@
-"""Scores of several systems -> ``results.json`` and ``results.md``, with 95 % bootstrap intervals."""
+"""Results of several systems: ``results.json`` and ``results.md``, with bootstrap confidence intervals."""
 
 from __future__ import annotations
 
@@ -12,21 +12,12 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.evaluation.bootstrap import LEVEL, interval
-from v2skit.evaluation.score import WER, FileScores, SystemScores
+from v2skit.evaluation.file_scores import WER, FileScores
+from v2skit.evaluation.markdown import to_markdown
+from v2skit.evaluation.score import SystemScores
 from v2skit.evaluation.wer import chance_wer
 
-LABELS = {
-    "scratch": "from scratch",
-    "pretrained": "pre-trained",
-    "audio_to_audio": "A2A on the true sound",
-    "griffin_lim": "Griffin-Lim",
-    "predicted_griffin_lim": "predicted mel, Griffin-Lim",
-    "predicted": "predicted mel",
-    "predicted_finetuned": "predicted mel, fine-tuned",
-}
 _PERCENT = 100.0
-FEW = 6
-"""Files from which on there is an interval: fewer can't tell at its level even where all agree (sign test)."""
 
 
 def write_results(
@@ -40,15 +31,16 @@ def write_results(
     """Write ``results.json`` and ``results.md``.
 
     Args:
-        rows: row name -> its scores, in the order of the table.
-        directory: where to.
-        pairs: (a, b): the paired difference a - b over the files that both have; left out where a row is missing.
-        bootstrap: resamples.
+        rows: name of each results row -> scores of its system, in the order of the table.
+        directory: of both files; created where there is none.
+        pairs: (a, b): report the paired difference a - b over the files that both rows have; left out where a row is
+            missing.
+        bootstrap: number of resamples.
         seed: of the bootstrap and of the chance level.
-        notes: more to say, by heading.
+        notes: heading -> text at the end of the report.
 
     Raises:
-        UserError: no rows, no resamples, or rows that were scored by different protocols.
+        UserError: there are no rows or no resamples, or the rows were scored by different protocols.
     """
     results = summarise(rows, pairs, bootstrap, seed, notes)
     directory.mkdir(parents=True, exist_ok=True)
@@ -63,7 +55,7 @@ def summarise(
     seed: int,
     notes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What ``results.json`` holds; arguments and errors as in :func:`write_results`. Word error rates in per cent."""
+    """The content of ``results.json``; arguments and errors as :func:`write_results`. Word error rates are in %."""
     if not rows:
         raise UserError("there are no scores to report; stage 6 makes them")
     if bootstrap < 1:
@@ -74,6 +66,7 @@ def summarise(
             raise UserError(f"row '{name}' was scored by other protocols than '{next(iter(rows))}'; score both again")
 
     def entry(name: str, *systems: SystemScores) -> dict[str, Any]:
+        """Mean of one metric, or the paired difference of its means, over the files that all systems have."""
         columns = [{f.id: _term(f, name) for f in s.files if name in f.values} for s in systems]
         ids = [i for i in columns[0] if all(i in column for column in columns)]
         if not ids:
@@ -83,6 +76,7 @@ def summarise(
         return {"mean": mean, "low": low, "high": high, "n": len(ids)}
 
     def entries(*systems: SystemScores) -> dict[str, Any]:
+        """As ``entry``, of every metric."""
         return {name: entry(name, *systems) for name in first.higher_is_better}
 
     failed = {name: Counter(m for f in row.files for m in f.failures) for name, row in rows.items()}
@@ -103,85 +97,8 @@ def summarise(
     }
 
 
-def to_markdown(results: dict[str, Any]) -> str:
-    """``results.json`` as a page: the table, paired differences, failures, protocols."""
-    directions = results["higher_is_better"]
-    decimals = {name: _decimals(results["rows"], name) for name in directions}
-    titles = [f"{_title(name)} {'↑' if up else '↓'}" for name, up in directions.items()]
-    lines = ["# Results", "", _line("system", *titles), _line(*["---"] * (1 + len(titles)))]
-    for row, entries in results["rows"].items():
-        lines.append(_line(_label(row), *(_cell(entries[name], decimals[name]) for name in directions)))
-    resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
-    files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
-    told = f"In brackets, from {FEW} files on: {level} % intervals, {resamples} bootstrap resamples of the files."
-    lines += ["", f"{told} Files: {files}."]
-    if results["chance_wer"] is not None:
-        lines.append(f"WER by chance (the sentence of another file): {results['chance_wer']:.1f} %.")
-    for pair, entries in results["differences"].items():
-        lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired, file by file.", ""]
-        lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
-    lines += ["", "## Files that could not be scored", ""]
-    failures = [
-        f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
-        for row, by_file in results["failures"].items()
-        for (reason, metrics), count in _reasons(by_file).items()
-    ]
-    lines += failures or ["None."]
-    lines += ["", "## Protocols", ""]
-    lines += [f"* {_title(name)}: {protocol}" for name, protocol in results["protocols"].items()]
-    if results["notes"]:
-        lines += ["", "## Notes", "", *(f"* {name}: {note}" for name, note in results["notes"].items())]
-    return "\n".join(lines) + "\n"
-
-
 def _term(scores: FileScores, name: str) -> tuple[float, float]:
-    """Numerator and denominator of a file's share in the mean."""
+    """A file's terms of the numerator and the denominator of the mean: of the word error rate, edits and words."""
     if name == WER and scores.edits is not None:
         return _PERCENT * scores.edits.errors, scores.edits.words
     return scores.values[name], 1.0
-
-
-def _label(row: str) -> str:
-    return LABELS.get(row, row.replace("_", " "))
-
-
-def _title(name: str) -> str:
-    return "WER %" if name == WER else name.upper().replace("_", "-")
-
-
-def _decimals(rows: dict[str, Any], name: str) -> int:
-    """Three figures or so, the same decimals down a column."""
-    largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
-    return 1 if largest >= 10 else 2 if largest > 1.01 else 3
-
-
-def _cell(entry: dict[str, Any], decimals: int) -> str:
-    failed = f" ({entry['failed']} failed)" if entry["failed"] else ""
-    if not entry["n"]:
-        return f"-{failed}"
-    mean, low, high = (f"{entry[key]:.{decimals}f}" for key in ("mean", "low", "high"))
-    return f"{mean}{failed}" if entry["n"] < FEW else f"{mean} [{low}, {high}]{failed}"
-
-
-def _difference(entry: dict[str, Any], decimals: int, higher_is_better: bool) -> str:
-    if not entry["n"]:
-        return "no file has both"
-    mean, low, high = (f"{entry[key]:+.{decimals}f}" for key in ("mean", "low", "high"))
-    if entry["n"] < FEW:
-        return f"{mean}, {entry['n']} file{'s' if entry['n'] > 1 else ''}: too few to tell"
-    clear = entry["low"] > 0 or entry["high"] < 0
-    verdict = ("better" if (entry["mean"] > 0) == higher_is_better else "worse") if clear else "no clear difference"
-    return f"{mean} [{low}, {high}], {entry['n']} files: {verdict}"
-
-
-def _reasons(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:
-    """(reason, metrics that failed of it) -> in how many files."""
-    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for failures in by_file.values():
-        for reason in dict.fromkeys(failures.values()):
-            counts[reason, tuple(n for n, r in failures.items() if r == reason)] += 1
-    return counts
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""Scores one system's sound files against the references of a data directory. Reads files, never a model."""
+"""Scores of one system: its audio files against the references of a data directory. Reads files, never a model."""
 
 from __future__ import annotations
 
@@ -10,54 +10,30 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError
 from v2skit.evaluation.asr import Asr
+from v2skit.evaluation.file_scores import WER, FileScores, Scorer
 from v2skit.evaluation.metrics import Metric
-from v2skit.evaluation.wer import Edits, count_edits
-from v2skit.media.audio import read_audio
 from v2skit.system.devices import cores
 
 SCORES = "scores.jsonl"
-WER = "wer"
-_FILES_A_PROCESS = 100  # a process costs seconds to start, a file about 0.15 s
-
-
-@dataclass
-class FileScores:
-    """One file. Each name of a metric, and ``wer``, is either in ``values`` or, with the reason, in ``failures``.
-
-    Args:
-        id: utterance id.
-        values: by name; ``wer`` is a share.
-        failures: by name.
-        edits: behind the word error rate, where there is one.
-        reference: words.
-        hypothesis: words that were recognised.
-    """
-
-    id: str
-    values: dict[str, float] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    edits: Edits | None = None
-    reference: list[str] = field(default_factory=list)
-    hypothesis: list[str] = field(default_factory=list)
+_FILES_PER_PROCESS = 100  # starting a process takes seconds, scoring a file about 0.15 s
 
 
 @dataclass(frozen=True)
 class SystemScores:
-    """All files of one system.
+    """The scores of one system on a test set.
 
     Args:
-        files: one each utterance, in their order.
-        protocols: name -> how the number is made.
+        files: of each utterance, in the order of the set.
+        protocols: name -> how the number is computed.
         higher_is_better: name -> direction, in the order of the metrics.
     """
 
@@ -74,19 +50,19 @@ def score(
     sample_rate: int,
     jobs: int = 0,
 ) -> SystemScores:
-    """Score every utterance; a file that is missing or can't be scored is a counted failure.
+    """Score every utterance; a file that is missing or cannot be scored is a counted failure.
 
     Args:
-        utterances: with their reference sound and words.
-        hypotheses: folder of ``<id>.wav``; ``scores.jsonl`` is written there, a line as soon as a file is scored.
-            None: the references themselves, for the ground-truth row.
-        metrics: by the name that the config gives them.
-        asr: for the word error rate, or None.
+        utterances: with their ground-truth audio and transcripts.
+        hypotheses: folder of ``<id>.wav``; ``scores.jsonl`` is written there, one line as soon as a file is scored.
+            None: the ground-truth audio is scored against itself, for the ground-truth row.
+        metrics: by their names in the config.
+        asr: speech recogniser for the word error rate, or None.
         sample_rate: of all files, Hz.
-        jobs: processes; 0: one a core. Small sets get fewer.
+        jobs: processes; 0: one for each core. Small sets get fewer.
 
     Raises:
-        UserError: nothing to score, the folder is missing, or two metrics give the same name.
+        UserError: there are no utterances, the folder is missing, or two metrics return the same name.
     """
     if not utterances:
         raise UserError("there are no utterances to score; stage 1 makes the test set")
@@ -95,8 +71,8 @@ def score(
     if jobs < 0:
         raise UserError(f"jobs {jobs}: give a number of processes, or 0 for one a core")
     protocols, directions = _columns(metrics, asr)
-    processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_A_PROCESS))
-    results = _scored(_Scorer(hypotheses, metrics, asr, sample_rate), utterances, processes)
+    processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_PER_PROCESS))
+    results = _in_processes(Scorer(hypotheses, metrics, asr, sample_rate), utterances, processes)
     name = "ground truth" if hypotheses is None else hypotheses.name
     files = []
     with ExitStack() as stack:
@@ -109,84 +85,8 @@ def score(
     return SystemScores(files, protocols, directions)
 
 
-@dataclass(frozen=True)
-class _Scorer:
-    """One utterance -> its scores."""
-
-    hypotheses: Path | None
-    metrics: dict[str, Metric]
-    asr: Asr | None
-    sample_rate: int
-
-    def __call__(self, utterance: Utterance) -> FileScores:
-        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split())
-        names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
-        try:
-            hypothesis = self._read(utterance)
-        except UserError as error:
-            scores.failures = dict.fromkeys([*names, WER] if self.asr else names, str(error))
-            return scores
-        try:
-            reference = self._reference(utterance)
-        except UserError as error:
-            scores.failures = dict.fromkeys(names, str(error))
-        else:
-            for name, metric in self.metrics.items():
-                self._measure(name, metric, reference, hypothesis, scores)
-        if self.asr:
-            self._recognise(self.asr, hypothesis, scores)
-        return scores
-
-    def _reference(self, utterance: Utterance) -> np.ndarray:
-        if utterance.audio is None:
-            raise UserError("no reference sound")
-        return read_audio(utterance.audio, self.sample_rate)
-
-    def _read(self, utterance: Utterance) -> np.ndarray:
-        if self.hypotheses is None:
-            return self._reference(utterance)
-        path = self.hypotheses / f"{utterance.id}.wav"
-        if not path.exists():
-            raise UserError("missing: not synthesised")
-        return read_audio(path, self.sample_rate)
-
-    def _measure(
-        self, name: str, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, scores: FileScores
-    ) -> None:
-        try:
-            values = metric(reference, hypothesis, self.sample_rate)
-        except Exception as error:  # whatever one file does to a metric is counted and must not cost the others
-            scores.failures.update(dict.fromkeys(metric.higher_is_better, _reason(error)))
-            return
-        if values.keys() != metric.higher_is_better.keys():
-            raise UserError(
-                f"metric '{name}' gives {', '.join(values)}, its higher_is_better says "
-                f"{', '.join(metric.higher_is_better)}; make the two agree"
-            )
-        for key, value in values.items():
-            if math.isfinite(value):
-                scores.values[key] = round(float(value), 6)
-            else:
-                scores.failures[key] = f"not finite: {value}"
-
-    def _recognise(self, asr: Asr, hypothesis: np.ndarray, scores: FileScores) -> None:
-        if not scores.reference:
-            scores.failures[WER] = "no transcript"
-            return
-        try:
-            scores.hypothesis = asr(hypothesis, self.sample_rate)
-        except Exception as error:  # as for a metric
-            scores.failures[WER] = _reason(error)
-            return
-        scores.edits = count_edits(scores.reference, scores.hypothesis)
-        scores.values[WER] = round(scores.edits.errors / scores.edits.words, 6)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-
-
 def _columns(metrics: dict[str, Metric], asr: Asr | None) -> tuple[dict[str, str], dict[str, bool]]:
+    """Protocol and direction of every number that the metrics and the recogniser return, by name."""
     protocols: dict[str, str] = {}
     directions: dict[str, bool] = {}
     for name, metric in metrics.items():
@@ -200,24 +100,25 @@ def _columns(metrics: dict[str, Metric], asr: Asr | None) -> tuple[dict[str, str
     return protocols, directions
 
 
-def _scored(scorer: _Scorer, utterances: list[Utterance], processes: int) -> Iterator[FileScores]:
+def _in_processes(scorer: Scorer, utterances: list[Utterance], processes: int) -> Iterator[FileScores]:
+    """The scores of the utterances, in order."""
     if processes == 1:
         yield from map(scorer, utterances)
         return
-    # Spawned, not forked: a fork after torch has started its threads can hang.
+    # Spawned, not forked: a fork after torch has started its threads can deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _start, (scorer,)) as pool:
+    with ProcessPoolExecutor(processes, context, _initialise, (scorer,)) as pool:
         try:
             yield from pool.map(_score_one, utterances, chunksize=4)
         except BrokenProcessPool as error:
             raise UserError("a scoring process died (out of memory?); score again with fewer jobs") from error
 
 
-_scorer: _Scorer
+_scorer: Scorer
 
 
-def _start(scorer: _Scorer) -> None:
-    global _scorer  # noqa: PLW0603  made once a process, since a recogniser takes long to load
+def _initialise(scorer: Scorer) -> None:
+    global _scorer  # noqa: PLW0603  one for each process, since loading a recogniser takes long
     torch.set_num_threads(1)
     _scorer = scorer
 

@@ -1,4 +1,4 @@
-"""Where the mouth was in a video, as PNG."""
+"""A plot of the track of the mouth crop, as PNG."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SIZE_INCHES, _DOTS_PER_INCH = (8.0, 2.1), 100
 
 
 def track_picture(path: Path, track: Track) -> None:
-    """Place and side of the mouth crop over time; spans without a face are shaded, silent ones darker.
+    """Plot position and side of the mouth crop over time; segments without a face are shaded, silent ones darker.
 
     Args:
-        path: .png.
-        track: of the video.
+        path: of the .png file.
+        track: of a video.
 
     Raises:
-        UserError: a track without frames.
+        UserError: the track has no frames.
     """
     if not len(track.boxes):
         raise UserError("a track without frames can't be drawn; give that of a video with frames")
@@ -32,9 +32,9 @@ def track_picture(path: Path, track: Track) -> None:
         axis.plot(seconds, pixels, label=name)
     for name, where, gray in (("no face", track.lost & ~track.silent, "0.85"), ("silent", track.silent, "0.65")):
         if where.any():
-            spans = [(start / track.fps, (end - start) / track.fps) for start, end in _spans(where)]
+            segments = [(start / track.fps, (end - start) / track.fps) for start, end in _segments(where)]
             whole_height = axis.get_xaxis_transform()
-            axis.broken_barh(spans, (0, 1), transform=whole_height, color=gray, lw=0, label=name, zorder=0)
+            axis.broken_barh(segments, (0, 1), transform=whole_height, color=gray, lw=0, label=name, zorder=0)
     axis.set_xlim(0, len(track.boxes) / track.fps)
     axis.set_xlabel("s")
     axis.set_ylabel("pixels")
@@ -44,6 +44,6 @@ def track_picture(path: Path, track: Track) -> None:
     figure.savefig(path, format="png")
 
 
-def _spans(where: np.ndarray) -> np.ndarray:
-    """bool (T,) -> first frames of its true spans and those after them, (n,2)."""
+def _segments(where: np.ndarray) -> np.ndarray:
+    """Runs of true values in bool (T,) -> first frame and the frame after the last one, (n,2)."""
     return np.flatnonzero(np.diff(where.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)

@@ -41,7 +41,7 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
             waveform = np.empty(file.frames - start if num_samples is None else num_samples, np.float32)
             return file.read(out=waveform, fill_value=None if num_samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"sound file {path} can't be read: {error}{missing_file_hint(path)}") from error
+        raise UserError(f"audio file {path} can't be read: {error}{missing_file_hint(path)}") from error
 
 
 class _SequentialFile(soundfile.SoundFile):

@@ -38,9 +38,9 @@ def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = Non
                 chunks += _mono(resampler, frame)
             chunks += _mono(resampler, None) if chunks else []
         except ValueError as error:
-            raise UserError(f"{path} changes its sound format midway ({error}); convert it to WAV or FLAC") from error
+            raise UserError(f"{path} changes its audio format midway ({error}); convert it to WAV or FLAC") from error
     if not chunks:
-        raise UserError(f"{path} has an audio stream without sound; fetch or record it again")
+        raise UserError(f"{path} has an audio stream without samples; fetch or record it again")
     waveform = np.concatenate(chunks).astype(np.float32, copy=False)
     skipped = 0 if start_seconds is None or first is None else round((start_seconds - first) * sample_rate)
     return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
@@ -84,7 +84,7 @@ def decode_audio_segment(path: Path, sample_rate: int, start_seconds: float, end
     segment = waveform[max(0, round((start_seconds - first) * sample_rate)) : last].astype(np.float32, copy=False)
     if not len(segment):
         raise UserError(
-            f"{path} has no sound from {start_seconds:.1f} s on; see to the times that its transcript states"
+            f"{path} has no audio from {start_seconds:.1f} s on; correct the times that its transcript states"
         )
     return segment
 

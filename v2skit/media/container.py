@@ -95,7 +95,7 @@ def require_video_stream(container: av.container.InputContainer, path: Path) -> 
     """
     stream = find_video_stream(container)
     if stream is None:
-        raise UserError(f"{path} has no video stream; give a file with a picture")
+        raise UserError(f"{path} has no video stream; give a file with video")
     stream.codec_context.thread_count = 1
     return stream
 
@@ -107,7 +107,7 @@ def require_audio_stream(container: av.container.InputContainer, path: Path) -> 
         UserError: the file has none.
     """
     if not container.streams.audio:
-        raise UserError(f"{path} has no audio stream; give a file with sound")
+        raise UserError(f"{path} has no audio stream; give a file with audio")
     return container.streams.audio[0]
 
 

@@ -114,7 +114,7 @@ def read_vector(content: mmap, offset: int, location: object, remedy: str) -> np
         return _with_kaldiio(content[offset : offset + LARGEST_MATRIX_BYTES], location, remedy)
     kind, start, end = _length(content, offset, location, remedy)
     if kind != b"NPY":
-        raise UserError(f"{location} holds sound, not a vector; {remedy}")
+        raise UserError(f"{location} holds audio, not a vector; {remedy}")
     try:
         array = np.lib.format.read_array(io.BytesIO(content[start:end]), allow_pickle=False)
         return array.astype(np.float32, casting="same_kind")
@@ -131,7 +131,7 @@ def _length(content: mmap, offset: int, location: object, remedy: str) -> tuple[
             raise UserError(f"{location} is a pickle, which could run code; store another kind of entry, or {remedy}")
         if head.startswith((b"\0B", b" [")):
             raise UserError(
-                f"{location} holds numbers without a sample rate; wav.scp needs archives of sound (wav-copy)"
+                f"{location} holds numbers without a sample rate; wav.scp needs archives of audio (wav-copy)"
             )
         raise UserError(f"{location} is no entry of that archive; {remedy}")
     start = offset + len(kind) + 1

@@ -82,7 +82,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
                 for packet in heapq.merge(*packets, key=_decoding_time):
                     container.mux_one(packet)
     except soundfile.LibsndfileError as error:
-        raise UserError(f"sound file {speech} can't be read: {error}") from error
+        raise UserError(f"audio file {speech} can't be read: {error}") from error
 
 
 def _decoding_time(packet: av.Packet) -> Fraction:
@@ -138,9 +138,7 @@ def _copyable(stream: av.VideoStream, video: Path) -> Iterator[None]:
     try:
         yield
     except (av.PatchWelcomeError, ValueError) as error:
-        raise UserError(
-            f"{video}: its picture ({_codec(stream)}) can't be copied as it is; {CONVERT_REMEDY}"
-        ) from error
+        raise UserError(f"{video}: its video codec ({_codec(stream)}) can't be copied; {CONVERT_REMEDY}") from error
 
 
 def _codec(stream: av.VideoStream) -> str:

@@ -84,6 +84,6 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
-        if a * d < b * c:  # mirrored, as front cameras store it; frame.rotation does not tell
+        if a * d < b * c:  # mirrored, as front cameras store it; frame.rotation ignores that
             rgb = rgb[::-1]
     return np.rot90(rgb, round(frame.rotation / 90)) if frame.rotation else rgb

@@ -179,7 +179,7 @@ def _given(path: Path) -> Path:
 def _check_videos(recipe: Recipe) -> None:
     """Raises UserError where there are no prepared videos to fine-tune on."""
     train_set, exp = recipe.data(recipe.config.data.train), recipe.exp.resolve()
-    if finished(train_set):
+    if is_prepared(train_set):
         return
     audio_only = (
         ", or this is a recipe of audio only, which ends with stage 2 (--stop_stage 2): an audio-visual recipe "

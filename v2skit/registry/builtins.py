@@ -55,11 +55,11 @@ COMPONENTS = {
         "torchaudio": "v2skit.losses.extractors.torchaudio:TorchaudioBundle",
     },
     "metric": {
-        "stoi": "v2skit.evaluation.metrics:Stoi",
-        "estoi": "v2skit.evaluation.metrics:Estoi",
-        "pesq_wb": "v2skit.evaluation.metrics:PesqWideBand",
-        "pesq_nb": "v2skit.evaluation.metrics:PesqNarrowBand",
-        "mcd": "v2skit.evaluation.metrics:Mcd",
+        "stoi": "v2skit.evaluation.stoi:Stoi",
+        "estoi": "v2skit.evaluation.stoi:Estoi",
+        "pesq_wb": "v2skit.evaluation.pesq:PesqWideBand",
+        "pesq_nb": "v2skit.evaluation.pesq:PesqNarrowBand",
+        "mcd": "v2skit.evaluation.mcd:Mcd",
     },
     "asr": {"pocketsphinx": "v2skit.evaluation.asr:PocketSphinx"},
     "corpus": {

@@ -1,1 +1,1 @@
-"""Spectral analysis on tensors: STFT, mel filters, the log-mel spectrogram."""
+"""Spectral analysis of waveforms on tensors: STFT, mel filterbank, log-mel spectrogram."""

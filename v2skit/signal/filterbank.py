@@ -1,4 +1,7 @@
-"""The two fixed matrices of speech features: triangular mel filters, and the DCT of cepstral coefficients."""
+"""The two constant matrices of speech features: the mel filterbank, and the DCT of cepstral coefficients.
+
+torchaudio has both, but is an optional dependency.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,14 @@ import math
 import torch
 from torch import Tensor
 
-_LINEAR_STEP = 200 / 3  # Hz of a mel on Slaney's scale up to _CORNER, above which a mel is a factor of _LOG_STEP
+_LINEAR_STEP = 200 / 3  # Hz for each mel of Slaney's scale up to _CORNER Hz; above it each is a factor of _LOG_STEP
 _CORNER = 1000.0
 _LOG_STEP = math.exp(math.log(6.4) / 27)
 _HTK_CORNER, _HTK_SCALE = 700.0, 2595.0
 
 
 def mel_filters(n_fft: int, sample_rate: int, n_mels: int, f_min: float, f_max: float, scale: str) -> Tensor:
-    """Triangular filters from magnitudes to mel bins, float32 (n_fft/2+1, n_mels).
+    """Triangular filters from the magnitude spectrum to mel bins, float32 (n_fft/2+1, n_mels).
 
     The corners are equally spaced on the mel scale from ``f_min`` to ``f_max`` (Hz); bin m rises from corner m to
     corner m+1 and falls to corner m+2.
@@ -25,8 +28,8 @@ def mel_filters(n_fft: int, sample_rate: int, n_mels: int, f_min: float, f_max: 
         n_mels: number of bins.
         f_min: lowest corner, Hz.
         f_max: highest corner, Hz.
-        scale: ``slaney``: linear below 1 kHz, then logarithmic, and each filter of unit area (over Hz);
-            ``htk``: 2595 log10(1 + f / 700), and each filter of height 1.
+        scale: ``slaney``: linear below 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998), each filter of
+            unit area over Hz; ``htk``: 2595 log10(1 + f / 700), each filter of peak 1.
     """
     low, high = (_to_mel(f, scale) for f in (f_min, f_max))
     corners = _to_hz(torch.linspace(low, high, n_mels + 2, dtype=torch.float64), scale)  # (n_mels + 2,)

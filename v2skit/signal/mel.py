@@ -1,4 +1,4 @@
-"""The one mel of the toolkit."""
+"""The log-mel spectrogram, the same in all of the toolkit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from v2skit.signal.stft import Stft
 
 
 class MelSpectrogram(nn.Module):
-    """Waveform (B,N) -> log mel (B,F,M) with F = N / hop, as :class:`v2skit.config.features.Mel` defines it.
+    """Log-mel spectrogram with the settings of :class:`v2skit.config.features.Mel`.
+
+    Args:
+        clock: states the sample rate.
+        mel: settings.
+
 
     Raises:
-        UserError: hop does not divide the video frame, or ``f_max`` is beyond half the sample rate.
+        UserError: ``hop`` does not divide the video frame, or ``f_max`` is above half the sample rate.
     """
 
     filters: Tensor
@@ -28,10 +33,10 @@ class MelSpectrogram(nn.Module):
         self.stft = Stft(mel.n_fft, mel.hop, mel.window)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Waveform (B,N) -> log mel (B,F,M)."""
+        """Waveform (B,N) -> log mel (B,F,M), F = N // hop, float32 whatever the autocast."""
         with torch.autocast(waveform.device.type, enabled=False):
-            parts = torch.view_as_real(self.stft(waveform))  # of complex numbers, abs() takes twice as long
-            magnitude = torch.linalg.vector_norm(parts, dim=-1).transpose(1, 2)  # (B, K, F) -> (B, F, K)
+            spectrum = torch.view_as_real(self.stft(waveform))  # abs() of complex numbers takes twice as long
+            magnitude = torch.linalg.vector_norm(spectrum, dim=-1).transpose(1, 2)  # (B, K, F) -> (B, F, K)
             mel = (magnitude @ self.filters).clamp(min=self.mel.floor)
         return mel.log() if self.mel.log == "natural" else mel.log10()
 

@@ -1,4 +1,4 @@
-"""The short-time Fourier transform of the whole toolkit: frames centred on their hop, as many as there are hops."""
+"""The short-time Fourier transform, with exactly one frame for each hop, centred on it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from v2skit.errors import UserError
 
 
 class Stft(nn.Module):
-    """STFT and its inverse. Frame ``m`` is centred on sample ``m * hop + hop / 2``; beyond the ends the signal is zero.
+    """STFT and its inverse. Frame ``m`` is centred on sample ``m * hop + hop / 2``; the signal is zero-padded.
 
     Args:
         n_fft: FFT length, samples.
-        hop: from frame to frame, samples.
-        window: Hann window length, samples; 0: ``n_fft``.
+        hop: distance between frames, samples.
+        window: length of the Hann window, samples; 0: ``n_fft``.
 
     Raises:
         UserError: the window is longer than ``n_fft``, or ``n_fft - hop`` is odd.
@@ -32,58 +32,58 @@ class Stft(nn.Module):
             )
         self.n_fft, self.hop, self.length = n_fft, hop, window
         self.register_buffer("window", torch.hann_window(window), persistent=False)
-        self._margin = (n_fft - hop) // 2 - (n_fft - window) // 2  # samples of a window before its hop
-        self._weight_kept: Tensor | None = None
+        self._margin = (n_fft - hop) // 2 - (n_fft - window) // 2  # samples by which a window begins before its hop
+        self._cached_weight: Tensor | None = None
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """(B,N) -> complex (B, n_fft/2+1, F), F = N // hop. Float32, whatever the autocast."""
+        """Waveform (B,N) -> complex spectrum (B, n_fft/2+1, F), F = N // hop; float32 whatever the autocast."""
         pad = (self.n_fft - self.hop) // 2
         with torch.autocast(waveform.device.type, enabled=False):
             padded = F.pad(waveform.float(), (pad, pad))
             return torch.stft(padded, self.n_fft, self.hop, self.length, self.window, center=False, return_complex=True)
 
     def power(self, waveform: Tensor) -> Tensor:
-        """(B,N) -> squared magnitudes (B,F,K); smooth, also in its second derivative, where they are zero."""
+        """Waveform (B,N) -> power spectrum (B,F,K), K = n_fft/2+1; unlike magnitude, smooth where it is zero."""
         spectrum = torch.view_as_real(self(waveform))
         return spectrum.square().sum(-1).transpose(1, 2)
 
     def inverse(self, spectrum: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Windowed overlap-add over the squared windows' sum.
+        """Windowed overlap-add, normalised by the sum of the squared windows.
 
         Args:
             spectrum: complex (B, n_fft/2+1, F).
-            mask: (B,F), frames that are there; None: all.
+            mask: bool (B,F), valid frames; None: all.
 
         Returns:
-            (B, F * hop), zero for the hops of frames that are not there.
+            waveform (B, F * hop), zero in the hops of invalid frames.
         """
         left = (self.n_fft - self.length) // 2
         frames = torch.fft.irfft(spectrum.transpose(1, 2), self.n_fft)[..., left : left + self.length] * self.window
         if mask is None:
             return self._overlap_add(frames) / self._weight(frames.shape[1], frames.device)
-        there = mask[..., None].to(frames.dtype)
-        total, weight = self._overlap_add(frames * there), self._overlap_add(self.window.square() * there)
-        return total / weight.clamp(min=1e-8) * there[..., 0].repeat_interleave(self.hop, dim=1)
+        valid = mask[..., None].to(frames.dtype)
+        total, weight = self._overlap_add(frames * valid), self._overlap_add(self.window.square() * valid)
+        return total / weight.clamp(min=1e-8) * valid[..., 0].repeat_interleave(self.hop, dim=1)
 
     def inverse_context(self) -> tuple[int, int]:
-        """Frames before and after its own that the samples of a hop depend on."""
+        """Left and right context of the inverse: frames before and after its own that a hop of samples depends on."""
         ahead = -(-(self._margin - 1) // self.hop)  # the first value of a window is 0
         return -(-(self.length - self._margin) // self.hop) - 1, ahead
 
     def _weight(self, count: int, device: torch.device) -> Tensor:
-        """Sum of the squared windows of so many frames (1, F * hop), kept for the next time."""
-        kept = self._weight_kept
-        if kept is None or kept.shape[1] != count * self.hop or kept.device != device:
+        """Sum of the squared windows of ``count`` frames, (1, count * hop); the latest one is cached."""
+        cached = self._cached_weight
+        if cached is None or cached.shape[1] != count * self.hop or cached.device != device:
             weight = self._overlap_add(self.window.square().expand(1, count, -1))
-            kept = self._weight_kept = weight.clamp(min=1e-8)
-        return kept
+            cached = self._cached_weight = weight.clamp(min=1e-8)
+        return cached
 
     def frame_mask(self, sample_mask: Tensor) -> Tensor:
-        """(B,N) -> (B,F): a frame is valid where its centre is."""
+        """Mask of samples (B,N) -> mask of frames (B,F): a frame is valid where the sample at its centre is."""
         return sample_mask[:, self.hop // 2 :: self.hop][:, : sample_mask.shape[1] // self.hop]
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
-        """Windows centred on their hops (B, F, length) -> (B, F * hop)."""
+        """Windowed frames (B, F, length), centred on their hops -> their sum (B, F * hop)."""
         before = -(-self._margin // self.hop)  # whole hops
         count, start = frames.shape[1], before * self.hop - self._margin
         hops = -(-(start + self.length) // self.hop)

@@ -86,7 +86,7 @@ def decode(values: np.ndarray, centres: np.ndarray, size: int) -> np.ndarray:
 
 
 def weighted_nms(scores: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Non-maximum suppression that averages overlapping detections: this jitters less than the best detection alone.
+    """Non-maximum suppression that averages overlapping detections: their mean jitters less than the best of them.
 
     Args:
         scores: (N,), positive.

@@ -15,7 +15,7 @@ MAX_DISPLACEMENT, DISPLACEMENT_PER_LOST_FRAME = 1.5, 0.25
 was lost adds to that."""
 
 RESELECT_SECONDS = 2.0
-"""After so long a loss the face is selected anew: the film was cut, or the talker has moved elsewhere."""
+"""After so long a loss a face is selected by size again: the film was cut, or the talker has moved elsewhere."""
 
 TIMEOUT_SECONDS = 10.0
 """Within this time after the first face is found, as many faces as were asked for must be found in one frame."""

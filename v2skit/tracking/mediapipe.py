@@ -99,6 +99,7 @@ def _mouth(points: Sequence[Any], frame: np.ndarray) -> MouthPose:
     height, width = frame.shape[:2]
 
     def midpoint(corners: list[int]) -> tuple[float, float]:
+        """Of two landmarks, pixels."""
         a, b = (points[i] for i in corners)
         return (a.x + b.x) * width / 2, (a.y + b.y) * height / 2
 

@@ -15,7 +15,7 @@ _LOCK = threading.RLock()
 def quiet() -> Iterator[None]:
     """Discard what the process writes to standard error, native code included; one thread at a time.
 
-    :func:`contextlib.redirect_stderr` replaces Python's ``sys.stderr`` alone.
+    :func:`contextlib.redirect_stderr` replaces only Python's ``sys.stderr``.
     """
     with _LOCK:
         sys.stderr.flush()

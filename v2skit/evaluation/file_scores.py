@@ -1,0 +1,131 @@
+"""The scores of one utterance: every metric is a number or a counted failure with its reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from v2skit.data.data_dir import Utterance
+from v2skit.errors import UserError
+from v2skit.evaluation.asr import Asr
+from v2skit.evaluation.metrics import Metric
+from v2skit.evaluation.wer import Edits, count_edits
+from v2skit.media.audio import read_audio
+
+WER = "wer"
+"""Name of the word error rate among the scores."""
+
+
+@dataclass
+class FileScores:
+    """Each name of a metric, and ``wer``, is either in ``values`` or, with the reason, in ``failures``.
+
+    Args:
+        id: utterance id.
+        values: name -> number; ``wer`` is a fraction, 0.1 for 10 %.
+        failures: name -> reason.
+        edits: counts behind the word error rate; None where there is none.
+        reference: words of the transcript, in upper case.
+        hypothesis: recognised words.
+    """
+
+    id: str
+    values: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    edits: Edits | None = None
+    reference: list[str] = field(default_factory=list)
+    hypothesis: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """An utterance -> its scores. It is copied to other processes.
+
+    Args:
+        hypotheses: folder of ``<id>.wav``; None: the ground-truth audio is scored against itself.
+        metrics: by their names in the config.
+        asr: speech recogniser for the word error rate, or None.
+        sample_rate: of all files, Hz.
+    """
+
+    hypotheses: Path | None
+    metrics: dict[str, Metric]
+    asr: Asr | None
+    sample_rate: int
+
+    def __call__(self, utterance: Utterance) -> FileScores:
+        """Score an utterance.
+
+        Raises:
+            UserError: a metric returns other names than its ``higher_is_better`` states.
+        """
+        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split())
+        names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
+        try:
+            hypothesis = self._hypothesis(utterance)
+        except UserError as error:
+            scores.failures = dict.fromkeys([*names, WER] if self.asr else names, str(error))
+            return scores
+        try:
+            reference = self._reference(utterance)
+        except UserError as error:
+            scores.failures = dict.fromkeys(names, str(error))
+        else:
+            for name, metric in self.metrics.items():
+                self._measure(name, metric, reference, hypothesis, scores)
+        if self.asr:
+            self._recognise(self.asr, hypothesis, scores)
+        return scores
+
+    def _reference(self, utterance: Utterance) -> np.ndarray:
+        if utterance.audio is None:
+            raise UserError("no ground-truth audio")
+        return read_audio(utterance.audio, self.sample_rate)
+
+    def _hypothesis(self, utterance: Utterance) -> np.ndarray:
+        if self.hypotheses is None:
+            return self._reference(utterance)
+        path = self.hypotheses / f"{utterance.id}.wav"
+        if not path.exists():
+            raise UserError("missing: not synthesised")
+        return read_audio(path, self.sample_rate)
+
+    def _measure(
+        self, name: str, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, scores: FileScores
+    ) -> None:
+        """Add one metric's numbers or failures to the scores."""
+        try:
+            values = metric(reference, hypothesis, self.sample_rate)
+        except Exception as error:  # any error on one file is counted, and the other files are still scored
+            scores.failures.update(dict.fromkeys(metric.higher_is_better, _reason(error)))
+            return
+        if values.keys() != metric.higher_is_better.keys():
+            raise UserError(
+                f"metric '{name}' gives {', '.join(values)}, its higher_is_better says "
+                f"{', '.join(metric.higher_is_better)}; make the two agree"
+            )
+        for key, value in values.items():
+            if math.isfinite(value):
+                scores.values[key] = round(float(value), 6)
+            else:
+                scores.failures[key] = f"not finite: {value}"
+
+    def _recognise(self, asr: Asr, hypothesis: np.ndarray, scores: FileScores) -> None:
+        """Add the word error rate or its failure to the scores."""
+        if not scores.reference:
+            scores.failures[WER] = "no transcript"
+            return
+        try:
+            scores.hypothesis = asr(hypothesis, self.sample_rate)
+        except Exception as error:  # as for a metric
+            scores.failures[WER] = _reason(error)
+            return
+        scores.edits = count_edits(scores.reference, scores.hypothesis)
+        scores.values[WER] = round(scores.edits.errors / scores.edits.words, 6)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

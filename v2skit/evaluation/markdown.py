@@ -1,0 +1,105 @@
+"""``results.md``: the content of ``results.json`` as a page for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from v2skit.evaluation.file_scores import WER
+
+LABELS = {
+    "scratch": "from scratch",
+    "pretrained": "pre-trained",
+    "audio_to_audio": "A2A on ground-truth audio",
+    "griffin_lim": "Griffin-Lim",
+    "predicted_griffin_lim": "predicted mel, Griffin-Lim",
+    "predicted": "predicted mel",
+    "predicted_finetuned": "predicted mel, fine-tuned",
+}
+"""Name of a results row -> its label, where that is not the name with spaces."""
+
+MIN_FILES = 6
+"""Files from which on an interval is shown: with fewer, not even a difference of the same sign in all of them is
+significant at the interval's level (sign test)."""
+
+
+def to_markdown(results: dict[str, Any]) -> str:
+    """Table of the rows, paired differences, failures and protocols.
+
+    Args:
+        results: as :func:`v2skit.evaluation.report.summarise` returns them.
+    """
+    directions = results["higher_is_better"]
+    decimals = {name: _decimals(results["rows"], name) for name in directions}
+    titles = [f"{_title(name)} {'↑' if up else '↓'}" for name, up in directions.items()]
+    lines = ["# Results", "", _line("system", *titles), _line(*["---"] * (1 + len(titles)))]
+    for row, entries in results["rows"].items():
+        lines.append(_line(_label(row), *(_cell(entries[name], decimals[name]) for name in directions)))
+    resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
+    files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
+    intervals = f"{level} % confidence intervals (from {MIN_FILES} files on), {resamples} bootstrap resamples"
+    lines += ["", f"In brackets: {intervals}. Files: {files}."]
+    if results["chance_wer"] is not None:
+        lines.append(f"WER at chance level (the sentence of another file): {results['chance_wer']:.1f} %.")
+    for pair, entries in results["differences"].items():
+        lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
+        lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
+    lines += ["", "## Files that could not be scored", ""]
+    failures = [
+        f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
+        for row, by_file in results["failures"].items()
+        for (reason, metrics), count in _reasons(by_file).items()
+    ]
+    lines += failures or ["None."]
+    lines += ["", "## Protocols", ""]
+    lines += [f"* {_title(name)}: {protocol}" for name, protocol in results["protocols"].items()]
+    if results["notes"]:
+        lines += ["", "## Notes", "", *(f"* {name}: {note}" for name, note in results["notes"].items())]
+    return "\n".join(lines) + "\n"
+
+
+def _label(row: str) -> str:
+    return LABELS.get(row, row.replace("_", " "))
+
+
+def _title(name: str) -> str:
+    return "WER %" if name == WER else name.upper().replace("_", "-")
+
+
+def _decimals(rows: dict[str, Any], name: str) -> int:
+    """About three significant digits, and the same number of decimals in a column."""
+    largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
+    return 1 if largest >= 10 else 2 if largest > 1.01 else 3
+
+
+def _cell(entry: dict[str, Any], decimals: int) -> str:
+    failed = f" ({entry['failed']} failed)" if entry["failed"] else ""
+    if not entry["n"]:
+        return f"-{failed}"
+    mean, low, high = (f"{entry[key]:.{decimals}f}" for key in ("mean", "low", "high"))
+    return f"{mean}{failed}" if entry["n"] < MIN_FILES else f"{mean} [{low}, {high}]{failed}"
+
+
+def _difference(entry: dict[str, Any], decimals: int, higher_is_better: bool) -> str:
+    """Mean difference, interval, number of files and verdict: a difference is clear where the interval excludes 0."""
+    if not entry["n"]:
+        return "no file has both"
+    mean, low, high = (f"{entry[key]:+.{decimals}f}" for key in ("mean", "low", "high"))
+    if entry["n"] < MIN_FILES:
+        return f"{mean}, {entry['n']} file{'s' if entry['n'] > 1 else ''}: too few for a verdict"
+    clear = entry["low"] > 0 or entry["high"] < 0
+    verdict = ("better" if (entry["mean"] > 0) == higher_is_better else "worse") if clear else "no clear difference"
+    return f"{mean} [{low}, {high}], {entry['n']} files: {verdict}"
+
+
+def _reasons(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:
+    """(reason, metrics that failed for it) -> number of files."""
+    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    for failures in by_file.values():
+        for reason in dict.fromkeys(failures.values()):
+            counts[reason, tuple(n for n, r in failures.items() if r == reason)] += 1
+    return counts
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
