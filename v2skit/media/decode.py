@@ -82,7 +82,7 @@ def read_video(path: Path, fps: int, span: Span | None = None) -> Iterator[np.nd
             shown += 1
             yield _upright(frame)
         if not shown:
-            raise UserError(f"{path} has a video stream without frames; fetch or record it again")
+            raise UserError.about(path, "has a video stream without frames; fetch or record it again")
 
 
 def timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
@@ -97,7 +97,7 @@ def video_in(container: av.container.InputContainer, path: Path) -> av.VideoStre
     """The video of a file. Raises UserError where it has none."""
     stream = video_stream(container)
     if stream is None:
-        raise UserError(f"{path} has no video stream; give a file with a picture")
+        raise UserError.about(path, "has no video stream; give a file with a picture")
     stream.codec_context.thread_count = 1
     return stream
 
@@ -126,7 +126,7 @@ def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.n
     """
     with opened(path) as container:
         if not container.streams.audio:
-            raise UserError(f"{path} has no audio stream; give a file with sound")
+            raise UserError.about(path, "has no audio stream; give a file with sound")
         stream = container.streams.audio[0]
         resampler, first, pieces = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:
@@ -135,9 +135,11 @@ def read_audio(path: Path, sample_rate: int, start: float | None = None) -> np.n
                 pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(frame)]
             pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(None)] if pieces else []
         except ValueError as error:
-            raise UserError(f"{path} changes its sound format midway ({error}); convert it to WAV or FLAC") from error
+            raise UserError.about(
+                path, f"changes its sound format midway ({error}); convert it to WAV or FLAC"
+            ) from error
     if not pieces:
-        raise UserError(f"{path} has an audio stream without sound; fetch or record it again")
+        raise UserError.about(path, "has an audio stream without sound; fetch or record it again")
     waveform = np.concatenate(pieces).astype(np.float32, copy=False)
     skipped = 0 if start is None or first is None else round((start - first) * sample_rate)
     return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
@@ -157,7 +159,7 @@ def read_span(path: Path, sample_rate: int, start: float, end: float | None) -> 
     """
     with opened(path) as container:
         if not container.streams.audio:
-            raise UserError(f"{path} has no audio stream; give a file with sound")
+            raise UserError.about(path, "has no audio stream; give a file with sound")
         stream = container.streams.audio[0]
         begin = float((stream.start_time or 0) * tick_of(stream))
         if start > SEEK_SECONDS:
@@ -173,13 +175,13 @@ def read_span(path: Path, sample_rate: int, start: float, end: float | None) -> 
                     break
             pieces += [piece.to_ndarray().mean(0) for piece in resampler.resample(None)] if pieces else []
         except (av.FFmpegError, ValueError) as error:
-            raise UserError(f"{path} can't be read around {start:.1f} s ({error}); fetch it again") from error
+            raise UserError.about(path, f"can't be read around {start:.1f} s ({error}); fetch it again") from error
     sound = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
     first = 0.0 if first is None else first
     last = None if end is None else round((end - first) * sample_rate)
     sound = sound[max(0, round((start - first) * sample_rate)) : last].astype(np.float32, copy=False)
     if not len(sound):
-        raise UserError(f"{path} has no sound from {start:.1f} s on; see to the times that its transcript states")
+        raise UserError.about(path, f"has no sound from {start:.1f} s on; see to the times that its transcript states")
     return sound
 
 
@@ -275,7 +277,7 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream | av
                     seconds = float((frame.pts or 0) * tick_of(stream) + 1 / _rate(stream))
                 yield frame
     except av.FFmpegError as error:
-        raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
+        raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
     is_stated = container.format.name not in UNSTATED_LENGTH
     stated = float((stream.duration or 0) * tick_of(stream)) if is_stated else 0.0
     # Matroska states only the length of the whole; any stream may be the one that lasts so long.
@@ -285,9 +287,13 @@ def _decoded(container: av.container.InputContainer, stream: av.VideoStream | av
     if cut_off or seconds < _least(stated) or reached < _least(whole):
         stated = stated or whole
         wanted = f" of {stated:.2f} s" if stated else ""
-        raise UserError(f"{path} is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again")
+        raise UserError.about(
+            path, f"is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again"
+        )
     if damaged > packets * DAMAGE_LIMIT:
-        raise UserError(f"{path} is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again")
+        raise UserError.about(
+            path, f"is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again"
+        )
 
 
 def _least(stated_seconds: float) -> float:
@@ -311,14 +317,14 @@ def _rate(stream: av.VideoStream) -> Fraction:
 def opened(path: Path) -> Iterator[av.container.InputContainer]:
     """A media file. Raises UserError where it is none."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist or is no file; check the path")
+        raise UserError.about(path, "does not exist or is no file; check the path")
     if not path.stat().st_size:
-        raise UserError(f"{path} is empty; fetch or record it again")
+        raise UserError.about(path, "is empty; fetch or record it again")
     try:
         container = av.open(str(path))
     except PermissionError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
+        raise UserError.about(path, f"can't be read: {error.strerror}") from error
     except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{path} is no media file, or is damaged ({error.strerror}); fetch it again") from error
+        raise UserError.about(path, f"is no media file, or is damaged ({error.strerror}); fetch it again") from error
     with container:
         yield container

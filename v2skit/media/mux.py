@@ -111,7 +111,7 @@ def _places(video: Path, hides: bool) -> dict[int, tuple[int, int]]:
     first = next(number for number, ticks in times.shown.items() if ticks >= 0)
     begin = max((number for number in times.whole if number <= first), default=first)
     if begin < first and not hides:
-        raise UserError(f"{video} begins between two whole pictures; {REMEDY}")
+        raise UserError.about(video, f"begins between two whole pictures; {REMEDY}")
     shown = {number: ticks for number, ticks in times.shown.items() if number >= begin and (hides or ticks >= 0)}
     in_order = sorted(shown.values())
     # Decoding must not come after showing: it is ahead by as much as their orders differ.
@@ -136,7 +136,7 @@ def _stated(video: Path) -> Times | None:
         return None
     last, end = max(seen), max(seen.values())
     if any(hidden and first <= pts < end for pts, hidden, _ in packets.values()):
-        raise UserError(f"{video} has parts cut out by its edit list; {REMEDY}")
+        raise UserError.about(video, f"has parts cut out by its edit list; {REMEDY}")
     shown = {number: pts - first for number, (pts, *_) in packets.items() if number <= last}
     return Times(shown, [number for number, (*_, whole) in packets.items() if whole])
 
@@ -169,7 +169,7 @@ def _decoded(video: Path) -> Times:
             number: Any = frame.opaque
             shown.setdefault(number, round((time - first) / tick))
     if first is None:
-        raise UserError(f"{video} has a video stream without frames; fetch or record it again")
+        raise UserError.about(video, "has a video stream without frames; fetch or record it again")
     return Times(_with_others(shown, stated, round(first / tick)), whole)
 
 
@@ -246,7 +246,9 @@ def _copyable(stream: av.VideoStream, video: Path) -> Iterator[None]:
     try:
         yield
     except (av.PatchWelcomeError, ValueError) as error:
-        raise UserError(f"{video}: its picture ({_codec(stream)}) can't be copied as it is; {REMEDY}") from error
+        raise UserError.about(
+            video, f"has a picture ({_codec(stream)}) that can't be copied as it is; {REMEDY}"
+        ) from error
 
 
 def _codec(stream: av.VideoStream) -> str:
