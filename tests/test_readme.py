@@ -37,7 +37,7 @@ def test_own_decoder_and_loss_train(installed, recipe_folder, tiny):
     sets = ["--set", "networks.decoder.type=my_decoder", "--set", "losses.my_loss={type: my_loss, weight: 0.5}"]
     assert all(value.strip("'") in README.replace("'", "") for value in sets)
     options = ["--config", str(tiny), "--work_dir", str(recipe_folder), *sets]
-    result = v2skit("pretrain", *options, site=installed)
+    result = v2skit("stage", "pretrain", *options, site=installed)
     assert result.returncode == 0, result.stderr
     assert '"my_loss"' in (recipe_folder / "exp/tiny/pretrain/log.jsonl").read_text()
 
@@ -66,7 +66,7 @@ def test_own_corpus_is_prepared(installed, tmp_path):
     options = ["--config", "conf/mel.yaml", "--set", f"corpus.corpus_dir={tmp_path / 'videos'}"]
     options += ["--set", "tracker={type: none}", "--set", "prepare.jobs=1"]
     for stage in ("obtain", "prepare"):
-        result = v2skit(stage, *options, site=installed, cwd=recipe)
+        result = v2skit("stage", stage, *options, site=installed, cwd=recipe)
         assert result.returncode == 0, result.stderr
     counts = [len((recipe / "data" / name / "wav.scp").read_text().splitlines()) for name in ("train", "valid", "test")]
     assert sum(counts) == 24 and min(counts) > 0

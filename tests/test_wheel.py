@@ -66,7 +66,7 @@ SMALL = (
 IN_ONE = """
 import json, sys
 from v2skit.cli.main import main
-sys.exit(max(main([name, *json.loads(sys.argv[1])]) for name in sys.argv[2:]))
+sys.exit(max(main(["stage", name, *json.loads(sys.argv[1])]) for name in sys.argv[2:]))
 """
 """Runs stages in one process: to start Python and torch for each takes longer than these stages."""
 

@@ -61,7 +61,7 @@ def check(
     """
     there = {name: directory for name, directory in directories.items() if finished(directory)}
     if not there:
-        raise UserError(f"{output} has none of {', '.join(directories)}; stage 1 (v2skit prepare) makes them")
+        raise UserError(f"{output} has none of {', '.join(directories)}; stage 1 (v2skit stage prepare) makes them")
     surveys = {name: survey(directory, seed) for name, directory in there.items()}
     sources = _sources(corpora)
     missing = [name for name in directories if name not in there and (name in sources or directories[name].exists())]

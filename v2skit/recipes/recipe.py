@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from v2skit.config.load import flatten, to_tree
 from v2skit.config.schema import Config, Training
@@ -154,11 +153,6 @@ def corpus_settings(corpus: Component) -> dict:
 def checkpoint_source(folder: Path) -> dict:
     """A checkpoint, for the record of what speech was made from."""
     return {"checkpoint": folder.name, "digest": checkpoint.digest(folder)}
-
-
-def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
-    """A vocoder, for that record: its settings, and the digest of its weights where it has any."""
-    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}
 
 
 def digest(directory: Path) -> str | None:

@@ -13,10 +13,11 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder
 from v2skit.models.model import Model
 from v2skit.preparation.shards import finished
-from v2skit.recipes.recipe import Recipe, Row, checkpoint_source, say_next, vocoder_source
+from v2skit.recipes.recipe import Recipe, Row, checkpoint_source, say_next
 from v2skit.recipes.runs import check_made_with, start, trained
 from v2skit.recipes.training import Run, train
 from v2skit.registry import plugins
+from v2skit.synthesis.directory import vocoder_source
 
 PAIRS = (("pretrained", "scratch"),)
 """Rows of the results whose paired difference is reported."""
@@ -129,7 +130,8 @@ def finetune(recipe: Recipe) -> None:
 
 def synth(recipe: Recipe) -> None:
     """Stage 5: the test set spoken by each model; only the row that shows what can be had at best reads its sound."""
-    from v2skit.synthesis.synthesiser import Synthesiser, copy_synthesis, resynthesise, synthesise
+    from v2skit.synthesis.directory import copy_synthesis, resynthesise, synthesise_directory
+    from v2skit.synthesis.synthesiser import Synthesiser
 
     config, directory, device = recipe.config, recipe.test, recipe.device
     for name, row in rows(recipe).items():
@@ -140,7 +142,8 @@ def synth(recipe: Recipe) -> None:
             resynthesise(find(recipe, "pretrain"), device, read_manifest(directory), directory, out)
         else:
             run = {"scratch": "scratch", "pretrained": "finetune"}[name]
-            synthesise(Synthesiser.load(find(recipe, run), device, config), read_silent(directory), directory, out)
+            synthesiser = Synthesiser.load(find(recipe, run), device, config)
+            synthesise_directory(synthesiser, read_silent(directory), directory, out)
     print(f"speech: {recipe.exp / 'synth'}/")
     say_next("6 (scoring)")
 

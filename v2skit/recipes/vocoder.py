@@ -18,11 +18,12 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder
 from v2skit.models.model import Model, Vocoder
-from v2skit.recipes.recipe import Recipe, Row, say_next, vocoder_source
+from v2skit.recipes.recipe import Recipe, Row, say_next
 from v2skit.recipes.runs import trained
 from v2skit.recipes.training import Run, train
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
+from v2skit.synthesis.directory import vocoder_source
 from v2skit.synthesis.synthesiser import load_model
 
 PAIRS = (
@@ -105,7 +106,8 @@ def finetune(recipe: Recipe) -> None:
 
 def synth(recipe: Recipe) -> None:
     """Stage 5: the test set from true mels and, with a predictor, from predicted ones; Griffin-Lim beside each."""
-    from v2skit.synthesis.synthesiser import Synthesiser, copy_synthesis, synthesise
+    from v2skit.synthesis.directory import copy_synthesis, synthesise_directory
+    from v2skit.synthesis.synthesiser import Synthesiser
 
     config, device = recipe.config, recipe.device
     for name, row in rows(recipe).items():
@@ -114,7 +116,7 @@ def synth(recipe: Recipe) -> None:
             copy_synthesis(vocoder, config, read_manifest(recipe.test), out)
         else:
             speaker = Synthesiser.load(_predictor_folder(recipe), device, vocoder=vocoder)
-            synthesise(speaker, read_silent(recipe.test), recipe.test, out)
+            synthesise_directory(speaker, read_silent(recipe.test), recipe.test, out)
     print(f"speech: {recipe.exp / 'synth'}/")
     say_next("6 (scoring)")
 

@@ -1,9 +1,10 @@
-"""``v2skit synth VIDEO...``: files in, sound files out, and beside them what else was asked for."""
+"""``v2skit synth VIDEO...``: sound files for video files, and further files on request."""
 
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, replace
+import tempfile
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -14,21 +15,18 @@ from tqdm import tqdm
 from v2skit.errors import UserError
 from v2skit.media.audio import write_pieces
 from v2skit.media.mux import SPOKEN, mux, mux_path
-from v2skit.registry.component import Component
-from v2skit.registry.kinds import arguments
-from v2skit.registry.plugins import registry
-from v2skit.synthesis.api import VideoToSpeech
-from v2skit.synthesis.video import ClipSpeech
+from v2skit.synthesis.synthesiser import Synthesiser
+from v2skit.synthesis.video import SpeechPieces
 from v2skit.system.atomic import beside
 from v2skit.system.extras import needs
 from v2skit.tracking.crop import Track
 from v2skit.tracking.follow import FacesError
 from v2skit.tracking.tracker import Tracker
 
-SUFFIXES = tuple(
+VIDEO_SUFFIXES = tuple(
     ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv .gif".split()
 )
-OTHER_SOUND = (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".wma", ".aiff")
+SOUND_SUFFIXES = (".wav", ".flac")
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
@@ -37,109 +35,125 @@ def find_videos(paths: list[Path]) -> list[Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            videos = (p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.stem.endswith(SPOKEN))
+            videos = (p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.stem.endswith(SPOKEN))
             inside = sorted(videos)
+        elif not path.exists():
+            raise UserError.about(path, "does not exist; check the path")
         if not inside:
-            raise UserError(f"{path} has no video in it ({', '.join(SUFFIXES)})")
+            raise UserError.about(path, f"has no video in it ({', '.join(VIDEO_SUFFIXES)})")
         found += inside
     return found
 
 
-def outputs(videos: list[Path], out: Path | None, force: bool) -> tuple[list[Path], list[Path]]:
-    """Where the speech of each video goes: one file, a folder, or beside each video. Of several videos, those whose
-    speech is there are left out, so that the same command goes on where it was.
+def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Path]:
+    """The sound file of each video: one file, one in a folder, or one in the video's own folder. Of several videos,
+    those whose sound file exists are skipped, so that the same command resumes.
 
     Returns:
-        the videos to be spoken, and a sound file for each.
+        video -> sound file, of those to process.
 
     Raises:
-        UserError: a video is missing, several videos for one file, two of one name, another kind of file, or one that
-            is there already and not to be lost.
+        UserError: several videos for one file, two of one name, another suffix, a folder that can't be written, or a
+            sound file that exists.
     """
-    missing = [video for video in videos if not video.exists()]
-    if missing:
-        raise UserError(f"{missing[0]} does not exist; check the path")
-    suffix = "" if out is None or out.is_dir() else out.suffix.lower()
-    if out is not None and suffix in (".wav", ".flac"):
-        if len(videos) > 1:
-            raise UserError(f"{len(videos)} videos can't go into one file {out}; give a folder")
-        targets = [out]
-    elif suffix in (*OTHER_SOUND, *SUFFIXES):
-        raise UserError(f"{out}: speech is written as .wav or .flac; --mux writes the video with it")
-    else:
+    if out is None or out.is_dir() or not out.suffix:
         targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
-    twice = [t for t in targets if targets.count(t) > 1]
-    if twice:
-        raise UserError(f"two of the videos would go into {twice[0]}; speak them apart")
-    own = [t for t, video in zip(targets, videos, strict=True) if t.resolve() == video.resolve()]
-    if own:
-        raise UserError(f"{own[0]} is the video itself; -o gives the speech another place")
-    there = [] if force else [t for t in targets if t.exists()]
-    if there and len(videos) == 1:
-        raise UserError(f"{there[0]} is there already; --force overwrites it, -o gives another place")
-    if there:
-        print(f"{len(there)} of {len(videos)} are there already, e.g. {there[0]}, and left as they are (--force: anew)")
-    todo = [(video, target) for video, target in zip(videos, targets, strict=True) if target not in there]
-    return [video for video, _ in todo], [target for _, target in todo]
+    elif out.suffix.lower() not in SOUND_SUFFIXES:
+        raise UserError(
+            f"{out}: speech is written as .wav or .flac, give such a file or a folder (create it first if its name has "
+            "a suffix); --mux writes the video with its speech"
+        )
+    elif len(videos) > 1:
+        raise UserError(f"{len(videos)} videos can't be written to one file {out}; give a folder")
+    else:
+        targets = [out]
+    duplicate = next((target for target in targets if targets.count(target) > 1), None)
+    if duplicate:
+        raise UserError(f"two of the videos would be written to {duplicate}; process them separately")
+    for target, video in zip(targets, videos, strict=True):
+        if target.resolve() == video.resolve():
+            raise UserError.about(target, "is the video itself; -o gives the speech another path")
+    for folder in {target.parent for target in targets}:
+        check_writable(folder)
+    existing = [] if force else [target for target in targets if target.exists()]
+    if existing and len(videos) == 1:
+        raise UserError.about(existing[0], "exists already; --force overwrites it, -o gives another path")
+    if existing:
+        count = f"{len(existing)} of {len(videos)} videos"
+        print(f"{count} already processed, skipped, e.g. {existing[0]} (--force processes them again)")
+    return {video: target for video, target in zip(videos, targets, strict=True) if target not in existing}
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UserError, naming the folder, where it can't be written, or can't be created."""
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise UserError.about(folder, f"can't be written ({error.strerror}); -o gives another folder") from error
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What is written beside the speech: the video with it in, a report; ``force``: over what is there."""
+    """Further files per video, next to the sound file.
+
+    Args:
+        video: the video with the speech as its sound.
+        report: that, and an HTML page about it.
+        force: overwrite what exists.
+    """
 
     video: bool = False
     report: bool = False
     force: bool = False
 
     def paths(self, video: Path, speech: Path) -> dict[str, Path]:
-        """Where these go. Raises UserError where that can't be, or where something is that is not to be lost."""
+        """Kind -> file. Raises UserError where the video can't be copied, or a file exists."""
         if not (self.video or self.report):
             return {}
         paths = {"video": mux_path(video, speech)}
         if self.report:
             paths["report"] = speech.with_suffix(".html")
-        there = next((path for path in paths.values() if path.exists() and not self.force), None)
-        if there:
-            raise UserError(f"{there} is there already; --force overwrites it, -o gives another place")
+        existing = next((path for path in paths.values() if path.exists() and not self.force), None)
+        if existing:
+            raise UserError.about(existing, "exists already; --force overwrites it, -o gives another path")
         return paths
 
 
-def speak_files(
-    model: VideoToSpeech,
-    videos: list[Path],
-    targets: list[Path],
+def synthesise_files(
+    model: Synthesiser,
+    targets: dict[Path, Path],
     tracker: Tracker,
     voice: str | None,
     extras: Extras,
     facts: dict[str, str],
 ) -> None:
-    """Speak videos into sound files, with progress. A video that can't be spoken does not keep the others from it.
+    """Synthesise speech for video files, with a progress bar. After an error the other videos are still processed.
 
     Args:
         model: a loaded one.
-        videos: files.
-        targets: a sound file for each.
-        tracker: of the mouths.
-        voice: as :meth:`VideoToSpeech.synthesise` takes it.
-        extras: what else to write.
-        facts: of the synthesis, for the report.
+        targets: video -> sound file.
+        tracker: of the mouth.
+        voice: as in :meth:`Synthesiser.synthesise`.
+        extras: further files to write.
+        facts: name -> value, for the report.
 
     Raises:
-        UserError: a video could not be spoken; all that could not are named.
+        UserError: some videos could not be processed, each with its reason.
     """
-    model.voice(voice)  # a wrong one shows before the work begins
     if extras.report:
         with needs("evaluate", "--report"):
             import_module("v2skit.evaluation.video_report")
     failed = []
-    for number, (video, target) in enumerate(zip(videos, targets, strict=True), 1):
-        label = video.name if len(videos) == 1 else f"{number}/{len(videos)} {video.name}"
+    for number, (video, target) in enumerate(targets.items(), 1):
+        label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
         with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False, disable=None) as bar:
             try:
                 paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
-                speech = model.begin(video, voice=voice, tracker=tracker, progress=progress)
-                samples = write_pieces(target, speech.pieces(), model.sample_rate)
-                _write(paths, video, target, speech, facts)
+                speech = model.synthesise_pieces(video, voice=voice, tracker=tracker, progress=progress)
+                samples = write_pieces(target, speech, model.sample_rate)
+                _write_extras(paths, video, target, speech, facts)
             except FacesError as error:
                 picture = target.with_name(f"{target.stem}.faces.png")
                 write_picture(picture, error.picture)
@@ -148,13 +162,14 @@ def speak_files(
             except (UserError, OSError) as error:
                 if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                     raise
-                failed.append(str(error) if str(error).startswith(str(video)) else f"{video}: {error}")
+                names_video = isinstance(error, UserError) and error.fields.get("path") == video
+                failed.append(str(error) if names_video else f"{video}: {error}")
                 continue
-        print(f"{target}: {samples / model.sample_rate:.2f} s{_told(speech.track)}")
-        for name, path in paths.items():
-            print(f"  {name}: {path}")
+        print(f"{target}: {samples / model.sample_rate:.2f} s{_missing_face(speech.track)}")
+        for kind, path in paths.items():
+            print(f"  {kind}: {path}")
     if failed:
-        raise UserError(f"{len(failed)} of {len(videos)} videos could not be spoken:\n  " + "\n  ".join(failed))
+        raise UserError(f"{len(failed)} of {len(targets)} videos could not be processed:\n  " + "\n  ".join(failed))
 
 
 def _show(bar: tqdm, fps: int, done: float, total: float | None) -> None:
@@ -163,21 +178,22 @@ def _show(bar: tqdm, fps: int, done: float, total: float | None) -> None:
     bar.update(round(done * fps) - bar.n)
 
 
-def _told(track: Track) -> str:
+def _missing_face(track: Track) -> str:
     if not track.lost.any():
         return ""
     silent = f", silent for {track.silent.sum() / track.fps:.1f} s" if track.silent.any() else ""
     return f"; no face in {track.lost.mean():.0%} of the frames{silent}"
 
 
-def _write(paths: dict[str, Path], video: Path, target: Path, speech: ClipSpeech, facts: dict[str, str]) -> None:
-    """Write the extras."""
+def _write_extras(
+    paths: dict[str, Path], video: Path, target: Path, speech: SpeechPieces, facts: dict[str, str]
+) -> None:
     if "video" in paths:
         mux(video, target, paths["video"])
     if "report" in paths:
         from v2skit.evaluation.video_report import write_report
 
-        write_report(paths["report"], paths["video"], target, speech.track, speech.strip, facts)
+        write_report(paths["report"], paths["video"], target, speech.track, speech.crops, facts)
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
@@ -186,12 +202,3 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
     with beside(path) as part:
         Image.fromarray(picture).save(part, format="png")
-
-
-def with_face(tracker: Component, face: int | None) -> Component:
-    """The choice of a tracker that follows face ``face``. Raises UserError where it can't choose one."""
-    if face is None:
-        return tracker
-    if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
-        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or take --tracker face_mesh")
-    return replace(tracker, args={**tracker.args, "face": face})

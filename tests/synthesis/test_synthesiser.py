@@ -42,7 +42,7 @@ def heard(path) -> np.ndarray:
     return soundfile.read(path, dtype="float32")[0]
 
 
-def test_a_file_is_spoken_as_by_the_command(model, run, tmp_path):
+def test_a_file_is_processed_as_by_the_command(model, run, tmp_path):
     video = make_video(tmp_path / "clip.mp4", every(30, 1.5), (96, 96), fps=30)
     speech = model.synthesise(video, tracker=NONE)
     assert speech.waveform.dtype == np.float32 and speech.waveform.shape == (36000,)
@@ -54,11 +54,11 @@ def test_a_file_is_spoken_as_by_the_command(model, run, tmp_path):
     assert np.abs(heard(out) - speech.waveform).max() <= 1 / 32768
     assert np.abs(speech.waveform).max() > 0.01
     assert np.array_equal(model.synthesise(str(video), tracker=NONE).waveform, speech.waveform)
-    pieces = list(model.begin(video, tracker=NONE).pieces())
+    pieces = list(model.synthesise_pieces(video, tracker=NONE))
     assert np.array_equal(np.concatenate(pieces), speech.waveform)
 
 
-def test_arrays_of_frames_are_spoken_at_their_rate(model, frames):
+def test_arrays_of_frames_are_processed_at_their_rate(model, frames):
     speech = model.synthesise(frames, fps=25, tracker=NONE)
     assert speech.waveform.shape == (30 * 960,)
     assert np.array_equal(model.synthesise(torch.from_numpy(frames), fps=25, tracker=NONE).waveform, speech.waveform)
@@ -93,9 +93,9 @@ def test_wrong_arrays_are_refused(model, frames, spoil, fps, message):
 
 
 def test_voices_are_named(model, frames):
-    assert model.voices == ["s0", "s1"] and not model.takes_recording
-    spoken = {model.synthesise(frames, 25, voice, NONE).waveform.tobytes() for voice in (None, "s0", "s1")}
-    assert len(spoken) == 3
+    assert model.voices == ["s0", "s1"] and not model.accepts_recording
+    waveforms = {model.synthesise(frames, 25, voice, NONE).waveform.tobytes() for voice in (None, "s0", "s1")}
+    assert len(waveforms) == 3
     with pytest.raises(UserError, match="has no voice 's9'; known: s0, s1"):
         model.synthesise(frames, 25, "s9", NONE)
 
@@ -161,9 +161,9 @@ def test_a_voice_that_is_packed_needs_no_recording(voices_folder, tmp_path, caps
         assert message in error and "voices of this model: anna, ben" in error
 
 
-def test_what_a_model_with_recordings_says_of_itself(voices_folder):
+def test_properties_of_a_model_that_accepts_recordings(voices_folder):
     model = v2skit.load(voices_folder, "cpu")
-    assert model.voices == [] and model.takes_recording
+    assert model.voices == [] and model.accepts_recording
     with pytest.raises(UserError, match="needs a voice"):
         model.voice(None)
 
@@ -175,7 +175,7 @@ def test_a_recording_without_a_voice_is_refused(voices_folder, tmp_path, seconds
         v2skit.load(voices_folder, "cpu").voice(tmp_path / "silence.wav")
 
 
-def test_voices_are_not_packed_with_a_model_that_takes_none(run, voices_folder, tmp_path, capsys):
+def test_voices_are_not_packed_with_a_model_that_accepts_no_recording(run, voices_folder, tmp_path, capsys):
     for voice, message in (
         (f"anna={voices_folder / 'anna.wav'}", "takes no recording of a voice; leave --voice out"),
         ("anna", "is not of the form NAME=RECORDING"),
