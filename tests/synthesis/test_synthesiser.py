@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 import v2skit
 from tests.cases.model import untrained_run
+from tests.conftest import ISTFT, TINY
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
+from v2skit.config.load import load_config
 from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model, build_new_vocoder
+from v2skit.models.checkpoint import Checkpoint, new_meta
+from v2skit.synthesis import synthesiser
 
 NONE = v2skit.tracker("none")
 
@@ -107,6 +114,24 @@ def test_progress_goes_on_to_the_end(model, tmp_path, fps):
     done, totals = zip(*told, strict=True)
     assert list(done) == sorted(set(done)) and len(done) == 40
     assert {round(total, 3) for total in totals} == {1.6} and done[-1] == 1.6
+
+
+def test_a_model_with_another_vocoder_is_built_once(run, frames, tmp_path, monkeypatch):
+    (tmp_path / "vocoder.yaml").write_text(yaml.safe_dump({**TINY, "trains": "vocoder", "vocoder": ISTFT}))
+    config = load_config(tmp_path / "vocoder.yaml")
+    saved = Checkpoint(new_meta(config, "vocoder", []), build_new_vocoder(config).state_dict())
+    checkpoint.save(saved, checkpoint.folder_of(tmp_path / "vocoder", 1))
+    built = []
+    monkeypatch.setattr(synthesiser, "build_model", lambda *given: built.append(given[1]) or build_model(*given))
+    model = v2skit.load(run, "cpu", vocoder=tmp_path / "vocoder")
+    assert built == ["v2a"] and model.config.vocoder.type == "trained"
+    own, other = (m.synthesise(frames, 25, tracker=NONE).waveform for m in (v2skit.load(run, "cpu"), model))
+    assert own.shape == other.shape and not np.array_equal(own, other)
+
+
+def test_a_vocoder_for_a_model_of_waveforms_is_refused(tmp_path):
+    with pytest.raises(UserError, match="gives waveforms and needs no vocoder; leave the vocoder out"):
+        v2skit.load(untrained_run(tmp_path, decoder=ISTFT), "cpu", vocoder=tmp_path / "vocoder")
 
 
 def test_no_model_and_no_video(model, tmp_path):

@@ -28,7 +28,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Synthesise speech for videos, with everything checked before the first of them."""
-    from v2skit.synthesis.files import Extras, find_videos, outputs, synthesise_files
+    from v2skit.synthesis.files import synthesise_files
+    from v2skit.synthesis.paths import Extras, find_videos, outputs
 
     videos = find_videos(options.videos)
     model, tracker = load_model(options)

@@ -5,7 +5,7 @@ import pytest
 from tests.miniatures import check_sources, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.custom import SUFFIXES, Custom
 from v2skit.errors import UserError
-from v2skit.synthesis.files import VIDEO_SUFFIXES
+from v2skit.synthesis.paths import VIDEO_SUFFIXES
 
 PEOPLE = ("anna", "ben", "zoë", "dan", "eve")
 
