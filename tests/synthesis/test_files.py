@@ -39,8 +39,10 @@ def test_folders_voices_and_output_folders(run, tmp_path, capsys):
     (out / "b.wav").unlink()
     capsys.readouterr()
     assert synth(folder, "--model", run, "-o", out) == 0
-    told = capsys.readouterr().out
-    assert f"1 of 2 videos already processed, skipped, e.g. {out / 'a.wav'}" in told and f"{out / 'b.wav'}: " in told
+    printed = capsys.readouterr().out
+    assert (
+        f"1 of 2 videos already processed, skipped, e.g. {out / 'a.wav'}" in printed and f"{out / 'b.wav'}: " in printed
+    )
     assert synth(tmp_path, "--model", run) == 1
     assert "has no video in it" in capsys.readouterr().err
 
@@ -64,10 +66,10 @@ def test_bad_videos_are_named_and_the_others_processed(run, tmp_path, capsys):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "cut.mkv").write_bytes(good.read_bytes()[: len(good.read_bytes()) // 2])
     assert synth(tmp_path, "--model", run, "-o", tmp_path / "out") == 1
-    told = capsys.readouterr().err
-    assert "3 of 4 videos could not be processed" in told and "Traceback" not in told
+    printed = capsys.readouterr().err
+    assert "3 of 4 videos could not be processed" in printed and "Traceback" not in printed
     for name, reason in (("text.mp4", "is no media file"), ("empty.mp4", "is empty"), ("cut.mkv", "")):
-        assert f"\n  {tmp_path / name} {reason}" in told  # the name once
+        assert f"\n  {tmp_path / name} {reason}" in printed  # the name once
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.wav"]
 
 

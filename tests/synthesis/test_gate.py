@@ -12,10 +12,10 @@ def test_speech_fades_within_a_frame_and_is_exactly_silent_between():
         for frame in silent[start:end]:
             gate.push(frame)
         pieces.append(gate.apply(np.ones(4 * (end - start), np.float32)))
-    heard = np.concatenate(pieces).reshape(7, 4)
+    gains = np.concatenate(pieces).reshape(7, 4)
     falls, rises = [0.75, 0.5, 0.25, 0.0], [0.25, 0.5, 0.75, 1.0]
-    assert heard.dtype == np.float32
-    assert heard.tolist() == [[1.0] * 4, falls, [0.0] * 4, rises, [1.0] * 4, falls, rises]
+    assert gains.dtype == np.float32
+    assert gains.tolist() == [[1.0] * 4, falls, [0.0] * 4, rises, [1.0] * 4, falls, rises]
     late = Gate(4)
     late.push(True)
     assert not late.apply(

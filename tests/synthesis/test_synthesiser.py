@@ -40,12 +40,12 @@ def frames() -> np.ndarray:
     """A bright square that grows and shrinks, RGB (30,96,96,3)."""
     pictures = np.full((30, 96, 96, 3), 60, np.uint8)
     for number, picture in enumerate(pictures):
-        reach = 10 + number % 15
-        picture[48 - reach : 48 + reach, 48 - reach : 48 + reach] = (200, 150, 100)
+        half = 10 + number % 15
+        picture[48 - half : 48 + half, 48 - half : 48 + half] = (200, 150, 100)
     return pictures
 
 
-def heard(path) -> np.ndarray:
+def samples(path) -> np.ndarray:
     return soundfile.read(path, dtype="float32")[0]
 
 
@@ -58,7 +58,7 @@ def test_a_file_is_processed_as_by_the_command(model, run, tmp_path):
     out = tmp_path / "speech.wav"
     options = ["--model", str(run), "-o", str(out), "--tracker", "none", "--device", "cpu"]
     assert main(["synth", str(video), *options]) == 0
-    assert np.abs(heard(out) - speech.waveform).max() <= 1 / 32768
+    assert np.abs(samples(out) - speech.waveform).max() <= 1 / 32768
     assert np.abs(speech.waveform).max() > 0.01
     assert np.array_equal(model.synthesise(str(video), tracker=NONE).waveform, speech.waveform)
     pieces = list(model.synthesise_pieces(video, tracker=NONE))
@@ -109,9 +109,9 @@ def test_voices_are_named(model, frames):
 
 @pytest.mark.parametrize("fps", [25, 60])
 def test_progress_goes_on_to_the_end(model, tmp_path, fps):
-    video, told = make_video(tmp_path / "clip.mp4", every(fps, 1.6), (96, 96), fps=fps), []
-    model.synthesise(video, tracker=NONE, progress=lambda done, total: told.append((done, total)))
-    done, totals = zip(*told, strict=True)
+    video, calls = make_video(tmp_path / "clip.mp4", every(fps, 1.6), (96, 96), fps=fps), []
+    model.synthesise(video, tracker=NONE, progress=lambda done, total: calls.append((done, total)))
+    done, totals = zip(*calls, strict=True)
     assert list(done) == sorted(set(done)) and len(done) == 40
     assert {round(total, 3) for total in totals} == {1.6} and done[-1] == 1.6
 
@@ -130,7 +130,7 @@ def test_a_model_with_another_vocoder_is_built_once(run, frames, tmp_path, monke
 
 
 def test_a_vocoder_for_a_model_of_waveforms_is_refused(tmp_path):
-    with pytest.raises(UserError, match="gives waveforms and needs no vocoder; leave the vocoder out"):
+    with pytest.raises(UserError, match="outputs waveforms and needs no vocoder; leave the vocoder out"):
         v2skit.load(untrained_run(tmp_path, decoder=ISTFT), "cpu", vocoder=tmp_path / "vocoder")
 
 
@@ -145,7 +145,7 @@ def test_no_model_and_no_video(model, tmp_path):
 
 @pytest.fixture(scope="module")
 def voices_folder(tmp_path_factory):
-    """A run of a model that takes recordings, and three of them."""
+    """A run of a model that accepts recordings, and three of them."""
     pytest.importorskip("resemblyzer", reason="resemblyzer is not installed")
     folder = tmp_path_factory.mktemp("voices")
     untrained_run(folder, speaker={"type": "d_vector"})
@@ -168,20 +168,20 @@ def test_a_voice_that_is_packed_needs_no_recording(voices_folder, tmp_path, caps
     assert main(["info", str(both)]) == 0
     assert "voices:    anna, ben\n" in capsys.readouterr().out
 
-    def speak(model, *voice):
+    def synth(model, *voice):
         out = tmp_path / "speech.wav"
         options = ["--model", str(model), "-o", str(out), "--tracker", "none", "--device", "cpu", "--force", *voice]
-        return main(["synth", str(video), *options]), heard(out).tobytes() if out.exists() else b""
+        return main(["synth", str(video), *options]), samples(out).tobytes() if out.exists() else b""
 
-    status, told = speak(one)
-    assert status == 0 and any(told)  # the only voice is taken
-    assert speak(one, "--voice", "anna") == speak(both, "--voice", "anna") == (0, told)
-    others = {speak(both, "--voice", voice) for voice in ("ben", str(voices_folder / "cleo.wav"))}
-    assert len(others) == 2 and (0, told) not in others and {status for status, _ in others} == {0}
-    assert speak(both, "--voice", str(voices_folder / "anna.wav")) == (0, told)
+    status, expected = synth(one)
+    assert status == 0 and any(expected)  # the only voice is the default
+    assert synth(one, "--voice", "anna") == synth(both, "--voice", "anna") == (0, expected)
+    others = {synth(both, "--voice", voice) for voice in ("ben", str(voices_folder / "cleo.wav"))}
+    assert len(others) == 2 and (0, expected) not in others and {status for status, _ in others} == {0}
+    assert synth(both, "--voice", str(voices_folder / "anna.wav")) == (0, expected)
     capsys.readouterr()
     for voice, message in (((), "needs a voice: --voice FILE"), (("--voice", "cleo"), "cleo does not exist")):
-        assert speak(both, *voice)[0] == 1
+        assert synth(both, *voice)[0] == 1
         error = capsys.readouterr().err
         assert message in error and "voices of this model: anna, ben" in error
 

@@ -62,9 +62,9 @@ NETWORKS = {
     # The contexts cover the receptive fields: the difference is rounding.
     "limited": (LIMITED, 1e-5),
     "waveform": ({**LIMITED, "decoder": ISTFT}, 1e-5),
-    # A recurrent part forgets within the 4 s that it sees before and after its piece.
+    # The state of a recurrent network fades within the 4 s of context.
     "recurrent": ({"encoder": {"type": "bigru", "dim": 16}}, 1e-5),
-    # Attention is spread over all that it sees, 28 s of the 44 s; most of all in a model that was never trained.
+    # Attention is spread over the whole window, 28 s of the 44 s, most of all in an untrained model.
     "attention": ({}, 2e-2),
 }
 
@@ -73,13 +73,13 @@ def moving(count: int) -> np.ndarray:
     """A bright square that grows and shrinks without a period, RGB (count,96,96,3)."""
     frames = np.full((count, 96, 96, 3), 60, np.uint8)
     steps = np.random.default_rng(1).normal(0.3, 0.3, count)
-    for frame, reach in zip(frames, (20 + 15 * np.sin(np.cumsum(steps))).astype(int), strict=True):
-        frame[48 - reach : 48 + reach, 48 - reach : 48 + reach] = 200
+    for frame, half in zip(frames, (20 + 15 * np.sin(np.cumsum(steps))).astype(int), strict=True):
+        frame[48 - half : 48 + half, 48 - half : 48 + half] = 200
     return frames
 
 
-def relative_error(got: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.sqrt(np.square(got - wanted).mean() / np.square(wanted).mean()))
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean()))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -92,12 +92,12 @@ def test_a_long_clip_in_pieces_sounds_as_the_whole(tmp_path, monkeypatch, name):
     speech = model.synthesise_pieces(frames, 25, tracker=tracker)
     pieces = list(speech)
     assert max(map(len, pieces)) <= 2 * many * 960
-    got = np.concatenate(pieces)
+    actual = np.concatenate(pieces)
     monkeypatch.setattr(pipeline, "MANY_FRAMES", 10**6)
-    wanted = model.synthesise(frames, 25, tracker=tracker).waveform
-    assert len(got) == len(wanted) == count * 960
-    assert relative_error(got, wanted) < allowed
-    steps = np.abs(np.diff(got))
+    expected = model.synthesise(frames, 25, tracker=tracker).waveform
+    assert len(actual) == len(expected) == count * 960
+    assert relative_error(actual, expected) < allowed
+    steps = np.abs(np.diff(actual))
     seams = np.arange(few, count, few) * 960
     at_seams = [steps[seam - 3 : seam + 2].max() for seam in seams]
     elsewhere = steps[: len(steps) // 5 * 5].reshape(-1, 5).max(1)

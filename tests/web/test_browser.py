@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: what a user does, sees and hears; and that it asks nobody else."""
+"""The page in a headless Chromium: its controls and results, and that it connects to no other server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def page(browser):
     page.asked, page.wrong = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("console", lambda told: page.wrong.append(told.text) if told.type == "error" else None)
+    page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
     yield page
     assert page.wrong == []
     assert {urlsplit(url).hostname for url in page.asked if not url.startswith(("blob:", "data:"))} <= {"127.0.0.1"}
@@ -62,7 +62,7 @@ def wait_until(page, condition: str) -> None:
 
 
 def wait_for_speech(page) -> float:
-    """Waits until the speech can be heard and both pictures are seen. Returns its length, seconds."""
+    """Waits until the speech can be played and both pictures are visible. Returns its length, seconds."""
     page.wait_for_selector("#result", state="visible")
     wait_until(page, "document.getElementById('sound').readyState >= 2")
     for picture in ("#spectrogram", "#track"):

@@ -81,10 +81,10 @@ def test_a_video_is_processed_and_nothing_of_it_is_kept(video, temporary):
     seen = []
     model = Humming(before=lambda path: seen.extend([path.read_bytes(), *temporary.iterdir()]))
     with page_server(model) as address:
-        *told, answer = ask(address, form(video.read_bytes()))
+        *events, answer = ask(address, form(video.read_bytes()))
         assert seen[0] == video.read_bytes() and len(seen) == 2
         assert not list(temporary.iterdir())
-    assert told[0] == {"done": 0.0, "total": None} and told[-1]["done"] == 0.8
+    assert events[0] == {"done": 0.0, "total": None} and events[-1]["done"] == 0.8
     sound, rate = soundfile.read(io.BytesIO(base64.b64decode(answer["sound"])))
     assert (len(sound), rate) == (20 * 960, 24000)
     assert all(base64.b64decode(answer[name]).startswith(b"\x89PNG") for name in ("spectrogram", "track"))
@@ -112,7 +112,7 @@ def test_too_large_and_too_long_are_refused_before_the_work(video, tmp_path, tem
     started = []
     model, limits = Humming(before=started.append), Limits(1, 1)
     body = form(b"x" * 1_000_001)
-    chunks = (body[start : start + 50_000] for start in range(0, len(body), 50_000))  # of a length that is not told
+    chunks = (body[start : start + 50_000] for start in range(0, len(body), 50_000))  # of unstated length
     with page_server(model, limits=limits) as address:
         assert "the limit is 1 MB" in ask(address, body)[0]["error"]
         assert "the limit is 1 MB" in ask(address, chunks)[0]["error"]
@@ -134,8 +134,8 @@ def test_a_video_that_hides_its_length_is_stopped_at_the_limit(tmp_path):
                 live.mux(packet)
     started = []
     with page_server(Humming(before=started.append), limits=Limits(seconds=1)) as address:
-        *told, answer = ask(address, form(hidden.read_bytes(), "hidden.mkv"))
-    assert "the limit is 1 s" in answer["error"] and started and told[-1]["done"] == 1.0
+        *events, answer = ask(address, form(hidden.read_bytes(), "hidden.mkv"))
+    assert "the limit is 1 s" in answer["error"] and started and events[-1]["done"] == 1.0
 
 
 def test_an_internal_error_is_one_sentence_for_the_user_and_a_traceback_in_the_terminal(video, temporary, capfd):
@@ -245,12 +245,12 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
         connection = connect(line.split()[4].rstrip(";"), form(video.read_bytes()))
         assert process.stdout.readline() == "working\n" and list(temporary.glob("v2skit-serve-*"))
         process.send_signal(sig)
-        told, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)
     finally:
         process.kill()
     lines = connection.getresponse().read().decode().splitlines()
     assert "was stopped" in json.loads(lines[-1])["error"]
-    assert (told, errors) == ("ended\n" if sig == signal.SIGINT else "", "")
+    assert (output, errors) == ("ended\n" if sig == signal.SIGINT else "", "")
     assert not list(temporary.glob("v2skit-serve-*"))
 
 

@@ -1,4 +1,4 @@
-"""A trained V2A model, ready to synthesise speech. Nothing here takes, opens or knows of a target."""
+"""A trained V2A model, ready to synthesise speech. It has no access to ground-truth audio."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Synthesiser:
         config, model, features = load_model(path, "v2a")
         if isinstance(vocoder, Path):
             if model.output == "waveform":
-                raise UserError(f"{path} gives waveforms and needs no vocoder; leave the vocoder out")
+                raise UserError(f"{path} outputs waveforms and needs no vocoder; leave the vocoder out")
             config = dataclasses.replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
         if model.output == "mel" and not isinstance(vocoder, nn.Module):
             named_in = vocoder if isinstance(vocoder, Config) else config
@@ -208,7 +208,7 @@ def load_model(path: Path, task: str) -> tuple[Config, Model, dict]:
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
     saved, _ = open_model(path, "model", f"{made} makes them")
     if saved.meta.task != task:
-        raise UserError(f"{path} holds {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
+        raise UserError(f"{path} contains {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
     if path.is_file():
         config = dataclasses.replace(config, vocoder=vocoder_of(path) or config.vocoder)

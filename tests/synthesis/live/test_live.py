@@ -46,16 +46,16 @@ def live(synthesiser, chunk: int = 1, tracker=None) -> LiveSynthesis:
 def test_it_is_as_offline(synthesiser, video, chunk):
     pieces = []
     report = live(synthesiser, chunk).run(open_source(str(video), None, None, False), pieces.append)
-    wanted = offline(synthesiser, video)
-    assert len(wanted) == 41 * SAMPLES and wanted.std() > 1e-3
-    assert np.concatenate(pieces) == pytest.approx(wanted, abs=1e-4)
+    expected = offline(synthesiser, video)
+    assert len(expected) == 41 * SAMPLES and expected.std() > 1e-3
+    assert np.concatenate(pieces) == pytest.approx(expected, abs=1e-4)
     assert report.seconds == 41 / 25 and report.dropped == 0 and report.lost == 0 and report.busy > 0
 
 
 def test_other_frames_are_another_speech(synthesiser, video):
     """What the comparison above relies on: a frame earlier or later shows."""
-    wanted = offline(synthesiser, video)
-    assert np.abs(wanted[SAMPLES:] - wanted[:-SAMPLES]).max() > 1e-2
+    expected = offline(synthesiser, video)
+    assert np.abs(expected[SAMPLES:] - expected[:-SAMPLES]).max() > 1e-2
 
 
 @pytest.mark.parametrize("changes", [{}, MEL], ids=["waveform", "mel"])
@@ -74,13 +74,13 @@ def test_the_latency_is_as_stated(changes, chunk):
     delays = []  # of each frame, from when it came to when its sound is there, frames
     for piece in synthesiser.pipeline(NOBODY, chunk).run(crops):
         delays += [fed - 1 - len(delays) - number for number in range(len(piece) // SAMPLES)]
-    told = live(synthesiser, chunk).algorithmic_latency * 25
-    assert len(delays) == frames and told == pytest.approx(round(told))
-    assert max(delays) == round(told)
+    latency = live(synthesiser, chunk).algorithmic_latency * 25
+    assert len(delays) == frames and latency == pytest.approx(round(latency))
+    assert max(delays) == round(latency)
     if chunk == 1:
-        assert delays[0] == round(told)
+        assert delays[0] == round(latency)
     if not changes:
-        assert round(told) == chunk - 1 + 1 + 1 + 4 + 1
+        assert round(latency) == chunk - 1 + 1 + 1 + 4 + 1
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 3])
@@ -92,8 +92,8 @@ def test_a_mel_model_outputs_whole_frames_as_on_the_whole_clip(chunk):
         pieces.append(pipeline.push(crops[number : number + 10]))
     pieces.append(pipeline.finish())
     assert [len(piece) % SAMPLES for piece in pieces] == [0] * len(pieces)
-    wanted = synthesiser.vocoder(whole_mel(synthesiser, crops))[0].numpy()
-    assert np.concatenate(pieces) == pytest.approx(wanted, abs=1e-3 * float(np.abs(wanted).max()))
+    expected = synthesiser.vocoder(whole_mel(synthesiser, crops))[0].numpy()
+    assert np.concatenate(pieces) == pytest.approx(expected, abs=1e-3 * float(np.abs(expected).max()))
 
 
 def whole_mel(synthesiser, crops):
@@ -140,7 +140,7 @@ def test_frames_that_arrive_too_fast_are_dropped_and_their_time_is_kept(synthesi
         time.sleep(0.01)
         pieces.append(piece)
 
-    def paced():  # many times as fast as the sink takes them
+    def paced():  # many times as fast as the sink
         for item in timed(frames):
             time.sleep(0.001)
             yield item
@@ -255,8 +255,12 @@ def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthes
     speech = np.frombuffer(done.stdout, "<i2") / 32767
     assert len(done.stdout) == 2 * 41 * SAMPLES
     assert speech == pytest.approx(offline(synthesiser, video), abs=2e-4)
-    told = done.stderr.decode()
-    assert "algorithmic latency 320 ms" in told and "processed:            1.64 s" in told and "Traceback" not in told
+    printed = done.stderr.decode()
+    assert (
+        "algorithmic latency 320 ms" in printed
+        and "processed:            1.64 s" in printed
+        and "Traceback" not in printed
+    )
 
 
 def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
@@ -276,14 +280,14 @@ def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
             time.sleep(0.01)
         time.sleep(0.3)
         running.send_signal(signal.SIGINT)
-        told = running.stderr.read().decode()
-        assert running.wait(20) == 0, told
+        printed = running.stderr.read().decode()
+        assert running.wait(20) == 0, printed
     finally:
         running.kill()
         running.stdin.close()
         running.stderr.close()
-    seconds = float(re.search(r"processed: +([\d.]+) s", told).group(1))
-    assert "Traceback" not in told and seconds > 0
+    seconds = float(re.search(r"processed: +([\d.]+) s", printed).group(1))
+    assert "Traceback" not in printed and seconds > 0
     assert soundfile.info(out).frames == round(seconds * 25) * SAMPLES
     assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
 
@@ -294,8 +298,8 @@ def test_a_listener_who_leaves_is_no_error(packed, video):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     running.stdout.close()
-    told = running.communicate(raw(video), timeout=60)[1].decode()
-    assert "Traceback" not in told and "BrokenPipeError" not in told and running.returncode == 0
+    printed = running.communicate(raw(video), timeout=60)[1].decode()
+    assert "Traceback" not in printed and "BrokenPipeError" not in printed and running.returncode == 0
 
 
 def test_wrong_commands_get_a_sentence(packed, video, tmp_path, monkeypatch, capsys):

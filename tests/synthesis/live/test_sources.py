@@ -69,9 +69,9 @@ def test_a_live_source_drops_what_is_too_much():
     produced.wait(5)
     times = [first.time, *(timed.time for timed in items)]
     assert isinstance(first, TimedFrame) and first.arrival <= time.perf_counter()
-    assert len(times) + source.dropped == pytest.approx(100, abs=1)  # the last one may be kept beside
+    assert len(times) + source.dropped == pytest.approx(100, abs=1)  # the last one may be in addition
     assert WAITING_FRAMES <= len(times) <= WAITING_FRAMES + 2 and times == sorted(times)
-    assert times[-1] == 99 / 25  # so that the sound goes on to the end
+    assert times[-1] == 99 / 25  # so that the sound has the full length
 
 
 def test_a_file_that_is_not_live_waits():
@@ -186,7 +186,7 @@ def test_a_camera_is_asked_for_size_and_rate(monkeypatch, tmp_path):
 
 
 def test_a_camera_that_fails_midway_gives_a_sentence(monkeypatch, tmp_path):
-    """It is pulled out, which FFmpeg tells in its own words."""
+    """It is disconnected, which FFmpeg reports in its own words."""
 
     class Unplugged:
         streams = SimpleNamespace(video=[SimpleNamespace(average_rate=25)])
