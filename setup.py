@@ -14,7 +14,7 @@ EXTRAS = {
     "tracker": ["ai-edge-litert"],
     "train": ["matplotlib", "scipy", "tensorboard"],
     # pocketsphinx has no wheel for Python 3.14; there it needs a C compiler and is installed apart.
-    "evaluate": ["matplotlib", "pocketsphinx; python_version < '3.14'", "pystoi", "scipy"],
+    "evaluate": ["jinja2", "matplotlib", "pocketsphinx; python_version < '3.14'", "pystoi", "scipy"],
     "serve": ["matplotlib", "python-multipart", "starlette", "uvicorn"],
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
@@ -59,6 +59,7 @@ setup(
     package_dir={"v2skit.egs": "egs"},
     package_data={
         "v2skit": ["py.typed"],
+        "v2skit.evaluation": ["templates/*.html"],
         "v2skit.web": ["page/*"],
         "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
     },

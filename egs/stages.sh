@@ -99,6 +99,6 @@ names=(obtain prepare pretrain transfer finetune synth score)
 for ((number = stage; number <= stop_stage; number++)); do
     echo "=== stage $number: ${names[number]}"
     started=$SECONDS
-    "$python" -m v2skit "${names[number]}" "${arguments[@]}"
+    "$python" -m v2skit stage "${names[number]}" "${arguments[@]}"
     echo "stage $number took $((SECONDS - started)) s"
 done

@@ -101,7 +101,7 @@ def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = ()) 
     """Run stages. Returns the largest exit status."""
     more = [x for value in ("scoring.asr=null", *sets) for x in ("--set", value)]
     options = ["--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more]
-    return max(main([name, *options]) for name in names)
+    return max(main(["stage", name, *options]) for name in names)
 
 
 def write(path: Path, tiny: Path, bases: list[str], **sections) -> Path:

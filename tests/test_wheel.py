@@ -66,7 +66,7 @@ SMALL = (
 IN_ONE = """
 import json, sys
 from v2skit.cli.main import main
-sys.exit(max(main([name, *json.loads(sys.argv[1])]) for name in sys.argv[2:]))
+sys.exit(max(main(["stage", name, *json.loads(sys.argv[1])]) for name in sys.argv[2:]))
 """
 """Runs stages in one process: to start Python and torch for each takes longer than these stages."""
 
@@ -179,7 +179,7 @@ def test_serve_answers(installed, model):
         assert page.status == 200 and b"<html" in page.read()
         body = b'--x\r\nContent-Disposition: form-data; name="video"; filename="clip.mp4"\r\n\r\n'
         body += (model.parent / "clip.mp4").read_bytes() + b"\r\n--x--\r\n"
-        connection.request("POST", "/speak", body, {"Content-Type": "multipart/form-data; boundary=x"})
+        connection.request("POST", "/synthesise", body, {"Content-Type": "multipart/form-data; boundary=x"})
         answers = [json.loads(line) for line in connection.getresponse().read().splitlines()]
         assert "error" not in answers[-1] and "UklGR" in json.dumps(answers[-1])  # RIFF, in base64
     finally:

@@ -70,7 +70,7 @@ def train(config: Path, folder: Path, processes: int, cores: list[int]) -> tuple
         seconds and loss of each step.
     """
     exp = folder / f"{processes}"
-    command = [sys.executable, "-m", "v2skit", "pretrain", "--config", str(config), "--work_dir", str(folder)]
+    command = [sys.executable, "-m", "v2skit", "stage", "pretrain", "--config", str(config), "--work_dir", str(folder)]
     command += ["--exp", str(exp), "--device", "cpu", "--force", "--nproc", str(processes)]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}

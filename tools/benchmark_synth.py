@@ -33,9 +33,8 @@ from v2skit.media.video import read_timed_frames
 from v2skit.models.build import build_model, build_vocoder, for_inference
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
-from v2skit.synthesis import video as clip_module
-from v2skit.synthesis.api import VideoToSpeech
-from v2skit.synthesis.live.live import Live
+from v2skit.synthesis import video as video_module
+from v2skit.synthesis.live.live import LiveSynthesis
 from v2skit.synthesis.live.sources import open_source
 from v2skit.synthesis.synthesiser import Synthesiser
 
@@ -78,12 +77,12 @@ class TimedTracker:
         self.update = watch.call("tracking", tracker.update)
 
 
-def untrained(config_file: Path) -> VideoToSpeech:
-    """An untrained model of a recipe's config."""
+def untrained(config_file: Path) -> Synthesiser:
+    """A model of a recipe's size."""
     config = load_config(config_file)
     model = for_inference(build_model(config, "v2a", ["somebody"]))
     vocoder = build_vocoder(config) if model.output == "mel" else None
-    return VideoToSpeech(Synthesiser(config, model, vocoder, torch.device("cpu")), {})
+    return Synthesiser(config, model, vocoder)
 
 
 def repeated(video: Path | None, seconds: float, out: Path) -> None:
@@ -114,32 +113,28 @@ def repeated(video: Path | None, seconds: float, out: Path) -> None:
                         written += 1
 
 
-def synthesise(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> tuple[float, float, float]:
-    """Synthesise speech for a video.
-
-    Returns:
-        wall-clock time, CPU time and duration of the speech, seconds.
-    """
+def synthesise(model: Synthesiser, video: Path, tracker: Component, out: Path) -> tuple[float, float, float]:
+    """Wall time, CPU time and seconds of speech."""
     wall, busy = time.perf_counter(), time.process_time()
-    samples = write_audio_chunks(out, model.begin(video, tracker=tracker).pieces(), model.sample_rate)
+    samples = write_audio_chunks(out, model.synthesise_pieces(video, tracker=tracker), model.sample_rate)
     return time.perf_counter() - wall, time.process_time() - busy, samples / model.sample_rate
 
 
-def shares(model: VideoToSpeech, video: Path, tracker: Component, out: Path) -> str:
-    """Share of each step in the CPU time, measured with all steps in sequence."""
-    watch, kept = Stopwatch(), clip_module.in_background
-    clip_module.in_background = lambda items, size: items
-    speech = model.begin(video, tracker=TimedTracker(build("tracker", tracker), watch))
-    speech.clip.frames = watch.items("decoding", iter(speech.clip.frames))
-    parts = model.synthesiser.parts()
+def shares(model: Synthesiser, video: Path, tracker: Component, out: Path) -> str:
+    """The share of each step in the CPU time, measured with all of them one after the other."""
+    watch, kept = Stopwatch(), video_module.in_background
+    video_module.in_background = lambda items, size: items
+    speech = model.synthesise_pieces(video, tracker=TimedTracker(build("tracker", tracker), watch))
+    speech.video.frames = watch.items("decoding", iter(speech.video.frames))
+    parts = model.networks
     for name, part in parts.items():
         part.forward = watch.call(name, part.forward)
     begin = time.process_time()
-    write_audio_chunks(out, speech.pieces(), model.sample_rate)
+    write_audio_chunks(out, speech, model.sample_rate)
     whole = time.process_time() - begin
     for part in parts.values():
         del part.forward
-    clip_module.in_background = kept
+    video_module.in_background = kept
     watch.seconds["cropping and writing"] = whole - sum(watch.seconds.values())
     return ", ".join(f"{step} {seconds / whole:.0%}" for step, seconds in watch.seconds.items())
 
@@ -169,7 +164,7 @@ def live(video: Path, tracker: Component) -> None:
     """Print the report of a live run for several chunk sizes."""
     model = untrained(STREAMING)
     for chunk in (1, 2, 4):
-        run = Live(model.synthesiser, build("tracker", tracker), model.voice(None), chunk)
+        run = LiveSynthesis(model, build("tracker", tracker), model.voice(None), chunk)
         report = run.run(open_source(str(video), None, None, realtime=True), lambda samples: None)
         print(f"chunks of {chunk}\n{report}\n")
 

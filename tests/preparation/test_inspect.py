@@ -156,7 +156,7 @@ def test_negative_seed(tmp_path, tiny, capsys):
 
 def test_nothing_prepared(tmp_path, tiny, capsys):
     assert run(tmp_path, tiny) == 1
-    assert "has none of audio, train, valid, test; stage 1 (v2skit prepare) makes them" in capsys.readouterr().err
+    assert "has none of audio, train, valid, test; stage 1 (v2skit stage prepare) makes them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

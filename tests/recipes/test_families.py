@@ -86,18 +86,9 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     for u in read_manifest(recipe_folder / "data/test"):
         ours = recipe_folder / "exp/tiny/synth/pretrained" / f"{u.id}.wav"
         assert ours.read_bytes() == (exp / "synth/predicted_finetuned" / f"{u.id}.wav").read_bytes()
-    direct = [
-        "synth",
-        "--model",
-        str(mel_run),
-        "--data_dir",
-        str(recipe_folder / "data/test"),
-        "--out",
-        str(tmp_path / "out"),
-    ]
+    direct = ["synth-data", str(recipe_folder / "data/test"), "--model", str(mel_run), "--out", str(tmp_path / "out")]
     assert main([*direct, "--vocoder", str(exp / "finetune"), "--device", "cpu"]) == 0
     assert all((tmp_path / "out" / ours.name).read_bytes() == ours.read_bytes() for ours in ours.parent.glob("*.wav"))
-    assert main([*direct, "--set", vocoder]) == 1
     # Runs and speech whose inputs have changed since are neither scored nor resumed.
     capsys.readouterr()
     again = (
@@ -109,7 +100,7 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
         "--set",
         "pretrain.learning_rate=0.01",
     )
-    assert main(["pretrain", *again, "--device", "cpu"]) == 0
+    assert main(["stage", "pretrain", *again, "--device", "cpu"]) == 0
     changed = ("pretrain.learning_rate=0.01",)
     assert stages(recipe_folder, config, "score", sets=changed) == 1
     assert "vocoder.digest: other content now); run stage 5 again" in capsys.readouterr().err
@@ -179,7 +170,7 @@ def test_force_deletes_nothing_before_all_is_checked(mel_run, recipe_folder, tin
             "--device",
             "cpu",
         ]
-        assert main(["finetune", *options]) == 1
+        assert main(["stage", "finetune", *options]) == 1
         assert checkpoint.read_meta(kept).step == 4, wrong
 
 
@@ -197,6 +188,7 @@ def test_perceptual_loss_with_the_frontend_of_a_finished_pretraining(mel_run, re
     assert (
         main(
             [
+                "stage",
                 "pretrain",
                 "--force",
                 "--config",
@@ -236,7 +228,7 @@ def test_another_experiment_in_the_same_folder_is_refused(recipe_folder, tiny, t
     assert stages(recipe_folder, config, "pretrain") == 0
     (tmp_path / "exp").mkdir(exist_ok=True)
     options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--exp", str(recipe_folder / "exp/vocoder")]
-    assert main(["pretrain", *options, "--device", "cpu"]) == 1
+    assert main(["stage", "pretrain", *options, "--device", "cpu"]) == 1
     assert "trains: vocoder there, v2s now" in capsys.readouterr().err
 
 

@@ -21,7 +21,7 @@ from v2skit.system.atomic import exclusive_lock
 
 
 def stage(name: str, folder: Path, config: Path, *more: str) -> int:
-    return main([name, "--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more])
+    return main(["stage", name, "--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more])
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def test_synthesis_cannot_see_the_target(trained, tiny):
     shutil.rmtree(trained / "data/test/audio")
     for name in ("wav.scp", "text"):
         (trained / "data/test" / name).unlink()
-    arguments = ["--model", str(trained / "exp/tiny/finetune"), "--data_dir", str(trained / "data/test")]
-    assert main(["synth", *arguments, "--out", str(trained / "again"), "--device", "cpu"]) == 0
+    arguments = [str(trained / "data/test"), "--model", str(trained / "exp/tiny/finetune")]
+    assert main(["synth-data", *arguments, "--out", str(trained / "again"), "--device", "cpu"]) == 0
     assert {p.name: p.read_bytes() for p in (trained / "again").glob("*.wav")} == first
     assert not {"audio", "text", "waveform", "mel"} & set(vars(read_silent(trained / "data/test")[0]))
 
@@ -99,8 +99,8 @@ def test_other_mel_settings_are_refused(trained, tiny, capsys):
 
 def test_a2a_model_is_not_for_synthesis(trained, capsys):
     out = trained / "speech"
-    arguments = ["--model", str(trained / "exp/tiny/pretrain"), "--data_dir", str(trained / "data/test")]
-    assert main(["synth", *arguments, "--out", str(out)]) == 1
+    arguments = [str(trained / "data/test"), "--model", str(trained / "exp/tiny/pretrain")]
+    assert main(["synth-data", *arguments, "--out", str(out)]) == 1
     assert "audio-to-audio model" in capsys.readouterr().err and not out.exists()
 
 
@@ -254,15 +254,15 @@ def test_an_experiment_among_the_data_is_refused(recipe_folder, tiny, capsys):
 
 def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):
     run, out = trained / "exp/tiny", trained / "out"
-    options = ["--data_dir", str(trained / "data/test"), "--out", str(out), "--device", "cpu"]
+    data = str(trained / "data/test")
     spoken = []
     for name in ("finetune", "scratch"):
-        assert main(["synth", "--model", str(run / name), *options]) == 0
+        assert main(["synth-data", data, "--model", str(run / name), "--out", str(out), "--device", "cpu"]) == 0
         spoken.append({p.name: p.read_bytes() for p in out.glob("*.wav")})
     assert spoken[0].keys() == spoken[1].keys() and all(spoken[0][n] != spoken[1][n] for n in spoken[0])
     (trained / "full").mkdir()
     (trained / "full/mine.txt").touch()
-    assert main(["synth", "--model", str(run / "scratch"), *options[:2], "--out", str(trained / "full")]) == 1
+    assert main(["synth-data", data, "--model", str(run / "scratch"), "--out", str(trained / "full")]) == 1
     assert "holds other files" in capsys.readouterr().err
 
 

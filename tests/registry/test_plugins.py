@@ -62,15 +62,15 @@ def test_example_trains_and_its_absence_is_named(example, recipe_folder, tiny):
         "losses.delta={type: delta, weight: 1}",
     ]
     options += ["--set", "networks.decoder={type: mel_upsampling}"]
-    result = v2skit("pretrain", *options, site=example)
+    result = v2skit("stage", "pretrain", *options, site=example)
     assert result.returncode == 0, result.stderr
     log = (recipe_folder / "exp/tiny/pretrain/log.jsonl").read_text()
     assert '"delta"' in log
     # Without the plug-in the config can't be checked, and the checkpoint says what it needs.
-    result = v2skit("pretrain", *options)
+    result = v2skit("stage", "pretrain", *options)
     assert result.returncode == 1 and "unknown decoder 'mel_upsampling'" in result.stderr
     run = recipe_folder / "exp/tiny/pretrain"
-    result = v2skit("synth", "--model", str(run), "--data_dir", "x", "--out", "y")
+    result = v2skit("synth-data", "x", "--model", str(run), "--out", "y")
     assert result.returncode == 1
     assert "was made with plug-in 'upsampling' 0.1.0, which is not installed" in result.stderr
 

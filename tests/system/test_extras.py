@@ -90,8 +90,8 @@ def test_training_without_its_packages_says_so_before_it_begins(module, recipe_f
 
 def test_a_command_without_a_package_gives_a_sentence(tmp_path):
     """Where nothing on the way has named the extra, the command line does."""
-    code = "import sys; sys.modules['scipy'] = None; from v2skit.cli import main as cli\n"
-    code += "cli.list_plugins = lambda options: __import__('scipy.signal')\nsys.exit(cli.main(['plugins']))"
+    code = "import sys; sys.modules['scipy'] = None; from v2skit.cli import main as cli, plugins\n"
+    code += "plugins.run = lambda options: __import__('scipy.signal')\nsys.exit(cli.main(['plugins']))"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 1 and "this command needs a package" in found.stderr
     assert "pip install 'v2skit[evaluate]'" in found.stderr or "pip install 'v2skit[train]'" in found.stderr

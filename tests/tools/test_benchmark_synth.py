@@ -21,6 +21,6 @@ def test_prints_factors_and_shares_that_add_up():
     assert all(95 <= sum(map(int, re.findall(r"(\d+)%", line))) <= 105 for line in lines) and len(lines) == 2
 
 
-def test_prints_the_delays_of_a_live_run():
+def test_prints_the_latencies_of_a_live_run():
     told = benchmark("--live", "--seconds=1")
-    assert told.count("algorithmic delay") == 3 and "dropped frames" in told
+    assert told.count("algorithmic latency") == 3 and "dropped frames" in told

@@ -27,7 +27,7 @@ SETS = ["accumulate=2", "checkpoint_every=3", "validate_every=1000", "rank_timeo
 def start(folder: Path, config: Path, *more: str, steps: int = 2000) -> subprocess.Popen:
     """Pre-training in two processes."""
     sets = [text for value in (*SETS, f"steps={steps}") for text in ("--set", f"pretrain.{value}")]
-    command = [sys.executable, "-m", "v2skit", "pretrain", "--config", str(config), "--work_dir", str(folder)]
+    command = [sys.executable, "-m", "v2skit", "stage", "pretrain", "--config", str(config), "--work_dir", str(folder)]
     command += ["--exp", str(folder / "exp"), "--device", "cpu", "--nproc", "2", *sets, *more]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
@@ -121,9 +121,9 @@ def _runs(number: int) -> bool:
 
 def test_batches_that_can_not_be_shared_are_refused_at_once(recipe_folder, tiny, capsys):
     options = ["--config", str(tiny), "--work_dir", str(recipe_folder), "--device", "cpu", "--nproc", "2"]
-    assert main(["pretrain", *options, "--set", "pretrain.accumulate=3"]) == 1
+    assert main(["stage", "pretrain", *options, "--set", "pretrain.accumulate=3"]) == 1
     assert "by 2 processes; set accumulate to 2 or 4 (--set pretrain.accumulate=N" in capsys.readouterr().err
-    assert main(["transfer", *options]) == 1  # one process does it, whatever --nproc says
+    assert main(["stage", "transfer", *options]) == 1  # one process does it, whatever --nproc says
     assert "stage 2" in capsys.readouterr().err
 
 

@@ -34,7 +34,7 @@ FAMILIES = {
 def start(folder: Path, config: Path, stage: str, exp: str, family: str) -> subprocess.Popen:
     sets = [x for value in SETS for x in ("--set", f"{stage}.{value}")]
     sets += [x for value in FAMILIES[family] for x in ("--set", value)]
-    command = [sys.executable, "-m", "v2skit", stage, "--config", str(config), "--work_dir", str(folder)]
+    command = [sys.executable, "-m", "v2skit", "stage", stage, "--config", str(config), "--work_dir", str(folder)]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),

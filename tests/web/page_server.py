@@ -1,4 +1,4 @@
-"""The page of ``v2skit serve`` with a model that hums, on a free port."""
+"""The page of ``v2skit serve`` with a model that outputs a tone, on a free port."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.media.video import read_video
-from v2skit.synthesis.api import Speech
+from v2skit.synthesis.video import Speech
 from v2skit.tracking.crop import Track
 
 
 class Humming:
     """A tone as long as the video; its face is lost in the frames 5 to 9. ``before`` is called with each video."""
 
-    def __init__(self, voices=(), takes_recording=False, before: Callable[[Path], None] = lambda video: None) -> None:
-        self.voices, self.takes_recording, self.before = list(voices), takes_recording, before
-        self.spoken: list[tuple] = []
+    def __init__(self, voices=(), accepts_recording=False, before: Callable[[Path], None] = lambda video: None) -> None:
+        self.voices, self.accepts_recording, self.before = list(voices), accepts_recording, before
+        self.requests: list[tuple] = []
 
     def synthesise(self, video, voice=None, tracker=None, progress=None) -> Speech:
         self.before(video)
         frames = 0
         for frames, _ in enumerate(read_video(video, 25), 1):
             progress(frames / 25, None)
-        self.spoken.append((voice, tracker))
+        self.requests.append((voice, tracker))
         tone = 0.3 * np.sin(np.arange(frames * 960) * 2 * np.pi * 220 / 24000)
         place = np.tile(np.array([180, 150, 90, 0], np.float32), (frames, 1))
         lost = (np.arange(frames) >= 5) & (np.arange(frames) < 10)

@@ -1,4 +1,4 @@
-"""The page in a headless Chromium: what a user does, sees and hears; and that it asks nobody else."""
+"""The page in a headless Chromium: its controls and results, and that it connects to no other server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def page(browser):
     page.asked, page.wrong = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("console", lambda told: page.wrong.append(told.text) if told.type == "error" else None)
+    page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
     yield page
     assert page.wrong == []
     assert {urlsplit(url).hostname for url in page.asked if not url.startswith(("blob:", "data:"))} <= {"127.0.0.1"}
@@ -62,7 +62,7 @@ def wait_until(page, condition: str) -> None:
 
 
 def wait_for_speech(page) -> float:
-    """Waits until the speech can be heard and both pictures are seen. Returns its length, seconds."""
+    """Waits until the speech can be played and both pictures are visible. Returns its length, seconds."""
     page.wait_for_selector("#result", state="visible")
     wait_until(page, "document.getElementById('sound').readyState >= 2")
     for picture in ("#spectrogram", "#track"):
@@ -72,7 +72,7 @@ def wait_for_speech(page) -> float:
     return page.evaluate("document.getElementById('sound').duration")
 
 
-def test_a_video_that_is_chosen_is_heard_and_its_pictures_are_seen(page, tmp_path):
+def test_speech_and_pictures_of_a_chosen_video_are_shown(page, tmp_path):
     video, model = make_video(tmp_path / "clip.mp4", every(25, 2.0)), Humming(["s1", "s2"])
     with page_server(model) as address:
         page.goto(address)
@@ -89,11 +89,11 @@ def test_a_video_that_is_chosen_is_heard_and_its_pictures_are_seen(page, tmp_pat
         with page.expect_download() as saved:
             page.click("#download")
         assert saved.value.suggested_filename == "speech.wav" and saved.value.path().stat().st_size == 44 + 2 * 48000
-    assert model.spoken == [("s2", None)]
+    assert model.requests == [("s2", None)]
 
 
 def test_a_video_that_is_dropped_and_a_recording_of_the_voice(page, tmp_path):
-    model = Humming(takes_recording=True)
+    model = Humming(accepts_recording=True)
     data = list(make_video(tmp_path / "clip.mp4", every(25, 0.4)).read_bytes())
     with page_server(model) as address:
         page.goto(address)
@@ -103,10 +103,10 @@ def test_a_video_that_is_dropped_and_a_recording_of_the_voice(page, tmp_path):
         page.set_input_files("#recording", {"name": "me.wav", "mimeType": "audio/wav", "buffer": b"sound"})
         page.click("#go")
         assert wait_for_speech(page) == pytest.approx(0.4, abs=0.001)
-    assert model.spoken[0][0].name == "recording.wav"
+    assert model.requests[0][0].name == "recording.wav"
 
 
-def test_what_can_not_be_spoken_is_one_sentence_and_the_next_video_is_spoken(page, tmp_path):
+def test_an_error_is_one_sentence_and_the_next_video_is_processed(page, tmp_path):
     (tmp_path / "text.mp4").write_text("this is no video")
     (tmp_path / "large.mp4").write_bytes(bytes(1_100_000))
     long = make_video(tmp_path / "long.mp4", every(25, 1.2))
@@ -120,15 +120,15 @@ def test_what_can_not_be_spoken_is_one_sentence_and_the_next_video_is_spoken(pag
         page.set_input_files("#file", long)
         playwright.expect(error).to_be_hidden()
         page.click("#go")
-        playwright.expect(error).to_have_text("The video is too long: this page takes up to 1 s; give a shorter one.")
+        playwright.expect(error).to_have_text("The video is too long: the limit is 1 s; give a shorter one.")
         page.set_input_files("#file", tmp_path / "large.mp4")
-        playwright.expect(error).to_have_text("large.mp4 is too large: it has 1.1 MB, and this page takes up to 1 MB.")
+        playwright.expect(error).to_have_text("large.mp4 is too large: it has 1.1 MB, the limit is 1 MB.")
         page.set_input_files("#file", make_video(tmp_path / "good.mp4", every(25, 0.4)))
         page.click("#go")
         assert wait_for_speech(page) == pytest.approx(0.4, abs=0.001)
 
 
-def test_the_webcam_is_recorded_and_spoken(page):
+def test_a_webcam_recording_is_processed(page):
     with page_server(Humming()) as address:
         page.goto(address)
         page.click("#camera")
@@ -150,16 +150,16 @@ def test_the_webcam_stops_at_the_limit(page):
         assert 0.4 < wait_for_speech(page) <= 2
 
 
-def test_work_can_be_stopped_and_a_server_that_is_gone_is_told(page, tmp_path):
+def test_processing_can_be_stopped_and_a_dead_server_is_reported(page, tmp_path):
     stopped = threading.Event()
     video = make_video(tmp_path / "clip.mp4", every(25, 0.4))
     with page_server(Humming(before=lambda path: stopped.wait(10))) as address:
         page.goto(address)
         page.set_input_files("#file", video)
         page.click("#go")
-        playwright.expect(page.locator("#status")).to_contain_text("Speaking")
+        playwright.expect(page.locator("#status")).to_contain_text("Processing")
         page.click("text=Stop")
-        playwright.expect(page.locator("#go")).to_have_text("Speak")
+        playwright.expect(page.locator("#go")).to_have_text("Synthesise")
         assert page.locator("#error").is_hidden() and page.locator("#result").is_hidden()
         stopped.set()
     page.click("#go")
@@ -167,7 +167,7 @@ def test_work_can_be_stopped_and_a_server_that_is_gone_is_told(page, tmp_path):
     page.wrong.clear()  # the browser's note of that
 
 
-def test_a_trained_model_speaks(page, mel_run, tmp_path):
+def test_a_trained_model_synthesises_speech(page, mel_run, tmp_path):
     video = make_video(tmp_path / "clip.mp4", every(25, 1.0), (96, 96))
     with page_server(v2skit.load(mel_run, device="cpu"), tracker=Component("none", {})) as address:
         page.goto(address)

@@ -60,7 +60,7 @@ def form(video: bytes, name: str = "clip.mp4", voice: str | None = None, recordi
 def connect(address: str, body, **headers) -> http.client.HTTPConnection:
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}", **headers}
-    connection.request("POST", "/speak", body, headers)
+    connection.request("POST", "/synthesise", body, headers)
     return connection
 
 
@@ -77,14 +77,14 @@ def wait_for(condition) -> bool:
     return condition()
 
 
-def test_a_video_is_spoken_and_nothing_of_it_is_kept(video, temporary):
+def test_a_video_is_processed_and_nothing_of_it_is_kept(video, temporary):
     seen = []
     model = Humming(before=lambda path: seen.extend([path.read_bytes(), *temporary.iterdir()]))
     with page_server(model) as address:
-        *told, answer = ask(address, form(video.read_bytes()))
+        *events, answer = ask(address, form(video.read_bytes()))
         assert seen[0] == video.read_bytes() and len(seen) == 2
         assert not list(temporary.iterdir())
-    assert told[0] == {"done": 0.0, "total": None} and told[-1]["done"] == 0.8
+    assert events[0] == {"done": 0.0, "total": None} and events[-1]["done"] == 0.8
     sound, rate = soundfile.read(io.BytesIO(base64.b64decode(answer["sound"])))
     assert (len(sound), rate) == (20 * 960, 24000)
     assert all(base64.b64decode(answer[name]).startswith(b"\x89PNG") for name in ("spectrogram", "track"))
@@ -100,7 +100,7 @@ def test_pictures_of_any_sample_rate_have_about_100_frames_a_second(rate, sample
     assert mel.per_frame(Clock(rate, 25)) == samples / mel.hop and 95 < rate / mel.hop < 200
 
 
-def test_a_file_that_is_no_video_is_told_by_its_own_name(temporary):
+def test_an_error_names_the_file_as_the_user_does(temporary):
     with page_server(Humming()) as address:
         for name in ("notes.mp4", "../../no tes", "x." + "y" * 300):
             sentence = ask(address, form(b"this is no video", name))[-1]["error"]
@@ -112,12 +112,12 @@ def test_too_large_and_too_long_are_refused_before_the_work(video, tmp_path, tem
     started = []
     model, limits = Humming(before=started.append), Limits(1, 1)
     body = form(b"x" * 1_000_001)
-    chunks = (body[start : start + 50_000] for start in range(0, len(body), 50_000))  # of a length that is not told
+    chunks = (body[start : start + 50_000] for start in range(0, len(body), 50_000))  # of unstated length
     with page_server(model, limits=limits) as address:
-        assert "up to 1 MB" in ask(address, body)[0]["error"]
-        assert "up to 1 MB" in ask(address, chunks)[0]["error"]
+        assert "the limit is 1 MB" in ask(address, body)[0]["error"]
+        assert "the limit is 1 MB" in ask(address, chunks)[0]["error"]
         longer = make_video(tmp_path / "longer.mp4", every(25, 1.2)).read_bytes()
-        assert "up to 1 s" in ask(address, form(longer))[-1]["error"]
+        assert "the limit is 1 s" in ask(address, form(longer))[-1]["error"]
         assert not started
         assert "text" in ask(address, form(video.read_bytes()))[-1]
     assert not list(temporary.iterdir())
@@ -134,17 +134,17 @@ def test_a_video_that_hides_its_length_is_stopped_at_the_limit(tmp_path):
                 live.mux(packet)
     started = []
     with page_server(Humming(before=started.append), limits=Limits(seconds=1)) as address:
-        *told, answer = ask(address, form(hidden.read_bytes(), "hidden.mkv"))
-    assert "up to 1 s" in answer["error"] and started and told[-1]["done"] == 1.0
+        *events, answer = ask(address, form(hidden.read_bytes(), "hidden.mkv"))
+    assert "the limit is 1 s" in answer["error"] and started and events[-1]["done"] == 1.0
 
 
-def test_what_goes_wrong_inside_is_one_sentence_there_and_a_traceback_here(video, temporary, capfd):
+def test_an_internal_error_is_one_sentence_for_the_user_and_a_traceback_in_the_terminal(video, temporary, capfd):
     def burst(path):
         raise ZeroDivisionError("a secret")
 
     with page_server(Humming(before=burst)) as address:
         answer = ask(address, form(video.read_bytes()))[-1]
-    assert answer == {"error": "Sorry, this video can't be spoken; the terminal of v2skit serve tells why."}
+    assert answer == {"error": "Sorry, this video can't be processed; the terminal of v2skit serve shows the reason."}
     assert "ZeroDivisionError: a secret" in capfd.readouterr().err
     assert not list(temporary.iterdir())
 
@@ -155,12 +155,12 @@ def test_voices_are_the_models_or_a_recording_that_it_takes(video):
         assert "text" in ask(address, form(data, voice="s1"))[-1]
         assert "text" in ask(address, form(data, voice=""))[-1]
         assert "no voice '/etc/hostname'" in ask(address, form(data, voice="/etc/hostname"))[-1]["error"]
-        assert "takes no recording" in ask(address, form(data, recording=b"sound"))[-1]["error"]
-    assert model.spoken == [("s1", "tracker"), (None, "tracker")]
-    model = Humming(takes_recording=True)
+        assert "accepts no recording" in ask(address, form(data, recording=b"sound"))[-1]["error"]
+    assert model.requests == [("s1", "tracker"), (None, "tracker")]
+    model = Humming(accepts_recording=True)
     with page_server(model) as address:
         assert "text" in ask(address, form(data, recording=b"sound"))[-1]
-    assert model.spoken[0][0].name == "recording.wav"
+    assert model.requests[0][0].name == "recording.wav"
 
 
 def test_forms_of_another_kind_are_refused(video):
@@ -195,7 +195,7 @@ def test_one_video_at_a_time(video):
     assert most == [1, 1, 1]
 
 
-def test_nobody_waits_any_more_and_the_work_stops(video, temporary):
+def test_processing_stops_when_the_user_has_left(video, temporary):
     working, left = threading.Event(), threading.Event()
 
     def work(path):
@@ -210,14 +210,14 @@ def test_nobody_waits_any_more_and_the_work_stops(video, temporary):
         connection.sock.close()
         left.set()
         assert wait_for(lambda: not list(temporary.iterdir()))
-        assert not model.spoken
+        assert not model.requests
         assert "text" in ask(address, form(video.read_bytes()))[-1]
 
 
 SERVER = """
 import sys, time
 from pathlib import Path
-from v2skit.synthesis import api
+from v2skit.synthesis import synthesiser
 from tests.web.page_server import Humming
 from v2skit.web.serve import serve
 
@@ -228,7 +228,7 @@ class Slow(Humming):
             progress(second, 100)
             time.sleep(0.1)
 
-api.load = lambda path, device, vocoder: Slow()
+synthesiser.load = lambda path, device, vocoder: Slow()
 serve(Path("model.v2s"), port=0, max_seconds=1000)
 print("ended", flush=True)
 """
@@ -245,17 +245,17 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
         connection = connect(line.split()[4].rstrip(";"), form(video.read_bytes()))
         assert process.stdout.readline() == "working\n" and list(temporary.glob("v2skit-serve-*"))
         process.send_signal(sig)
-        told, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=20)
     finally:
         process.kill()
     lines = connection.getresponse().read().decode().splitlines()
     assert "was stopped" in json.loads(lines[-1])["error"]
-    assert (told, errors) == ("ended\n" if sig == signal.SIGINT else "", "")
+    assert (output, errors) == ("ended\n" if sig == signal.SIGINT else "", "")
     assert not list(temporary.glob("v2skit-serve-*"))
 
 
-def test_a_taken_port_wrong_limits_and_a_missing_package_are_told(monkeypatch):
-    monkeypatch.setattr("v2skit.synthesis.api.load", lambda *_, **__: pytest.fail("too early"))
+def test_a_used_port_wrong_limits_and_a_missing_package_are_reported(monkeypatch):
+    monkeypatch.setattr("v2skit.synthesis.synthesiser.load", lambda *_, **__: pytest.fail("too early"))
     with page_server(Humming()) as address, pytest.raises(UserError, match="port .* give another --host or --port"):
         serve(Path("model.v2s"), port=int(address.rpartition(":")[2]))
     with pytest.raises(UserError, match="give another"):

@@ -7,40 +7,33 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from v2skit.cli.options import Commands, Parser, add_command, add_recipe
 from v2skit.errors import UserError
 
 if TYPE_CHECKING:
     from v2skit.recipes.recipe import Recipe
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add ``data`` with its commands to the command line."""
-    text = "look at a recipe's data"
-    parser = commands.add_parser("data", help=text, description=text, allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    text = "tell the hours, disk and time that preparation (stage 1) will take, from samples"
-    command = commands.add_parser("estimate", help=text, description=text, allow_abbrev=False)
-    _add_recipe(command)
-    text = "sources to prepare for it, audio-visual and audio-only ones apart; default: 20"
+def add(commands: Commands) -> None:
+    """Add ``data`` with its commands."""
+    commands = add_command(commands, "data", "inspect a recipe's data").add_subparsers(required=True, metavar="COMMAND")
+    text = "estimate the hours, disk space and time that preparation (stage 1) will need, from samples"
+    command = add_command(commands, "estimate", text)
+    _add_options(command)
+    text = "sources to prepare for it, audio-visual and audio-only ones separately; default: 20"
     command.add_argument("--sample", type=int, default=20, metavar="N", help=text)
     command.set_defaults(run=estimate_data)
-
-    text = (
-        "tell what the data directories are like and what they share; also in check.md and check.json in their folder"
-    )
-    command = commands.add_parser("check", help=text, description=text, allow_abbrev=False)
-    _add_recipe(command)
+    text = "describe the data directories and their overlap; also in check.md and check.json in their folder"
+    command = add_command(commands, "check", text)
+    _add_options(command)
     command.set_defaults(run=check_data)
 
 
-def _add_recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
-    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
-    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+def _add_options(command: Parser) -> None:
+    add_recipe(command)
     text = "the corpus as published, for recipes that do not make it"
     command.add_argument("--corpus_dir", type=Path, help=text)
-    command.add_argument("--seed", type=int, default=0, help="of what is drawn at random; default: 0")
+    command.add_argument("--seed", type=int, default=0, help="of random choices; default: 0")
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:

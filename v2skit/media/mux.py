@@ -138,7 +138,9 @@ def _copyable(stream: av.VideoStream, video: Path) -> Iterator[None]:
     try:
         yield
     except (av.PatchWelcomeError, ValueError) as error:
-        raise UserError(f"{video}: its video codec ({_codec(stream)}) can't be copied; {CONVERT_REMEDY}") from error
+        raise UserError.about(
+            video, f"has a video codec ({_codec(stream)}) that can't be copied; {CONVERT_REMEDY}"
+        ) from error
 
 
 def _codec(stream: av.VideoStream) -> str:

@@ -113,7 +113,7 @@ def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
     if not recordings:
         return {}
     speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
-    if not getattr(speaker, "takes_recording", False):
+    if not getattr(speaker, "accepts_recording", False):
         raise UserError("this model takes no recording of a voice; leave --voice out")
     return {name: speaker.voice(str(path)) for name, path in recordings.items()}
 

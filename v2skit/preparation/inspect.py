@@ -63,7 +63,7 @@ def check(
     """
     prepared = {name: directory for name, directory in directories.items() if is_prepared(directory)}
     if not prepared:
-        raise UserError(f"{output} has none of {', '.join(directories)}; stage 1 (v2skit prepare) makes them")
+        raise UserError(f"{output} has none of {', '.join(directories)}; stage 1 (v2skit stage prepare) makes them")
     surveys = {name: survey(directory, seed) for name, directory in prepared.items()}
     sources = hash_source_files(corpora)
     missing = [n for n in directories if n not in prepared and (n in sources or directories[n].exists())]

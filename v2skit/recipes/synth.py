@@ -6,13 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from v2skit.config.load import to_tree
 from v2skit.models import checkpoint
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
-from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import speech_folder
 
 
@@ -54,8 +51,3 @@ def made_from(recipe: Recipe, row: ResultsRow) -> dict:
 def checkpoint_source(folder: Path) -> dict:
     """A checkpoint, for the record of what speech was made from."""
     return {"checkpoint": folder.name, "digest": checkpoint.digest(folder)}
-
-
-def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
-    """A vocoder, for that record: its settings, and the digest of its weights where it has any."""
-    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}

@@ -16,10 +16,11 @@ from v2skit.models.build import build_model, build_vocoder
 from v2skit.models.model import Model
 from v2skit.recipes import run_record
 from v2skit.recipes.recipe import Recipe
-from v2skit.recipes.synth import ResultsRow, checkpoint_source, vocoder_source
+from v2skit.recipes.synth import ResultsRow, checkpoint_source
 from v2skit.recipes.training import NewModel, TrainingRun, best_checkpoint, train
 from v2skit.registry import plugins
-from v2skit.synthesis.synthesiser import Synthesiser, copy_synthesis, resynthesise, synthesise
+from v2skit.synthesis.directory import copy_synthesis, resynthesise, synthesise_directory, vocoder_source
+from v2skit.synthesis.synthesiser import Synthesiser
 
 PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"),)
 
@@ -108,7 +109,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     def model_row(run: str) -> ResultsRow:
         def synthesised(out: Path) -> None:
             synthesiser = Synthesiser.load(find(recipe, run), device, config)
-            synthesise(synthesiser, read_silent(directory), directory, out)
+            synthesise_directory(synthesiser, read_silent(directory), directory, out)
 
         return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised)
 

@@ -135,7 +135,7 @@ def _start(check: Check, name: str) -> subprocess.Popen:
         f"pretrain.checkpoint_every={max(1, check.steps // 8)}",
     ]
     sets = [*check.sets, *sets, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
-    command = [sys.executable, "-m", "v2skit", "pretrain", "--config", str(check.config)]
+    command = [sys.executable, "-m", "v2skit", "stage", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]
     command += ["--nproc", str(check.nproc)]
     command += [text for value in sets for text in ("--set", value)]

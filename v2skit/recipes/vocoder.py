@@ -20,11 +20,12 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes.recipe import Recipe
-from v2skit.recipes.synth import ResultsRow, vocoder_source
+from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
-from v2skit.synthesis.synthesiser import Synthesiser, copy_synthesis, load_model, synthesise
+from v2skit.synthesis.directory import copy_synthesis, synthesise_directory, vocoder_source
+from v2skit.synthesis.synthesiser import Synthesiser, load_model
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("copy_synthesis", "griffin_lim"),
@@ -104,7 +105,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
             vocoder = _vocoder(recipe, name)[1].to(device)
             if predicted:
                 synthesiser = Synthesiser.load(_predictor_folder(recipe), device, vocoder=vocoder)
-                synthesise(synthesiser, read_silent(directory), directory, out)
+                synthesise_directory(synthesiser, read_silent(directory), directory, out)
             else:
                 copy_synthesis(vocoder, config, read_manifest(directory), out)
 
@@ -149,10 +150,10 @@ def _predictor_folder(recipe: Recipe) -> Path:
 def _predictor(recipe: Recipe) -> Model:
     """The frozen predictor. Raises UserError where it is no mel model, or has another mel or crop."""
     config, folder = recipe.config, _predictor_folder(recipe)
-    theirs, model, features = load_model(folder, "v2a")
+    theirs, model, meta = load_model(folder, "v2a")
     if model.output != "mel":
         raise UserError(f"predictor: {folder} gives waveforms and needs no vocoder; give a V2A run of the mel family")
-    check_same_features(feature_settings(config.clock, config.mel), features, "this config", f"predictor {folder}")
+    check_same_features(feature_settings(config.clock, config.mel), meta.features, "this config", f"predictor {folder}")
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
         raise UserError(f"predictor: {folder} has other mouth crops; give this config its crop and augmentation.crop")
     return model.requires_grad_(False).to(recipe.device)

@@ -1,4 +1,4 @@
-"""A function of a sequence, applied to a long one window by window: in bounded memory, or as the sequence comes in."""
+"""A function of a sequence in overlapping windows: a long sequence in bounded memory, or one that is still arriving."""
 
 from __future__ import annotations
 
@@ -9,101 +9,105 @@ import torch
 from torch import Tensor
 
 
-class Windows:
-    """Applies a function whose output at a step depends on the steps around it.
+class WindowedFunction:
+    """Applies a function whose output at a step depends on the neighbouring steps.
 
     Args:
         function: (L, ...) -> (L * rate, ...).
-        rate: output steps for an input step.
-        back: earlier input steps that an output depends on, or that are taken to be enough.
-        ahead: likewise, later ones.
-        piece: run for no fewer new input steps than these, but at the end.
-        fade: input steps, up to ``ahead``, over which a window's output goes over into the next one's; 0 where
-            ``back`` and ``ahead`` are all that counts, and windows thus agree.
+        rate: output steps per input step.
+        left_context: earlier input steps that an output step depends on, or that approximate all of them.
+        right_context: likewise, later input steps.
+        min_steps: the function is called for at least this many new input steps, except at the end.
+        crossfade: input steps, at most ``right_context``, over which the output of a window is crossfaded into that of
+            the next one; 0 where the contexts cover the receptive field, so that windows agree.
         align: windows start at multiples of this many input steps.
-        most: take no more input steps than these at once; None: all that come.
+        max_steps: input is processed in portions of at most this many steps; None: as it comes.
     """
 
     def __init__(
         self,
         function: Callable[[Tensor], Tensor],
         rate: int,
-        back: int,
-        ahead: int,
-        piece: int = 1,
-        fade: int = 0,
+        left_context: int,
+        right_context: int,
+        min_steps: int = 1,
+        crossfade: int = 0,
         align: int = 1,
-        most: int | None = None,
+        max_steps: int | None = None,
     ) -> None:
-        self.function, self.rate, self.back, self.ahead = function, rate, back, ahead
-        self.piece, self.most, self.fade, self.align = piece, most, min(fade, ahead), align
-        self._held: Tensor | None = None  # input from step _start on
+        self.function, self.rate = function, rate
+        self.left_context, self.right_context = left_context, right_context
+        self.min_steps, self.max_steps = min_steps, max_steps
+        self.crossfade, self.align = min(crossfade, right_context), align
+        self._input: Tensor | None = None  # from step _start on
         self._start, self._done = 0, 0
-        self._tail: Tensor | None = None  # the last window's output after step _done
+        self._tail: Tensor | None = None  # output of the last window after step _done
 
     def push(self, x: Tensor) -> Tensor | None:
-        """The next steps (n, ...) -> the output that is now known (m * rate, ...), None where nothing new is."""
-        known = []
-        for part in x.split(self.most or max(1, len(x))):
-            self._held = part if self._held is None else torch.cat([self._held, part])
-            known.append(self._run(self._start + len(self._held) - self.ahead, self.piece))
-        return joined(known)
+        """The next input steps (n, ...) -> the output steps that are now final (m * rate, ...), None where none is."""
+        outputs = []
+        for part in x.split(self.max_steps or max(1, len(x))):
+            self._input = part if self._input is None else torch.cat([self._input, part])
+            outputs.append(self._run(self._start + len(self._input) - self.right_context, self.min_steps))
+        return concatenated(outputs)
 
     def finish(self) -> Tensor | None:
-        """The sequence is over -> the rest of the output."""
-        return None if self._held is None else self._run(self._start + len(self._held), 1)
+        """The end of the sequence -> the remaining output steps."""
+        return None if self._input is None else self._run(self._start + len(self._input), 1)
 
-    def _run(self, end: int, least: int) -> Tensor | None:
-        if end - self._done < least:
+    def _run(self, end: int, min_steps: int) -> Tensor | None:
+        """The output of the steps up to ``end``, None where there are fewer new ones than ``min_steps``."""
+        if end - self._done < min_steps:
             return None
-        assert self._held is not None, "only what has come in is run"
-        y = self.function(self._held)
+        assert self._input is not None, "there are new steps"
+        y = self.function(self._input)
         first, last = ((step - self._start) * self.rate for step in (self._done, end))
-        known = y[first:last]
+        output = y[first:last]
         if self._tail is not None and len(self._tail):
-            count = min(len(self._tail), len(known))
+            count = min(len(self._tail), len(output))
             ramp = torch.arange(1, count + 1, device=y.device) / (count + 1)
             ramp = ramp.view(-1, *[1] * (y.ndim - 1))
-            known = torch.cat([self._tail[:count] * (1 - ramp) + known[:count] * ramp, known[count:]])
-        self._tail = y[last : last + self.fade * self.rate]
+            output = torch.cat([self._tail[:count] * (1 - ramp) + output[:count] * ramp, output[count:]])
+        self._tail = y[last : last + self.crossfade * self.rate]
         self._done = end
-        start = max(0, end - self.back) // self.align * self.align
-        self._held, self._start = self._held[start - self._start :], start
-        return known
+        start = max(0, end - self.left_context) // self.align * self.align
+        self._input, self._start = self._input[start - self._start :], start
+        return output
 
 
-def joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Those parts that are there, one after the other; None where none is."""
-    there = [part for part in parts if part is not None]
-    return torch.cat(there) if there else None
+def concatenated(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The parts that are not None, in one tensor; None where all are."""
+    given = [part for part in parts if part is not None]
+    return torch.cat(given) if given else None
 
 
-class Chain:
-    """Windows one after the other: the output of each is the input of the next."""
+class Cascade:
+    """Windowed functions in series: the output of each is the input of the next."""
 
-    def __init__(self, links: Sequence[Windows]) -> None:
-        self.links = links
+    def __init__(self, stages: Sequence[WindowedFunction]) -> None:
+        self.stages = stages
 
     def push(self, x: Tensor) -> Tensor | None:
-        """As :meth:`Windows.push`."""
-        known: Tensor | None = x
-        for link in self.links:
-            if known is None:
+        """As :meth:`WindowedFunction.push`."""
+        output: Tensor | None = x
+        for stage in self.stages:
+            if output is None:
                 return None
-            known = link.push(known)
-        return known
+            output = stage.push(output)
+        return output
 
     def finish(self) -> Tensor | None:
-        """As :meth:`Windows.finish`."""
-        x = None
-        for link in self.links:
-            x = joined([None if x is None else link.push(x), link.finish()])
-        return x
+        """As :meth:`WindowedFunction.finish`."""
+        output = None
+        for stage in self.stages:
+            output = concatenated([None if output is None else stage.push(output), stage.finish()])
+        return output
 
-    def ahead(self) -> int:
-        """Steps of the first link that must have come in, beyond its own, before the output for a step is known."""
+    @property
+    def right_context(self) -> int:
+        """Input steps of the first stage that must follow a step before its output is final."""
         total, rate = 0, 1
-        for link in self.links:
-            total += math.ceil(link.ahead / rate)
-            rate *= link.rate
+        for stage in self.stages:
+            total += math.ceil(stage.right_context / rate)
+            rate *= stage.rate
         return total

@@ -1,8 +1,9 @@
-"""A video -> its speech, piece by piece: crop and clock are the model's, the code that of training's preparation."""
+"""Speech of a video, piece by piece, at the frame rate and from the mouth crops that the model was trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,44 +11,61 @@ import numpy as np
 import torch
 
 from v2skit.config.features import Clock
+from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.media.container import probe
 from v2skit.media.timestamps import resample_frames
 from v2skit.media.video import Duration, read_video
-from v2skit.synthesis.synthesiser import Synthesiser
+from v2skit.synthesis.pipeline import Pipeline
 from v2skit.system.prefetch import in_background
 from v2skit.tracking.crop import MouthCrop, Track, mouth_crops
 from v2skit.tracking.tracker import Tracker
 
-FRAMES_AHEAD, CROPS_AHEAD = 16, 128
-"""How far decoding is ahead of tracking, and tracking of the network."""
+Progress = Callable[[float, float | None], None]
+"""Called with the seconds processed and the total, which is None where it is unknown."""
 
-STRIP = 12
-"""At least so many crops are kept of a clip, evenly, for pictures."""
+DECODED_FRAMES, TRACKED_FRAMES = 16, 128
+"""Frames that are decoded before they are tracked, and tracked before they are synthesised, at most."""
+
+PREVIEW_CROPS = 12
+"""Of a video at least this many crops are kept, evenly spaced, for pictures."""
 
 
-class Clip:
-    """A video on its way to speech.
+class Video:
+    """A silent video at the model's frame rate.
 
     Args:
-        frames: RGB uint8 (H,W,3), on the model's clock.
-        span: told how long the video is, at the latest when its last frame comes.
-        video: its file, or None.
-        seconds: about how long it is, where that is known before.
+        frames: RGB uint8 (H,W,3).
+        span: its exact length, set when the last frame has been read.
+        path: its file, or None.
+        seconds: its approximate length, None where it is unknown.
     """
 
-    def __init__(self, frames: Iterable[np.ndarray], span: Duration, video: Path | None, seconds: float | None) -> None:
-        self.frames, self.span, self.video, self.seconds = frames, span, video, seconds
+    def __init__(self, frames: Iterable[np.ndarray], span: Duration, path: Path | None, seconds: float | None) -> None:
+        self.frames, self.span, self.path, self.seconds = frames, span, path, seconds
 
     @classmethod
-    def of_file(cls, video: Path, clock: Clock) -> Clip:
-        """Any container that PyAV reads, at any frame rate; its sound is never read. Raises UserError."""
+    def open(cls, source: str | Path | np.ndarray | torch.Tensor, fps: float | None, clock: Clock) -> Video:
+        """From a file, or from frames at ``fps``. Raises UserError as :meth:`of_file` and :meth:`of_frames`."""
+        if isinstance(source, (str, Path)):
+            if fps is not None:
+                raise UserError("fps is for frames; a file states its own")
+            return cls.of_file(Path(source), clock)
+        if fps is None:
+            raise UserError("frames need their fps: synthesise(frames, fps=25)")
+        return cls.of_frames(
+            source.cpu().numpy() if isinstance(source, torch.Tensor) else np.asarray(source), fps, clock
+        )
+
+    @classmethod
+    def of_file(cls, path: Path, clock: Clock) -> Video:
+        """Any container that PyAV reads, at any frame rate; its audio is never read. Raises UserError."""
         span = Duration()
-        return cls(read_video(video, clock.fps, span), span, video, probe(video).seconds)
+        return cls(read_video(path, clock.fps, span), span, path, probe(path).seconds)
 
     @classmethod
-    def of_array(cls, frames: np.ndarray, fps: float, clock: Clock) -> Clip:
-        """RGB uint8 (T,H,W,3) at ``fps``. Raises UserError where that is something else."""
+    def of_frames(cls, frames: np.ndarray, fps: float, clock: Clock) -> Video:
+        """RGB uint8 (T,H,W,3) at ``fps``. Raises UserError where shape, type or rate are wrong."""
         if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
             raise UserError(f"a video is uint8 (frames, height, width, 3), RGB, not {frames.dtype} {frames.shape}")
         if not 0.01 <= fps <= 1000:
@@ -57,87 +75,91 @@ class Clip:
         return cls(resample_frames(timed, clock.fps), Duration(len(frames) * step), None, float(len(frames) * step))
 
 
-class ClipSpeech:
-    """The speech of one clip, in pieces; ``track`` and ``strip`` are whole once these are all taken.
+@dataclass(frozen=True)
+class Speech:
+    """Speech of a video.
 
     Args:
-        synthesiser: a loaded model.
-        clip: what is to be spoken.
-        tracker: finds the mouth.
-        speaker: what the model is told of who speaks.
-        progress: told the seconds done and of how many, None where that is not known.
+        waveform: float32 (N,), of exactly the video's length.
+        sample_rate: Hz.
+        track: the position of the mouth, and the frames without a face.
+    """
+
+    waveform: np.ndarray
+    sample_rate: int
+    track: Track
+
+
+class SpeechPieces:
+    """Speech of a video of any length: iterates over waveforms, float32 (N,), of exactly the video's length together,
+    muted where no face is visible for long. ``track`` and ``crops`` are complete after the last one.
+
+    Args:
+        video: silent, at the model's frame rate.
+        tracker: of the mouth.
+        pipeline: that synthesises it.
+        config: of the model.
+        progress: called for each frame.
+
+    Raises:
+        UserError: while iterating, where there is no video, it is damaged, or no face is in it.
     """
 
     def __init__(
-        self,
-        synthesiser: Synthesiser,
-        clip: Clip,
-        tracker: Tracker,
-        speaker: np.ndarray,
-        progress: Callable[[float, float | None], None] | None = None,
+        self, video: Video, tracker: Tracker, pipeline: Pipeline, config: Config, progress: Progress | None = None
     ) -> None:
-        self.synthesiser, self.clip, self.tracker, self.speaker = synthesiser, clip, tracker, speaker
-        self.progress = progress
-        self.sample_rate = synthesiser.config.clock.sample_rate
+        self.video, self.tracker, self.pipeline, self.progress = video, tracker, pipeline, progress
+        self.clock, self.crop = config.clock, config.crop
         self._places: list = []
-        self._strip: list[np.ndarray] = []
-        self._every, self._begun = 1, False
+        self._crops: list[np.ndarray] = []
+        self._every, self._started = 1, False
 
     @property
     def track(self) -> Track:
-        """Where the mouth was, so far."""
-        return Track.of(self._places, self.synthesiser.config.clock.fps)
+        """The position of the mouth so far."""
+        return Track.of(self._places, self.clock.fps)
 
     @property
-    def strip(self) -> np.ndarray:
-        """Crops from all of the clip, evenly, gray uint8 (n,S,S)."""
-        size = self.synthesiser.config.crop.size
-        return np.stack(self._strip) if self._strip else np.zeros((0, size, size), np.uint8)
+    def crops(self) -> np.ndarray:
+        """Evenly spaced crops of the video so far, gray uint8 (n,S,S)."""
+        return np.stack(self._crops) if self._crops else np.zeros((0, self.crop.size, self.crop.size), np.uint8)
 
-    def pieces(self) -> Iterator[np.ndarray]:
-        """float32 (N,), together as long as the video to a sample; silent where there is no face for long.
-
-        Raises:
-            UserError: no video, damaged, or without a face.
-        """
-        if self._begun:
-            raise UserError("these pieces are taken already; begin the video again")
-        self._begun = True
-        clock, crop = self.synthesiser.config.clock, self.synthesiser.config.crop
-        frames = in_background(self.clip.frames, FRAMES_AHEAD)
-        crops = mouth_crops(frames, self.tracker, crop, clock.fps, self.clip.video)
-        crops = self._noted(in_background(crops, CROPS_AHEAD))
-        samples, held = 0, np.zeros(0, np.float32)
-        # Frames on the clock are up to half a one longer or shorter than the video.
-        for piece in with_a_core_to_spare(spoken(self.synthesiser, crops, self.speaker)):
-            held = np.concatenate([held, piece])
-            ready = max(0, len(held) - clock.samples_per_frame)
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self._started:
+            raise UserError("the pieces of this speech were read before; synthesise the video again")
+        self._started = True
+        frames = in_background(self.video.frames, DECODED_FRAMES)
+        crops = mouth_crops(frames, self.tracker, self.crop, self.clock.fps, self.video.path)
+        crops = self._observed(in_background(crops, TRACKED_FRAMES))
+        samples, pending = 0, np.zeros(0, np.float32)
+        # At the model's frame rate a video is up to half a frame longer or shorter: the last frame waits for its end.
+        for piece in with_a_spare_core(self.pipeline.run(crops)):
+            pending = np.concatenate([pending, piece])
+            ready = max(0, len(pending) - self.clock.samples_per_frame)
             samples += ready
-            yield held[:ready]
-            held = held[ready:]
+            yield pending[:ready]
+            pending = pending[ready:]
         if all(place.silent for place in self._places):
             raise UserError("no face in the video; show one from the front, or choose another tracker")
-        missing = round(self.clip.span.seconds * clock.sample_rate) - samples
-        yield np.pad(held, (0, max(0, missing - len(held))))[:missing]
+        missing = round(self.video.span.seconds * self.clock.sample_rate) - samples
+        yield np.pad(pending, (0, max(0, missing - len(pending))))[:missing]
 
-    def _noted(self, crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
+    def _observed(self, crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
+        """The same crops; their places, some of their pictures and the progress are recorded."""
         for crop in crops:
-            self._note(crop)
+            if len(self._places) % self._every == 0:
+                self._crops.append(crop.picture)
+                if len(self._crops) == 2 * PREVIEW_CROPS:
+                    self._crops, self._every = self._crops[::2], 2 * self._every
+            self._places.append(crop.box)
+            if self.progress is not None:
+                self.progress(len(self._places) / self.clock.fps, self.video.seconds)
             yield crop
 
-    def _note(self, crop: MouthCrop) -> None:
-        if len(self._places) % self._every == 0:
-            self._strip.append(crop.picture)
-            if len(self._strip) == 2 * STRIP:
-                self._strip, self._every = self._strip[::2], 2 * self._every
-        self._places.append(crop.box)
-        if self.progress is not None:
-            self.progress(len(self._places) / self.synthesiser.config.clock.fps, self.clip.seconds)
 
-
-def with_a_core_to_spare(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same pieces, made with one thread less than the network may have: its threads wait for each other without
-    rest, and would keep decoding and tracking, on which it waits, from the last core."""
+def with_a_spare_core(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same pieces, computed with one thread fewer than torch may use: its threads wait for each other actively, and
+    would keep decoding and tracking, whose output they need, from the last core."""
     threads = torch.get_num_threads()
     while True:
         torch.set_num_threads(max(1, threads - 1))
@@ -148,48 +170,3 @@ def with_a_core_to_spare(pieces: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
         if piece is None:
             return
         yield piece
-
-
-def spoken(
-    synthesiser: Synthesiser, crops: Iterable[MouthCrop], speaker: np.ndarray, chunk: int | None = None
-) -> Iterator[np.ndarray]:
-    """Crops -> waveforms, float32 (N,), whole frames of them as soon as they are known; silent where the crops are.
-
-    Raises:
-        UserError: with a ``chunk``, as :meth:`Synthesiser.start`.
-    """
-    speaking = synthesiser.start(speaker, chunk)
-    silence = Silence(synthesiser.config.clock.samples_per_frame)
-    for crop in crops:
-        silence.push(crop.box.silent)
-        piece = speaking.push(crop.picture[None])
-        if len(piece):
-            yield silence.apply(piece)
-    rest = speaking.finish()
-    if len(rest):
-        yield silence.apply(rest)
-
-
-class Silence:
-    """Mutes a waveform in the frames without a face, fading out and in within a frame."""
-
-    def __init__(self, samples_per_frame: int) -> None:
-        self.samples_per_frame = samples_per_frame
-        self._gains: list[float] = []
-        self._gain: float | None = None  # at the end of the last frame
-
-    def push(self, silent: bool) -> None:
-        """Tell of the next frame."""
-        self._gains.append(0.0 if silent else 1.0)
-
-    def apply(self, piece: np.ndarray) -> np.ndarray:
-        """The next samples (N,), whole frames that were told of -> those that are to be heard."""
-        frames = len(piece) // self.samples_per_frame
-        gains, self._gains = self._gains[:frames], self._gains[frames:]
-        if not gains or (all(gains) and self._gain != 0):
-            self._gain = gains[-1] if gains else self._gain
-            return piece
-        ends = np.array([gains[0] if self._gain is None else self._gain, *gains])
-        ramp = np.arange(1, self.samples_per_frame + 1) / self.samples_per_frame
-        self._gain = gains[-1]
-        return piece * (ends[:-1, None] + np.diff(ends)[:, None] * ramp).ravel().astype(np.float32)

@@ -11,7 +11,7 @@ from v2skit.errors import UserError
 
 MODULES = {
     "train": ("tensorboard", "matplotlib", "scipy"),
-    "evaluate": ("matplotlib", "scipy", "pystoi", "pocketsphinx"),
+    "evaluate": ("jinja2", "matplotlib", "scipy", "pystoi", "pocketsphinx"),
     "pesq": ("pesq",),
     "serve": ("starlette", "uvicorn", "python_multipart", "matplotlib"),
     "stream": ("sounddevice",),

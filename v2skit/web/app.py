@@ -1,4 +1,4 @@
-"""The page's server: ``/`` is the page, ``/model`` what it offers, ``/speak`` takes a video and answers as it goes."""
+"""The page's server: ``/`` is the page, ``/model`` describes the model, ``/synthesise`` processes an uploaded video."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from starlette.types import Message
 
 from v2skit.errors import UserError
 from v2skit.registry.component import Component
-from v2skit.synthesis.api import VideoToSpeech
+from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.web.worker import Limits, Upload, Worker
 
 PAGE = Path(__file__).parent / "page"
 
 
 def build_app(
-    model: VideoToSpeech,
+    model: Synthesiser,
     name: str,
     limits: Limits = Limits(),
     tracker: Component | None = None,
     hosts: Sequence[str] | None = None,
 ) -> Starlette:
-    """The app, to be run by any ASGI server.
+    """The application, for any ASGI server.
 
     Args:
         model: from :func:`v2skit.load`.
         name: of the model, for the page.
-        limits: of what is taken.
+        limits: of the uploads.
         tracker: of the mouth; None: the one of the model's training.
-        hosts: names under which the page may be asked for, so that no other site can pose as it; None: any.
+        hosts: accepted names of the host, against DNS rebinding by other sites; None: any.
     """
     worker = Worker(model, limits, tracker)
 
@@ -51,13 +51,13 @@ def build_app(
             {
                 "name": name,
                 "voices": model.voices,
-                "takes_recording": model.takes_recording,
+                "accepts_recording": model.accepts_recording,
                 "max_mb": limits.megabytes,
                 "max_seconds": limits.seconds,
             }
         )
 
-    async def speak(request: Request) -> Response:
+    async def synthesise(request: Request) -> Response:
         if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return JSONResponse({"error": "Other sites' pages may not use this one."}, 403)
         try:
@@ -69,10 +69,10 @@ def build_app(
         uploads = {k: Upload(v.file, v.filename or k) for k, v in form.items() if isinstance(v, UploadFile)}
         if "video" not in uploads or not uploads.keys() <= {"video", "recording"}:
             await form.close()
-            return JSONResponse({"error": "Give a video, and at most a recording of a voice beside it."}, 400)
+            return JSONResponse({"error": "Give a video, and at most one recording of a voice."}, 400)
         voice = form.get("voice")
-        told = _events(worker, uploads, voice if isinstance(voice, str) and voice else None)
-        return StreamingResponse(told, media_type="application/x-ndjson")
+        events = _events(worker, uploads, voice if isinstance(voice, str) and voice else None)
+        return StreamingResponse(events, media_type="application/x-ndjson")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -80,7 +80,7 @@ def build_app(
         await asyncio.to_thread(worker.close)
 
     pages = StaticFiles(directory=PAGE, html=True)
-    routes = [Route("/model", about), Route("/speak", speak, methods=["POST"]), Mount("/", pages)]
+    routes = [Route("/model", about), Route("/synthesise", synthesise, methods=["POST"]), Mount("/", pages)]
     guards = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))] if hosts else []
     app = Starlette(routes=routes, middleware=guards, lifespan=lifespan)
     app.state.worker = worker
@@ -88,10 +88,10 @@ def build_app(
 
 
 async def _form(request: Request, limits: Limits) -> FormData:
-    """The fields sent; files among them are in memory or have no name on the disk, so that nothing can stay behind.
+    """The fields of the request; files among them are in memory or unnamed temporary files, so that none remains.
 
     Raises:
-        UserError: more bytes than the limits allow, or what was sent is no form.
+        UserError: more bytes than the limits allow, or no form.
     """
     limits.check_bytes(int(request.headers.get("content-length", 0)))
     count = 0
@@ -106,23 +106,23 @@ async def _form(request: Request, limits: Limits) -> FormData:
     try:
         return await Request(request.scope, receive).form(max_files=2, max_fields=1)
     except HTTPException as error:
-        raise UserError(f"What was sent can't be read ({error.detail}); send it again.") from error
+        raise UserError(f"The request can't be read ({error.detail}); send it again.") from error
 
 
 async def _events(worker: Worker, uploads: dict[str, Upload], voice: str | None) -> AsyncIterator[str]:
-    """A line of JSON for each thing that the worker tells; the last one is the answer."""
-    told: asyncio.Queue[dict] = asyncio.Queue()
-    loop, gone = asyncio.get_running_loop(), threading.Event()
+    """A line of JSON per event of the worker; the last one is the result."""
+    events: asyncio.Queue[dict] = asyncio.Queue()
+    loop, disconnected = asyncio.get_running_loop(), threading.Event()
 
-    def tell(event: dict) -> None:
-        loop.call_soon_threadsafe(told.put_nowait, event)
+    def report(event: dict) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
 
-    worker.submit(uploads, voice, gone, tell)
+    worker.submit(uploads, voice, disconnected, report)
     try:
         while True:
-            event = await told.get()
+            event = await events.get()
             yield json.dumps(event) + "\n"
             if "done" not in event:
                 return
     finally:
-        gone.set()
+        disconnected.set()

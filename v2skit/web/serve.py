@@ -11,7 +11,7 @@ from v2skit.registry.component import Component
 from v2skit.system.extras import needs
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1", "[::1]")
-"""Names under which only this machine reaches the page."""
+"""Names of the host that only this machine resolves to itself."""
 
 
 def serve(
@@ -28,8 +28,8 @@ def serve(
 
     Args:
         model_path: a packed model, or a V2A run or checkpoint.
-        host: address to listen at; at any but 127.0.0.1 everyone who reaches it may use the page.
-        port: to listen at; 0: any that is free.
+        host: address to listen at; with any but 127.0.0.1 everyone who can connect may use the page.
+        port: to listen at; 0: any free one.
         max_mb: largest upload, megabytes.
         max_seconds: longest video, seconds.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -37,9 +37,10 @@ def serve(
         tracker: of the mouth; None: the one of the model's training.
 
     Raises:
-        UserError: the extra is missing, the address can't be had, a limit is not positive, or the model can't be read.
+        UserError: a package is missing, the address is not available, a limit is not positive, or the model can't be
+            read.
     """
-    from v2skit.synthesis import api
+    from v2skit.synthesis import synthesiser
 
     with needs("serve", "v2skit serve"):
         import_module("python_multipart")  # starlette asks for it with the first upload only
@@ -47,7 +48,7 @@ def serve(
         from v2skit.web.server import run
     limits = Limits(max_mb, max_seconds)
     with _listen(host, port) as listener:
-        model = api.load(model_path, device=device, vocoder=vocoder)
+        model = synthesiser.load(model_path, device=device, vocoder=vocoder)
         app = build_app(model, model_path.name, limits, tracker, LOCAL_HOSTS if host in LOCAL_HOSTS else None)
         run(app, listener, host)
 
@@ -57,5 +58,5 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        told = f"serve: can't listen at {host} port {port} ({reason}); give another --host or --port"
-        raise UserError(told) from error
+        message = f"serve: can't listen at {host} port {port} ({reason}); give another --host or --port"
+        raise UserError(message, host=host, port=port) from error

@@ -1,4 +1,4 @@
-"""The page's process: it tells its address and ends at Ctrl-C, work in progress included."""
+"""The server process of the page: Ctrl-C ends it and cancels work in progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(app: Starlette, listener: socket.socket, host: str) -> None:
     Args:
         app: of :func:`v2skit.web.app.build_app`.
         listener: a socket that listens.
-        host: what it listens at, to be told.
+        host: its address, for the message.
     """
     name, port = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
     print(f"the page is at http://{name}:{port}; Ctrl-C ends it", flush=True)
@@ -28,5 +28,5 @@ def run(app: Starlette, listener: socket.socket, host: str) -> None:
 class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         app: Any = self.config.app
-        app.state.worker.stop()  # else the answer in the making would be waited for
+        app.state.worker.stop()  # otherwise the server would wait for the response in progress
         super().handle_exit(sig, frame)

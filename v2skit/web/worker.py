@@ -1,4 +1,4 @@
-"""Speaks uploads, one at a time, and keeps nothing of them."""
+"""Synthesises speech for uploaded videos, one at a time, and keeps nothing of them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.audio import write_audio
 from v2skit.media.container import probe
 from v2skit.registry.component import Component
-from v2skit.synthesis.api import Speech, VideoToSpeech
+from v2skit.synthesis.synthesiser import Synthesiser
+from v2skit.synthesis.video import Progress, Speech
+
+Report = Callable[[dict], None]
+"""Called with the events of a request."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken.
+    """Limits of the uploads.
 
     Args:
-        megabytes: of an upload.
-        seconds: of a video.
+        megabytes: size of an upload.
+        seconds: length of a video.
     """
 
     megabytes: int = 200
@@ -42,110 +46,104 @@ class Limits:
     def check_bytes(self, count: int) -> None:
         """Raises UserError where an upload is too large."""
         if count > self.megabytes * 1_000_000:
-            raise UserError(f"The upload is too large: this page takes up to {self.megabytes} MB; give a shorter one.")
+            raise UserError(f"The upload is too large: the limit is {self.megabytes} MB; give a shorter one.")
 
     def check_seconds(self, seconds: float) -> None:
         """Raises UserError where a video is too long."""
         if seconds > self.seconds:
-            raise UserError(f"The video is too long: this page takes up to {self.seconds} s; give a shorter one.")
+            raise UserError(f"The video is too long: the limit is {self.seconds} s; give a shorter one.")
 
 
 @dataclass(frozen=True)
 class Upload:
-    """An open file that was sent, and the name that it had where it comes from."""
+    """An uploaded file, open, and its name on the user's machine."""
 
     file: BinaryIO
     name: str
 
 
 class Stopped(Exception):
-    """Nobody waits for the answer any more."""
+    """The user has left the page, or the server ends."""
 
 
 class Worker:
-    """A model, and the one thread in which it speaks.
+    """A model, and the one thread that it runs in.
 
     Args:
         model: from :func:`v2skit.load`.
-        limits: of what is taken.
+        limits: of the uploads.
         tracker: of the mouth; None: the one of the model's training.
     """
 
-    def __init__(self, model: VideoToSpeech, limits: Limits, tracker: Component | None = None) -> None:
+    def __init__(self, model: Synthesiser, limits: Limits, tracker: Component | None = None) -> None:
         self.model, self.limits, self.tracker = model, limits, tracker
         self._thread, self._stopped = ThreadPoolExecutor(1), threading.Event()
 
     def submit(
-        self, uploads: dict[str, Upload], voice: str | None, gone: threading.Event, tell: Callable[[dict], None]
+        self, uploads: dict[str, Upload], voice: str | None, disconnected: threading.Event, report: Report
     ) -> None:
-        """Speak an upload when those before it are done.
+        """Synthesise speech for an upload, after those before it.
 
         Args:
-            uploads: ``video``, and maybe ``recording``, of the voice; closed when they are done.
+            uploads: ``video``, and optionally ``recording``, of the voice; closed when they are processed.
             voice: one of the model's.
-            gone: set when nobody waits any more.
-            tell: given ``{"done": seconds, "total": seconds or None}`` now and then, from another thread, and at last
-                ``{"error": sentence}`` or ``{"text": sentence, "sound": ..., "spectrogram": ..., "track": ...}``, a
-                WAV and two PNG files in base64.
+            disconnected: set when the user has left the page.
+            report: called from another thread with ``{"done": seconds, "total": seconds or None}`` for progress, and
+                last with ``{"error": sentence}`` or ``{"text": sentence, "sound": ..., "spectrogram": ...,
+                "track": ...}``, a WAV and two PNG files in base64.
         """
-        self._thread.submit(lambda: tell(self._told(uploads, voice, gone, tell)))
+        self._thread.submit(lambda: report(self._result(uploads, voice, disconnected, report)))
 
     def stop(self) -> None:
-        """Give up what is in progress, soon, and all that waits."""
+        """Cancel what is in progress, soon, and all that is queued."""
         self._stopped.set()
 
     def close(self) -> None:
-        """:meth:`stop`, and wait until that is done."""
+        """:meth:`stop`, and wait for its effect."""
         self.stop()
         self._thread.shutdown()
 
-    def _told(self, *request: Any) -> dict:
-        """An answer in any case, also where there is no place for files."""
+    def _result(self, *request: Any) -> dict:
+        """The last event of a request, whatever fails, temporary files included."""
         try:
-            return self._answer(*request)
+            return self._process(*request)
         except Exception:
             traceback.print_exc()
-            return {"error": "Sorry, this video can't be spoken; the terminal of v2skit serve tells why."}
+            return {"error": "Sorry, this video can't be processed; the terminal of v2skit serve shows the reason."}
 
-    def _answer(
-        self, uploads: dict[str, Upload], voice: str | None, gone: threading.Event, tell: Callable[[dict], None]
+    def _process(
+        self, uploads: dict[str, Upload], voice: str | None, disconnected: threading.Event, report: Report
     ) -> dict:
         def progress(done: float, total: float | None) -> None:
-            if gone.is_set() or self._stopped.is_set():
+            if disconnected.is_set() or self._stopped.is_set():
                 raise Stopped
             self.limits.check_seconds(done)  # not every file states its length
-            tell({"done": done, "total": total})
+            report({"done": done, "total": total})
 
         with TemporaryDirectory(prefix="v2skit-serve-") as folder:
             paths = {kind: Path(folder) / f"{kind}{_suffix(upload.name)}" for kind, upload in uploads.items()}
+            names = {paths[kind]: upload.name for kind, upload in uploads.items()}
             try:
                 progress(0.0, None)
                 for kind, upload in uploads.items():
                     with paths[kind].open("wb") as file:
                         shutil.copyfileobj(upload.file, file)
-                return self._speak(paths["video"], paths.get("recording"), voice, progress)
+                return self._synthesise(paths["video"], paths.get("recording"), voice, progress)
             except Stopped:
-                return {"error": "The page was stopped before the speech was there."}
+                return {"error": "The page was stopped before the speech was finished."}
             except UserError as error:
-                sentence = str(error)
-                for kind, path in paths.items():
-                    sentence = sentence.replace(str(path), uploads[kind].name)
-                return {"error": sentence}
-            except Exception:
-                traceback.print_exc()
-                return {"error": "Sorry, this video can't be spoken; the terminal of v2skit serve tells why."}
+                path, reason = error.fields.get("path"), error.fields.get("reason")
+                return {"error": f"{names[path]} {reason}" if path in names and reason else str(error)}
             finally:
                 for upload in uploads.values():
                     upload.file.close()
 
-    def _speak(
-        self, video: Path, recording: Path | None, voice: str | None, progress: Callable[[float, float | None], None]
-    ) -> dict:
-        # A name that is no voice of the model's could be the path of somebody's file.
+    def _synthesise(self, video: Path, recording: Path | None, voice: str | None, progress: Progress) -> dict:
+        # A name that is no voice of the model could be the path of a file on this machine.
         if voice is not None and voice not in self.model.voices:
             raise UserError(f"This model has no voice '{voice}'; choose one of the list.")
-        if recording is not None and not self.model.takes_recording:
-            raise UserError("This model takes no recording of a voice; leave it out.")
+        if recording is not None and not self.model.accepts_recording:
+            raise UserError("This model accepts no recording of a voice; leave it out.")
         self.limits.check_seconds(probe(video).seconds or 0.0)
         speech = self.model.synthesise(video, voice=recording or voice, tracker=self.tracker, progress=progress)
         sound, spectrogram, track = (video.parent / name for name in ("speech.wav", "spectrogram.png", "track.png"))
@@ -155,11 +153,11 @@ class Worker:
         track_picture(track, speech.track)
         files = {"sound": sound, "spectrogram": spectrogram, "track": track}
         encoded = {name: base64.b64encode(path.read_bytes()).decode() for name, path in files.items()}
-        return {"text": found(speech), **encoded}
+        return {"text": summary(speech), **encoded}
 
 
-def found(speech: Speech) -> str:
-    """One sentence: how much speech there is, and for how much of it a face was missing."""
+def summary(speech: Speech) -> str:
+    """One sentence: the length of the speech, and the share of frames without a face."""
     track = speech.track
     text = f"{len(speech.waveform) / speech.sample_rate:.2f} s of speech; "
     if not track.lost.any():
@@ -169,12 +167,12 @@ def found(speech: Speech) -> str:
 
 
 def _suffix(name: str) -> str:
-    """Of a file's name, which some containers are known by; nothing where it is an odd one."""
+    """The suffix of a file's name, by which some containers are recognised; empty where it is unusual."""
     suffix = Path(name).suffix
     return suffix if suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) < 8 else ""
 
 
 def _mel(clock: Clock) -> Mel:
-    """A mel to look at, of about 10 ms a frame, at any sample rate."""
+    """A mel for the picture, of about 10 ms per frame, at any sample rate."""
     hops = (h for h in range(clock.sample_rate // 100, 1, -1) if clock.samples_per_frame % h == 0 and h % 2 == 0)
     return Mel(hop=next(hops, clock.samples_per_frame), f_max=min(12000.0, clock.sample_rate / 2))

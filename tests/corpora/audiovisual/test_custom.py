@@ -5,7 +5,7 @@ import pytest
 from tests.miniatures import check_utterances, clip, prepared, recipe, register, run_recipe, touch
 from v2skit.corpora.audiovisual.custom import SUFFIXES, Custom
 from v2skit.errors import UserError
-from v2skit.synthesis.files import SUFFIXES as SPOKEN
+from v2skit.synthesis.paths import VIDEO_SUFFIXES
 
 PEOPLE = ("anna", "ben", "zoë", "dan", "eve")
 
@@ -110,7 +110,7 @@ def test_mistakes(tmp_path):
 
 
 def test_a_video_that_can_be_spoken_can_be_trained_on():
-    assert set(SUFFIXES) | {".gif"} == set(SPOKEN), "a .gif has no audio"
+    assert set(SUFFIXES) | {".gif"} == set(VIDEO_SUFFIXES), "a .gif has no sound to learn from"
 
 
 def test_every_stage(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from v2skit.config.features import Clock, Mel
 from v2skit.models.vocoders.griffin_lim import GriffinLim
 from v2skit.signal.mel import MelSpectrogram
-from v2skit.synthesis.overlap import Windows
+from v2skit.synthesis.overlap import WindowedFunction
 
 
 def chirp(frames: int) -> torch.Tensor:
@@ -48,8 +48,8 @@ def test_a_long_clip_in_pieces_is_as_the_whole():
     """As Speaking makes them: with what counts around them, from multiples of the period on; here a second each."""
     vocoder, mel = GriffinLim(Clock(), Mel()), MelSpectrogram(Clock(), Mel())(speech_like(125))[0]  # 5 s, (500, 80)
     whole = vocoder(mel[None])[0]
-    context = vocoder.left_context_frames, vocoder.look_ahead_frames
-    windows = Windows(lambda x: vocoder(x[None])[0], Mel().hop, *context, 100, 0, vocoder.period_frames)
+    reach = vocoder.left_context_frames, vocoder.look_ahead_frames
+    windows = WindowedFunction(lambda x: vocoder(x[None])[0], Mel().hop, *reach, 100, 0, vocoder.period_frames)
     parts = [windows.push(part) for part in mel.split(37)] + [windows.finish()]
     parts = [part for part in parts if part is not None]
     assert len(parts) >= 4

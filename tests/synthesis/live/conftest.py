@@ -1,4 +1,4 @@
-"""A tiny model that can speak live, and a video for it."""
+"""A tiny model for live video, and a video for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.conftest import ROOT
 from v2skit.config.load import load_config
@@ -14,7 +13,7 @@ from v2skit.config.schema import Config
 from v2skit.media.crops import write_crops
 from v2skit.models.build import build_model, build_vocoder, for_inference
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.synthesis.video import Clip, ClipSpeech
+from v2skit.synthesis.video import SpeechPieces, Video
 from v2skit.tracking.none import NoTracker
 
 STREAMING = ROOT / "egs/mini/conf/streaming.yaml"
@@ -36,11 +35,11 @@ def tiny_config(changes: dict[str, str] | None = None) -> Config:
 
 
 def tiny_synthesiser(changes: dict[str, str] | None = None) -> Synthesiser:
-    """Untrained: it speaks noise that depends on the picture."""
+    """Untrained: its output is noise that depends on the picture."""
     config = tiny_config(changes)
     model = for_inference(build_model(config, "v2a", []))
     vocoder = build_vocoder(config) if model.output == "mel" else None
-    return Synthesiser(config, model, vocoder, torch.device("cpu"))
+    return Synthesiser(config, model, vocoder)
 
 
 def moving(frames: int, seed: int = 0) -> np.ndarray:
@@ -50,9 +49,10 @@ def moving(frames: int, seed: int = 0) -> np.ndarray:
 
 
 def offline(synthesiser: Synthesiser, video: Path) -> np.ndarray:
-    """What the model says to a file when it has all of it."""
-    clip = Clip.of_file(video, synthesiser.config.clock)
-    return np.concatenate(list(ClipSpeech(synthesiser, clip, NoTracker(), NOBODY).pieces()))
+    """The speech of a whole file."""
+    source = Video.of_file(video, synthesiser.config.clock)
+    pieces = SpeechPieces(source, NoTracker(), synthesiser.pipeline(NOBODY), synthesiser.config)
+    return np.concatenate(list(pieces))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Live speech is the offline speech, as late as is told, and ends well."""
+"""Live speech equals offline speech, with the stated latency, and a run ends cleanly."""
 
 import io
 import re
@@ -22,10 +22,9 @@ from v2skit.media.video import read_timed_frames
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
 from v2skit.models.package import Card, pack
-from v2skit.synthesis.live.live import Live
+from v2skit.synthesis.live.live import LiveSynthesis
 from v2skit.synthesis.live.sinks import open_sink
 from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, open_source
-from v2skit.synthesis.video import spoken
 from v2skit.tracking.crop import MouthCrop, mouth_crops
 from v2skit.tracking.none import NoTracker
 from v2skit.tracking.smoothing import CropBox
@@ -39,29 +38,29 @@ def timed(frames: int):
         yield number / 25, crop[..., None].repeat(3, 2)
 
 
-def live(synthesiser, chunk: int = 1, tracker=None) -> Live:
-    return Live(synthesiser, tracker or NoTracker(), NOBODY, chunk)
+def live(synthesiser, chunk: int = 1, tracker=None) -> LiveSynthesis:
+    return LiveSynthesis(synthesiser, tracker or NoTracker(), NOBODY, chunk)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])
 def test_it_is_as_offline(synthesiser, video, chunk):
     pieces = []
     report = live(synthesiser, chunk).run(open_source(str(video), None, None, False), pieces.append)
-    wanted = offline(synthesiser, video)
-    assert len(wanted) == 41 * SAMPLES and wanted.std() > 1e-3
-    assert np.concatenate(pieces) == pytest.approx(wanted, abs=1e-4)
+    expected = offline(synthesiser, video)
+    assert len(expected) == 41 * SAMPLES and expected.std() > 1e-3
+    assert np.concatenate(pieces) == pytest.approx(expected, abs=1e-4)
     assert report.seconds == 41 / 25 and report.dropped == 0 and report.lost == 0 and report.busy > 0
 
 
 def test_other_frames_are_another_speech(synthesiser, video):
     """What the comparison above relies on: a frame earlier or later shows."""
-    wanted = offline(synthesiser, video)
-    assert np.abs(wanted[SAMPLES:] - wanted[:-SAMPLES]).max() > 1e-2
+    expected = offline(synthesiser, video)
+    assert np.abs(expected[SAMPLES:] - expected[:-SAMPLES]).max() > 1e-2
 
 
 @pytest.mark.parametrize("changes", [{}, MEL], ids=["waveform", "mel"])
 @pytest.mark.parametrize("chunk", [1, 3])
-def test_the_delay_is_as_told(changes, chunk):
+def test_the_latency_is_as_stated(changes, chunk):
     synthesiser = tiny_synthesiser(changes)
     fed, frames = 0, 60
 
@@ -73,28 +72,28 @@ def test_the_delay_is_as_told(changes, chunk):
 
     crops = mouth_crops(feed(), NoTracker(), synthesiser.config.crop, 25)
     delays = []  # of each frame, from when it came to when its sound is there, frames
-    for piece in spoken(synthesiser, crops, NOBODY, chunk):
+    for piece in synthesiser.pipeline(NOBODY, chunk).run(crops):
         delays += [fed - 1 - len(delays) - number for number in range(len(piece) // SAMPLES)]
-    told = live(synthesiser, chunk).algorithmic_delay * 25
-    assert len(delays) == frames and told == pytest.approx(round(told))
-    assert max(delays) == round(told)
+    latency = live(synthesiser, chunk).algorithmic_latency * 25
+    assert len(delays) == frames and latency == pytest.approx(round(latency))
+    assert max(delays) == round(latency)
     if chunk == 1:
-        assert delays[0] == round(told)
+        assert delays[0] == round(latency)
     if not changes:
-        assert round(told) == chunk - 1 + 1 + 1 + 4 + 1
+        assert round(latency) == chunk - 1 + 1 + 1 + 4 + 1
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 3])
-def test_a_mel_model_speaks_whole_frames_as_on_the_whole_clip(chunk):
+def test_a_mel_model_outputs_whole_frames_as_on_the_whole_clip(chunk):
     synthesiser, frames = tiny_synthesiser(MEL), 150
     crops = moving(frames)
-    speaking, pieces = synthesiser.start(NOBODY, chunk), []
+    pipeline, pieces = synthesiser.pipeline(NOBODY, chunk), []
     for number in range(0, frames, 10):
-        pieces.append(speaking.push(crops[number : number + 10]))
-    pieces.append(speaking.finish())
+        pieces.append(pipeline.push(crops[number : number + 10]))
+    pieces.append(pipeline.finish())
     assert [len(piece) % SAMPLES for piece in pieces] == [0] * len(pieces)
-    wanted = synthesiser.vocoder(whole_mel(synthesiser, crops))[0].numpy()
-    assert np.concatenate(pieces) == pytest.approx(wanted, abs=1e-3 * float(np.abs(wanted).max()))
+    expected = synthesiser.vocoder(whole_mel(synthesiser, crops))[0].numpy()
+    assert np.concatenate(pieces) == pytest.approx(expected, abs=1e-3 * float(np.abs(expected).max()))
 
 
 def whole_mel(synthesiser, crops):
@@ -106,7 +105,7 @@ def whole_mel(synthesiser, crops):
 
 @pytest.mark.parametrize(("frames", "chunk"), [(1150, None), (80, 1)])
 @pytest.mark.parametrize("changes", [{}, MEL], ids=["waveform", "mel"])
-def test_where_the_crops_are_silent_the_speech_is(changes, frames, chunk):
+def test_speech_is_muted_where_the_crops_are(changes, frames, chunk):
     synthesiser = tiny_synthesiser(changes)
     pictures, silent = moving(frames), range(40, 60)
 
@@ -115,15 +114,17 @@ def test_where_the_crops_are_silent_the_speech_is(changes, frames, chunk):
             there = number not in silent
             yield MouthCrop(picture, CropBox(48, 48, 96, 0, not there, not there))
 
-    speech = np.concatenate(list(spoken(synthesiser, crops(), NOBODY, chunk)))
+    speech = np.concatenate(list(synthesiser.pipeline(NOBODY, chunk).run(crops())))
     loudness = np.abs(speech).reshape(frames, SAMPLES).max(1)
     assert (loudness[41:60] == 0).all() and (loudness[:40] > 0).all() and (loudness[61:] > 0).all()
 
 
 def test_models_that_see_the_whole_clip_are_refused():
-    with pytest.raises(UserError, match="can't speak live: encoder .* must see the whole clip; .*streaming.yaml"):
+    with pytest.raises(
+        UserError, match="can't synthesise live video: encoder .* must see the whole clip; .*streaming.yaml"
+    ):
         live(tiny_synthesiser(WHOLE_CLIP))
-    with pytest.raises(UserError, match="can't speak live: crop must see the whole clip"):
+    with pytest.raises(UserError, match="can't synthesise live video: crop must see the whole clip"):
         live(tiny_synthesiser({"crop.look_ahead_frames": "null"}))
 
 
@@ -132,14 +133,14 @@ def test_a_chunk_must_be_positive(synthesiser):
         live(synthesiser, 0)
 
 
-def test_frames_that_come_while_it_is_behind_are_dropped_and_their_time_is_kept(synthesiser):
+def test_frames_that_arrive_too_fast_are_dropped_and_their_time_is_kept(synthesiser):
     frames, pieces = 60, []
 
     def slow(piece):
         time.sleep(0.01)
         pieces.append(piece)
 
-    def paced():  # many times as fast as the sink takes them
+    def paced():  # many times as fast as the sink
         for item in timed(frames):
             time.sleep(0.001)
             yield item
@@ -148,7 +149,7 @@ def test_frames_that_come_while_it_is_behind_are_dropped_and_their_time_is_kept(
     report = live(synthesiser).run(source, slow)
     assert report.dropped == source.dropped > 10
     assert sum(map(len, pieces)) == frames * SAMPLES and report.seconds == frames / 25
-    assert f"dropped frames:     {report.dropped}" in str(report)
+    assert f"dropped frames:       {report.dropped}" in str(report)
 
 
 def test_a_machine_that_is_fast_enough_drops_nothing(synthesiser):
@@ -177,10 +178,10 @@ def test_an_interrupt_in_the_sink_ends_as_well(synthesiser):
 
     source = Source(timed(1000), 25, live=True)
     report = live(synthesiser).run(source, sink)
-    assert report.seconds == 0 and len(report.delays) == 0 and "no sound yet" in str(report)
+    assert report.seconds == 0 and len(report.latencies) == 0 and "no sound yet" in str(report)
 
 
-def test_an_error_of_tracker_or_source_ends_the_run_and_what_was_spoken_stays(synthesiser):
+def test_an_error_of_tracker_or_source_ends_the_run_and_the_speech_so_far_is_kept(synthesiser):
     class Failing(NoTracker):
         def update(self, frame):
             raise UserError("no face 2")
@@ -199,7 +200,7 @@ def test_an_error_of_tracker_or_source_ends_the_run_and_what_was_spoken_stays(sy
         assert 0 < report.seconds == sum(map(len, pieces)) / 24000
 
 
-def test_lost_faces_are_reported_and_nothing_is_said_where_nobody_is(synthesiser):
+def test_lost_faces_are_reported_and_the_speech_is_silent_there(synthesiser):
     class Away(NoTracker):
         def update(self, frame):
             return None
@@ -210,7 +211,7 @@ def test_lost_faces_are_reported_and_nothing_is_said_where_nobody_is(synthesiser
     assert not np.concatenate(pieces).any() and report.seconds == 20 / 25
 
 
-def test_delays_are_measured_from_the_arrival_of_frames(synthesiser):
+def test_latencies_are_measured_from_the_arrival_of_frames(synthesiser):
     """Of a source at its own pace: a sound comes at least its algorithmic delay after its frame."""
 
     def paced():
@@ -219,10 +220,10 @@ def test_delays_are_measured_from_the_arrival_of_frames(synthesiser):
             yield moment, frame
 
     report = live(synthesiser).run(Source(paced(), 25, live=True), lambda piece: None)
-    later = round(report.algorithmic_delay * 25)
-    assert len(report.delays) >= 14 - later
-    assert (report.delays[: 14 - later] >= later * 0.02).all() and (report.delays < 2).all()
-    assert 0 < report.compute_delay < 0.5 and report.busy < report.delays.sum()
+    later = round(report.algorithmic_latency * 25)
+    assert len(report.latencies) >= 14 - later
+    assert (report.latencies[: 14 - later] >= later * 0.02).all() and (report.latencies < 2).all()
+    assert 0 < report.compute_latency < 0.5 and report.busy < report.latencies.sum()
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +255,12 @@ def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthes
     speech = np.frombuffer(done.stdout, "<i2") / 32767
     assert len(done.stdout) == 2 * 41 * SAMPLES
     assert speech == pytest.approx(offline(synthesiser, video), abs=2e-4)
-    told = done.stderr.decode()
-    assert "320 ms behind at the least" in told and "spoken:             1.64 s" in told and "Traceback" not in told
+    printed = done.stderr.decode()
+    assert (
+        "algorithmic latency 320 ms" in printed
+        and "processed:            1.64 s" in printed
+        and "Traceback" not in printed
+    )
 
 
 def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
@@ -275,14 +280,14 @@ def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
             time.sleep(0.01)
         time.sleep(0.3)
         running.send_signal(signal.SIGINT)
-        told = running.stderr.read().decode()
-        assert running.wait(20) == 0, told
+        printed = running.stderr.read().decode()
+        assert running.wait(20) == 0, printed
     finally:
         running.kill()
         running.stdin.close()
         running.stderr.close()
-    seconds = float(re.search(r"spoken: +([\d.]+) s", told).group(1))
-    assert "Traceback" not in told and seconds > 0
+    seconds = float(re.search(r"processed: +([\d.]+) s", printed).group(1))
+    assert "Traceback" not in printed and seconds > 0
     assert soundfile.info(out).frames == round(seconds * 25) * SAMPLES
     assert [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
 
@@ -293,8 +298,8 @@ def test_a_listener_who_leaves_is_no_error(packed, video):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     running.stdout.close()
-    told = running.communicate(raw(video), timeout=60)[1].decode()
-    assert "Traceback" not in told and "BrokenPipeError" not in told and running.returncode == 0
+    printed = running.communicate(raw(video), timeout=60)[1].decode()
+    assert "Traceback" not in printed and "BrokenPipeError" not in printed and running.returncode == 0
 
 
 def test_wrong_commands_get_a_sentence(packed, video, tmp_path, monkeypatch, capsys):

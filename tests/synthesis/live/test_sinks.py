@@ -96,12 +96,12 @@ def test_a_device_plays_what_it_is_given(monkeypatch, name, device):
 def test_devices_that_are_not_there_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", Sounddevice())
     with (
-        pytest.raises(UserError, match="can't be opened .*'loud'.*; there are: speaker$"),
+        pytest.raises(UserError, match="can't be opened .*'loud'.*; available: speaker$"),
         open_sink("device:loud", RATE),
     ):
         pass
     monkeypatch.setitem(sys.modules, "sounddevice", Sounddevice(()))
-    with pytest.raises(UserError, match="there are: none"), open_sink("device", RATE):
+    with pytest.raises(UserError, match="available: none"), open_sink("device", RATE):
         pass
 
 

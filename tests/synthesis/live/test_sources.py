@@ -12,7 +12,7 @@ import pytest
 
 from tests.media_files import every, make_video, shown_times
 from v2skit.errors import UserError
-from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, Timed, on_live_clock, open_source
+from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, TimedFrame, on_live_clock, open_source
 
 FRAME = np.zeros((4, 6, 3), np.uint8)
 
@@ -68,10 +68,10 @@ def test_a_live_source_drops_what_is_too_much():
     first = next(items)
     produced.wait(5)
     times = [first.time, *(timed.time for timed in items)]
-    assert isinstance(first, Timed) and first.arrival <= time.perf_counter()
-    assert len(times) + source.dropped == pytest.approx(100, abs=1)  # the last one may be kept beside
+    assert isinstance(first, TimedFrame) and first.arrival <= time.perf_counter()
+    assert len(times) + source.dropped == pytest.approx(100, abs=1)  # the last one may be in addition
     assert WAITING_FRAMES <= len(times) <= WAITING_FRAMES + 2 and times == sorted(times)
-    assert times[-1] == 99 / 25  # so that the sound goes on to the end
+    assert times[-1] == 99 / 25  # so that the sound has the full length
 
 
 def test_a_file_that_is_not_live_waits():
@@ -157,12 +157,12 @@ def test_a_file_is_as_it_is_or_at_its_pace(tmp_path):
 
 def test_cameras_that_are_not_there_are_refused(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
-    with pytest.raises(UserError, match="camera /dev/video98 can't be opened .*; is it there, and free?"):
+    with pytest.raises(UserError, match="camera /dev/video98 can't be opened .*; is it connected, and not in use?"):
         open_source("camera:98", None, None, False)
     with pytest.raises(UserError, match="--size 640 is not of the form"):
         open_source("camera", "640", None, False)
     monkeypatch.setattr(sys, "platform", "plan9")
-    with pytest.raises(UserError, match="no cameras are known of on plan9"):
+    with pytest.raises(UserError, match="cameras are not supported on plan9"):
         open_source("camera", None, None, False)
 
 
@@ -186,7 +186,7 @@ def test_a_camera_is_asked_for_size_and_rate(monkeypatch, tmp_path):
 
 
 def test_a_camera_that_fails_midway_gives_a_sentence(monkeypatch, tmp_path):
-    """It is pulled out, which FFmpeg tells in its own words."""
+    """It is disconnected, which FFmpeg reports in its own words."""
 
     class Unplugged:
         streams = SimpleNamespace(video=[SimpleNamespace(average_rate=25)])

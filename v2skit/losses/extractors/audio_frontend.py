@@ -38,7 +38,7 @@ class AudioFrontend(nn.Module):
         check_same_features(feature_settings(clock, mel), saved.meta.features, "this config", str(folder))
         choice = checkpoint.config_of(saved.meta).networks.audio_frontend
         self.frontend = build("audio_frontend", choice, clock=clock, mel=mel)
-        weights = saved.averaged or saved.weights
+        weights = saved.inference_weights
         theirs = {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
         checkpoint.restore(self.frontend, theirs, folder)
         self.digest = checkpoint.digest(folder)

@@ -31,7 +31,7 @@ class DVector(nn.Module):
     """
 
     out_dim = DIM
-    takes_recording = True
+    accepts_recording = True
 
     def __init__(self, clips: int = 10) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class DVector(nn.Module):
         from resemblyzer import preprocess_wav
 
         if not recording.any() or not len(preprocess_wav(recording, RATE)):
-            raise UserError(f"there is no voice in {name}; give some seconds of one person's speech")
+            raise UserError.about(Path(name), "has no voice in it; give some seconds of one person's speech")
         vector = embed(recording, RATE)
         return (vector / max(float(np.linalg.norm(vector)), 1e-8)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Speech while the video is still coming in."""
+"""Synthesis of live video."""
 
 from __future__ import annotations
 
@@ -11,66 +11,65 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.synthesis.live.sources import Source, Timed, on_live_clock
+from v2skit.synthesis.live.sources import Source, TimedFrame, on_live_clock
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.synthesis.video import spoken
 from v2skit.tracking.crop import MouthCrop, mouth_crops
 from v2skit.tracking.tracker import Tracker
 
 Sink = Callable[[np.ndarray], None]
-"""Takes the next samples, float32 (N,)."""
+"""Called with the next samples, float32 (N,)."""
 
 
 @dataclass(frozen=True)
 class LiveReport:
-    """How a live run went.
+    """Measurements of a live run.
 
     Args:
-        seconds: of video that were spoken.
-        algorithmic_delay: of the sound after the picture on an infinitely fast machine, seconds.
-        compute_delay: from the arrival of the last frame that a sound needs to the sound; median, seconds.
-        delays: of every sound after its first frame's arrival, seconds; None where the frames waited to be taken.
-        busy: time spent on computing, seconds.
-        dropped: frames that came while the machine was behind.
+        seconds: length of the video that was processed.
+        algorithmic_latency: of the sound after the picture on an infinitely fast machine, seconds.
+        compute_latency: from the arrival of the last frame that a sound depends on to the sound; median, seconds.
+        latencies: of every sound after its first frame's arrival, seconds; None where frames are not in real time.
+        busy: computing time, seconds.
+        dropped: frames that were dropped because the machine was too slow.
         lost: share of the frames without a face.
         error: what ended the run, if it was not the source's end or Ctrl-C.
     """
 
     seconds: float
-    algorithmic_delay: float
-    compute_delay: float
-    delays: np.ndarray | None
+    algorithmic_latency: float
+    compute_latency: float
+    latencies: np.ndarray | None
     busy: float
     dropped: int
     lost: float
     error: UserError | None = None
 
     def __str__(self) -> str:
-        if self.delays is None:
-            told = "not measured, for the frames did not come at their times"
-        elif len(self.delays):
-            told = f"{np.quantile(self.delays, 0.95) * 1000:.0f} ms in 95 % of them"
+        if self.latencies is None:
+            end_to_end = "not measured, since the frames did not arrive in real time"
+        elif len(self.latencies):
+            end_to_end = f"{np.quantile(self.latencies, 0.95) * 1000:.0f} ms (95th percentile)"
         else:
-            told = "no sound yet"
+            end_to_end = "no sound yet"
         return (
-            f"spoken:             {self.seconds:.2f} s, no face in {self.lost:.0%} of the frames\n"
-            f"algorithmic delay:  {self.algorithmic_delay * 1000:.0f} ms\n"
-            f"compute delay:      {self.compute_delay * 1000:.1f} ms (median)\n"
-            f"end to end:         {told}\n"
-            f"real-time factor:   {f'{self.busy / self.seconds:.3f}' if self.seconds else '-'}\n"
-            f"dropped frames:     {self.dropped}"
-            + ("; this machine falls behind: a larger --chunk costs less" if self.dropped else "")
+            f"processed:            {self.seconds:.2f} s, no face in {self.lost:.0%} of the frames\n"
+            f"algorithmic latency:  {self.algorithmic_latency * 1000:.0f} ms\n"
+            f"compute latency:      {self.compute_latency * 1000:.1f} ms (median)\n"
+            f"end-to-end latency:   {end_to_end}\n"
+            f"real-time factor:     {f'{self.busy / self.seconds:.3f}' if self.seconds else '-'}\n"
+            f"dropped frames:       {self.dropped}"
+            + ("; this machine is too slow: a larger --chunk needs less computation" if self.dropped else "")
         )
 
 
-class Live:
-    """A model that speaks as the frames come.
+class LiveSynthesis:
+    """Synthesis while the frames arrive.
 
     Args:
-        synthesiser: a loaded model, all parts of which have a limited look-ahead.
-        tracker: finds the mouth.
-        speaker: what the model is told of who speaks.
-        chunk: frames that are computed together; fewer are quicker to be heard, more cost less.
+        synthesiser: a loaded model, all networks of which have a limited look-ahead.
+        tracker: of the mouth.
+        speaker: the input of the speaker component.
+        chunk: frames that are computed together; fewer reduce the latency, more the computation.
 
     Raises:
         UserError: the model, or its crop, must see the whole clip, or ``chunk`` is not positive.
@@ -79,24 +78,24 @@ class Live:
     def __init__(self, synthesiser: Synthesiser, tracker: Tracker, speaker: np.ndarray, chunk: int = 1) -> None:
         if chunk < 1:
             raise UserError(f"chunk {chunk} must be at least 1 frame")
-        synthesiser.check_live()
         self.synthesiser, self.tracker, self.speaker, self.chunk = synthesiser, tracker, speaker, chunk
         self.clock, self.crop = synthesiser.config.clock, synthesiser.config.crop
+        right_context = synthesiser.pipeline(speaker, chunk).right_context_frames
+        self._latency_frames = chunk - 1 + (self.crop.look_ahead_frames or 0) + right_context
 
     @property
-    def algorithmic_delay(self) -> float:
-        """Seconds: from the arrival of a chunk's first frame on to that of its last one, and of the later frames that
-        crops and networks see."""
-        ahead = self.synthesiser.start(self.speaker, self.chunk).chain.ahead()
-        return (self.chunk - 1 + (self.crop.look_ahead_frames or 0) + ahead) / self.clock.fps
+    def algorithmic_latency(self) -> float:
+        """Seconds from the arrival of a chunk's first frame to that of the last frame that the chunk depends on."""
+        return self._latency_frames / self.clock.fps
 
     def run(self, source: Source, sink: Sink) -> LiveReport:
-        """Speak a source into a sink, until it ends, fails or Ctrl-C. What was spoken till then is in the sink."""
-        arrivals: deque[float] = deque()  # of the frames that are not yet spoken
-        waits, delays = array("d"), array("d")
-        waiting, came, lost, frames, error = 0.0, 0, 0, 0, None
+        """Synthesise from a source into a sink, until the source ends or fails, or Ctrl-C; the sink has all sound up to
+        then."""
+        arrivals: deque[float] = deque()  # of the frames without sound yet
+        compute_latencies, latencies = array("d"), array("d")
+        waiting, arrived, lost, frames, error = 0.0, 0, 0, 0, None
 
-        def arriving(timed: Iterator[Timed]) -> Iterator[np.ndarray]:
+        def arriving(timed: Iterator[TimedFrame]) -> Iterator[np.ndarray]:
             nonlocal waiting
             while True:
                 start = time.perf_counter()
@@ -107,42 +106,42 @@ class Live:
                 arrivals.append(item.arrival)
                 yield item.frame
 
-        def noted(crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
-            nonlocal came, lost
+        def counted(crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
+            nonlocal arrived, lost
             for crop in crops:
-                came, lost = came + 1, lost + crop.box.lost
+                arrived, lost = arrived + 1, lost + crop.box.lost
                 yield crop
 
         begin = time.perf_counter()
         pictures = arriving(on_live_clock(source, self.clock.fps))
-        crops = noted(mouth_crops(pictures, self.tracker, self.crop, self.clock.fps, source.path))
+        crops = counted(mouth_crops(pictures, self.tracker, self.crop, self.clock.fps, source.path))
         try:
-            for piece in spoken(self.synthesiser, crops, self.speaker, self.chunk):
+            for waveform in self.synthesiser.pipeline(self.speaker, self.chunk).run(crops):
                 start = time.perf_counter()
-                sink(piece)
-                waits.append(start - arrivals[-1])
-                delays.append(start - arrivals[0])
-                for _ in range(len(piece) // self.clock.samples_per_frame):
+                sink(waveform)
+                compute_latencies.append(start - arrivals[-1])
+                latencies.append(start - arrivals[0])
+                for _ in range(len(waveform) // self.clock.samples_per_frame):
                     arrivals.popleft()
                     frames += 1
-                waiting += time.perf_counter() - start  # a sound device makes its caller wait
+                waiting += time.perf_counter() - start  # a sound device blocks
         except KeyboardInterrupt:
             pass
         except UserError as failure:
             error = failure
         finally:
             source.close()
-        if error is None and not came:
-            error = UserError("no frames came; is the source there, and are --size and --fps right?")
-        elif error is None and lost == came:
+        if error is None and not arrived:
+            error = UserError("no frames arrived; is the source connected, and are --size and --fps right?")
+        elif error is None and lost == arrived:
             error = UserError("no face in the video; show one from the front, or choose another tracker")
         return LiveReport(
             seconds=frames / self.clock.fps,
-            algorithmic_delay=self.algorithmic_delay,
-            compute_delay=float(np.median(waits)) if waits else 0.0,
-            delays=np.array(delays) if source.live else None,
+            algorithmic_latency=self.algorithmic_latency,
+            compute_latency=float(np.median(compute_latencies)) if compute_latencies else 0.0,
+            latencies=np.array(latencies) if source.live else None,
             busy=time.perf_counter() - begin - waiting,
             dropped=source.dropped,
-            lost=lost / max(came, 1),
+            lost=lost / max(arrived, 1),
             error=error,
         )

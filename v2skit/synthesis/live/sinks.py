@@ -1,4 +1,4 @@
-"""Where live speech goes: a sound device, a file, standard output."""
+"""Sinks of live speech: a sound device, a file, standard output."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from v2skit.system.extras import needs
 
 
 def check_target(name: str, source: Path | None, force: bool) -> None:
-    """Raises UserError where a sound file would take the place of what is not to be lost."""
+    """Raises UserError where a sound file would overwrite the video, or without ``force`` any file."""
     path = Path(name)
     if name.partition(":")[0] in ("-", "device") or not path.exists():
         return
     if source is not None and path.resolve() == source.resolve():
-        raise UserError(f"{path} is the video itself; -o gives the speech another place")
+        raise UserError(f"{path} is the video itself; -o gives the speech another path")
     if not force:
-        raise UserError(f"{path} is there already; --force overwrites it, -o gives another place")
+        raise UserError(f"{path} exists already; --force overwrites it, -o gives another path")
 
 
 @contextmanager
 def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], None]]:
-    """What takes the samples, float32 (N,), as they come.
+    """A function that is called with the next samples, float32 (N,).
 
     Args:
         name: ``device`` or ``device:NAME`` of the sound system, ``-`` for raw 16-bit little-endian samples on standard
-            output, or a .wav or .flac file, which is there once the run ends.
+            output, or a .wav or .flac file, which is complete when the run ends.
         sample_rate: Hz.
 
     Raises:
-        UserError: there is no such device, or the file is of another kind.
+        UserError: there is no such device, or the file has another suffix.
     """
     if name == "-":
         yield _raw
@@ -68,13 +68,13 @@ def _device(name: str | None, sample_rate: int) -> Iterator[Callable[[np.ndarray
     try:
         with needs("stream", "a sound device"):
             import sounddevice
-    except OSError as error:  # the package is there, its library is not
+    except OSError as error:  # the package is installed, its library is not
         raise UserError(f"a sound device needs PortAudio ({error}); install it (Debian: libportaudio2)") from error
     try:
         device = int(name) if name and name.isdecimal() else name
         stream = sounddevice.OutputStream(sample_rate, device=device, channels=1, dtype="float32", latency="low")
     except (sounddevice.PortAudioError, ValueError) as error:
         known = [d["name"] for d in sounddevice.query_devices() if d["max_output_channels"]]
-        raise UserError(f"sound device can't be opened ({error}); there are: {', '.join(known) or 'none'}") from error
+        raise UserError(f"sound device can't be opened ({error}); available: {', '.join(known) or 'none'}") from error
     with stream:
         yield lambda samples: stream.write(np.ascontiguousarray(samples[:, None]))

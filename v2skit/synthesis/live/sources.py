@@ -1,4 +1,4 @@
-"""Where live frames come from: a camera, a file, raw frames on standard input."""
+"""Sources of live video: a camera, a file, raw frames on standard input."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), 
 """Platform -> FFmpeg's input format and the name of a camera in it."""
 
 WAITING_FRAMES = 25
-"""Frames that may wait while the machine is behind; later ones are dropped."""
+"""Size of the queue between capture and processing, frames; when it is full, frames are dropped."""
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedFrame:
     """A frame, RGB uint8 (H,W,3), its ``time`` in the video and its ``arrival`` (of ``time.perf_counter``), seconds."""
 
     time: float
@@ -39,10 +39,10 @@ class Source:
     """Frames as they arrive.
 
     Args:
-        frames: (time in the video in seconds, frame), at whatever pace they can be had.
-        fps: frames a second, about.
-        live: they do not wait: what arrives while ``WAITING_FRAMES`` are waiting is dropped.
-        path: the file that they come from, if any.
+        frames: (time in the video in seconds, frame), in real time or as fast as they can be read.
+        fps: approximate frame rate.
+        live: in real time: frames that arrive while ``WAITING_FRAMES`` are queued are dropped.
+        path: of their file, if any.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class Source:
         self.frames, self.fps, self.live, self.path, self.dropped = frames, fps, live, path, 0
         self._closed = threading.Event()
 
-    def __iter__(self) -> Iterator[Timed]:
+    def __iter__(self) -> Iterator[TimedFrame]:
         if not self.live:
             for moment, frame in self.frames:
-                yield Timed(moment, time.perf_counter(), frame)
+                yield TimedFrame(moment, time.perf_counter(), frame)
             return
         waiting: queue.Queue = queue.Queue()
         threading.Thread(target=self._capture, args=(waiting,), daemon=True).start()
@@ -64,7 +64,7 @@ class Source:
             yield item
 
     def close(self) -> None:
-        """No more frames are wanted."""
+        """Stop capturing."""
         self._closed.set()
 
     def _capture(self, waiting: queue.Queue) -> None:
@@ -73,13 +73,13 @@ class Source:
             for moment, frame in self.frames:
                 if self._closed.is_set():
                     break
-                late = Timed(moment, time.perf_counter(), frame)
+                late = TimedFrame(moment, time.perf_counter(), frame)
                 if waiting.qsize() < WAITING_FRAMES:
                     waiting.put(late)
                     late = None
                 else:
                     self.dropped += 1
-            if late is not None:  # the last frame says how long the video is
+            if late is not None:  # the last frame determines the length of the video
                 self.dropped -= 1
                 waiting.put(late)
         except BaseException as error:
@@ -90,11 +90,11 @@ class Source:
         waiting.put(None)
 
 
-def on_live_clock(source: Source, fps: int) -> Iterator[Timed]:
-    """The frames on the clock: each tick has the frame nearest to it among those that came in time.
+def on_live_clock(source: Source, fps: int) -> Iterator[TimedFrame]:
+    """The frames at ``fps``: for each time the nearest one among the frames that have arrived.
 
-    Unlike :func:`v2skit.media.timestamps.resample_frames` it never waits for a later frame. A frame that was dropped
-    leaves its ticks to the next one, so that sound and picture stay together.
+    Unlike :func:`v2skit.media.timestamps.resample_frames` it never waits for a later frame. A dropped
+    frame is replaced by the next one, so that sound and picture stay synchronous.
     """
     ticks, first = 0, None
     for timed in source:
@@ -109,9 +109,9 @@ def open_source(name: str, size: str | None, fps: float | None, realtime: bool) 
 
     Args:
         name: ``camera`` or ``camera:N``, ``-`` for raw RGB frames on standard input, or a video file.
-        size: ``WIDTHxHEIGHT`` of raw frames, or asked of a camera.
-        fps: of raw frames; or asked of a camera.
-        realtime: a file's frames come at their times, as from a camera; raw frames do so by themselves, and don't wait.
+        size: ``WIDTHxHEIGHT`` of raw frames, or requested of a camera.
+        fps: of raw frames, or requested of a camera.
+        realtime: frames of a file are read at their times, as from a camera; raw frames arrive in real time.
 
     Raises:
         UserError: there is no such source, or something is missing.
@@ -125,7 +125,7 @@ def open_source(name: str, size: str | None, fps: float | None, realtime: bool) 
     path = Path(name)
     rate = probe(path).fps
     if rate is None:
-        raise UserError(f"{path} has no video stream; give a file with a picture")
+        raise UserError.about(path, "has no video stream; give a file with a picture")
     frames = read_timed_frames(path)
     return Source(_paced(frames) if realtime else frames, rate, realtime, path)
 
@@ -148,7 +148,7 @@ def _raw(stream: BinaryIO, size: str | None, fps: float | None, live: bool) -> S
 
 def _camera(number: str, size: str | None, fps: float | None) -> Source:
     if sys.platform not in CAMERAS:
-        raise UserError(f"no cameras are known of on {sys.platform}; give a file or raw frames (-)")
+        raise UserError(f"cameras are not supported on {sys.platform}; give a file or raw frames (-)")
     kind, pattern = CAMERAS[sys.platform]
     device = pattern.format(number)
     wanted = {"video_size": "{}x{}".format(*_size(size))} if size else {}
@@ -156,7 +156,7 @@ def _camera(number: str, size: str | None, fps: float | None) -> Source:
     try:
         container = av.open(device, format=kind, options=wanted)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UserError(f"camera {device} can't be opened ({error}); is it there, and free?") from error
+        raise UserError(f"camera {device} can't be opened ({error}); is it connected, and not in use?") from error
     stream = container.streams.video[0]
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:
@@ -166,7 +166,7 @@ def _camera(number: str, size: str | None, fps: float | None) -> Source:
                     if frame.time is not None:
                         yield float(frame.time), frame.to_ndarray(format="rgb24")
         except av.FFmpegError as error:
-            raise UserError(f"camera {device} gives no more frames ({error}); is it still there?") from error
+            raise UserError(f"camera {device} gives no more frames ({error}); is it still connected?") from error
 
     return Source(frames(), float(stream.average_rate or fps or 30), live=True)
 

@@ -1,7 +1,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
-let about = { max_mb: Infinity, max_seconds: Infinity, voices: [] }; // until /model tells more
+let about = { max_mb: Infinity, max_seconds: Infinity, voices: [] }; // until /model has answered
 let video = null; // a File, or a Blob from the webcam
 let working = null; // the AbortController of the request in progress
 let recorder = null; // of the webcam, while it records
@@ -32,7 +32,7 @@ function choose(chosen, name) {
   clearResult();
   const megabytes = chosen.size / 1e6;
   if (megabytes > about.max_mb) {
-    fail(`${name} is too large: it has ${megabytes.toFixed(1)} MB, and this page takes up to ${about.max_mb} MB.`);
+    fail(`${name} is too large: it has ${megabytes.toFixed(1)} MB, the limit is ${about.max_mb} MB.`);
     return;
   }
   video = { file: chosen, name };
@@ -56,7 +56,7 @@ async function* lines(response) {
 
 function progress({ done, total }) {
   const of = total ? ` of ${total.toFixed(1)}` : "";
-  $("status").textContent = `Speaking: ${done.toFixed(1)}${of} s`;
+  $("status").textContent = `Processing: ${done.toFixed(1)}${of} s`;
   if (total) $("bar").value = Math.min(1, done / total);
   else $("bar").removeAttribute("value");
 }
@@ -75,7 +75,7 @@ function blob(base64, type) {
   return URL.createObjectURL(new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type }));
 }
 
-async function speak() {
+async function synthesise() {
   clearResult();
   const form = new FormData();
   form.append("video", video.file, video.name);
@@ -86,9 +86,9 @@ async function speak() {
   $("camera").disabled = true;
   $("bar").hidden = false;
   $("bar").removeAttribute("value");
-  $("status").textContent = "Waiting for its turn";
+  $("status").textContent = "Waiting for other videos";
   try {
-    const response = await fetch("speak", { method: "POST", body: form, signal: working.signal });
+    const response = await fetch("synthesise", { method: "POST", body: form, signal: working.signal });
     let answer = {};
     for await (const line of lines(response)) {
       answer = JSON.parse(line);
@@ -96,12 +96,12 @@ async function speak() {
     }
     if (answer.error) fail(answer.error);
     else if (answer.sound) present(answer);
-    else throw new Error("the answer has no end");
+    else throw new Error("the response is incomplete");
   } catch (error) {
-    if (error.name !== "AbortError") fail("The server does not answer; look whether v2skit serve still runs.");
+    if (error.name !== "AbortError") fail("The server does not answer; check that v2skit serve is running.");
   } finally {
     working = null;
-    $("go").textContent = "Speak";
+    $("go").textContent = "Synthesise";
     $("camera").disabled = false;
     $("bar").hidden = true;
     $("status").textContent = "";
@@ -110,7 +110,7 @@ async function speak() {
 
 async function record() {
   if (!navigator.mediaDevices) {
-    fail("The browser gives the webcam only to pages at 127.0.0.1, localhost or https; open this page there.");
+    fail("Browsers allow the webcam only on pages at 127.0.0.1, localhost or https; open this page there.");
     return;
   }
   clearResult();
@@ -152,7 +152,7 @@ function stopRecording() {
 }
 
 function follow() {
-  // The picture goes with the sound; some formats are spoken but not shown by the browser.
+  // The picture is kept synchronous with the sound; some formats can be processed but not shown by the browser.
   const preview = $("preview");
   if (preview.hidden || preview.error || preview.srcObject) return;
   if (Math.abs(preview.currentTime - $("sound").currentTime) > 0.2) preview.currentTime = $("sound").currentTime;
@@ -183,18 +183,18 @@ $("preview").addEventListener("error", () => {
   $("hint").hidden = false;
 });
 $("camera").addEventListener("click", () => (recorder ? stopRecording() : record()));
-$("go").addEventListener("click", () => (working ? working.abort() : speak()));
+$("go").addEventListener("click", () => (working ? working.abort() : synthesise()));
 for (const event of ["play", "pause", "seeked"]) $("sound").addEventListener(event, follow);
 
 fetch("model")
   .then((response) => response.json())
-  .then((told) => {
-    about = told;
+  .then((answer) => {
+    about = answer;
     $("model").textContent = about.name;
     $("limits").textContent = `up to ${about.max_seconds} s and ${about.max_mb} MB`;
     $("voices").hidden = !about.voices.length;
     $("voice").add(new Option("default", ""));
     for (const voice of about.voices) $("voice").add(new Option(voice, voice));
-    $("recordings").hidden = !about.takes_recording;
+    $("recordings").hidden = !about.accepts_recording;
   })
-  .catch(() => fail("The server does not answer; look whether v2skit serve still runs."));
+  .catch(() => fail("The server does not answer; check that v2skit serve is running."));

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 import v2skit
 from tests.cases.model import untrained_run
+from tests.conftest import ISTFT, TINY
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
+from v2skit.config.load import load_config
 from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model, build_new_vocoder
+from v2skit.models.checkpoint import Checkpoint, new_meta
+from v2skit.synthesis import synthesiser
 
 NONE = v2skit.tracker("none")
 
@@ -33,16 +40,16 @@ def frames() -> np.ndarray:
     """A bright square that grows and shrinks, RGB (30,96,96,3)."""
     pictures = np.full((30, 96, 96, 3), 60, np.uint8)
     for number, picture in enumerate(pictures):
-        reach = 10 + number % 15
-        picture[48 - reach : 48 + reach, 48 - reach : 48 + reach] = (200, 150, 100)
+        half = 10 + number % 15
+        picture[48 - half : 48 + half, 48 - half : 48 + half] = (200, 150, 100)
     return pictures
 
 
-def heard(path) -> np.ndarray:
+def samples(path) -> np.ndarray:
     return soundfile.read(path, dtype="float32")[0]
 
 
-def test_a_file_is_spoken_as_by_the_command(model, run, tmp_path):
+def test_a_file_is_processed_as_by_the_command(model, run, tmp_path):
     video = make_video(tmp_path / "clip.mp4", every(30, 1.5), (96, 96), fps=30)
     speech = model.synthesise(video, tracker=NONE)
     assert speech.waveform.dtype == np.float32 and speech.waveform.shape == (36000,)
@@ -51,14 +58,14 @@ def test_a_file_is_spoken_as_by_the_command(model, run, tmp_path):
     out = tmp_path / "speech.wav"
     options = ["--model", str(run), "-o", str(out), "--tracker", "none", "--device", "cpu"]
     assert main(["synth", str(video), *options]) == 0
-    assert np.abs(heard(out) - speech.waveform).max() <= 1 / 32768
+    assert np.abs(samples(out) - speech.waveform).max() <= 1 / 32768
     assert np.abs(speech.waveform).max() > 0.01
     assert np.array_equal(model.synthesise(str(video), tracker=NONE).waveform, speech.waveform)
-    pieces = list(model.begin(video, tracker=NONE).pieces())
+    pieces = list(model.synthesise_pieces(video, tracker=NONE))
     assert np.array_equal(np.concatenate(pieces), speech.waveform)
 
 
-def test_arrays_of_frames_are_spoken_at_their_rate(model, frames):
+def test_arrays_of_frames_are_processed_at_their_rate(model, frames):
     speech = model.synthesise(frames, fps=25, tracker=NONE)
     assert speech.waveform.shape == (30 * 960,)
     assert np.array_equal(model.synthesise(torch.from_numpy(frames), fps=25, tracker=NONE).waveform, speech.waveform)
@@ -93,20 +100,38 @@ def test_wrong_arrays_are_refused(model, frames, spoil, fps, message):
 
 
 def test_voices_are_named(model, frames):
-    assert model.voices == ["s0", "s1"] and not model.takes_recording
-    spoken = {model.synthesise(frames, 25, voice, NONE).waveform.tobytes() for voice in (None, "s0", "s1")}
-    assert len(spoken) == 3
+    assert model.voices == ["s0", "s1"] and not model.accepts_recording
+    waveforms = {model.synthesise(frames, 25, voice, NONE).waveform.tobytes() for voice in (None, "s0", "s1")}
+    assert len(waveforms) == 3
     with pytest.raises(UserError, match="has no voice 's9'; known: s0, s1"):
         model.synthesise(frames, 25, "s9", NONE)
 
 
 @pytest.mark.parametrize("fps", [25, 60])
 def test_progress_goes_on_to_the_end(model, tmp_path, fps):
-    video, told = make_video(tmp_path / "clip.mp4", every(fps, 1.6), (96, 96), fps=fps), []
-    model.synthesise(video, tracker=NONE, progress=lambda done, total: told.append((done, total)))
-    done, totals = zip(*told, strict=True)
+    video, calls = make_video(tmp_path / "clip.mp4", every(fps, 1.6), (96, 96), fps=fps), []
+    model.synthesise(video, tracker=NONE, progress=lambda done, total: calls.append((done, total)))
+    done, totals = zip(*calls, strict=True)
     assert list(done) == sorted(set(done)) and len(done) == 40
     assert {round(total, 3) for total in totals} == {1.6} and done[-1] == 1.6
+
+
+def test_a_model_with_another_vocoder_is_built_once(run, frames, tmp_path, monkeypatch):
+    (tmp_path / "vocoder.yaml").write_text(yaml.safe_dump({**TINY, "trains": "vocoder", "vocoder": ISTFT}))
+    config = load_config(tmp_path / "vocoder.yaml")
+    saved = Checkpoint(new_meta(config, "vocoder", []), build_new_vocoder(config).state_dict())
+    checkpoint.save(saved, checkpoint.folder_of(tmp_path / "vocoder", 1))
+    built = []
+    monkeypatch.setattr(synthesiser, "build_model", lambda *given: built.append(given[1]) or build_model(*given))
+    model = v2skit.load(run, "cpu", vocoder=tmp_path / "vocoder")
+    assert built == ["v2a"] and model.config.vocoder.type == "trained"
+    own, other = (m.synthesise(frames, 25, tracker=NONE).waveform for m in (v2skit.load(run, "cpu"), model))
+    assert own.shape == other.shape and not np.array_equal(own, other)
+
+
+def test_a_vocoder_for_a_model_of_waveforms_is_refused(tmp_path):
+    with pytest.raises(UserError, match="outputs waveforms and needs no vocoder; leave the vocoder out"):
+        v2skit.load(untrained_run(tmp_path, decoder=ISTFT), "cpu", vocoder=tmp_path / "vocoder")
 
 
 def test_no_model_and_no_video(model, tmp_path):
@@ -120,7 +145,7 @@ def test_no_model_and_no_video(model, tmp_path):
 
 @pytest.fixture(scope="module")
 def voices_folder(tmp_path_factory):
-    """A run of a model that takes recordings, and three of them."""
+    """A run of a model that accepts recordings, and three of them."""
     pytest.importorskip("resemblyzer", reason="resemblyzer is not installed")
     folder = tmp_path_factory.mktemp("voices")
     untrained_run(folder, speaker={"type": "d_vector"})
@@ -143,27 +168,27 @@ def test_a_voice_that_is_packed_needs_no_recording(voices_folder, tmp_path, caps
     assert main(["info", str(both)]) == 0
     assert "voices:    anna, ben\n" in capsys.readouterr().out
 
-    def speak(model, *voice):
+    def synth(model, *voice):
         out = tmp_path / "speech.wav"
         options = ["--model", str(model), "-o", str(out), "--tracker", "none", "--device", "cpu", "--force", *voice]
-        return main(["synth", str(video), *options]), heard(out).tobytes() if out.exists() else b""
+        return main(["synth", str(video), *options]), samples(out).tobytes() if out.exists() else b""
 
-    status, told = speak(one)
-    assert status == 0 and any(told)  # the only voice is taken
-    assert speak(one, "--voice", "anna") == speak(both, "--voice", "anna") == (0, told)
-    others = {speak(both, "--voice", voice) for voice in ("ben", str(voices_folder / "cleo.wav"))}
-    assert len(others) == 2 and (0, told) not in others and {status for status, _ in others} == {0}
-    assert speak(both, "--voice", str(voices_folder / "anna.wav")) == (0, told)
+    status, expected = synth(one)
+    assert status == 0 and any(expected)  # the only voice is the default
+    assert synth(one, "--voice", "anna") == synth(both, "--voice", "anna") == (0, expected)
+    others = {synth(both, "--voice", voice) for voice in ("ben", str(voices_folder / "cleo.wav"))}
+    assert len(others) == 2 and (0, expected) not in others and {status for status, _ in others} == {0}
+    assert synth(both, "--voice", str(voices_folder / "anna.wav")) == (0, expected)
     capsys.readouterr()
     for voice, message in (((), "needs a voice: --voice FILE"), (("--voice", "cleo"), "cleo does not exist")):
-        assert speak(both, *voice)[0] == 1
+        assert synth(both, *voice)[0] == 1
         error = capsys.readouterr().err
         assert message in error and "voices of this model: anna, ben" in error
 
 
-def test_what_a_model_with_recordings_says_of_itself(voices_folder):
+def test_properties_of_a_model_that_accepts_recordings(voices_folder):
     model = v2skit.load(voices_folder, "cpu")
-    assert model.voices == [] and model.takes_recording
+    assert model.voices == [] and model.accepts_recording
     with pytest.raises(UserError, match="needs a voice"):
         model.voice(None)
 
@@ -175,7 +200,7 @@ def test_a_recording_without_a_voice_is_refused(voices_folder, tmp_path, seconds
         v2skit.load(voices_folder, "cpu").voice(tmp_path / "silence.wav")
 
 
-def test_voices_are_not_packed_with_a_model_that_takes_none(run, voices_folder, tmp_path, capsys):
+def test_voices_are_not_packed_with_a_model_that_accepts_no_recording(run, voices_folder, tmp_path, capsys):
     for voice, message in (
         (f"anna={voices_folder / 'anna.wav'}", "takes no recording of a voice; leave --voice out"),
         ("anna", "is not of the form NAME=RECORDING"),

@@ -1,0 +1,54 @@
+"""Which videos are processed, and where the speech is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from v2skit.errors import UserError
+from v2skit.synthesis.paths import find_videos, outputs
+
+
+def test_videos_are_found_in_folders_and_by_name(tmp_path):
+    for name in ("b.mkv", "a.MP4", "c.txt", "d.webm"):
+        (tmp_path / name).touch()
+    (tmp_path / "e.mp4.d").mkdir()
+    (tmp_path / "e.mp4.d" / "f.mp4").touch()  # not in this folder
+    found = [tmp_path / name for name in ("a.MP4", "b.mkv", "d.webm")]
+    assert find_videos([tmp_path]) == found
+    assert find_videos([tmp_path / "c.txt", tmp_path]) == [tmp_path / "c.txt", *found]  # whatever its suffix
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match=r"none has no video in it \(.mp4, "):
+        find_videos([tmp_path, tmp_path / "none"])
+    with pytest.raises(UserError, match=r"three.mp4 does not exist"):
+        find_videos([tmp_path / "three.mp4"])
+
+
+def test_where_the_speech_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mkv"
+    for video in (one, two, tmp_path / "one.mkv"):
+        video.touch()
+    assert outputs([one, two], None, False) == {one: tmp_path / "one.wav", two: tmp_path / "two.wav"}
+    assert outputs([one, two], Path("out"), False) == {one: Path("out/one.wav"), two: Path("out/two.wav")}
+    for name in ("x.flac", "X.WAV"):
+        assert outputs([one], tmp_path / name, False) == {one: tmp_path / name}
+    (tmp_path / "folder.mp4").mkdir()
+    assert outputs([one], tmp_path / "folder.mp4", False) == {one: tmp_path / "folder.mp4/one.wav"}
+    (tmp_path / "two.wav").touch()
+    assert outputs([two], None, True) == {two: tmp_path / "two.wav"}
+    assert outputs([one, two], None, False) == {one: tmp_path / "one.wav"}
+    assert list(outputs([one, two], None, True)) == [one, two]
+    for videos, out, message in (
+        ([one, two], tmp_path / "x.wav", "2 videos can't be written to one file"),
+        ([one], tmp_path / "x.mp3", "speech is written as .wav or .flac"),
+        ([one], tmp_path / "out.txt", "speech is written as .wav or .flac, give such a file or a folder"),
+        ([one], tmp_path / "x.mp4", "--mux writes the video with its speech"),
+        ([one, tmp_path / "one.mkv"], None, "two of the videos would be written to"),
+        ([two], None, "exists already; --force overwrites it"),
+        ([one], tmp_path / "two.wav", "exists already"),
+        ([tmp_path / "two.wav"], None, "is the video itself"),
+    ):
+        with pytest.raises(UserError, match=message):
+            outputs(videos, out, False)

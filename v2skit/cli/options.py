@@ -1,0 +1,99 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from v2skit.errors import UserError
+
+if TYPE_CHECKING:  # imported by the commands that need them
+    from v2skit.registry.component import Component
+    from v2skit.synthesis.synthesiser import Synthesiser
+    from v2skit.tracking.tracker import Tracker
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors may end with a hint."""
+
+    hint = ""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage, message and hint; exit with status 2."""
+        super().error(f"{message}; {self.hint}" if self.hint else message)
+
+
+Commands = argparse._SubParsersAction
+
+
+def add_command(commands: Commands, name: str, text: str) -> Parser:
+    """A command with its description; it is refused with its own usage where an option is unknown."""
+    command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    command.set_defaults(parser=command)
+    return command
+
+
+def add_recipe(command: Parser) -> None:
+    """Options that name a recipe."""
+    command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
+    command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+
+
+def add_model(command: Parser) -> None:
+    """Options that name a model, its vocoder and its device."""
+    command.add_argument("--model", type=Path, required=True, help="a packed model, or a V2A run or checkpoint")
+    command.add_argument("--vocoder", type=Path, help="run, checkpoint or pack of a trained vocoder to use instead")
+    command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+
+
+def add_tracker(command: Parser) -> None:
+    """The choice of a tracker."""
+    text = "tracker of the mouth, a name or {type: NAME, ...}; default: that of the model's training"
+    command.add_argument("--tracker", help=text)
+
+
+def add_talker(command: Parser) -> None:
+    """The choices of a face and of a voice."""
+    command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
+    text = "a voice of the model, or for a model with d-vectors a recording; default: the only or mean voice"
+    command.add_argument("--voice", help=text)
+
+
+def load_model(options: argparse.Namespace) -> tuple[Synthesiser, Tracker]:
+    """The model and the tracker that the options name, with the chosen face. Raises UserError."""
+    from v2skit.registry import plugins
+    from v2skit.synthesis.synthesiser import load
+
+    warn_of_broken(plugins.registry().broken)
+    choice = chosen_tracker(options)  # before the model, which takes longer to load
+    model = load(options.model, options.device, options.vocoder)
+    return model, model.tracker(_with_face(choice or model.config.tracker, options.face))
+
+
+def chosen_tracker(options: argparse.Namespace) -> Component | None:
+    """The tracker that the options name; None: that of the model's training. Raises UserError."""
+    from v2skit.config.load import parse_component
+
+    return parse_component("tracker", options.tracker, "--tracker") if options.tracker else None
+
+
+def _with_face(tracker: Component, face: int | None) -> Component:
+    """The choice of a tracker that follows face ``face``. Raises UserError where it can't choose one."""
+    from v2skit.registry.kinds import arguments
+    from v2skit.registry.plugins import registry
+
+    if face is None:
+        return tracker
+    if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
+        raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or use --tracker face_mesh")
+    return replace(tracker, args={**tracker.args, "face": face})
+
+
+def warn_of_broken(plugins: dict[str, str]) -> None:
+    """Name broken plug-ins, with the reason, on standard error."""
+    for name, reason in plugins.items():
+        print(f"v2skit: plug-in '{name}' is broken and left out: {reason}", file=sys.stderr)

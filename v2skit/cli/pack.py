@@ -1,0 +1,40 @@
+"""``v2skit pack``: a model and its vocoder in one file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from v2skit.cli.options import Commands, add_command
+from v2skit.errors import UserError
+
+CARD = {"name": "its name", "data": "what it was trained on", "licence": "for its use", "notes": "anything else"}
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "pack", "write a finished model with its vocoder to one file")
+    command.add_argument("model", type=Path, metavar="EXP", help="an experiment's folder, or a V2A run or checkpoint")
+    command.add_argument("-o", "--out", type=Path, required=True, help="the file, ending in .v2s")
+    command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
+    text = "a voice to pack: a recording, of which only a d-vector is kept; may be given again"
+    command.add_argument("--voice", action="append", default=[], metavar="NAME=RECORDING", help=text)
+    for name, what in CARD.items():
+        command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Pack the model and print the size of the file."""
+    from v2skit.models.package import Card, pack
+
+    card = Card(options.name or options.out.stem, options.data, options.licence, options.notes)
+    recordings = {}
+    for text in options.voice:
+        name, equals, recording = text.partition("=")
+        if not (name and equals and recording):
+            raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
+        recordings[name] = Path(recording)
+    pack(options.model, options.out, options.vocoder, card, recordings)
+    size = options.out.stat().st_size / 1e6
+    print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")

@@ -1,0 +1,54 @@
+"""``v2skit stream``: speech for live video."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, load_model
+from v2skit.errors import UserError
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    text = "synthesise speech for live video: from a camera, a file or raw frames, to a sound device or a file"
+    command = add_command(commands, "stream", text)
+    text = "camera[:N], a file, or - (raw RGB on standard input); default: camera"
+    command.add_argument("source", nargs="?", default="camera", help=text)
+    add_model(command)
+    add_tracker(command)
+    add_talker(command)
+    command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
+    command.add_argument("--size", metavar="WxH", help="of raw frames, or requested of the camera")
+    command.add_argument("--fps", type=float, help="likewise, frames per second")
+    command.add_argument("--realtime", action="store_true", help="read a file at its frame rate, as from a camera")
+    command.add_argument("--force", action="store_true", help="overwrite an existing sound file")
+    text = "frames that are computed together; default: 1"
+    command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help=text)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Synthesise until the source ends or Ctrl-C, then print the measurements."""
+    from v2skit.synthesis.files import write_picture
+    from v2skit.synthesis.live.live import LiveSynthesis
+    from v2skit.synthesis.live.sinks import check_target, open_sink
+    from v2skit.synthesis.live.sources import open_source
+    from v2skit.tracking.follow import FacesError
+
+    model, tracker = load_model(options)
+    live = LiveSynthesis(model, tracker, model.voice(options.voice), options.chunk)
+    source = open_source(options.source, options.size, options.fps, options.realtime)
+    check_target(options.out, source.path, options.force)
+    with open_sink(options.out, model.sample_rate) as sink:
+        latency = f"algorithmic latency {live.algorithmic_latency * 1000:.0f} ms"
+        print(f"synthesising speech for {options.source}, {latency}; Ctrl-C ends", file=sys.stderr)
+        report = live.run(source, sink)
+    print(report, file=sys.stderr)
+    if isinstance(report.error, FacesError):
+        picture = Path("faces.png")
+        write_picture(picture, report.error.picture)
+        raise UserError(f"{report.error}; {picture} shows them")
+    if report.error:
+        raise report.error

@@ -1,0 +1,42 @@
+"""``v2skit synth``: speech for videos."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, load_model
+from v2skit.version import __version__
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "synth", "synthesise speech for videos")
+    command.hint = "the stage of a recipe: v2skit stage synth; a data directory: v2skit synth-data DATA_DIR"
+    text = "files, or folders (without their subfolders); of several videos those already processed are skipped"
+    command.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=text)
+    add_model(command)
+    text = "folder for the sound files, or for one video a .wav or .flac file; default: next to each video"
+    command.add_argument("-o", "--out", type=Path, help=text)
+    add_tracker(command)
+    add_talker(command)
+    command.add_argument("--mux", action="store_true", help="also write the video with the speech as its sound")
+    command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
+    command.add_argument("--force", action="store_true", help="overwrite existing files")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Synthesise speech for videos, with everything checked before the first of them."""
+    from v2skit.synthesis.files import synthesise_files
+    from v2skit.synthesis.paths import Extras, find_videos, outputs
+
+    videos = find_videos(options.videos)
+    model, tracker = load_model(options)
+    model.voice(options.voice)
+    targets = outputs(videos, options.out, options.force)
+    chosen = {"vocoder": options.vocoder, "voice": options.voice, "tracker": options.tracker, "face": options.face}
+    facts = {"model": str(options.model), **{name: str(value or "the model's") for name, value in chosen.items()}}
+    facts["v2skit"] = __version__
+    extras = Extras(options.mux, options.report, options.force)
+    synthesise_files(model, targets, tracker, options.voice, extras, facts)

@@ -1,0 +1,33 @@
+"""``v2skit synth-data``: speech for a data directory."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from v2skit.cli.options import Commands, add_command, add_model, warn_of_broken
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "synth-data", "synthesise speech for a prepared data directory")
+    command.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="a prepared data directory, with videos")
+    add_model(command)
+    command.add_argument("-o", "--out", type=Path, required=True, help="folder for the sound files; existing are kept")
+    command.add_argument("--force", action="store_true", help="delete existing sound files and synthesise all again")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Synthesise speech for every utterance of a data directory."""
+    from v2skit.data.data_dir import read_silent
+    from v2skit.registry import plugins
+    from v2skit.synthesis.directory import source_of, synthesise_directory
+    from v2skit.synthesis.synthesiser import load, speech_folder
+
+    warn_of_broken(plugins.registry().broken)
+    model = load(options.model, options.device, options.vocoder)
+    clips = read_silent(options.data_dir)
+    speech_folder(options.out, source_of(model, options.model, options.data_dir), options.force)
+    synthesise_directory(model, clips, options.data_dir, options.out)
+    print(f"speech: {options.out}/")

@@ -1,0 +1,105 @@
+"""Synthesis of data directories: by a V2A model, and its upper bounds from ground-truth audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from v2skit.config.load import to_tree
+from v2skit.config.schema import Config
+from v2skit.data.batch import Inputs
+from v2skit.data.data_dir import SilentClip, Utterance
+from v2skit.errors import UserError
+from v2skit.media.audio import read_audio, write_audio
+from v2skit.media.crops import read_crops
+from v2skit.registry.component import Component
+from v2skit.signal.mel import MelSpectrogram
+from v2skit.synthesis.synthesiser import Synthesiser, check_prepared, load_model
+
+
+def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
+    """A vocoder in the record of what speech was made from: its settings, and the digest of its weights if any."""
+    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}
+
+
+def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[str, Any]:
+    """The record of what the speech of a data directory is made from.
+
+    Args:
+        synthesiser: the loaded model.
+        model: where it was loaded from.
+        directory: the data directory.
+    """
+    source: dict[str, Any] = {
+        "model": str(model.resolve()),
+        "digest": synthesiser.digest,
+        "data": str(directory.resolve()),
+    }
+    if synthesiser.vocoder:
+        source["vocoder"] = vocoder_source(synthesiser.config.vocoder, synthesiser.vocoder)
+    return source
+
+
+def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:
+    """Synthesise speech for every clip of a data directory: ``out/<id>.wav``; existing files are skipped.
+
+    Args:
+        synthesiser: a loaded model.
+        clips: of the directory, silent.
+        directory: where the speaker component finds what the preparation stored for it.
+        out: folder for the sound files.
+
+    Raises:
+        UserError: the directory was prepared with another clock or crop than the model's, or a clip is damaged.
+    """
+    check_prepared(synthesiser.config, directory, with_video=True)
+    reader = synthesiser.model.speaker.reader(directory)
+    for clip, path in _missing(clips, out):
+        crops = read_crops(clip.video)
+        if len(crops) != clip.frames:
+            reason = f"has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
+            raise UserError.about(clip.video, reason)
+        write_audio(path, synthesiser.synthesise_crops(crops, reader(clip.id, clip.speaker)), synthesiser.sample_rate)
+
+
+@torch.no_grad()
+def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utterance], out: Path) -> None:
+    """The vocoder on the ground-truth mel, ``out/<id>.wav``: the upper bound of a mel system, never its input."""
+    spectrogram = MelSpectrogram(config.clock, config.mel)
+    device = next((b.device for b in vocoder.buffers()), torch.device("cpu"))
+    for utterance, path in _missing([u for u in utterances if u.audio], out):
+        waveform = vocoder(spectrogram(_ground_truth(utterance, config)).to(device))[0]
+        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+
+
+@torch.no_grad()
+def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance], directory: Path, out: Path) -> None:
+    """An A2A model with waveform output on ground-truth audio, ``out/<id>.wav``: the upper bound of its decoder."""
+    config, model, _ = load_model(folder, "a2a")
+    model, reader = model.to(device), model.speaker.reader(directory)
+    spectrogram = MelSpectrogram(config.clock, config.mel)
+    for utterance, path in _missing([u for u in utterances if u.audio], out):
+        audio = _ground_truth(utterance, config)
+        signal = spectrogram(audio) if model.input == "mel" else audio
+        mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
+        speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
+        waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]
+        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+
+
+def _ground_truth(utterance: Utterance, config: Config) -> torch.Tensor:
+    """Audio (1, N), N = frames * samples_per_frame."""
+    samples = utterance.frames * config.clock.samples_per_frame
+    assert utterance.audio is not None, "only utterances with audio are given"
+    return torch.from_numpy(read_audio(utterance.audio, config.clock.sample_rate, 0, samples))[None]
+
+
+def _missing(clips: Iterable, out: Path) -> Iterator[tuple]:
+    """The clips without a sound file, each with the path of that file; a progress bar is shown."""
+    todo = [(clip, out / f"{clip.id}.wav") for clip in clips if not (out / f"{clip.id}.wav").exists()]
+    yield from tqdm(todo, desc=out.name, unit="clip", dynamic_ncols=True)

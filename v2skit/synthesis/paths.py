@@ -1,0 +1,109 @@
+"""Files of ``v2skit synth``: the videos to process, and where sound, video with speech and report are written."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from v2skit.errors import UserError
+from v2skit.media.mux import SPEECH_SUFFIX, mux_path
+
+VIDEO_SUFFIXES = tuple(
+    ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv .gif".split()
+)
+SOUND_SUFFIXES = (".wav", ".flac")
+
+
+def find_videos(paths: list[Path]) -> list[Path]:
+    """The files, and those with a video's suffix in the folders among them. Raises UserError where there are none."""
+    found = []
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            videos = (
+                p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.stem.endswith(SPEECH_SUFFIX)
+            )
+            inside = sorted(videos)
+        elif not path.exists():
+            raise UserError.about(path, "does not exist; check the path")
+        if not inside:
+            raise UserError.about(path, f"has no video in it ({', '.join(VIDEO_SUFFIXES)})")
+        found += inside
+    return found
+
+
+def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Path]:
+    """The sound file of each video: one file, one in a folder, or one in the video's own folder. Of several videos,
+    those whose sound file exists are skipped, so that the same command resumes.
+
+    Returns:
+        video -> sound file, of those to process.
+
+    Raises:
+        UserError: several videos for one file, two of one name, another suffix, a folder that can't be written, or a
+            sound file that exists.
+    """
+    if out is None or out.is_dir() or not out.suffix:
+        targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
+    elif out.suffix.lower() not in SOUND_SUFFIXES:
+        raise UserError(
+            f"{out}: speech is written as .wav or .flac, give such a file or a folder (create it first if its name has "
+            "a suffix); --mux writes the video with its speech"
+        )
+    elif len(videos) > 1:
+        raise UserError(f"{len(videos)} videos can't be written to one file {out}; give a folder")
+    else:
+        targets = [out]
+    duplicate = next((target for target in targets if targets.count(target) > 1), None)
+    if duplicate:
+        raise UserError(f"two of the videos would be written to {duplicate}; process them separately")
+    for target, video in zip(targets, videos, strict=True):
+        if target.resolve() == video.resolve():
+            raise UserError.about(target, "is the video itself; -o gives the speech another path")
+    for folder in {target.parent for target in targets}:
+        check_writable(folder)
+    existing = [] if force else [target for target in targets if target.exists()]
+    if existing and len(videos) == 1:
+        raise UserError.about(existing[0], "exists already; --force overwrites it, -o gives another path")
+    if existing:
+        count = f"{len(existing)} of {len(videos)} videos"
+        print(f"{count} already processed, skipped, e.g. {existing[0]} (--force processes them again)")
+    return {video: target for video, target in zip(videos, targets, strict=True) if target not in existing}
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UserError, naming the folder, where it can't be written, or can't be created."""
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise UserError.about(folder, f"can't be written ({error.strerror}); -o gives another folder") from error
+
+
+@dataclass(frozen=True)
+class Extras:
+    """Further files per video, next to the sound file.
+
+    Args:
+        video: the video with the speech as its sound.
+        report: that, and an HTML page about it.
+        force: overwrite what exists.
+    """
+
+    video: bool = False
+    report: bool = False
+    force: bool = False
+
+    def paths(self, video: Path, speech: Path) -> dict[str, Path]:
+        """Kind -> file. Raises UserError where the video can't be copied, or a file exists."""
+        if not (self.video or self.report):
+            return {}
+        paths = {"video": mux_path(video, speech)}
+        if self.report:
+            paths["report"] = speech.with_suffix(".html")
+        existing = next((path for path in paths.values() if path.exists() and not self.force), None)
+        if existing:
+            raise UserError.about(existing, "exists already; --force overwrites it, -o gives another path")
+        return paths

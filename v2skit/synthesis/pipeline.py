@@ -1,0 +1,153 @@
+"""Mouth crops -> waveform: the networks of a V2A model and its vocoder, on windows of a video of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from v2skit.config.schema import Config
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.errors import UserError
+from v2skit.models.model import Model
+from v2skit.synthesis.gate import Gate
+from v2skit.synthesis.overlap import Cascade, WindowedFunction
+from v2skit.tracking.crop import MouthCrop
+
+FEW_FRAMES, MANY_FRAMES = 100, 500
+"""Frames that are computed together: few by the frontend and the vocoder, which need much memory per frame and are
+fastest while it fits into the cache; many by the encoder and the decoder."""
+
+CONTEXT_FRAMES, CROSSFADE_FRAMES = 100, 10
+"""Left and right context of a window where the receptive field of a network is the whole clip, and the frames over
+which two such windows are crossfaded."""
+
+
+def networks_of(model: Model, vocoder: nn.Module | None) -> dict[str, nn.Module]:
+    """The networks from crops to waveform, by name."""
+    networks = {name: getattr(model, name) for name in ("frontend", "encoder", "decoder")}
+    return {**networks, "vocoder": vocoder} if vocoder else networks
+
+
+def receptive_field(network: nn.Module) -> tuple[int, int] | None:
+    """Left and right context of a network in its input steps; None: the whole clip."""
+    left, right = getattr(network, "left_context_frames", None), getattr(network, "look_ahead_frames", None)
+    return None if left is None or right is None else (left, right)
+
+
+def check_streaming(config: Config, networks: dict[str, nn.Module]) -> None:
+    """Raises UserError, with the names, where a network or the mouth crop has an unlimited look-ahead."""
+    unlimited = [f"{name} {type(part).__name__}" for name, part in networks.items() if receptive_field(part) is None]
+    if config.crop.look_ahead_frames is None:
+        unlimited.append("crop")
+    if unlimited:
+        raise UserError(
+            f"this model can't synthesise live video: {', '.join(unlimited)} must see the whole clip; train one with "
+            "look_ahead_frames, as conf/streaming.yaml does"
+        )
+
+
+class Pipeline:
+    """The synthesis of one clip. Each network runs as soon as its receptive field allows; one whose receptive field is
+    the whole clip runs on windows of 20 s with 4 s of context on either side.
+
+    Args:
+        config: of the model.
+        model: V2A, in evaluation mode.
+        vocoder: mel -> waveform; None where the decoder's output is a waveform.
+        speaker: the input of the speaker component.
+        chunk: frames that are computed together, for live video; None: as many as are fast.
+
+    Raises:
+        UserError: with a ``chunk``, as :func:`check_streaming`.
+    """
+
+    def __init__(
+        self, config: Config, model: Model, vocoder: nn.Module | None, speaker: np.ndarray, chunk: int | None = None
+    ) -> None:
+        if chunk is not None:
+            check_streaming(config, networks_of(model, vocoder))
+        self.samples_per_frame = config.clock.samples_per_frame
+        self.side, self.device = config.augmentation.crop, next(model.parameters()).device
+        speaker_input = torch.from_numpy(speaker)[None].to(self.device)
+        mels = config.mel.per_frame(config.clock)
+        rate = mels if model.output == "mel" else self.samples_per_frame
+        stages = [_windowed(model.frontend, _masked(model.frontend), 1, min_frames=chunk or FEW_FRAMES)]
+        if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
+            layers = [(lambda x, mask: model.tell(x, speaker_input), 0, 0), *model.encoder.links()]
+            stages += [WindowedFunction(_masked(layer), 1, left, right) for layer, left, right in layers]
+        else:
+            encode = _masked(lambda x, mask: model.encode(x, speaker_input, mask))
+            stages.append(_windowed(model.encoder, encode, 1))
+        stages.append(_windowed(model.decoder, _masked(model.decoder), rate))
+        if vocoder:
+            few = 1 if chunk else FEW_FRAMES
+            stages.append(_windowed(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, mels, few))
+        self._cascade = Cascade(stages)
+
+    @property
+    def right_context_frames(self) -> int:
+        """Later video frames that the waveform of a frame depends on."""
+        return self._cascade.right_context
+
+    def run(self, crops: Iterable[MouthCrop]) -> Iterator[np.ndarray]:
+        """Mouth crops -> waveforms, float32 (N,), whole frames of them as soon as they are final; muted where there is
+        no face."""
+        gate = Gate(self.samples_per_frame)
+        for crop in crops:
+            gate.push(crop.box.silent)
+            waveform = self.push(crop.picture[None])
+            if len(waveform):
+                yield gate.apply(waveform)
+        rest = self.finish()
+        if len(rest):
+            yield gate.apply(rest)
+
+    @torch.no_grad()
+    def push(self, crops: np.ndarray) -> np.ndarray:
+        """The next crops, uint8 (n,H,W) -> the waveform that is now final, float32 (N,), whole frames of it."""
+        waveforms = []
+        for start in range(0, len(crops), FEW_FRAMES):
+            video = normalise(centre_crop(crops[start : start + FEW_FRAMES], self.side))
+            waveforms.append(self._cascade.push(torch.from_numpy(video).to(self.device)))
+        return _to_numpy(waveforms)
+
+    @torch.no_grad()
+    def finish(self) -> np.ndarray:
+        """The end of the clip -> the rest of the waveform, float32 (N,)."""
+        return _to_numpy([self._cascade.finish()])
+
+
+def _masked(network: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A network on (1, L, ...) and a mask (1, L), as a function of (L, ...)."""
+    return lambda x: network(x[None], torch.ones(1, len(x), dtype=torch.bool, device=x.device))[0]
+
+
+def _windowed(
+    network: nn.Module, function: Callable[[Tensor], Tensor], rate: int, steps: int = 1, min_frames: int = 1
+) -> WindowedFunction:
+    """A network on windows.
+
+    Args:
+        network: with its receptive field.
+        function: that calls it, (L, ...) -> (L * rate, ...).
+        rate: output steps per input step.
+        steps: input steps per video frame.
+        min_frames: video frames that are computed together.
+    """
+    context = receptive_field(network)
+    if context is None:
+        around = CONTEXT_FRAMES * steps
+        return WindowedFunction(function, rate, around, around, MANY_FRAMES * steps, CROSSFADE_FRAMES * steps)
+    left, right = context
+    right = -(-right // steps) * steps  # the output is whole video frames
+    max_steps = None if min_frames == 1 else min_frames * steps
+    align = getattr(network, "period_frames", 1)
+    return WindowedFunction(function, rate, left, right, min_frames * steps, align=align, max_steps=max_steps)
+
+
+def _to_numpy(waveforms: list[Tensor | None]) -> np.ndarray:
+    final = [waveform.float().cpu().numpy() for waveform in waveforms if waveform is not None]
+    return np.concatenate(final) if final else np.zeros(0, np.float32)
