@@ -308,8 +308,7 @@ def run_stage(options: argparse.Namespace) -> None:
     """``v2skit obtain``, ``prepare``, ... ``score``."""
     from v2skit.config.load import load_config
     from v2skit.recipes import stages
-    from v2skit.training.group import Group
-    from v2skit.training.launch import launched, together
+    from v2skit.training.launch import Group, launched, together
 
     if not launched():
         _name_broken(plugins.registry().broken)

@@ -155,7 +155,7 @@ class Speaking:
         rate = mels if model.output == "mel" else config.clock.samples_per_frame
         links = [link(model.frontend, masked(model.frontend), 1, piece=chunk or FEW_FRAMES)]
         if reach(model.encoder) and hasattr(model.encoder, "links"):
-            steps = [(lambda x, mask: model.tell(x, told), 0, 0), *model.encoder.links()]
+            steps = [(lambda x, mask: model.condition(x, told), 0, 0), *model.encoder.links()]
             links += [Windows(masked(step), 1, back, ahead) for step, back, ahead in steps]
         else:
             links.append(link(model.encoder, masked(lambda x, mask: model.encode(x, told, mask)), 1))
