@@ -65,6 +65,20 @@ def test_an_unlogged_step_reads_nothing_from_the_device(recipe_folder, tiny, mon
     assert ("gan/discriminator" in values) == bool(sets)
 
 
+def test_a_repeated_forward_pass_has_the_random_numbers_of_the_device(recipe_folder, tiny, monkeypatch):
+    """On a GPU, checkpoint() restores the random generators only of the devices of the tensors among its arguments."""
+    devices = []
+
+    def spy(function, *arguments, **options):
+        devices.append([a.device.type for a in arguments if isinstance(a, torch.Tensor)])
+        return torch.utils.checkpoint.checkpoint(function, *arguments, **options)
+
+    monkeypatch.setattr("v2skit.training.step.checkpoint", spy)
+    config = load_config(tiny, [*SETS, *RAW, "finetune.accumulate=2", "finetune.steps=1"])
+    trainer_of(config, recipe_folder / "data", recipe_folder / "run").train()
+    assert devices == [["cpu"], ["cpu"]]
+
+
 @pytest.mark.parametrize(
     ("sets", "signalled", "calls"),
     [(["log_every=1"], False, 2), (["checkpoint_every=3"], False, 3), (["validate_every=4"], False, 4),

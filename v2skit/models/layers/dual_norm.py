@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from v2skit.errors import UserError
 
 MODALITIES = ("audio", "video")
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class DualBatchNorm(nn.Module):
@@ -41,7 +42,7 @@ class DualBatchNorm(nn.Module):
 
 def with_dual_norm(module: nn.Module) -> nn.Module:
     """Replace every batch normalisation in a module, itself included, by a dual one with the same affine map."""
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+    if isinstance(module, BATCH_NORMS) and module.track_running_stats:
         if module.momentum is None:
             raise UserError("bn: dual needs batch normalisation with a momentum; set one in the component")
         dual = DualBatchNorm(module.num_features, module.eps, module.momentum, module.affine)
