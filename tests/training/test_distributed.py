@@ -12,11 +12,10 @@ import yaml
 from torch import multiprocessing
 
 from tests.conftest import TINY, make_data
+from tests.training.trainers import trainer_of
 from v2skit.config.load import load_config
-from v2skit.config.schema import Config, PartTransfer
-from v2skit.data.dataset import SpeechDataset
+from v2skit.config.schema import Config
 from v2skit.errors import UserError
-from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
 from v2skit.recipes.verify_resume import _tensors
@@ -66,19 +65,7 @@ def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> N
     for family, sets in FAMILIES.items():
         config: Config = load_config(folder / "tiny.yaml", [*TRAINING, *sets])
         run = folder / f"{name}-{family}"
-        torch.manual_seed(0)
-        model = build_model(config, "v2a", ["s0", "s1"])
-        readers = {split: [model.speaker.reader(folder / split)] for split in ("train", "valid")}
-        train_data, valid_data = (
-            SpeechDataset(
-                [folder / split], readers[split], config.clock, True, config.augmentation, split == "train", 12
-            )
-            for split in readers
-        )
-        trainer = Trainer(
-            run, "v2a", config, config.finetune, model, train_data, valid_data, ["s0", "s1"],
-            Losses(config), {"decoder": PartTransfer(frozen_steps=2)}, torch.device("cpu"), processes=processes,
-        )  # fmt: skip
+        trainer = trainer_of(config, folder, run, processes)
         trainer.batches = Recorded(trainer, stop)
         processes.gather(None, "at the start")
         try:

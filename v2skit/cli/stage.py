@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> None:
     """Run a stage, in several processes where it trains."""
     from v2skit.config.load import load_config
     from v2skit.recipes import stages
-    from v2skit.training.launch import Group, launched, together
+    from v2skit.training.group import Group
+    from v2skit.training.launch import launched, together
 
     if not launched():
         warn_of_broken(plugins.registry().broken)

@@ -74,7 +74,7 @@ class Adversarial(nn.Module):
         if min(feature_matching, gradient_penalty, start_after, learning_rate) < 0:
             raise UserError("feature_matching, gradient_penalty, start_after and learning_rate must not be negative")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise UserError(f"betas takes two numbers from 0 to below 1, not {list(betas)}")
+            raise UserError(f"betas must be two numbers from 0 to below 1, not {list(betas)}")
         for name, discriminator in discriminators.items():
             if "." in name or hasattr(nn.ModuleDict, name):
                 raise UserError(f"a discriminator can't be called '{name}'; give it another name")

@@ -11,7 +11,7 @@ from v2skit.signal.mel import MelSpectrogram
 
 
 class LogMel(nn.Module):
-    """Mean absolute difference of the toolkit's log mels, over the valid frames (as in HiFi-GAN, Kong et al. 2020).
+    """Mean absolute difference of v2skit's log mels, over the valid frames (as in HiFi-GAN, Kong et al. 2020).
 
     Args:
         clock: given by the toolkit.

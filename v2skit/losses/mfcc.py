@@ -16,7 +16,7 @@ from v2skit.signal.mel import MelSpectrogram
 class Mfcc(nn.Module):
     """Mean absolute difference of the MFCCs (V2S-WGAN, Mira et al. 2022; weight 0.4 there), over the valid frames.
 
-    The MFCCs are the first coefficients of the orthonormal DCT-II of the toolkit's log mel.
+    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel.
 
     Args:
         clock: given by the toolkit.

@@ -14,18 +14,18 @@ from v2skit.models.model import Output
 from v2skit.signal.stft import Stft
 
 FLOOR = 1e-7
-"""Added to the squared magnitudes: their root then has a finite slope at silence."""
+"""Added to the squared magnitudes: the derivative of their root is then finite at silence."""
 
 
 class MultiResolutionStft(nn.Module):
     """Spectral convergence and mean absolute log-magnitude difference (Parallel WaveGAN, Yamamoto et al. 2020),
-    averaged over resolutions. Each has a Hann window of n_fft samples and steps by a quarter of it.
+    averaged over resolutions. Each has a Hann window of n_fft samples and a hop of a quarter of it.
 
     Args:
         n_ffts: FFT lengths, samples.
 
     Raises:
-        UserError: there is none, or a quarter of one is odd where it is even (multiples of 8 always fit).
+        UserError: there is none, or the hop does not fit one of them (multiples of 8 always do).
     """
 
     input = "waveform"
@@ -33,7 +33,7 @@ class MultiResolutionStft(nn.Module):
     def __init__(self, n_ffts: tuple[int, ...] = (512, 1024, 2048)) -> None:
         super().__init__()
         if not n_ffts or min(n_ffts) < 4:
-            raise UserError(f"n_ffts takes at least one FFT length of 4 or more samples, not {n_ffts}")
+            raise UserError(f"n_ffts must hold at least one FFT length of 4 or more samples, not {n_ffts}")
         self.stfts = nn.ModuleList(Stft(n, n // 4) for n in n_ffts)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:

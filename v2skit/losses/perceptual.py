@@ -20,12 +20,11 @@ class Perceptual(nn.Module):
     V2S-WGAN, Mira et al. 2022).
 
     Of each layer, sum |f(output) - f(target)| / sum |f(target)| over the batch: 0 for a perfect output, about 1 for
-    one without any likeness. So a weight means the same whatever the extractor's scale; V2S-WGAN's 140 is for the plain
+    an unrelated one. The weight is thus independent of the extractor's scale; V2S-WGAN's 140 is for the absolute
     difference of PASE features and does not carry over.
 
     Args:
-        extractor: in a config its ``type:`` and arguments, here the built extractor. It is frozen, stays in evaluation
-            mode, and is no part of the state_dict or the parameters. Where a config names none it is the audio
+        extractor: frozen, in evaluation mode, and in neither the state_dict nor the parameters. By default the audio
             frontend of the mel family's pre-training in the same recipe.
     """
 
@@ -34,7 +33,7 @@ class Perceptual(nn.Module):
     def __init__(self, extractor: Annotated[Component, "extractor"] = DEFAULT) -> None:
         super().__init__()
         self.digest: str | None = getattr(extractor, "digest", None)
-        # Not a submodule: train(), state_dict() and parameters() are not to reach it. In a tuple it is none.
+        # In a tuple it is no submodule, so that train(), state_dict() and parameters() leave it out.
         module: Any = extractor
         self._frozen = (module.eval().requires_grad_(False),)
 
@@ -61,8 +60,8 @@ class Perceptual(nn.Module):
 def _by_length(batch: Batch) -> list[tuple[Tensor, int]]:
     """The rows of the clips of each length, and that length in samples.
 
-    An extractor may normalise over time or attend to all of it, and knows no mask: it is to see whole clips, and
-    nothing else. Training segments mostly share one length.
+    An extractor has no mask and may normalise over time or attend to all of it: its input must be whole clips without
+    padding. Training segments mostly share one length.
     """
     frames = batch.mask.sum(1)
     step = batch.waveform.shape[1] // batch.mask.shape[1]

@@ -1,4 +1,4 @@
-"""Checked settings -> built objects: children first, each asked for its dimensions."""
+"""Checked settings -> built objects: children first, dimensions from the objects before them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from v2skit.registry.component import Component
 Module = TypeVar("Module", bound=nn.Module)
 
 FRONTENDS = {"a2a": "audio_frontend", "v2a": "visual_frontend"}
-"""A2A is pre-training, V2A is video-to-speech; they differ in the frontend alone. A third task is ``vocoder``."""
+"""A2A is pre-training, V2A is video-to-speech; they differ only in the frontend. A third task is ``vocoder``."""
 
 
 def build_model(config: Config, task: str, speakers: list[str]) -> Model:
@@ -34,23 +34,23 @@ def build_model(config: Config, task: str, speakers: list[str]) -> Model:
 
 
 def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder:
-    """The config's vocoder with weights drawn from ``config.seed``, to be trained.
+    """The config's vocoder with initial weights drawn from ``config.seed``.
 
     Raises:
-        UserError: it has no weights, or they are trained.
+        UserError: it has no weights, or they are already trained.
     """
     torch.manual_seed(config.seed)
     generator = _vocoder(config)
     if hasattr(generator, "digest"):
         raise UserError(f"vocoder '{config.vocoder.type}' is trained already; name the generator to train, e.g. istft")
     if not list(generator.parameters()):
-        raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; take istft, hifigan or wavegan")
+        raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; choose istft, hifigan or wavegan")
     speaker = predictor.speaker if predictor else build("speaker", Component("none", {}), speakers=[])
     return Vocoder(generator, config.mel.n_mels, speaker, predictor)
 
 
 def build_vocoder(config: Config) -> nn.Module:
-    """The vocoder, in evaluation mode. Raises UserError where it has weights that come from no training."""
+    """The vocoder, in evaluation mode. Raises UserError where it has untrained weights."""
     vocoder = _vocoder(config)
     if list(vocoder.parameters()) and not hasattr(vocoder, "digest"):
         raise UserError(
@@ -61,7 +61,7 @@ def build_vocoder(config: Config) -> nn.Module:
 
 
 def for_inference(module: Module) -> Module:
-    """In evaluation mode, with weight normalisation worked into the weights where a part can do that (``fold``)."""
+    """In evaluation mode, with weight normalisation folded into the weights where a part supports it (``fold``)."""
     parts: list[Any] = list(module.modules())
     for part in parts:
         if hasattr(part, "fold"):

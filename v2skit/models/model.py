@@ -12,24 +12,25 @@ from v2skit.data.batch import Inputs
 from v2skit.models.layers.dual_norm import set_modality
 
 Part = Any
-"""A built component: an ``nn.Module`` with what its kind asks for, which :mod:`v2skit.testing` checks, and no type."""
+"""A built component: an ``nn.Module`` with the attributes of its kind, which :mod:`v2skit.testing` checks; untyped."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a decoder gives: mel (B,F,M) or waveform (B,N); the other is None."""
+    """Output of a decoder: mel (B,F,M) or waveform (B,N); the other is None."""
 
     mel: Tensor | None = None
     waveform: Tensor | None = None
 
     def detached(self) -> Output:
-        """The same values without the graph behind them."""
+        """The same values, detached from the graph."""
         return Output(**{name: value.detach() for name, value in vars(self).items() if value is not None})
 
 
 class Model(nn.Module):
-    """Built parts in a row. ``gives`` is the decoder's: ``mel`` or ``waveform``. Dual batch normalisation behind the
-    frontend uses the statistics of what the frontend takes."""
+    """Frontend, speaker embedding, encoder and decoder in sequence. ``input`` is the frontend's input (``video``,
+    ``mel`` or ``waveform``), ``output`` the decoder's output (``mel`` or ``waveform``). Dual batch normalisation in
+    encoder and decoder uses the statistics of the frontend's modality."""
 
     frontend: Part
     speaker: Part
@@ -45,24 +46,24 @@ class Model(nn.Module):
             set_modality(part, "video" if self.input == "video" else "audio")
 
     def forward(self, inputs: Inputs) -> Output:
-        """Mouth crops or audio of a batch -> its mel or waveform, zero beyond the mask."""
+        """Mouth crops or audio of a batch -> its mel (B,F,M) or waveform (B,N), zero beyond the mask."""
         x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
         x = self.encode(x, inputs.speaker, inputs.mask)
         return Output(**{self.output: self.decoder(x, inputs.mask)})
 
     def encode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
-        """Features of the frontend (B,T,D) and what the speaker's reader gives, (B,...) -> (B,T,E)."""
-        return self.encoder(self.tell(x, speaker), mask)
+        """Features of the frontend (B,T,D) and input of the speaker component (B,...) -> (B,T,E)."""
+        return self.encoder(self.condition(x, speaker), mask)
 
-    def tell(self, x: Tensor, speaker: Tensor) -> Tensor:
-        """Features of the frontend (B,T,D) and what the speaker's reader gives, (B,...) -> (B,T,D+S)."""
+    def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
+        """Append the speaker embedding to each frame: features (B,T,D), speaker input (B,...) -> (B,T,D+S)."""
         embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
         return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
 
 
 @dataclass(frozen=True)
 class _Outside:
-    """Modules that another uses but that are no part of it: not of its weights, optimisers, modes and copies."""
+    """Modules that another one uses but does not contain: they are not in its weights, optimisers, modes and copies."""
 
     speaker: Part
     predictor: Model | None
@@ -72,14 +73,14 @@ class _Outside:
 
 
 class Vocoder(nn.Module):
-    """A generator as a vocoder, and as a model that can be trained: mel, normalised bin by bin -> waveform.
+    """A generator as a vocoder, and as a model that can be trained: mel, normalised per bin -> waveform.
 
     Args:
         generator: (B,F,M), mask (B,F) -> (B, F * hop).
         n_mels: M.
-        speaker: the predictor's, or one that takes nothing.
-        predictor: a finished V2A model; its mels are then what the vocoder is trained on, and its inputs are taken.
-            It is no part of this module's weights.
+        speaker: the predictor's, or one without input.
+        predictor: a trained V2A model: the vocoder is then trained on its predicted mels, and has its inputs. Its
+            weights are not among those of this module.
     """
 
     output = "waveform"
@@ -99,15 +100,15 @@ class Vocoder(nn.Module):
         """The speaker embedding of the predictor; it is not trained with the vocoder."""
         return self._outside.speaker
 
-    def speak(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
+    def generate(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop), zero where the mask (B,F) is False."""
         return self.generator((mel - self.mean) / self.std, mask)
 
     def forward(self, inputs: Inputs) -> Output:
-        """The batch's mel, or the predictor's where there is one -> its waveform."""
+        """The batch's mel, or the mel that the predictor predicts -> waveform (B,N)."""
         mel, predictor = inputs.signal, self._outside.predictor
         if predictor is not None:
             with torch.no_grad():
                 mel = predictor(inputs).mel
         mask = inputs.mask.repeat_interleave(mel.shape[1] // inputs.mask.shape[1], dim=1)
-        return Output(waveform=self.speak(mel, mask))
+        return Output(waveform=self.generate(mel, mask))

@@ -76,7 +76,7 @@ class Pipeline:
         rate = mels if model.output == "mel" else self.samples_per_frame
         stages = [_windowed(model.frontend, _masked(model.frontend), 1, min_frames=chunk or FEW_FRAMES)]
         if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
-            layers = [(lambda x, mask: model.tell(x, speaker_input), 0, 0), *model.encoder.links()]
+            layers = [(lambda x, mask: model.condition(x, speaker_input), 0, 0), *model.encoder.links()]
             stages += [WindowedFunction(_masked(layer), 1, left, right) for layer, left, right in layers]
         else:
             encode = _masked(lambda x, mask: model.encode(x, speaker_input, mask))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,6 +21,8 @@ from v2skit.signal.mel import MelSpectrogram
 
 PREFETCHED = 4
 """Batches that each worker process reads ahead."""
+END = signal.SIGUSR1
+"""Ends a worker process."""
 
 
 class BatchLoader:
@@ -84,14 +86,17 @@ class BatchLoader:
         """Raises UserError instead of ``error`` if it is a worker process that was killed: torch raises a plain
         RuntimeError for that, and from a signal handler, hence anywhere in a step."""
         if any(not worker.is_alive() for worker in self._workers):
-            traceback.clear_frames(error.__traceback__)  # they refer to the other workers, which shall end
             raise UserError(
                 f"{error}; possibly out of memory: lower workers or cache_mb, then run the same command again"
             ) from error
 
     def close(self) -> None:
-        """End the worker processes, which happens when nothing refers to them any more."""
+        """End the worker processes."""
         self._batches = self._loader = None
+        for worker in self._workers:  # still there if an error's traceback refers to torch's iterator
+            if worker.is_alive():
+                os.kill(worker.pid, END)
+                worker.join()
 
 
 class _ErrorsAsData(Dataset):
@@ -115,7 +120,8 @@ def _collate(clips: list[Any]) -> Batch | UserError:
 
 
 def _start_worker(number: int) -> None:
-    """Workers leave signals to the training loop, which ends them, and the cores to the model."""
+    """Workers leave signals to the training loop, and the cores to the model."""
+    signal.signal(END, lambda number, frame: os._exit(0))  # another status would be an error for torch
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What a run tells: a JSON-lines log, TensorBoard, and a progress bar with an estimate of the time left."""
+"""The log of a run: JSON lines, TensorBoard, and a progress bar with the estimated remaining time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from v2skit.system.atomic import write_text
 
 
 class RunLog:
-    """Log of a run. What an interrupted run logged after ``step`` is taken back: it will be done, and logged, again.
+    """Log of a run. Lines of an interrupted run after ``step`` are removed: these steps will be repeated.
 
     Args:
         run: the run's folder; ``log.jsonl`` and ``tensorboard/`` are in it.
         name: before the progress bar.
-        step: optimiser steps already done.
-        steps: in all.
+        step: optimiser steps already taken.
+        steps: in total.
     """
 
     def __init__(self, run: Path, name: str, step: int, steps: int) -> None:
@@ -33,17 +33,17 @@ class RunLog:
         self._seconds, self._waited, self._started, self._steps = 0.0, 0.0, time.perf_counter(), 0
 
     def step(self, waited: float) -> None:
-        """One optimiser step is done, of which ``waited`` seconds were spent waiting for data."""
+        """Count an optimiser step, of which ``waited`` seconds were spent on waiting for data."""
         self._waited += waited
         self._steps += 1
         self._bar.update()
 
     def pause(self, seconds: float) -> None:
-        """Time, in seconds, that was spent on something else than steps."""
+        """Exclude time, in seconds, from the speed of the steps."""
         self._started += seconds
 
     def write(self, step: int, kind: str, values: dict[str, float]) -> None:
-        """One line of ``kind`` (``train`` or ``valid``); training lines get the speed since the last one."""
+        """One line of ``kind`` (``train`` or ``valid``); training lines include the speed since the last one."""
         row: dict = {"step": step, "kind": kind, **values}
         if kind == "train":
             seconds = time.perf_counter() - self._started
@@ -58,7 +58,7 @@ class RunLog:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def say(self, text: str) -> None:
-        """A line above the progress bar."""
+        """Print a line above the progress bar."""
         self._bar.write(text)
 
     def close(self) -> None:
@@ -69,14 +69,14 @@ class RunLog:
 
 
 class NoLog:
-    """A log that nobody writes."""
+    """Stands for the log in processes that write none."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *arguments: None
 
 
 def _lines(path: Path) -> list[str]:
-    """Whole lines of a log; a line that a kill cut short is left out."""
+    """The complete lines of a log; a line truncated by a kill is left out."""
     if not path.exists():
         return []
     return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")]

@@ -38,8 +38,7 @@ class Optimiser:
         groups = []
         for name in self.trainable:
             for decays in (True, False):
-                # Biases and norms are vectors, gains of weight norm (C,1,1); decay would pull them from where the data
-                # puts them.
+                # No decay for biases and gains of norms, (C,), and gains of weight norm, (C,1,1).
                 parameters = [p for p in self.trainable[name] if (p.ndim > 0 and p.numel() > p.shape[0]) == decays]
                 if parameters:
                     decay = settings.weight_decay if decays else 0.0
@@ -98,7 +97,7 @@ def precision_of(settings: Training, device: torch.device) -> torch.dtype | None
     """The autocast type, None for full precision.
 
     Raises:
-        UserError: bfloat16 was asked for on a device without it.
+        UserError: bfloat16 is set on a device without it.
     """
     able = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
     if settings.precision == "bfloat16" and not able:

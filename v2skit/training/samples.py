@@ -1,4 +1,4 @@
-"""A clip of the validation set, synthesised at each validation: a sound and a picture."""
+"""A clip of the validation set, synthesised at each validation: an audio file and a plot of its mel."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from v2skit.signal.mel import MelSpectrogram
 class Sampler:
     """Writes ``step-N.wav`` and ``step-N.png`` (target above, prediction below) of a batch's first clip."""
 
-    def __init__(self, folder: Path, config: Config, gives: str) -> None:
+    def __init__(self, folder: Path, config: Config, output: str) -> None:
         self.folder, self.clock = folder, config.clock
-        self.vocoder = build_vocoder(config) if gives == "mel" else None
+        self.vocoder = build_vocoder(config) if output == "mel" else None
         self.spectrogram = MelSpectrogram(config.clock, config.mel)
 
     def write(self, model: Model | Vocoder, batch: Batch, step: int) -> None:

@@ -144,7 +144,8 @@ class TrainingStep:
         for batch in self._draw(step, number):
             with torch.set_grad_enabled(last), self.statistics.batch():
                 if last and len(self.numbers) > 1:  # the graphs of several batches would fill the memory
-                    output = checkpoint(forward, self.model, batch, self.precision, use_reentrant=False)
+                    inputs = (self.model, batch, self.precision, batch.mask)
+                    output = checkpoint(_forward_on_device, *inputs, use_reentrant=False)
                 else:
                     output = forward(self.model, batch, self.precision)
             values = self.losses.discriminator_backward(output, batch)
@@ -187,6 +188,11 @@ def forward(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None)
     """The model's output for a batch; ``precision`` is the autocast type, None for full precision."""
     with torch.autocast(batch.mask.device.type, precision, enabled=precision is not None):
         return model(batch.inputs(model.input))
+
+
+def _forward_on_device(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None, mask: Tensor) -> Output:
+    """See :func:`forward`. checkpoint() repeats the random numbers of the devices of its tensors: here, of the mask."""
+    return forward(model, batch, precision)
 
 
 def _check_finite(totals: list[list[float]]) -> None:

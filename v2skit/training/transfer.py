@@ -17,7 +17,7 @@ COPIED, SHAPE_DIFFERS, NEW, LEFT_OUT = "copied", "shape differs", "new", "left o
 
 @dataclass(frozen=True)
 class Entry:
-    """What happened to one tensor. ``source_shape`` or ``shape`` is None where A2A or V2A has no such tensor."""
+    """The outcome for one tensor. ``source_shape`` or ``shape`` is None where A2A or V2A has no such tensor."""
 
     tensor: str
     part: str
@@ -42,7 +42,7 @@ class Ledger:
                 sum(e.part == part and e.status == s for e in self.entries) for s in (SHAPE_DIFFERS, NEW, LEFT_OUT)
             ]
             lines.append(f"| {part} | {share} of its values | " + " | ".join(f"{n} tensors" for n in counts) + " |")
-        lines += ["", "| tensor | what happened | V2A shape | A2A shape |", "|---|---|---|---|"]
+        lines += ["", "| tensor | outcome | V2A shape | A2A shape |", "|---|---|---|---|"]
         lines += [f"| {e.tensor} | {e.status} | {_shape(e.shape)} | {_shape(e.source_shape)} |" for e in self.entries]
         write_text(folder / "ledger.md", "\n".join(lines) + "\n")
         write_text(folder / "ledger.json", json.dumps(asdict(self), indent=1) + "\n")
@@ -54,10 +54,10 @@ def transfer(source: dict[str, Tensor], target: Model, parts: list[str]) -> Ledg
     Args:
         source: state of the A2A model.
         target: the V2A model.
-        parts: names of the parts to move.
+        parts: names of the parts to copy.
 
     Raises:
-        UserError: a tensor that was to move is not in both models with the same shape; the target is then unchanged.
+        UserError: a tensor to be copied is not in both models with the same shape; the target is then unchanged.
     """
     state = target.state_dict()
     entries = []
@@ -71,7 +71,7 @@ def transfer(source: dict[str, Tensor], target: Model, parts: list[str]) -> Ledg
     problems += [f"{part}: neither model has weights in it" for part in parts if part not in present]
     if problems:
         raise UserError(
-            "transfer can't move what the config asks for:\n  "
+            "transfer can't copy the parts that the config names:\n  "
             + "\n  ".join(problems)
             + "\nGive the frontends the same out_dim and both models the same parts, or drop the part from transfer"
         )

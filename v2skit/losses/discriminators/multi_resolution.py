@@ -17,7 +17,7 @@ KERNEL, STRIDE, LAST_KERNEL = (3, 9), (1, 2), (3, 3)
 class ResolutionDiscriminator(nn.Module):
     """Convolutions over the log spectrogram of one resolution: (B,N) -> (B,1,F,K), time before frequency.
 
-    Log, since on a linear scale the weak upper bands of speech weigh nothing beside the loud lower ones.
+    Log, since on a linear scale the loud lower bands of speech would outweigh the weak upper ones.
 
     Args:
         n_fft: FFT and window length, samples; the hop is a quarter.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from v2skit.errors import UserError
 from v2skit.signal.stft import Stft
 
-# White noise at -60 dB of full scale. It bounds the slope at silence, which a gradient penalty squares.
+# White noise at -60 dB of full scale. It bounds the derivative at silence, which a gradient penalty squares.
 NOISE_FLOOR = 1e-6
 SLOPE = 0.2
 
@@ -16,8 +16,8 @@ SLOPE = 0.2
 class LogPower(nn.Module):
     """Waveform (B,N) -> log(power + floor) - log(floor), (B,1,F,K) with F = ceil(N / hop), K = n_fft/2 + 1.
 
-    Power is divided by the window's energy, so white noise has its variance at any ``n_fft``. Silence gives 0, as the
-    padding of convolutions does. Smooth, also in its second derivative, at silence.
+    Power is divided by the window's energy, so that white noise has the same level at any ``n_fft``. Silence is 0, as
+    the padding of convolutions is. The second derivative exists at silence too.
 
     Args:
         n_fft: FFT and window length, samples.
@@ -35,7 +35,7 @@ class LogPower(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform (B,N) -> power spectrogram, as the discriminator's input."""
         spare = -waveform.shape[1] % self.stft.hop
-        padded = F.pad(waveform, (0, spare)) if spare else waveform  # no sample goes unseen
+        padded = F.pad(waveform, (0, spare)) if spare else waveform  # no sample is left out
         return (self.stft.power(padded) * self.scale).log1p()[:, None]  # (B,F,K) -> (B,1,F,K)
 
 
@@ -47,7 +47,7 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         self.shortcut = nn.Sequential()
-        if stride > 1:  # a strided 1x1 convolution would see a quarter of what the mean sees
+        if stride > 1:  # a strided 1x1 convolution would use a quarter of the values
             self.shortcut.append(nn.AvgPool2d(stride, ceil_mode=True))
         if in_channels != channels:
             self.shortcut.append(nn.Conv2d(in_channels, channels, 1, bias=False))
@@ -62,7 +62,7 @@ class PowerDiscriminator(nn.Module):
     """2-D ResNet-18 on the log power spectrogram (the power discriminator of V2S-WGAN's line).
 
     No batch norm, as a gradient penalty asks (Gulrajani et al. 2017, section 4); averages instead of the maximum after
-    the stem, so that the gradient reaches every bin. The score has second derivatives, also at silence. A clip is
+    the stem, so that every bin has a gradient. The score has second derivatives, also at silence. A clip is
     zero beyond its ends; it may be as short as one sample.
 
     Args:

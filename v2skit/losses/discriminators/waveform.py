@@ -20,7 +20,7 @@ class WaveformDiscriminator(nn.Module):
     Args:
         channels: of the first layer; each further layer doubles them.
         max_channels: beyond which they are not doubled.
-        kernel: samples; odd, and at least ``2 * stride - 1`` so that no sample goes unseen.
+        kernel: samples; odd, and at least ``2 * stride - 1`` so that no sample is left out.
         stride: of each layer.
         layers: convolutions.
         phase_shuffle: in training, each layer's output but the last's is shifted by up to this many positions, one

@@ -1,4 +1,4 @@
-"""The audio frontend of a finished pre-training as a feature extractor: speech features without foreign weights."""
+"""The audio frontend of a finished pre-training as a feature extractor, without third-party weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AudioFrontend(nn.Module):
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit.
-        run: folder of a pre-training run, whose best checkpoint is taken, or of one checkpoint; relative to the
+        run: folder of a pre-training run, whose best checkpoint is used, or of one checkpoint; relative to the
             folder that the command runs in.
 
     Raises:

@@ -29,7 +29,7 @@ class TorchaudioBundle(nn.Module):
         clock: given by the toolkit.
         bundle: its name, such as ``WAV2VEC2_BASE``, ``HUBERT_BASE`` or ``WAVLM_BASE_PLUS``.
         file: its weights as torchaudio publishes them, relative to the folder that the command runs in.
-        layers: transformer layers to take, the first is 1; none: all.
+        layers: transformer layers, the first is 1; none: all.
 
     Raises:
         UserError: torchaudio is not installed or does not fit the installed torch, there is no such bundle or layer,
@@ -45,8 +45,8 @@ class TorchaudioBundle(nn.Module):
             raise UserError(f"torchaudio has no bundle '{bundle}'{suggestion(bundle, bundles)}")
         model = _load(bundle, bundles[bundle], Path(file))
         self.digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
-        # A bundle whose input is to be normalised comes wrapped. The wrapper does so over the whole batch; a clip's
-        # features are not to depend on the other clips, so it is done here for each.
+        # torchaudio wraps a model whose input must be normalised. The wrapper normalises over the whole batch; here it
+        # is done per clip, so that the features of a clip do not depend on the others.
         self.normalise = not isinstance(model, torchaudio.models.Wav2Vec2Model)
         network: Any = model.model if self.normalise else model
         self.model: Wav2Vec2Model = network
@@ -85,7 +85,7 @@ def _load(name: str, bundle: Wav2Vec2Bundle, file: Path) -> nn.Module:
     address = path if path.startswith("https") else f"https://download.pytorch.org/torchaudio/models/{path}"
     if not file.is_file():
         raise UserError(f"file {file} is missing; the weights of {name} are published as {address}")
-    # torchaudio takes a file that is already there for its cached download.
+    # torchaudio uses an existing file as its cached download.
     local = {"model_dir": str(file.parent), "file_name": file.name, "map_location": "cpu", "weights_only": True}
     try:
         return bundle.get_model(dl_kwargs=local)

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from v2skit.errors import UserError
 
 MODALITIES = ("audio", "video")
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class DualBatchNorm(nn.Module):
     """Batch normalisation over (N, C), (N, C, L) or (N, C, H, W): one affine map, running statistics by modality.
 
-    Audio and video features reach a transferred part with different statistics. Weights are shared, so that what is
-    learnt moves; means and variances are not, so that neither modality is normalised with the other's.
+    A transferred part receives audio and video features with different statistics. Weights are shared, so that they
+    are transferred; means and variances are not, so that neither modality is normalised with the other's.
 
     Args:
         channels: C.
@@ -34,14 +35,14 @@ class DualBatchNorm(nn.Module):
             self.register_buffer(f"{modality}_var", torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B,C,...) with the statistics of the present modality."""
+        """Normalise (B,C,...) with the statistics of the current modality."""
         mean, var = (getattr(self, f"{self.modality}_{name}") for name in ("mean", "var"))
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
 
 
 def with_dual_norm(module: nn.Module) -> nn.Module:
     """Replace every batch normalisation in a module, itself included, by a dual one with the same affine map."""
-    if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+    if isinstance(module, BATCH_NORMS) and module.track_running_stats:
         if module.momentum is None:
             raise UserError("bn: dual needs batch normalisation with a momentum; set one in the component")
         dual = DualBatchNorm(module.num_features, module.eps, module.momentum, module.affine)
@@ -54,7 +55,7 @@ def with_dual_norm(module: nn.Module) -> nn.Module:
 
 
 def set_modality(module: nn.Module, modality: str) -> None:
-    """Let every dual normalisation in a module use the statistics of ``audio`` or ``video``."""
+    """Make every dual normalisation in a module use the statistics of ``audio`` or ``video``."""
     for part in module.modules():
         if isinstance(part, DualBatchNorm):
             part.modality = modality

@@ -1,4 +1,4 @@
-"""Padding never reaches a statistic, a neighbouring frame or the output.
+"""Layers in which padding never enters a statistic, a neighbouring frame or the output.
 
 A mask is (B, T) bool, True where a frame is valid; the valid frames of a clip come first.
 """
@@ -26,7 +26,7 @@ def put_valid(frames: Tensor, mask: Tensor) -> Tensor:
 
 
 def on_valid(module: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
-    """Apply a module to the valid frames only, so that batch statistics are theirs alone.
+    """Apply a module to the valid frames only, so that padding does not enter batch statistics.
 
     Args:
         module: (N, C) -> (N, D), such as ``nn.BatchNorm1d``.
@@ -52,7 +52,7 @@ def zero_channels_first(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def zero_padding(x: Tensor, mask: Tensor) -> Tensor:
-    """Zeros where the mask is False, whatever was there, NaN included: (B, T, C), (B, T) -> (B, T, C)."""
+    """Zeros where the mask is False, even instead of NaN: (B, T, C), (B, T) -> (B, T, C)."""
     return x.masked_fill(~mask.unsqueeze(-1), 0)
 
 
@@ -77,7 +77,7 @@ def check_features(x: Tensor, mask: Tensor, dim: int, what: str) -> None:
 class MaskedConv1d(nn.Conv1d):
     """Convolution over time that sees zeros beyond the mask, exactly as it does beyond the end of a clip.
 
-    Takes the arguments of ``nn.Conv1d``; maps (B, T, C), (B, T) -> (B, T', C').
+    Has the arguments of ``nn.Conv1d``; maps (B, T, C), (B, T) -> (B, T', C').
     """
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # unlike nn.Conv1d it needs a mask
@@ -87,7 +87,7 @@ class MaskedConv1d(nn.Conv1d):
 
 
 class LookAheadConv1d(MaskedConv1d):
-    """Convolution over time whose kernel reaches as many frames ahead as said, at most as many as back.
+    """Convolution over time with a limited right context, at most as long as its left context.
 
     Maps (B, T, C), (B, T) -> (B, T, C').
 
@@ -95,7 +95,7 @@ class LookAheadConv1d(MaskedConv1d):
         in_channels: C.
         out_channels: C'.
         kernel: frames, odd.
-        ahead: of these, after the current one; None: as many as before it.
+        ahead: frames of right context within the kernel; None: as many as of left context.
         groups: as in ``nn.Conv1d``.
     """
 

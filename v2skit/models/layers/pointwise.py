@@ -8,8 +8,8 @@ from torch import Tensor, nn
 class PointwiseConv2d(nn.Conv2d):
     """1x1 convolution of every ``stride``-th pixel: (N, C, H, W) -> (N, C', ceil(H / stride), ceil(W / stride)).
 
-    The pixels are picked before a convolution of stride 1, which is the same function. oneDNN's own strided kernel for
-    AVX2 writes out of bounds in the backward pass for fewer than 8 input channels, channels last (seen with torch
+    The pixels are selected before a convolution of stride 1, which is the same function. oneDNN's own strided kernel
+    for AVX2 writes out of bounds in the backward pass for fewer than 8 input channels, channels last (seen with torch
     2.11).
 
     Args:

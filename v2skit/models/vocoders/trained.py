@@ -50,4 +50,4 @@ class Trained(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> waveform (B, F * hop)."""
-        return self.correction(self.vocoder.speak(mel), mel)
+        return self.correction(self.vocoder.generate(mel), mel)

@@ -1,0 +1,38 @@
+"""Trainers of tiny models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from v2skit.config.schema import Config, PartTransfer
+from v2skit.data.dataset import SpeechDataset
+from v2skit.losses.total import Losses
+from v2skit.models.build import build_model
+from v2skit.training.distributed import Processes
+from v2skit.training.trainer import Trainer
+
+
+def trainer_of(
+    config: Config,
+    data: Path,
+    run: Path,
+    processes: Processes = Processes(),
+    losses: Losses | None = None,
+    resume: bool = True,
+) -> Trainer:
+    """Trains V2A, with the decoder frozen for two steps, on the data directories ``train`` and ``valid``."""
+    torch.manual_seed(0)
+    model = build_model(config, "v2a", ["s0", "s1"])
+    train_set, valid_set = (
+        SpeechDataset(
+            [data / split], [model.speaker.reader(data / split)], config.clock, True, config.augmentation,
+            split == "train", 12,
+        )
+        for split in ("train", "valid")
+    )  # fmt: skip
+    return Trainer(
+        run, "v2a", config, config.finetune, model, train_set, valid_set, ["s0", "s1"], losses or Losses(config),
+        {"decoder": PartTransfer(frozen_steps=2)}, torch.device("cpu"), resume, processes,
+    )  # fmt: skip
