@@ -1,4 +1,4 @@
-"""A package that is missing: one sentence, with the extra that installs it."""
+"""A missing package is an error of one sentence with the extra that installs it."""
 
 import pickle
 import subprocess
@@ -57,7 +57,7 @@ def test_a_remedy_is_one_for_this_python(monkeypatch, python, remedies):
     assert "pocketsphinx" not in remedy("evaluate", modules=["pystoi"])
 
 
-def test_a_defect_of_v2skit_is_not_taken_for_a_missing_package():
+def test_an_import_error_within_v2skit_is_no_missing_package():
     with pytest.raises(ImportError) as error, needs("train", "training"):
         from v2skit.errors import no_such_name
 
@@ -77,7 +77,7 @@ def test_a_component_without_its_package_names_the_extra(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("module", ["tensorboard", "matplotlib"])
-def test_training_without_its_packages_says_so_before_it_begins(module, recipe_folder, tiny, capsys, monkeypatch):
+def test_training_without_its_packages_fails_before_it_begins(module, recipe_folder, tiny, capsys, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     ours = ("v2skit.training.trainer", "v2skit.training.log", "v2skit.training.samples", "v2skit.evaluation.plots")
@@ -85,8 +85,8 @@ def test_training_without_its_packages_says_so_before_it_begins(module, recipe_f
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     assert stages(recipe_folder, tiny, "pretrain") == 1
-    told = capsys.readouterr().err
-    assert "training needs a package" in told and "pip install 'v2skit[train]'" in told
+    message = capsys.readouterr().err
+    assert "training needs a package" in message and "pip install 'v2skit[train]'" in message
     assert not (recipe_folder / "exp/tiny/pretrain").exists()
 
 
