@@ -1,18 +1,18 @@
-"""How far a network looks, found out by trying."""
+"""The receptive field of a network, measured."""
 
 import torch
 
 
 def measured_receptive_field(module, x, positions=4):
-    """Steps back and ahead that an output step depends on.
+    """Left context and look-ahead of an output step, input steps.
 
-    Each of some random input steps is changed, to see which output steps change; and since a change can be lost in
-    rounding, each of the same output steps is asked on which input steps it has a slope.
+    Some random input steps are changed, to find the output steps that change; and since a change can be lost in
+    rounding, the gradients of the same output steps are computed, to find the input steps where they are not zero.
 
     Args:
         module: (1, L, ...), mask (1, L) -> (1, L * rate, ...), at any rate.
-        x: its input, long enough for both.
-        positions: how many steps.
+        x: its input, longer than the receptive field.
+        positions: number of random steps.
     """
     steps, mask, found = x.shape[1], torch.ones(1, x.shape[1], dtype=torch.bool), []
 
@@ -21,7 +21,7 @@ def measured_receptive_field(module, x, positions=4):
 
     output = run(x.requires_grad_())
     with torch.no_grad():
-        whole = run(x)  # once more, for with gradients other kernels may run
+        whole = run(x)  # again, since with gradients other kernels may be used
     for step in torch.randperm(steps)[:positions].tolist():
         with torch.no_grad():
             other = x.clone()

@@ -37,6 +37,12 @@ def test_every_shipped_config_builds(path):
         ("finetune.steps=many", "finetune.steps: expected a whole number, not 'many'"),
         ("finetune.steps=1.5", "finetune.steps: expected a whole number"),
         ("scratch=1", "scratch: expected true or false"),
+        ("prepare.slurm.mem=null", "prepare.slurm has no 'mem' to leave out"),
+        ("1=2", "unknown key '1'"),
+        ("prepare.jobs=0 slurm", "prepare.jobs: expected a whole number"),
+        ("prepare={cluster: slurm}", "prepare.jobs must say how many jobs go to slurm"),
+        ("prepare.filters={min_seconds: 3, max_seconds: 2}", "prepare.filters.min_seconds 3 is above max_seconds 2"),
+        ("mel.n_mels=0", "mel: a mel needs 0 <= f_min < f_max, n_mels > 0"),
         ("losses.l2=null", r"losses has no 'l2' to leave out; known: l1, spectral_convergence"),
         ("clock.fps=7", "sample_rate 24000 / fps 7 is not a whole number"),
         ("mel.hop=250", "hop must divide 960"),
@@ -92,6 +98,24 @@ def test_override_reaches_the_component_and_keeps_the_rest(tiny):
     assert config.networks.encoder.args["blocks"] == 1
     assert config.pretrain.learning_rate == 1e-4
     assert set(config.losses) == {"spectral_convergence"}
+
+
+def test_an_error_has_its_key_and_source_as_fields(tiny):
+    with pytest.raises(UserError) as error:
+        load_config(tiny, ["prepare.filters.min_seconds=-1"])
+    assert error.value.fields == {"key": "prepare.filters.min_seconds", "source": "--set"}
+
+
+def test_null_is_a_value_of_optional_arguments(tiny):
+    override = [
+        "finetune.segment_frames=null",
+        "networks.encoder.size=null",
+        "pretrained=null",
+        "prepare.slurm.a.b=null",
+    ]
+    config = load_config(tiny, override)
+    assert config.prepare.slurm == {"a": {"b": None}}
+    assert config.finetune.segment_frames is config.networks.encoder.args["size"] is config.pretrained is None
 
 
 def test_null_leaves_out_what_is_there(tiny):

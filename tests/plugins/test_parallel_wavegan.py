@@ -1,4 +1,4 @@
-"""Parallel WaveGAN: refuses another mel, and speaks in time with the picture. Its package is needed for the latter."""
+"""Parallel WaveGAN: other mel settings are errors, and its output is synchronous (which needs its package)."""
 
 import sys
 from pathlib import Path
@@ -100,14 +100,14 @@ def test_config_is_the_libritts_vocoders():
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
-def test_another_mel_is_refused_field_by_field(tmp_path, changes, fields):
+def test_other_mel_settings_are_an_error_with_every_field(tmp_path, changes, fields):
     with pytest.raises(UserError, match="conf/svts.yaml") as error:
         vocoder(write_config(tmp_path, **changes))
     listed = str(error.value).split("(")[1].split(")")[0].split("; ")
     assert sorted(listed) == sorted(fields)
 
 
-def test_the_recipes_usual_mel_is_refused(tmp_path):
+def test_the_default_mel_is_an_error(tmp_path):
     with pytest.raises(UserError) as error:
         vocoder(write_config(tmp_path), Clock(), Mel())
     fields = ("hop: 240", "f_min: 0.0", "f_max: 12000.0", "floor: 0.0001", "log: natural")
@@ -133,7 +133,7 @@ def test_missing_and_wrong_files_are_named(tmp_path):
         vocoder(checkpoint)
 
 
-def test_without_the_package_it_says_how_to_install_it(tmp_path, monkeypatch):
+def test_without_the_package_the_error_has_its_installation(tmp_path, monkeypatch):
     checkpoint = write_config(tmp_path)
     torch.save({"model": {"generator": {}}}, checkpoint)
     for name in [n for n in sys.modules if n.partition(".")[0] == "parallel_wavegan"]:
@@ -143,7 +143,7 @@ def test_without_the_package_it_says_how_to_install_it(tmp_path, monkeypatch):
         vocoder(checkpoint)
 
 
-def test_checkpoint_with_code_in_it_is_refused(tmp_path):
+def test_checkpoint_with_code_is_an_error(tmp_path):
     checkpoint = write_config(tmp_path)
     torch.save({"model": {"generator": {"weight": Path("code")}}}, checkpoint)
     with pytest.raises(UserError, match="is no checkpoint of parallel_wavegan"):
@@ -151,7 +151,7 @@ def test_checkpoint_with_code_in_it_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("hop", [300, 301])
-def test_output_is_in_time_with_the_frames(tmp_path, monkeypatch, hop):
+def test_output_is_synchronous_with_the_frames(tmp_path, monkeypatch, hop):
     """A stand-in whose sample ``n`` is bin 0 at ``n`` by their clock, where frame ``m`` is at ``m * hop``."""
     from v2skit_parallel_wavegan import vocoder as module
 
@@ -193,14 +193,14 @@ def test_our_mel_is_theirs_half_a_hop_later():
 
 def test_length_is_exact_and_the_output_deterministic(trained):
     mel = torch.randn(2, 7, 80) - 2
-    speaks = vocoder(trained)
-    output = speaks(mel)
+    plugged_in = vocoder(trained)
+    output = plugged_in(mel)
     assert output.shape == (2, 7 * 300) and output.std() > 0 and not output.requires_grad
     torch.rand(5)
-    assert torch.equal(output, speaks(mel)) and torch.equal(output, vocoder(trained)(mel))
-    assert torch.allclose(output[1:], speaks(mel[1:]), atol=1e-6)
-    assert not any("weight_g" in name for name, _ in speaks.generator.named_parameters())
-    assert speaks(mel[:, :1]).shape == (2, 300)
+    assert torch.equal(output, plugged_in(mel)) and torch.equal(output, vocoder(trained)(mel))
+    assert torch.allclose(output[1:], plugged_in(mel[1:]), atol=1e-6)
+    assert not any("weight_g" in name for name, _ in plugged_in.generator.named_parameters())
+    assert plugged_in(mel[:, :1]).shape == (2, 300)
 
 
 def test_output_is_the_packages_half_a_hop_later(trained, package):
@@ -214,7 +214,7 @@ def test_output_is_the_packages_half_a_hop_later(trained, package):
         # Noise for one frame more: theirs begins at our first frame, ours one frame before.
         theirs = generator.eval().inference(mel[0], noise[300:], normalize_before=True)[:, 0]
     ours = vocoder(trained)(mel)[0]
-    # Away from the first frames, which see the frame put before them.
+    # Without the first frames, whose receptive field has the frame added before them.
     assert torch.allclose(ours[900:], theirs[750:-150], atol=1e-5)
     assert not torch.allclose(ours[900:], theirs[900:], atol=1e-5)
 
@@ -241,7 +241,7 @@ def test_files_may_be_elsewhere_and_statistics_an_array(trained, tmp_path):
         vocoder(trained)
 
 
-def test_config_of_another_network_is_refused(trained, tmp_path):
+def test_config_of_another_network_is_an_error(trained, tmp_path):
     params = {**TRAINED_WITH["generator_params"], "residual_channels": 6}
     with pytest.raises(UserError, match="does not fit the generator_params"):
         vocoder(write_config(tmp_path, generator_params=params))

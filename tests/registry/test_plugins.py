@@ -1,4 +1,4 @@
-"""Plug-ins: the example is installed for real; broken, clashing and misspelt ones are named."""
+"""Plug-ins: the example is installed by pip; broken, clashing and misspelt ones are errors with their names."""
 
 import os
 import subprocess

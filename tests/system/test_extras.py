@@ -1,5 +1,6 @@
-"""A package that is missing: one sentence, with the extra that installs it."""
+"""A missing package is an error of one sentence with the extra that installs it."""
 
+import pickle
 import subprocess
 import sys
 from importlib import import_module
@@ -11,15 +12,16 @@ from v2skit.errors import UserError
 from v2skit.evaluation.asr import PocketSphinx
 from v2skit.registry.registry import Registry
 from v2skit.system import extras
-from v2skit.system.extras import APART, MODULES, MissingExtraError, absent, missing, needs, remedy
+from v2skit.system.extras import APART, MODULES, absent, missing, needs, remedy
 from v2skit.tracking.mediapipe import MediaPipe
 
 
 def test_the_error_carries_the_extra_and_names_the_command():
     wanted = r"a page needs .*no_such.*; pip install 'v2skit\[serve\]', or ask another$"
-    with pytest.raises(MissingExtraError, match=wanted) as told, needs("serve", "a page", "ask another"):
+    with pytest.raises(UserError, match=wanted) as error, needs("serve", "a page", "ask another"):
         import_module("no_such_module")
-    assert (told.value.extra, told.value.module) == ("serve", "no_such_module")
+    assert error.value.fields == {"extra": "serve", "module": "no_such_module"}
+    assert pickle.loads(pickle.dumps(error.value)).fields == error.value.fields
     assert remedy("train", "evaluate") == "pip install 'v2skit[train,evaluate]'"
     assert remedy("d_vector").startswith("pip install 'v2skit[d-vector]' && ")  # as the wheel's metadata has it
     assert all(remedy(extra).endswith(f" && {command}") for extra, command in APART.items())
@@ -46,16 +48,16 @@ def test_a_remedy_is_one_for_this_python(monkeypatch, python, remedies):
     monkeypatch.setattr(extras, "PYTHON", python)
     for module in ("mediapipe.python.solutions.face_mesh", "mediapipe.python.solutions", "mediapipe", "pocketsphinx"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError) as tracker:
+    with pytest.raises(UserError) as tracker:
         MediaPipe()
-    with pytest.raises(MissingExtraError) as recogniser:
+    with pytest.raises(UserError) as recogniser:
         PocketSphinx()
     assert remedies["mediapipe"] in str(tracker.value) and ("pip install" in str(tracker.value)) == (python < (3, 13))
     assert remedies["evaluate"] in str(recogniser.value) and "--set scoring.asr=null" in str(recogniser.value)
     assert "pocketsphinx" not in remedy("evaluate", modules=["pystoi"])
 
 
-def test_a_defect_of_v2skit_is_not_taken_for_a_missing_package():
+def test_an_import_error_within_v2skit_is_no_missing_package():
     with pytest.raises(ImportError) as error, needs("train", "training"):
         from v2skit.errors import no_such_name
 
@@ -75,7 +77,7 @@ def test_a_component_without_its_package_names_the_extra(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("module", ["tensorboard", "matplotlib"])
-def test_training_without_its_packages_says_so_before_it_begins(module, recipe_folder, tiny, capsys, monkeypatch):
+def test_training_without_its_packages_fails_before_it_begins(module, recipe_folder, tiny, capsys, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     ours = ("v2skit.training.trainer", "v2skit.training.log", "v2skit.training.samples", "v2skit.evaluation.plots")
@@ -83,8 +85,8 @@ def test_training_without_its_packages_says_so_before_it_begins(module, recipe_f
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     assert stages(recipe_folder, tiny, "pretrain") == 1
-    told = capsys.readouterr().err
-    assert "training needs a package" in told and "pip install 'v2skit[train]'" in told
+    message = capsys.readouterr().err
+    assert "training needs a package" in message and "pip install 'v2skit[train]'" in message
     assert not (recipe_folder / "exp/tiny/pretrain").exists()
 
 

@@ -1,4 +1,4 @@
-"""A background producer: in order, bounded, and gone when nobody wants it any more."""
+"""A background producer: items in order, a bounded queue, and a thread that ends with its consumer."""
 
 import gc
 import subprocess
@@ -26,7 +26,7 @@ def wait_until(condition, seconds: float = 5.0) -> None:
 
 
 class Producer:
-    """A generator that tells how far it is, where it ran and whether it was closed."""
+    """A generator that records its number of items, its thread and whether it was closed."""
 
     def __init__(self, count: int = 1000, fails_at: int | None = None):
         self.made, self.count, self.fails_at = 0, count, fails_at
@@ -53,7 +53,7 @@ def test_items_come_in_order_from_another_thread(size):
     assert list(in_background([], size)) == []
 
 
-def test_what_the_producer_raises_is_raised_after_what_it_made():
+def test_an_exception_of_the_producer_is_raised_after_its_items():
     taken = []
     with pytest.raises(ValueError, match="the producer failed"):
         for item in in_background(Producer(fails_at=5).items(), 2):
@@ -71,7 +71,7 @@ def raising(error):
 def test_the_producer_is_bounded():
     producer = Producer()
     items = in_background(producer.items(), 4)
-    assert producer.made == 0  # it begins with the first item that is wanted
+    assert producer.made == 0  # the thread starts with the first request
     for taken in range(1, 20):
         assert next(items) == taken - 1
         time.sleep(0.002)

@@ -22,16 +22,8 @@ from v2skit.registry import plugins
 from v2skit.registry.component import Component, Term
 from v2skit.registry.kinds import KINDS, arguments
 
-COLLECTIONS = {
-    list: list,
-    set: set,
-    frozenset: frozenset,
-    dict: dict,
-    Sequence: list,
-    Iterable: list,
-    Mapping: dict,
-}
-"""Of a type hint -> what a config gives for it."""
+COLLECTIONS = {list: list, set: set, frozenset: frozenset, dict: dict, Sequence: list, Iterable: list, Mapping: dict}
+"""Type of a hint -> type of the value that a config gives for it."""
 YAML_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+|[-+]?(nan|inf)", re.IGNORECASE)
 """Numbers that YAML 1.1 reads as text, such as 1e-3."""
 
@@ -104,7 +96,7 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
 
 
 def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> dict[str, Any]:
-    """The given arguments of a dataclass or a component, each as its type hint says; pydantic nests the errors."""
+    """The given arguments of a dataclass or a component, checked by their type hints; pydantic nests the errors."""
     if not given:
         return {}
     try:
@@ -117,7 +109,7 @@ def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> di
 
 @functools.cache
 def _adapter(make: type, with_weight: bool = False) -> TypeAdapter:
-    """A check of a dict of arguments; the ``weight`` of a loss is one that its constructor does not have.
+    """A check of a dict of arguments of a constructor, with the ``weight`` of a loss in addition to these.
 
     Raises:
         UserError: a type hint of the constructor can't be read.
@@ -136,7 +128,7 @@ def _adapter(make: type, with_weight: bool = False) -> TypeAdapter:
 
 
 def _hint(hint: Any) -> Any:
-    """A type hint as pydantic is to check it: no scalar is converted, and a list may stand for a tuple."""
+    """A type hint for pydantic that converts no scalar, makes tuples of lists, and checks sections and components."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is float:
         return Annotated[float, Strict(), BeforeValidator(_number)]
@@ -169,12 +161,12 @@ def _number(value: Any) -> Any:
 
 
 def _of_length(length: int, value: Any) -> Any:
-    """The values of a tuple, if they are as many as it has (pydantic names only the first that lacks or exceeds)."""
+    """The values of a tuple of this length. (pydantic's own error is that of the first missing or spare value.)"""
     if isinstance(value, (list, tuple)) and len(value) != length:
         raise expected(f"a list of {length} values")
     return value
 
 
 def _without_null(value: Any) -> Any:
-    """``key: null`` leaves out what another config has put into a dict, such as a loss or a metric."""
+    """``key: null`` leaves out an entry of a dict that a base has, such as a loss or a metric."""
     return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value

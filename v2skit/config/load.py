@@ -157,13 +157,12 @@ def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = 
 
 
 def _check_left_out(config: Config, key: str) -> None:
-    """Raises UserError where ``--set KEY=null`` leaves something out of a dict that is not in it."""
-    place, _, name = key.rpartition(".")
+    """Raises UserError where ``--set KEY=null`` is to leave out an entry that no config has put into the dict."""
+    *place, name = key.split(".")
     parent: Any = config
-    for part in place.split("."):
-        values = parent if isinstance(parent, dict) else getattr(parent, "args", None) or vars(parent)
-        parent = values.get(part, {})
-    if isinstance(parent, dict):
-        raise UserError(
-            f"--set: {place} has no '{name}' to leave out{suggestion(name, parent)}", key=key, source="--set"
-        )
+    for part in place:
+        parent = parent.args if isinstance(parent, Component) else parent
+        parent = parent[part] if isinstance(parent, dict) else getattr(parent, part)
+    if isinstance(parent, dict) and name not in parent:
+        message = f"{'.'.join(place)} has no '{name}' to leave out{suggestion(name, parent)}"
+        raise UserError(f"--set: {message}", key=key, source="--set")

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a plain tree -> one sentence that names the source, the key and the remedy."""
+"""pydantic's errors -> one sentence that names the source, the key and the remedy."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ EXPECTED = {
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
 }
-"""pydantic's types of errors -> what was expected, in the words of a config's reader."""
+"""Type of a pydantic error -> the expected value, in the words of a config's author."""
 
 
 def expected(what: str) -> PydanticCustomError:
-    """The error of a validator for a value of another type; several, of a union's members, make one sentence."""
+    """A validator's error for a value of another type; those of all members of a union are joined to one sentence."""
     return PydanticCustomError("expected", "expected {what}", {"what": what})
 
 
 def refused(message: str, key: str = "") -> PydanticCustomError:
-    """The error of a validator with a message of its own.
+    """A validator's error with a message of its own.
 
     Args:
-        message: in it ``{place}`` stands for the dotted key of the validated value, ``{section}`` for the same with a
-            dot behind it, if it is not empty, and ``{key}`` for that of the fault.
-        key: what is wrong, dotted, from the validated value on.
+        message: in it ``{place}`` stands for the dotted key of the validated value, ``{section}`` for the same and a
+            dot (nothing for the whole config), and ``{key}`` for the dotted key of the fault.
+        key: dotted key of the fault, relative to the validated value.
     """
-    return PydanticCustomError("refused", "refused", {"message": message, "key": key})
+    return PydanticCustomError("refused", "refused", {"message": message, "key": str(key)})
 
 
 def user_error(error: ValidationError, tree: Any, source: str, origins: Mapping[str, str], path: str = "") -> UserError:
-    """The first of the innermost problems of a tree as a sentence; the arguments are those of ``check``."""
+    """The first of a tree's innermost errors as a sentence; the arguments are those of ``check``."""
     problems = [(_place(tree, problem["loc"]), problem) for problem in error.errors(include_url=False)]
     innermost = max((place for place, _ in problems), key=len)
     here = [problem for place, problem in problems if place == innermost]
@@ -69,7 +69,7 @@ def user_error(error: ValidationError, tree: Any, source: str, origins: Mapping[
 
 
 def _place(tree: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The keys and indices of a pydantic location, which also has names of types: of the members of unions."""
+    """The keys and indices of a pydantic location, without the names that it has for the members of unions."""
     place = []
     for part in location:
         inside = dict(enumerate(tree)) if isinstance(tree, (list, tuple)) else tree if isinstance(tree, dict) else {}
@@ -80,11 +80,11 @@ def _place(tree: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
 
 
 def _sentence(problems: list[Any], key: str) -> str:
-    """The message of values of another type (those of all members of a union), or beyond the limits of their type."""
+    """The message for a value of another type, or out of range; several problems are those of a union's members."""
     first, key = problems[0], key or "config"
     if first["type"] == "literal_error" and len(problems) == 1 and " or " in first["ctx"]["expected"]:
         return f"{key}: {first['input']!r} is neither {first['ctx']['expected'].replace(' or ', ' nor ')}"
     wants = [EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {})) for problem in problems]
-    if not all(wants):  # of a validator that a plug-in brings
+    if not all(wants):  # the error of a plug-in's own validator
         return f"{key}: {first['msg']}, not {first['input']!r}"
     return f"{key}: expected {' or '.join(dict.fromkeys(wants))}, not {first['input']!r}"

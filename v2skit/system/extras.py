@@ -51,21 +51,14 @@ NO_POCKETSPHINX = (3, 14)
 """The first Python without a wheel of pocketsphinx; from this version on the extra ``evaluate`` does not have it."""
 
 
-class MissingExtraError(UserError):
-    """A package of an extra can't be imported.
-
-    Attributes:
-        extra: the extra that installs it.
-        module: name of the module that can't be imported, or None where it is not known.
-    """
-
-    def __init__(self, what: str, extra: str, error: ImportError, otherwise: str = "") -> None:
-        how = remedy(extra, modules=[(error.name or "").partition(".")[0]])
-        if extra == "mediapipe" and PYTHON >= NO_MEDIAPIPE:  # no command installs it
-            how, otherwise = otherwise or "take tracker 'face_mesh'", ""
-        alternative = f", or {otherwise}" if otherwise else ""
-        super().__init__(f"{what} needs a package that can't be imported ({error}); {how}{alternative}")
-        self.extra, self.module = extra, error.name
+def _missing(what: str, extra: str, error: ImportError, otherwise: str = "") -> UserError:
+    """The error for a package of an extra that can't be imported; its fields are ``extra`` and ``module``."""
+    how = remedy(extra, modules=[(error.name or "").partition(".")[0]])
+    if extra == "mediapipe" and PYTHON >= NO_MEDIAPIPE:  # no command installs it
+        how, otherwise = otherwise or "take tracker 'face_mesh'", ""
+    alternative = f", or {otherwise}" if otherwise else ""
+    message = f"{what} needs a package that can't be imported ({error}); {how}{alternative}"
+    return UserError(message, extra=extra, module=error.name)
 
 
 def remedy(*extras: str, modules: Iterable[str] = ()) -> str:
@@ -94,21 +87,21 @@ def needs(extra: str, what: str, otherwise: str = "") -> Iterator[None]:
         otherwise: another remedy than their installation.
 
     Raises:
-        MissingExtraError: an import in the block failed.
+        UserError: an import in the block failed; has the fields ``extra`` and ``module``.
     """
     try:
         yield
     except ImportError as error:
         if (error.name or "").partition(".")[0] == "v2skit":
             raise  # an error of v2skit, which no package solves
-        raise MissingExtraError(what, extra, error, otherwise) from error
+        raise _missing(what, extra, error, otherwise) from error
 
 
-def missing(error: ImportError, what: str) -> MissingExtraError | None:
+def missing(error: ImportError, what: str) -> UserError | None:
     """The error of an import that failed outside of :func:`needs`; None where no extra installs the module."""
     module = (error.name or "").partition(".")[0]
     extra = next((extra for extra, modules in MODULES.items() if module in modules), None)
-    return MissingExtraError(what, extra, error) if extra else None
+    return _missing(what, extra, error) if extra else None
 
 
 def absent(extras: Iterable[str]) -> dict[str, list[str]]:

@@ -45,6 +45,6 @@ def test_wild_magnitudes_stay_finite():
         (75, 75, {}),
     ],
 )
-def test_wrong_settings_are_refused(step, hop, settings):
+def test_wrong_settings_are_errors(step, hop, settings):
     with pytest.raises(UserError):
         Istft(8, step, Mel(hop=hop, n_fft=2048 + hop % 2, window=1200), **settings)

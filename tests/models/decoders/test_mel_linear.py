@@ -7,7 +7,7 @@ from v2skit.errors import UserError
 from v2skit.models.decoders.mel_linear import MelLinear
 
 
-def test_each_video_frame_gives_its_own_mel_frames_in_order():
+def test_each_video_frame_has_its_own_mel_frames_in_order():
     decoder = MelLinear(3, Clock(), Mel(n_mels=2), mean=0.0, std=1.0)
     with torch.no_grad():
         decoder.linear.weight.zero_()
@@ -16,7 +16,7 @@ def test_each_video_frame_gives_its_own_mel_frames_in_order():
     assert output[0].tolist() == 2 * [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
-def test_looks_at_the_frame_itself():
+def test_receptive_field_is_the_frame_itself():
     decoder = MelLinear(3, Clock(), Mel())
     assert (decoder.left_context_frames, decoder.look_ahead_frames) == (0, 0)
     assert measured_receptive_field(decoder, torch.randn(1, 9, 3)) == (0, 0)

@@ -24,7 +24,7 @@ def test_no_shorter_list_of_rates_has_that_product(step):
     assert step not in map(math.prod, shorter)
 
 
-def test_rates_of_the_config_are_kept():
+def test_rates_of_the_config_are_used():
     assert upsampling_rates(240, [5, 12, 4]) == [5, 12, 4]
     assert upsampling_rates(22, [11, 2]) == [11, 2]
 
@@ -52,7 +52,7 @@ def test_transposed_is_exactly_as_long_and_centred(rate):
     touched = response.nonzero().squeeze(1)
     assert len(touched) == 2 * rate + rate % 2
     assert touched[0] + touched[-1] == 6 * rate + rate - 1  # twice the centre of [3 rate, 4 rate)
-    assert touched[0] < 3 * rate and touched[-1] >= 4 * rate  # reaches into both neighbours
+    assert touched[0] < 3 * rate and touched[-1] >= 4 * rate  # overlaps both neighbours
 
 
 def test_masks():
@@ -65,7 +65,7 @@ def test_masks():
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4), (3, 5), (2, 3)])
-def test_another_shape_is_refused_with_and_without_a_mask(shape):
+def test_another_shape_is_an_error_with_and_without_a_mask(shape):
     with pytest.raises(UserError, match="part: input of shape"):
         inner_mask(torch.zeros(shape), None, 5, "part")
     with pytest.raises(UserError, match="part: input of shape"):

@@ -1,4 +1,4 @@
-"""Generators look exactly as far as they say."""
+"""The receptive field of generators is exactly the declared one."""
 
 import pytest
 import torch
@@ -29,14 +29,14 @@ def measured(generator, steps=60):
 
 @pytest.mark.parametrize("step", [960, 240])
 @pytest.mark.parametrize("settings", [{}, {"n_fft": 480}, {"n_fft": 720, "blocks": 1}, {"n_fft": 1200}])
-def test_istft_looks_as_far_as_it_says(step, settings):
+def test_istft_has_the_declared_receptive_field(step, settings):
     generator = istft(step, **settings)
     assert stated(generator) == measured(generator)
 
 
 @pytest.mark.parametrize(
     "step, frames, aheads",
-    [  # four mel frames a step, of which the inverse STFT takes two; then one a step
+    [  # four mel frames a step, of which the inverse STFT needs two; then one a step
         (960, 1, [0, 0, 2]),
         (960, 2, [0, 3, 3]),
         (960, 3, [3, 3, 3]),
@@ -45,7 +45,7 @@ def test_istft_looks_as_far_as_it_says(step, settings):
         (240, 6, [0, 1, 3]),
     ],
 )
-def test_istft_shares_its_look_ahead_out_from_the_last_block_on(step, frames, aheads):
+def test_istft_distributes_its_look_ahead_from_the_last_block_on(step, frames, aheads):
     generator = istft(step, look_ahead_frames=frames)
     impulse, mask = torch.zeros(1, 21, 16), torch.ones(1, 21, dtype=torch.bool)
     impulse[:, 10] = 1
@@ -78,7 +78,7 @@ def test_istft_names_the_smallest_look_ahead():
 
 @pytest.mark.parametrize("step", [960, 30, 7, 1])
 @pytest.mark.parametrize("settings", [{}, {"out_kernel": 63}])
-def test_wavegan_looks_as_far_as_it_says(step, settings):
+def test_wavegan_has_the_declared_receptive_field(step, settings):
     torch.manual_seed(1)
     generator = WaveGan(8, step, channels=16, **settings)
     assert stated(generator) == measured(generator, 80)
@@ -87,7 +87,7 @@ def test_wavegan_looks_as_far_as_it_says(step, settings):
 @pytest.mark.parametrize(
     "step, settings", [(960, {}), (30, {}), (7, {}), (30, {"rates": [5, 3, 2], "kernels": (3, 5), "dilations": (1, 4)})]
 )
-def test_hifigan_looks_as_far_as_it_says(step, settings):
+def test_hifigan_has_the_declared_receptive_field(step, settings):
     generator = lively(HifiGan(8, step, channels=16, **settings))
     assert stated(generator) == measured(generator)
 

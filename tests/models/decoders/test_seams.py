@@ -1,4 +1,4 @@
-"""No seams: what a generator makes of a long clip is what it makes of a part of it, away from the cut."""
+"""No seams: away from the cuts, a generator's output for a part of a clip is that for the whole clip."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ GENERATORS = {
 
 @pytest.mark.parametrize("step", [960, 240], ids=["decoder", "vocoder"])
 @pytest.mark.parametrize("name", GENERATORS)
-def test_a_part_alone_sounds_as_in_the_whole(name, step):
+def test_output_for_a_part_is_that_for_the_whole(name, step):
     torch.manual_seed(0)
     generator = GENERATORS[name](12, step)
     x = torch.randn(1, 80, 12)

@@ -18,7 +18,7 @@ def test_the_backward_direction_starts_at_the_last_valid_frame():
     assert torch.equal(encoder(x, mask)[0, 0, 3:], changed)
 
 
-def test_sees_the_whole_clip():
+def test_receptive_field_is_the_whole_clip():
     encoder = BiGru(4)
     assert encoder.left_context_frames is None and encoder.look_ahead_frames is None
 

@@ -12,7 +12,7 @@ TINY = {"blocks": 2, "dim": 16, "heads": 2, "ff_dim": 32, "conv_kernel": 5}
 
 
 @pytest.mark.parametrize("size, millions", [("s", 27.3), ("m", 43.1), ("l", 87.6)])
-def test_the_whole_model_has_as_many_parameters_as_the_paper_says(size, millions):
+def test_the_whole_model_has_the_paper_s_number_of_parameters(size, millions):
     with torch.device("meta"):
         frontend = ResNet3d()
         encoder = Conformer(frontend.out_dim + 256, size=size)
@@ -69,7 +69,7 @@ def test_a_clip_without_a_valid_frame_brings_no_nan():
 @pytest.mark.parametrize(
     "blocks, look_ahead_frames, attention_frames", [(1, 0, 0), (1, 3, 2), (3, 0, 4), (3, 2, 6), (3, 7, 5), (2, 9, 0)]
 )
-def test_looks_exactly_as_far_as_it_says(blocks, look_ahead_frames, attention_frames):
+def test_receptive_field_is_exactly_as_declared(blocks, look_ahead_frames, attention_frames):
     torch.manual_seed(0)
     context = {"look_ahead_frames": look_ahead_frames, "attention_frames": attention_frames}
     encoder = Conformer(4, **{**TINY, "blocks": blocks}, **context).double().eval()
@@ -81,19 +81,19 @@ def test_looks_exactly_as_far_as_it_says(blocks, look_ahead_frames, attention_fr
     assert measured_receptive_field(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
 
 
-def test_sees_the_whole_clip_by_default():
+def test_receptive_field_is_the_whole_clip_by_default():
     torch.manual_seed(0)
     encoder = Conformer(4, **TINY).double().eval()
     assert encoder.left_context_frames is None and encoder.look_ahead_frames is None
     assert measured_receptive_field(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
 
 
-def test_look_ahead_is_spread_over_the_blocks():
+def test_look_ahead_is_distributed_over_the_blocks():
     encoder = Conformer(4, **{**TINY, "blocks": 4}, look_ahead_frames=6, attention_frames=9)
     assert [block.attention.context for block in encoder.blocks] == [(9, 2), (9, 2), (9, 1), (9, 1)]
 
 
-def test_a_limit_moves_no_weight():
+def test_a_limit_changes_no_weight():
     torch.manual_seed(0)
     limited = Conformer(4, look_ahead_frames=400, attention_frames=400, **{**TINY, "conv_kernel": 1}).eval()
     whole = Conformer(4, **{**TINY, "conv_kernel": 1}).eval()
@@ -102,7 +102,7 @@ def test_a_limit_moves_no_weight():
     assert torch.equal(limited(x, mask), whole(x, mask))
 
 
-def test_padding_outside_context_of_every_frame_brings_no_nan():
+def test_padding_outside_the_context_of_every_frame_brings_no_nan():
     torch.manual_seed(0)
     encoder = Conformer(4, dropout=0.0, look_ahead_frames=1, attention_frames=2, **TINY)
     x, mask = torch.randn(2, 30, 4), torch.arange(30) < torch.tensor([[30], [3]])

@@ -28,7 +28,7 @@ def test_shift_puts_distance_i_minus_j_at_row_i_column_j():
     assert torch.equal(shift_to_keys(by_distance), (i - j).expand(2, 5, 5))
 
 
-def test_outside_context_but_for_the_band():
+def test_outside_context_is_all_but_the_band():
     assert outside_context(5, 2, 1, torch.device("cpu")).logical_not().int().tolist() == [
         [1, 1, 0, 0, 0],
         [1, 1, 1, 0, 0],

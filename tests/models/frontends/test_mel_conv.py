@@ -13,7 +13,7 @@ def test_any_number_of_mel_frames_a_video_frame(hop, per_frame):
     assert output.shape == (2, 6, 8)
 
 
-def test_a_video_frame_hears_its_own_mel_frames():
+def test_a_video_frame_depends_on_its_own_mel_frames():
     torch.manual_seed(0)
     frontend = MelConv(Clock(), Mel(), channels=(16,), out_dim=8, kernel=1).eval()
     mel, mask = torch.randn(1, 40, 80), torch.ones(1, 10, dtype=torch.bool)

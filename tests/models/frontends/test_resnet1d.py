@@ -21,7 +21,7 @@ def test_contract_at_clocks_that_the_stride_does_not_divide(sample_rate, fps):
     check_audio_frontend(ResNet1d(clock, **NARROW), clock, Mel())
 
 
-def test_a_position_belongs_to_the_frame_that_holds_its_centre():
+def test_a_position_is_pooled_into_the_frame_of_its_centre():
     frontend = ResNet1d(Clock(24000, 20), **NARROW)  # 1200 samples a frame, stride 32: 37.5 positions
     positions = torch.arange(75.0)[None, :, None]
     want = torch.stack([torch.arange(0.0, 37).mean(), torch.arange(37.0, 75).mean()])  # centre of 37: sample 1200

@@ -32,7 +32,7 @@ def test_stem_is_a_3d_convolution_whose_border_is_the_end_of_each_clip(ahead):
 
 @pytest.mark.parametrize("ahead", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("network", [ResNet3d, ResNet3dSmall])
-def test_looks_exactly_as_far_as_it_says(network, ahead):
+def test_receptive_field_is_exactly_as_declared(network, ahead):
     torch.manual_seed(0)
     frontend = network(**SMALL, look_ahead_frames=ahead).eval()
     assert (frontend.left_context_frames, frontend.look_ahead_frames) == (4 - ahead, ahead)

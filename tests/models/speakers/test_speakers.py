@@ -1,4 +1,4 @@
-"""Who speaks is told without the clip itself."""
+"""Speaker embeddings never depend on the clip itself."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from v2skit.models.speakers.d_vector import DVector, other_clips
 from v2skit.models.speakers.table import SpeakerTable
 
 
-def test_table_gives_strangers_the_mean(tmp_path):
+def test_table_has_the_mean_for_unknown_speakers(tmp_path):
     table = SpeakerTable(["a", "b"], dim=3)
     reader = table.reader(tmp_path)
     rows = torch.tensor(np.stack([reader("x", name) for name in ("a", "b", "stranger")]))
@@ -93,14 +93,14 @@ def test_damaged_tables_are_named(stored, content):
         DVector().reader(folder)(key, "")
 
 
-def test_vectors_of_other_lengths_are_refused(stored):
+def test_vectors_of_other_lengths_are_errors(stored):
     folder, key, table = stored
     write_vectors(folder / "d_vector.ark", table, [(key, np.ones(192))])
     with pytest.raises(UserError, match="has 192 values"):
         DVector().reader(folder)(key, "")
 
 
-def test_resemblyzer_tells_speakers_apart(tmp_path):
+def test_d_vectors_of_resemblyzer_distinguish_speakers(tmp_path):
     pytest.importorskip("resemblyzer", reason="resemblyzer is not installed")
     made = make_data(tmp_path, count=4)
     vectors = d_vector._embed(made, 24000)

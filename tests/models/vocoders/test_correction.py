@@ -1,4 +1,4 @@
-"""Mel correction brings a waveform's mel to the one asked for, and leaves a right one alone."""
+"""Mel correction brings a waveform's mel closer to the input mel, and does not change a correct waveform."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def speechlike(frames: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("mel", [Mel(), Mel(log="log10", floor=1e-10)], ids=["natural", "log10"])
-def test_a_right_waveform_stays_and_a_wrong_one_comes_nearer(mel):
+def test_a_correct_waveform_stays_and_a_wrong_one_comes_closer(mel):
     spectrogram, sound = MelSpectrogram(Clock(), mel), speechlike(20)
     asked = spectrogram(sound)
     once = MelCorrection(Clock(), mel, 1)

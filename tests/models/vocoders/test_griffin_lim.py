@@ -1,4 +1,4 @@
-"""Griffin-Lim gives back what the mel says, exactly as long."""
+"""The waveform of Griffin-Lim has the input mel and exactly its length."""
 
 import torch
 
@@ -44,7 +44,7 @@ def speech_like(frames: int) -> torch.Tensor:
     return (0.1 * syllables * voice + 0.05 * hisses * hiss)[None]
 
 
-def test_a_long_clip_in_pieces_is_as_the_whole():
+def test_a_long_clip_in_overlapping_parts_is_as_the_whole():
     """As Speaking makes them: with what counts around them, from multiples of the period on; here a second each."""
     vocoder, mel = GriffinLim(Clock(), Mel()), MelSpectrogram(Clock(), Mel())(speech_like(125))[0]  # 5 s, (500, 80)
     whole = vocoder(mel[None])[0]
