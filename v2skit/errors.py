@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -18,6 +19,11 @@ class UserError(Exception):
     def __init__(self, message: str, **fields: Any) -> None:
         super().__init__(message)
         self.fields = fields
+
+    @classmethod
+    def about(cls, path: Path, reason: str) -> UserError:
+        """An error of a file: ``reason`` is the predicate of the sentence, such as "is empty; record it again"."""
+        return cls(f"{path} {reason}", path=path, reason=reason)
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
