@@ -1,5 +1,7 @@
 """One face of several is followed, independently of the others."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,10 @@ def inside(drawn: np.ndarray, mouth: MouthPose) -> np.ndarray:
 def test_impossible_numbers_are_refused(number):
     with pytest.raises(UserError, match="counted from 1, the largest"):
         Follower(number)
+
+
+def test_the_error_reaches_another_process_with_its_picture():
+    with pytest.raises(FacesError) as caught:
+        follow([[face(200)]], 2)
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert str(copy) == str(caught.value) and (copy.picture == caught.value.picture).all()

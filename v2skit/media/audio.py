@@ -35,13 +35,14 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
-                    "prepare the data again (stage 1)"
+                    "prepare the data again (stage 1)",
+                    path=path,
                 )
             start = file.seek(min(start_sample, file.frames))
             waveform = np.empty(file.frames - start if num_samples is None else num_samples, np.float32)
             return file.read(out=waveform, fill_value=None if num_samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
-        raise UserError(f"audio file {path} can't be read: {error}{missing_file_hint(path)}") from error
+        raise UserError(f"audio file {path} can't be read: {error}{missing_file_hint(path)}", path=path) from error
 
 
 class _SequentialFile(soundfile.SoundFile):

@@ -38,9 +38,11 @@ def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = Non
                 chunks += _mono(resampler, frame)
             chunks += _mono(resampler, None) if chunks else []
         except ValueError as error:
-            raise UserError(f"{path} changes its audio format midway ({error}); convert it to WAV or FLAC") from error
+            raise UserError.about(
+                path, f"changes its audio format midway ({error}); convert it to WAV or FLAC"
+            ) from error
     if not chunks:
-        raise UserError(f"{path} has an audio stream without samples; fetch or record it again")
+        raise UserError.about(path, "has an audio stream without samples; fetch or record it again")
     waveform = np.concatenate(chunks).astype(np.float32, copy=False)
     skipped = 0 if start_seconds is None or first is None else round((start_seconds - first) * sample_rate)
     return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
@@ -77,14 +79,16 @@ def decode_audio_segment(path: Path, sample_rate: int, start_seconds: float, end
                     break
             chunks += _mono(resampler, None) if chunks else []
         except (av.FFmpegError, ValueError) as error:
-            raise UserError(f"{path} can't be read around {start_seconds:.1f} s ({error}); fetch it again") from error
+            raise UserError.about(
+                path, f"can't be read around {start_seconds:.1f} s ({error}); fetch it again"
+            ) from error
     waveform = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
     first = 0.0 if first is None else first
     last = None if end_seconds is None else round((end_seconds - first) * sample_rate)
     segment = waveform[max(0, round((start_seconds - first) * sample_rate)) : last].astype(np.float32, copy=False)
     if not len(segment):
-        raise UserError(
-            f"{path} has no audio from {start_seconds:.1f} s on; correct the times that its transcript states"
+        raise UserError.about(
+            path, f"has no audio from {start_seconds:.1f} s on; correct the times that its transcript states"
         )
     return segment
 

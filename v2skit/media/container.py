@@ -69,15 +69,15 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
         UserError: there is no such file, or it is no media file.
     """
     if not path.is_file():
-        raise UserError(f"{path} does not exist or is no file; check the path")
+        raise UserError.about(path, "does not exist or is no file; check the path")
     if not path.stat().st_size:
-        raise UserError(f"{path} is empty; fetch or record it again")
+        raise UserError.about(path, "is empty; fetch or record it again")
     try:
         container = av.open(str(path))
     except PermissionError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
+        raise UserError.about(path, f"can't be read: {error.strerror}") from error
     except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{path} is no media file, or is damaged ({error.strerror}); fetch it again") from error
+        raise UserError.about(path, f"is no media file, or is damaged ({error.strerror}); fetch it again") from error
     with container:
         yield container
 
@@ -95,7 +95,7 @@ def require_video_stream(container: av.container.InputContainer, path: Path) -> 
     """
     stream = find_video_stream(container)
     if stream is None:
-        raise UserError(f"{path} has no video stream; give a file with video")
+        raise UserError.about(path, "has no video stream; give a file with video")
     stream.codec_context.thread_count = 1
     return stream
 
@@ -107,7 +107,7 @@ def require_audio_stream(container: av.container.InputContainer, path: Path) -> 
         UserError: the file has none.
     """
     if not container.streams.audio:
-        raise UserError(f"{path} has no audio stream; give a file with audio")
+        raise UserError.about(path, "has no audio stream; give a file with audio")
     return container.streams.audio[0]
 
 
@@ -172,7 +172,7 @@ def decode_stream(
                     seconds = float((frame.pts or 0) * time_base(stream) + 1 / frame_rate(stream))
                 yield frame
     except av.FFmpegError as error:
-        raise UserError(f"{path} is damaged or cut off ({error.strerror}); fetch or record it again") from error
+        raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
     is_stated = container.format.name not in FORMATS_WITHOUT_DURATION
     stated = float((stream.duration or 0) * time_base(stream)) if is_stated else 0.0
     # Matroska states only the duration of the file; any of its streams may be the longest one.
@@ -182,9 +182,13 @@ def decode_stream(
     if cut_off or seconds < _tolerated(stated) or last_time < _tolerated(whole):
         stated = stated or whole
         wanted = f" of {stated:.2f} s" if stated else ""
-        raise UserError(f"{path} is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again")
+        raise UserError.about(
+            path, f"is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again"
+        )
     if damaged > packets * DAMAGE_LIMIT:
-        raise UserError(f"{path} is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again")
+        raise UserError.about(
+            path, f"is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again"
+        )
 
 
 def _tolerated(stated_seconds: float) -> float:

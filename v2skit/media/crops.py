@@ -92,10 +92,12 @@ def read_crops(path: Path, start_frame: int = 0, num_frames: int | None = None) 
                 if index >= start_frame:
                     images.append(luma(frame))
     except (av.FFmpegError, OSError, IndexError) as error:
-        raise UserError(f"mouth crops {path} can't be read ({error}); prepare them again (stage 1 --force)") from error
+        raise UserError(
+            f"mouth crops {path} can't be read ({error}); prepare them again (stage 1 --force)", path=path
+        ) from error
     if not images:
         raise UserError(
-            f"mouth crops {path} hold no frames from {start_frame} on; prepare them again (stage 1 --force)"
+            f"mouth crops {path} hold no frames from {start_frame} on; prepare them again (stage 1 --force)", path=path
         )
     return np.stack(images)
 

@@ -66,15 +66,15 @@ def mux(video: Path, speech: Path, out: Path) -> None:
         UserError: the video or the speech cannot be read, or the container cannot hold the video stream as it is.
     """
     if out.suffix not in CONTAINERS:
-        raise UserError(f"{out}: a video with its speech is {' or '.join(CONTAINERS)}; choose such a name")
+        raise UserError(f"{out}: a video with its speech is {' or '.join(CONTAINERS)}; choose such a name", path=out)
     if out.resolve() == video.resolve():
-        raise UserError(f"{out} is the video itself; choose another name for the one with the speech")
+        raise UserError(f"{out} is the video itself; choose another name for the one with the speech", path=out)
     name, codec = CONTAINERS[out.suffix]
     times = packet_times(video, hides=name == "mp4")
     try:
         with open_container(video) as source, soundfile.SoundFile(speech) as audio, atomic_write(out) as part:
             if audio.channels > 1:
-                raise UserError(f"{speech} has {audio.channels} channels; give mono speech")
+                raise UserError.about(speech, f"has {audio.channels} channels; give mono speech")
             stream = require_video_stream(source, video)
             with _copyable(stream, video), av.open(str(part), "w", format=name) as container:
                 video_out, audio_out = _add_video(container, stream), _add_audio(container, codec, audio.samplerate)
@@ -82,7 +82,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
                 for packet in heapq.merge(*packets, key=_decoding_time):
                     container.mux_one(packet)
     except soundfile.LibsndfileError as error:
-        raise UserError(f"audio file {speech} can't be read: {error}") from error
+        raise UserError(f"audio file {speech} can't be read: {error}", path=speech) from error
 
 
 def _decoding_time(packet: av.Packet) -> Fraction:

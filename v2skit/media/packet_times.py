@@ -52,7 +52,7 @@ def packet_times(video: Path, hides: bool) -> dict[int, tuple[int, int]]:
     first = next(index for index, time in packets.shown.items() if time >= 0)
     begin = max((index for index in packets.keyframes if index <= first), default=first)
     if begin < first and not hides:
-        raise UserError(f"{video} begins between two key frames; {CONVERT_REMEDY}")
+        raise UserError.about(video, f"begins between two key frames; {CONVERT_REMEDY}")
     shown = {index: time for index, time in packets.shown.items() if index >= begin and (hides or time >= 0)}
     in_order = sorted(shown.values())
     # No packet may be decoded after it is shown: decoding is ahead by as much as the two orders differ.
@@ -77,7 +77,7 @@ def _stated(video: Path) -> _Packets | None:
         return None
     last, end = max(visible), max(visible.values())
     if any(hidden and first <= pts < end for pts, hidden, _ in packets.values()):
-        raise UserError(f"{video} has parts cut out by its edit list; {CONVERT_REMEDY}")
+        raise UserError.about(video, f"has parts cut out by its edit list; {CONVERT_REMEDY}")
     shown = {index: pts - first for index, (pts, *_) in packets.items() if index <= last}
     return _Packets(shown, [index for index, (*_, is_keyframe) in packets.items() if is_keyframe])
 
@@ -110,7 +110,7 @@ def _decoded(video: Path) -> _Packets:
             index: Any = frame.opaque
             shown.setdefault(index, round((time - first) / unit))
     if first is None:
-        raise UserError(f"{video} has a video stream without frames; fetch or record it again")
+        raise UserError.about(video, "has a video stream without frames; fetch or record it again")
     return _Packets(_with_frameless_packets(shown, stated, round(first / unit)), keyframes)
 
 

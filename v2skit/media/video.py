@@ -49,7 +49,7 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
             count += 1
             yield _upright(frame)
         if not count:
-            raise UserError(f"{path} has a video stream without frames; fetch or record it again")
+            raise UserError.about(path, "has a video stream without frames; fetch or record it again")
 
 
 def read_timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:

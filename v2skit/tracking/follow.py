@@ -22,16 +22,12 @@ TIMEOUT_SECONDS = 10.0
 
 
 class FacesError(UserError):
-    """The video has fewer faces than were asked for.
+    """The video has fewer faces than were asked for. Its field ``picture`` shows those that were found."""
 
-    Args:
-        message: a sentence for people.
-        picture: the frame with the most faces, RGB uint8 (H,W,3), with a numbered box around each of them.
-    """
-
-    def __init__(self, message: str, picture: np.ndarray) -> None:
-        super().__init__(message)
-        self.picture = picture
+    @property
+    def picture(self) -> np.ndarray:
+        """The frame with the most faces, RGB uint8 (H,W,3), with a numbered box around each of them."""
+        return self.fields["picture"]
 
 
 class Follower:
@@ -86,7 +82,8 @@ class Follower:
         faces, frame = self._most
         if self._last is None and frame is not None:
             found = "there is one face" if len(faces) == 1 else f"there are {len(faces)} faces"
-            raise FacesError(f"no face {self.face}: {found}, counted from the largest", _numbered(frame, faces))
+            picture = _numbered(frame, faces)
+            raise FacesError(f"no face {self.face}: {found}, counted from the largest", picture=picture)
 
     def _nearest(self, faces: list[MouthPose]) -> MouthPose | None:
         """The face nearest to the last position, unless it is too far or another face was nearer to where it is."""
