@@ -54,13 +54,14 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.15",  # tools/install.sh reads this line: ">=A.B" or ">=A.B,<C.D"
-    # The recipes travel as v2skit/egs, see v2skit/recipes/shipped.py.
-    packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs"],
-    package_dir={"v2skit.egs": "egs"},
+    # Recipes and the pages that they link are installed as v2skit/egs and v2skit/docs: v2skit/recipes/shipped.py.
+    packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs", "v2skit.docs"],
+    package_dir={"v2skit.egs": "egs", "v2skit.docs": "docs"},
     package_data={
         "v2skit": ["py.typed"],
         "v2skit.evaluation": ["templates/*.html"],
         "v2skit.web": ["page/*"],
+        "v2skit.docs": ["*.md"],
         "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.

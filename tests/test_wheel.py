@@ -36,7 +36,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("pip") is None or find_spec("setuptools") is None, reason="pip or setuptools is missing"
 )
 
-LEFT_OUT = {"v2skit": ("__pycache__",), "egs": ("corpus", "data", "data_*", "exp", ".*.lock")}
+LEFT_OUT = {"v2skit": ("__pycache__",), "docs": (), "egs": ("corpus", "data", "data_*", "exp", ".*.lock")}
 """Of the sources: what tests and recipes make there."""
 
 BLOCKER = """
@@ -139,9 +139,12 @@ def test_the_wheel_has_every_recipe_and_nothing_that_was_made(wheel):
 
 def test_the_wheel_has_every_file_of_the_package(wheel):
     with zipfile.ZipFile(wheel) as file:
-        inside = {name for name in file.namelist() if name.startswith("v2skit/") and not name.startswith("v2skit/egs/")}
+        others = ("v2skit/egs/", "v2skit/docs/")
+        inside = {n for n in file.namelist() if n.startswith("v2skit/") and not n.startswith(others)}
+        pages = {n.removeprefix("v2skit/docs/") for n in file.namelist() if n.startswith("v2skit/docs/")}
     files = (path for path in (ROOT / "v2skit").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     assert inside == {path.relative_to(ROOT).as_posix() for path in files}
+    assert pages == {path.name for path in (ROOT / "docs").iterdir()}
     assert {"v2skit/py.typed", "v2skit/web/page/index.html", "v2skit/training/trainer.py"} <= inside
 
 

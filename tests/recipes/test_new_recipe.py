@@ -91,7 +91,7 @@ def test_every_shipped_recipe_is_copied_completely(tmp_path):
         assert "tools/venv" not in (ours / "README.md").read_text()
         for path in theirs.glob("conf/*.yaml"):
             load_config(ours / "conf" / path.name)
-        for link in re.findall(r"\]\(([^)#:]+\.png)\)", (ours / "README.md").read_text()):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", (ours / "README.md").read_text()):
             assert (ours / link).exists()
 
 

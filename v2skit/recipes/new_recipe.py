@@ -33,7 +33,7 @@ README = """# {name}
 | languages | not known yet |
 | licence | not known yet |
 | where | not known yet |
-| can it be had | not known yet |
+| availability | not known yet |
 
     ./run.sh{option}                                # a small model; two CPU cores
     ./run.sh{option} --config conf/mel_s.yaml       # the paper's size; a GPU

@@ -120,11 +120,13 @@ def _with_bases(name: str) -> list[str]:
 
 
 def _copy(recipe: Path, folder: Path) -> None:
-    """A shipped recipe's files into an empty folder; its README with the commands of an installed v2skit."""
+    """A shipped recipe's files into an empty folder; its README with the commands and documents of an
+    installed v2skit."""
     (folder / "conf").mkdir()
     shutil.copyfile(recipe / "run.sh", folder / "run.sh")
     (folder / "run.sh").chmod(0o755)
     for path in (*recipe.glob("*.png"), *recipe.glob("conf/*.yaml")):
         shutil.copyfile(path, folder / path.relative_to(recipe))
     text = (recipe / "README.md").read_text(encoding="utf-8")
-    (folder / "README.md").write_text(_CHECKOUT_COMMANDS.sub("", text), encoding="utf-8")
+    text = _CHECKOUT_COMMANDS.sub("", text).replace("](../../docs/", f"]({shipped().parent / 'docs'}/")
+    (folder / "README.md").write_text(text, encoding="utf-8")

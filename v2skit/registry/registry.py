@@ -9,8 +9,15 @@ from v2skit.errors import UserError, suggestion
 from v2skit.registry.kinds import KINDS, RENAMED_KINDS
 from v2skit.system.extras import missing
 
-RENAMED = {"takes": "input", "gives": "output", "needs": "input", "look_back_frames": "left_context_frames",
-           "learn": "discriminator_backward", "learn_steps": "discriminator_steps"}  # fmt: skip
+RENAMED = {
+    "takes": "input",
+    "gives": "output",
+    "needs": "input",
+    "look_back_frames": "left_context_frames",
+    "takes_recording": "accepts_recording",
+    "learn": "discriminator_backward",
+    "learn_steps": "discriminator_steps",
+}
 """Attributes of components, as version 0.1 had them -> their names now."""
 
 
