@@ -152,7 +152,7 @@ def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, caps
 
 def test_losses_must_fit_the_models_output(recipe_folder, tiny, capsys):
     assert stages(recipe_folder, tiny, "pretrain", sets=("losses.power={type: power, weight: 1}",)) == 1
-    assert "loss 'power' is for models that give waveform, this one gives mel" in capsys.readouterr().err
+    assert "loss 'power' needs models with output waveform, this one has output mel" in capsys.readouterr().err
 
 
 def test_force_deletes_nothing_before_all_is_checked(mel_run, recipe_folder, tiny, capsys):

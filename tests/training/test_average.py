@@ -1,0 +1,30 @@
+"""The moving average starts from the initial weights, and does not average constants."""
+
+import torch
+from torch import nn
+
+from v2skit.training.optimiser import Average
+
+
+class Small(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.norm = nn.BatchNorm1d(2)
+        self.register_buffer("mask", torch.full((2,), -torch.inf), persistent=False)
+
+
+def test_average_of_weights_and_statistics():
+    model = Small()
+    average = Average(model, decay=0.5)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+        model.norm.running_mean.fill_(2.0)
+        model.norm.num_batches_tracked.fill_(7)
+    average.update(model, step=1)
+    assert torch.allclose(average.model.weight, torch.full((2,), 1 - 2 / 11))  # (1 + step) / (10 + step)
+    assert torch.allclose(average.model.norm.running_mean, torch.full((2,), 2 * (1 - 2 / 11)))
+    average.update(model, step=1000)
+    assert torch.allclose(average.model.weight, torch.full((2,), 1 - 1 / 11))
+    assert average.model.norm.num_batches_tracked == 7 and not average.model.training
+    assert average.model.mask.isneginf().all() and average.state.keys() == model.state_dict().keys()
