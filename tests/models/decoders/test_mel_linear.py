@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.receptive_field import measured_context
+from tests.receptive_field import measured_receptive_field
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.mel_linear import MelLinear
@@ -19,7 +19,7 @@ def test_each_video_frame_gives_its_own_mel_frames_in_order():
 def test_looks_at_the_frame_itself():
     decoder = MelLinear(3, Clock(), Mel())
     assert (decoder.left_context_frames, decoder.look_ahead_frames) == (0, 0)
-    assert measured_context(decoder, torch.randn(1, 9, 3)) == (0, 0)
+    assert measured_receptive_field(decoder, torch.randn(1, 9, 3)) == (0, 0)
 
 
 def test_training_starts_near_the_data():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.models.decoders.test_hifigan import lively
-from tests.receptive_field import measured_context
+from tests.receptive_field import measured_receptive_field
 from v2skit.config.features import Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.hifigan import HifiGan
@@ -24,7 +24,7 @@ def stated(generator):
 
 def measured(generator, steps=60):
     torch.manual_seed(0)
-    return measured_context(generator.eval(), torch.randn(1, steps, 8))
+    return measured_receptive_field(generator.eval(), torch.randn(1, steps, 8))
 
 
 @pytest.mark.parametrize("step", [960, 240])
@@ -106,4 +106,4 @@ def test_an_inverse_stft_reaches_as_far_as_its_windows(n_fft, reach):
 
     torch.manual_seed(0)
     stft = Stft(n_fft, 240)
-    assert measured_context(transform, torch.randn(1, 30, n_fft // 2 + 1)) == reach
+    assert measured_receptive_field(transform, torch.randn(1, 30, n_fft // 2 + 1)) == reach

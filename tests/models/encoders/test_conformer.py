@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.receptive_field import measured_context
+from tests.receptive_field import measured_receptive_field
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.mel_linear import MelLinear
@@ -78,14 +78,14 @@ def test_looks_exactly_as_far_as_it_says(blocks, look_ahead_frames, attention_fr
         look_ahead_frames,
     )
     x = torch.randn(1, 60, 4, dtype=torch.double)
-    assert measured_context(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
+    assert measured_receptive_field(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
 
 
 def test_sees_the_whole_clip_by_default():
     torch.manual_seed(0)
     encoder = Conformer(4, **TINY).double().eval()
     assert encoder.left_context_frames is None and encoder.look_ahead_frames is None
-    assert measured_context(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
+    assert measured_receptive_field(encoder, torch.randn(1, 60, 4, dtype=torch.double), positions=60) == (59, 59)
 
 
 def test_look_ahead_is_spread_over_the_blocks():

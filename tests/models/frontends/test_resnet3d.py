@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.receptive_field import measured_context
+from tests.receptive_field import measured_receptive_field
 from v2skit.errors import UserError
 from v2skit.models.frontends.resnet3d import ResNet3d, ResNet3dSmall
 
@@ -36,7 +36,7 @@ def test_looks_exactly_as_far_as_it_says(network, ahead):
     torch.manual_seed(0)
     frontend = network(**SMALL, look_ahead_frames=ahead).eval()
     assert (frontend.left_context_frames, frontend.look_ahead_frames) == (4 - ahead, ahead)
-    assert measured_context(frontend, torch.randn(1, 12, 1, 32, 32)) == (4 - ahead, ahead)
+    assert measured_receptive_field(frontend, torch.randn(1, 12, 1, 32, 32)) == (4 - ahead, ahead)
 
 
 def test_batch_statistics_are_those_of_the_clips_without_padding():
