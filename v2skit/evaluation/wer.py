@@ -45,8 +45,8 @@ def count_edits(reference: Sequence[str], hypothesis: Sequence[str]) -> Edits:
 def chance_wer(sentences: Sequence[Sequence[str]], pairs: int = 2000, seed: int = 1) -> float | None:
     """Chance level of the word error rate: the answer is the sentence of another utterance, drawn at random.
 
-    It follows the corpus's grammar and word frequencies but uses no audio: a system without intelligible speech has
-    this rate at best.
+    It follows the corpus's grammar and word frequencies but uses no audio, as a recogniser with a grammar does on
+    unintelligible speech.
 
     Args:
         sentences: words of each utterance of the set.

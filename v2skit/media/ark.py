@@ -8,10 +8,9 @@ is ever run as a command.
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Iterable
-from functools import lru_cache
+from mmap import mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +18,8 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.media import kaldi
+from v2skit.media.memory_map import MappedFile, memory_map
 from v2skit.system.atomic import atomic_write
-
-MAX_MAPPED = 1024
-"""Archives that one process keeps mapped."""
 
 MAX_OFFSET_DIGITS = 18
 """Decimal digits of the largest offset: no file is longer."""
@@ -162,49 +159,9 @@ def _refuse_commands(path: str) -> None:
         )
 
 
-def _content(path: str, location: Path, remedy: str) -> mmap.mmap:
-    """The mapped archive; one that was replaced since is mapped again."""
-    state = os.stat(path)
-    if not state.st_size:  # mmap refuses empty files
+def _content(path: str, location: Path, remedy: str) -> mmap:
+    """The mapped archive."""
+    content = memory_map(path)
+    if content is None:
         raise UserError(f"{location} is cut short; {remedy}")
-    return _mapped(path, state.st_ino, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(MAX_MAPPED)
-def _mapped(path: str, *state: int) -> mmap.mmap:
-    with open(path, "rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-class MappedFile:
-    """A read-only file object on a part of a memory map, with the methods that soundfile and PyAV call.
-
-    Only the pages that are read are loaded. The methods are called some fifty times for one segment of audio, where the
-    base classes of :mod:`io` would take as long as everything else together.
-    """
-
-    def __init__(self, content: memoryview) -> None:
-        self._content, self._position = content, 0
-
-    def tell(self) -> int:
-        """The current position, bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to ``offset`` from the start, from the current position (``whence`` 1) or from the end (2)."""
-        self._position = offset if not whence else offset + (self._position if whence == 1 else len(self._content))
-        return self._position
-
-    def readinto(self, buffer: memoryview | bytearray) -> int:
-        """Fill the buffer with the bytes that are left, and return their number."""
-        chunk = self._content[self._position : self._position + len(buffer)]
-        count = len(chunk)
-        buffer[:count] = chunk
-        self._position += count
-        return count
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; all that are left where it is negative."""
-        chunk = bytes(self._content[self._position : None if size < 0 else self._position + size])
-        self._position += len(chunk)
-        return chunk
+    return content
