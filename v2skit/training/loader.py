@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from v2skit.signal.mel import MelSpectrogram
 
 PREFETCHED = 4
 """Batches that each worker process reads ahead."""
+GRACE_SECONDS = 1.0
 END = signal.SIGUSR1
 """Ends a worker process."""
 
@@ -82,10 +84,11 @@ class BatchLoader:
         seconds, self._waited = self._waited, 0.0
         return seconds
 
-    def check_workers(self, error: RuntimeError) -> None:
-        """Raises UserError instead of ``error`` if it is a worker process that was killed: torch raises a plain
-        RuntimeError for that, and from a signal handler, hence anywhere in a step."""
-        if any(not worker.is_alive() for worker in self._workers):
+    def check_workers(self, error: Exception) -> None:
+        """Raises UserError instead of ``error`` if a worker process was killed. torch has no type of its own for that:
+        it is a RuntimeError, from a signal handler and thus anywhere in a step, or an error of the connection."""
+        # A connection breaks off a little before its process has ended.
+        if self._workers and wait([worker.sentinel for worker in self._workers], GRACE_SECONDS):
             raise UserError(
                 f"{error}; possibly out of memory: lower workers or cache_mb, then run the same command again"
             ) from error

@@ -114,7 +114,7 @@ class Trainer:
         loaders = (self.batches, self.validation)
         try:
             self._loop(log)
-        except RuntimeError as error:
+        except (RuntimeError, OSError, EOFError) as error:
             for loader in loaders:
                 loader.check_workers(error)
             raise
