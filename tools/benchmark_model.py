@@ -24,6 +24,7 @@ from v2skit.models.decoders.mel_linear import MelLinear
 from v2skit.models.encoders.conformer import Conformer
 from v2skit.models.encoders.relative_attention import RelativeAttention, shift_to_keys
 from v2skit.models.frontends.resnet3d import ResNet3d
+from v2skit.training.optimiser import cpu_has_bfloat16
 
 
 class Chain(nn.Module):
@@ -146,7 +147,7 @@ def main() -> None:
     ours, plain = models(args.size)
     video = torch.randn(args.clips, args.frames, 1, 88, 88)
     check_equal(ours, plain, video[:1, :8])
-    has_bf16 = torch.cpu._is_avx512_bf16_supported()  # without it, autocast is many times slower
+    has_bf16 = cpu_has_bfloat16()  # without it, autocast is many times slower
     print(f"{args.clips} clips of up to {args.frames} frames, 88x88; {args.threads} threads; torch {torch.__version__}")
     print(f"{'':44}{'plain s':>9}{'ours s':>9}{'ratio':>7}" + f"{'bf16 s':>9}{'ratio':>7}" * has_bf16)
     shortest = {"no padding": args.frames, "clips from half the length": args.frames // 2}

@@ -50,7 +50,7 @@ def test_wrong_usage_is_refused_with_the_remedy(arguments, messages, capsys):
 
 
 def test_the_stages_are_those_of_the_recipes():
-    assert tuple(STAGES) == stages.NAMES
+    assert tuple(STAGES) == tuple(stages.STAGES)
 
 
 def test_every_command_has_help_and_a_file_of_its_own(capsys):

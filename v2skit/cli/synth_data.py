@@ -22,8 +22,8 @@ def run(options: argparse.Namespace) -> None:
     """Synthesise speech for every utterance of a data directory."""
     from v2skit.data.data_dir import read_silent
     from v2skit.registry import plugins
-    from v2skit.synthesis.directory import source_of, synthesise_directory
-    from v2skit.synthesis.synthesiser import load, speech_folder
+    from v2skit.synthesis.directory import source_of, speech_folder, synthesise_directory
+    from v2skit.synthesis.synthesiser import load
 
     warn_of_broken(plugins.registry().broken)
     model = load(options.model, options.device, options.vocoder)

@@ -15,7 +15,7 @@ from v2skit.errors import UserError
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
-from v2skit.synthesis.synthesiser import check_prepared
+from v2skit.synthesis.directory import check_prepared
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.provenance import Provenance, worded
 

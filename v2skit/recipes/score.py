@@ -14,7 +14,7 @@ from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
-from v2skit.synthesis.synthesiser import SPEECH_RECORD
+from v2skit.synthesis.directory import SPEECH_RECORD
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
 

@@ -10,7 +10,7 @@ from v2skit.config.load import to_tree
 from v2skit.models import checkpoint
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
-from v2skit.synthesis.synthesiser import speech_folder
+from v2skit.synthesis.directory import speech_folder
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,17 @@ from tqdm import tqdm
 from v2skit.config.load import to_tree
 from v2skit.config.schema import Config
 from v2skit.data.batch import Inputs
-from v2skit.data.data_dir import SilentClip, Utterance
+from v2skit.data.data_dir import SilentClip, Utterance, read_settings
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import read_crops
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
-from v2skit.synthesis.synthesiser import Synthesiser, check_prepared, load_model
+from v2skit.synthesis.synthesiser import Synthesiser, load_model
+from v2skit.system.provenance import Provenance, worded
+
+SPEECH_RECORD = "source.json"
+"""The file with what the speech in a folder was made from."""
 
 
 def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
@@ -43,6 +49,34 @@ def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[st
     if synthesiser.vocoder:
         source["vocoder"] = vocoder_source(synthesiser.config.vocoder, synthesiser.vocoder)
     return source
+
+
+def speech_folder(out: Path, made_from: dict, force: bool) -> None:
+    """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
+
+    Raises:
+        UserError: the folder contains files that synthesis did not write.
+    """
+    record = out / SPEECH_RECORD
+    before, now = Provenance.read(record), Provenance(made_from)
+    if before is None and out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} holds other files; give an empty folder", path=out)
+    if force or before is None or before.diff(now):
+        shutil.rmtree(out, ignore_errors=True)
+        now.write(record)
+
+
+def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
+    """Raises UserError where a data directory was prepared with another clock or crop than the config's."""
+    compared = ("clock", "crop") if with_video else ("clock",)
+    now = Provenance({name: dataclasses.asdict(getattr(config, name)) for name in compared})
+    differences = Provenance(read_settings(directory)).diff(now, only=now.values)
+    if differences:
+        raise UserError(
+            f"{directory} was prepared with other settings ({worded(differences)}); run stage 1 --force, or give "
+            "this config a data.folder of its own and prepare that",
+            differences=differences,
+        )
 
 
 def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from torch import nn
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.load import parse_component
 from v2skit.config.schema import Config
-from v2skit.data.data_dir import read_settings
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder, for_inference
@@ -24,7 +22,6 @@ from v2skit.registry.component import Component
 from v2skit.synthesis.pipeline import Pipeline, networks_of
 from v2skit.synthesis.video import Progress, Speech, SpeechPieces, Video
 from v2skit.system.devices import choose_device
-from v2skit.system.provenance import Provenance, worded
 from v2skit.tracking.tracker import Tracker
 
 
@@ -216,35 +213,3 @@ def load_model(path: Path, task: str) -> tuple[Config, Model, checkpoint.Meta]:
     model = build_model(config, task, saved.meta.speakers)
     checkpoint.restore(model, saved.inference_weights, path)
     return config, for_inference(model), saved.meta
-
-
-def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
-    """Raises UserError where a data directory was prepared with another clock or crop than the config's."""
-    compared = ("clock", "crop") if with_video else ("clock",)
-    now = Provenance({name: dataclasses.asdict(getattr(config, name)) for name in compared})
-    differences = Provenance(read_settings(directory)).diff(now, only=now.values)
-    if differences:
-        raise UserError(
-            f"{directory} was prepared with other settings ({worded(differences)}); run stage 1 --force, or give "
-            "this config a data.folder of its own and prepare that",
-            differences=differences,
-        )
-
-
-SPEECH_RECORD = "source.json"
-"""The file with what the speech in a folder was made from."""
-
-
-def speech_folder(out: Path, made_from: dict, force: bool) -> None:
-    """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
-
-    Raises:
-        UserError: the folder contains files that synthesis did not write.
-    """
-    record = out / SPEECH_RECORD
-    before, now = Provenance.read(record), Provenance(made_from)
-    if before is None and out.is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} holds other files; give an empty folder", path=out)
-    if force or before is None or before.diff(now):
-        shutil.rmtree(out, ignore_errors=True)
-        now.write(record)

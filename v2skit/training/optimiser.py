@@ -99,13 +99,13 @@ def precision_of(settings: Training, device: torch.device) -> torch.dtype | None
     Raises:
         UserError: bfloat16 is set on a device without it.
     """
-    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bfloat16()
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bfloat16()
     if settings.precision == "bfloat16" and not able:
         raise UserError(f"precision: this {device.type} has no bfloat16 arithmetic; set precision to float32")
     return torch.bfloat16 if settings.precision != "float32" and able else None
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
     """Whether the CPU has the instructions and oneDNN may use them; else bfloat16 is many times slower than float32."""
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "DEFAULT"
     if not any(word in allowed.upper() for word in ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10")):
