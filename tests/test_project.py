@@ -68,7 +68,7 @@ def test_the_image_installs_extras_that_exist_on_a_python_that_is_supported(pack
 
 def test_the_image_is_built_from_what_the_wheel_needs():
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert {"setup.py", "pyproject.toml", "README.md", "LICENSE", "v2skit", "egs"} <= kept
+    assert {"setup.py", "pyproject.toml", "README.md", "LICENSE", "v2skit", "egs", "docs"} <= kept
     assert all((ROOT / name).exists() for name in kept)
 
 

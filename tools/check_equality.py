@@ -39,13 +39,19 @@ def main() -> None:
     record.add_argument("--steps", type=int, default=100, help="default: 100")
     compare = commands.add_parser("compare", help="compare two records; exit status 1 where they differ")
     compare.add_argument("records", type=Path, nargs=2)
+    text = "the name of a value that was renamed in between; may be given again"
+    compare.add_argument("--renamed", action="append", default=[], metavar="OLD=NEW", help=text)
     options = parser.parse_args()
     if options.command == "record":
         short = {**SHORT, "pretrain.steps": options.steps, "finetune.steps": options.steps}
         options.out.write_text(json.dumps(_record(options.root.resolve(), short), indent=1) + "\n", encoding="utf-8")
         print(f"record: {options.out}")
     else:
-        one, other = (json.loads(path.read_text(encoding="utf-8")) for path in options.records)
+        texts = [path.read_text(encoding="utf-8") for path in options.records]
+        for renamed in options.renamed:
+            old, _, new = renamed.partition("=")
+            texts[0] = texts[0].replace(f'"{old}": ', f'"{new}": ')
+        one, other = map(json.loads, texts)
         differences = _compare(one, other)
         print("\n".join(differences) or f"equal: {sum(len(v) for v in one.values())} values")
         raise SystemExit(bool(differences))

@@ -37,23 +37,23 @@ fetch() {  # options of pip install; what it says is shown where it fails
     "$python" -m pip --disable-pip-version-check install --no-input "$@" >"$scratch/log" 2>&1 && return
     cat "$scratch/log" >&2
     if grep -qE 'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|name resolution' "$scratch/log"; then
-        die "no network, so pip can't fetch packages; connect, or set pip's proxy or index, and give the same command" \
+        die "no network, so pip can't fetch packages; connect, or set pip's proxy or index, and run the same command" \
             again
     elif grep -q 'No space left' "$scratch/log"; then
-        die "the disk is full; make room, or name a folder elsewhere with V2SKIT_VENV, and give the same command again"
+        die "the disk is full; make room, or name a folder elsewhere with V2SKIT_VENV, and run the same command again"
     fi
     return 1
 }
 
 must() {  # what is installed, options of pip install
     echo "  $1"
-    fetch "${@:2}" || die "$1 can't be installed, see above; mend that and give the same command again, which resumes"
+    fetch "${@:2}" || die "$1 can't be installed, see above; correct that and run the same command again, which resumes"
 }
 
 install_v2skit() {  # extras, further packages; and those that an extra can't bring
     local source=(--editable "${root}[$1]")
-    if [ ! -w "$root" ]; then  # a build writes beside its sources
-        (cd "$root" && cp -r setup.py pyproject.toml README.md LICENSE v2skit egs "$scratch" && chmod -R u+w "$scratch")
+    if [ ! -w "$root" ]; then  # a build writes into the folder of its sources
+        (cd "$root" && cp -r setup.py pyproject.toml README.md LICENSE v2skit egs docs "$scratch" && chmod -R u+w "$scratch")
         source=("${scratch}[$1]")
     fi
     must 'v2skit with torch and its extras, which takes longest' "${source[@]}" "${@:2}"
@@ -106,7 +106,7 @@ new_compiler() {  # one that was not there, or is another one, when pesq could n
 if finished && ! new_compiler; then exit 0; fi
 
 if [ ! -e "$venv/installing" ] && [ ! -e "$venv/installed" ] && [ -n "$(ls -A "$venv" 2>/dev/null)" ]; then
-    die "$venv holds other things, which stay as they are; name a folder that is not there yet with V2SKIT_VENV, or the" \
+    die "$venv contains other files, which are not touched; name a folder that is not there yet with V2SKIT_VENV, or the" \
         "Python of an environment of yours with V2SKIT_PYTHON"
 fi
 if "$python" -c '' 2>/dev/null && ! supports "$python"; then

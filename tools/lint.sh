@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is needed and checks the code: ruff's rules and format, types, shell scripts. --fix mends what ruff can.
+# Installs what is needed and checks the code: ruff's rules and format, types, shell scripts. --fix corrects what ruff can.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 fix=false
@@ -23,8 +23,8 @@ if $fix; then
     "$python" -m ruff check --quiet --fix . || true  # what is left is reported below
     "$python" -m ruff format --quiet .
 fi
-check "rules (ruff check; tools/lint.sh --fix mends some)" "$python" -m ruff check .
-check "format (ruff format; tools/lint.sh --fix mends it)" "$python" -m ruff format --check .
+check "rules (ruff check; tools/lint.sh --fix corrects some)" "$python" -m ruff check .
+check "format (ruff format; tools/lint.sh --fix corrects it)" "$python" -m ruff format --check .
 check "types (mypy)" "$python" -m mypy
 if command -v shellcheck >/dev/null; then
     check "shell scripts (shellcheck)" shellcheck -x egs/*.sh egs/*/*.sh tools/*.sh .ci/run

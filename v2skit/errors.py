@@ -14,6 +14,7 @@ class UserError(Exception):
     Args:
         message: a sentence for people; no code parses it.
         fields: its content for programs, such as ``key`` (of a setting) or ``path`` (of a file); they are pickled too.
+            In a report of another process, paths are strings.
     """
 
     def __init__(self, message: str, **fields: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -56,7 +57,7 @@ def test_the_stages_are_those_of_the_recipes():
 def test_every_command_has_help_and_a_file_of_its_own(capsys):
     names = {command.__name__.rpartition(".")[2] for command in COMMANDS}
     files = {path.stem for path in (ROOT / "v2skit/cli").glob("*.py")}
-    assert files - names == {"__init__", "main", "options"}
+    assert files - names == {"__init__", "__main__", "main", "options"}
     for name in sorted(names):
         with pytest.raises(SystemExit) as end:
             main([name.replace("_", "-"), "--help"])
@@ -68,3 +69,10 @@ def test_help_needs_no_network_library():
     code += "try: main(['synth', '--help'])\nexcept SystemExit: assert not {'torch', 'av', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_sh_of_version_0_1_gets_the_remedy():
+    command = [sys.executable, "-m", "v2skit.cli", "obtain", "--config", "conf/mel.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2 and "move that egs folder away" in done.stderr

@@ -149,11 +149,11 @@ def test_wrong_calls_are_refused(utterances, speech, tmp_path):
         score(utterances, tmp_path / "nowhere", {}, None, RATE)
     with pytest.raises(UserError, match="jobs -1"):
         score(utterances, speech, {}, None, RATE, jobs=-1)
-    with pytest.raises(UserError, match="metric 'b' gives 'level', which another metric gives too"):
+    with pytest.raises(UserError, match="metric 'b' outputs 'level', as another metric does"):
         score(utterances, speech, {"a": Level(), "b": Level()}, None, RATE)
 
 
 def test_a_metric_must_give_what_it_promises(utterances, speech, monkeypatch):
     monkeypatch.setattr(Level, "higher_is_better", {"loudness": True})
-    with pytest.raises(UserError, match="metric 'level' gives level, twice, its higher_is_better says loudness"):
+    with pytest.raises(UserError, match="metric 'level' outputs level, twice, its higher_is_better says loudness"):
         score(utterances, speech, {"level": Level()}, None, RATE)

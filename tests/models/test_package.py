@@ -62,10 +62,10 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     )
     assert header["digest"]["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
     told = describe(out)
-    assert "none, it gives waveforms" in told and "estoi" in told and "CC0" in told and "nobody's voice" in told
+    assert "none, it outputs waveforms" in told and "estoi" in told and "CC0" in told and "nobody's voice" in told
     spoken = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
     assert speak(out, recipe_folder / "data/test", tmp_path / "out") == spoken
-    with pytest.raises(UserError, match="gives waveforms and needs no vocoder"):
+    with pytest.raises(UserError, match="outputs waveforms and needs no vocoder"):
         pack(exp, out, exp / "pretrain", CARD)
     folder = checkpoint.best(exp / "finetune")
     monkeypatch.chdir(folder.parent)

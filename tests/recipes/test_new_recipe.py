@@ -65,7 +65,7 @@ def test_mistakes_leave_nothing(checkout, tmp_path):
     for name in ("", "my recipe", "../mine", "-mine", "a/b", "conf"):
         with pytest.raises(UserError, match="is no name for a recipe"):
             new_recipe(name, None, checkout)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         new_recipe("custom", None, checkout)
     with pytest.raises(UserError, match="is not a folder"):
         new_recipe("mine", tmp_path / "nowhere", checkout)
@@ -79,7 +79,7 @@ def test_every_shipped_recipe_is_copied_completely(tmp_path):
     (tmp_path / "a sub folder").mkdir()
     for name in reversed(names(shipped())):  # those that others are based on come later, some copied already
         if (tmp_path / "egs" / name).exists():
-            with pytest.raises(UserError, match=f"{name} is there already: .*{name}/run.sh runs it"):
+            with pytest.raises(UserError, match=f"{name} exists already: .*{name}/run.sh runs it"):
                 new_recipe(name, None, tmp_path)
             continue
         told = new_recipe(name, None, tmp_path / "a sub folder" if (tmp_path / "egs").exists() else tmp_path)
@@ -119,7 +119,7 @@ def test_a_mistyped_name_is_refused(checkout, tmp_path, name):
 @pytest.mark.parametrize(("name", "base"), [("my_videos", "custom"), ("vctk", "librispeech")])
 def test_a_folder_with_the_name_of_a_base_is_not_changed(tmp_path, name, base):
     touch(tmp_path / "egs" / base / "data_mine/x")
-    with pytest.raises(UserError, match=f"egs/{base} is there already and is no recipe.*move it elsewhere"):
+    with pytest.raises(UserError, match=f"egs/{base} exists already and is no recipe.*move it elsewhere"):
         new_recipe(name, None, tmp_path)
     assert [path.name for path in (tmp_path / "egs").rglob("*")] == [base, "data_mine", "x"]
 
@@ -209,3 +209,11 @@ def test_a_shipped_recipe_uses_the_python_on_the_path(tmp_path):
     command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "3", "--stop_stage", "3"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert "stage 1 makes them" in done.stderr, done.stderr
+
+
+def test_the_shared_files_of_version_0_1_are_refused(tmp_path):
+    (tmp_path / "egs").mkdir()
+    (tmp_path / "egs/stages.sh").write_text('"$python" -m v2skit.cli "$name"\n')
+    with pytest.raises(UserError, match="version 0.1; move that folder away"):
+        new_recipe("mini", None, tmp_path)
+    assert [path.name for path in (tmp_path / "egs").iterdir()] == ["stages.sh"]

@@ -37,7 +37,7 @@ def test_keys_that_a_run_depends_on_are_compared(run, tiny, tmp_path):
 def test_inputs_are_compared_where_they_are_known(run, tiny):
     run_record.check(run, load_config(tiny), DEPENDS, {})
     run_record.check(run, load_config(tiny), DEPENDS, {"data.train": "0123456789ab"})
-    with pytest.raises(UserError, match=r"\(made_from.data.train: other content now\); .*--force"):
+    with pytest.raises(UserError, match=r"\(train has other utterances or files now\); .*--force"):
         run_record.check(run, load_config(tiny), DEPENDS, {"data.train": "ba9876543210"})
     with pytest.raises(UserError, match="made_from.init: None there, 0123456789ab now"):
         run_record.check(run, load_config(tiny), DEPENDS, {"init": "0123456789ab"})
@@ -50,7 +50,7 @@ def test_records_of_earlier_versions_are_read(run, tiny):
 
     rewrite(run, earlier)
     run_record.check(run, load_config(tiny), (*DEPENDS, "pretrain"), {"pretrained": "0123456789ab"})
-    with pytest.raises(UserError, match="made_from.pretrained: other content now"):
+    with pytest.raises(UserError, match="the pre-trained model is another one now"):
         run_record.check(run, load_config(tiny), DEPENDS, {"pretrained": "ba9876543210"})
     rewrite(run, lambda tree: tree["pretrain"].update(no_longer_there=1))
     with pytest.raises(UserError, match="pretrain.no_longer_there: 1 there, None now"):

@@ -162,7 +162,7 @@ def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_cli
     for name in ("synth", "score"):
         assert stage(name, recipe_folder, tiny) == 1
         assert (
-            "scratch was made with another config or data (made_from.data.train: other content now)"
+            "scratch was made with another config or data (train has other utterances or files now)"
             in capsys.readouterr().err
         )
     shutil.rmtree(recipe_folder / "data/valid")
@@ -218,7 +218,7 @@ def test_a_model_is_not_used_after_its_pretraining_was_repeated(trained, tiny, c
     for name in ("finetune", "synth"):
         assert stage(name, trained, tiny, "--set", "pretrain.steps=2") == 1
         message = capsys.readouterr().err
-        assert "transfer was made with another config or data (made_from.pretrained: other content now)" in message
+        assert "transfer was made with another config or data (the pre-trained model is another one now)" in message
     shutil.rmtree(trained / "exp/tiny/pretrain")  # fine-tuned models do not need it
     assert stage("synth", trained, tiny, "--set", "pretrain.steps=2") == 0
 
@@ -263,7 +263,19 @@ def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):
     (trained / "full").mkdir()
     (trained / "full/mine.txt").touch()
     assert main(["synth-data", data, "--model", str(run / "scratch"), "--out", str(trained / "full")]) == 1
-    assert "holds other files" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
+
+
+def test_force_repairs_damaged_records(trained, tiny, capsys):
+    exp = trained / "exp/tiny"
+    for name in ("synth", "score"):
+        assert stage(name, trained, tiny, "--set", "scoring.asr=null") == 0
+    (exp / "scored.json").write_text("{")
+    (exp / "synth/copy_synthesis/source.json").write_text("{")
+    for name in ("synth", "score"):
+        assert stage(name, trained, tiny, "--set", "scoring.asr=null") == 1
+        assert "--force" in capsys.readouterr().err
+        assert stage(name, trained, tiny, "--set", "scoring.asr=null", "--force") == 0
 
 
 def test_an_experiment_of_an_earlier_version_is_continued(trained, tiny, capsys):

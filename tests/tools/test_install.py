@@ -316,7 +316,7 @@ def test_a_folder_that_can_not_be_written_names_the_variables(place):
     refused(place.install(V2SKIT_VENV="relative"), "must begin with /")
     (place.folder / "mine").mkdir()
     (place.folder / "mine/letter.txt").touch()
-    refused(place.install(V2SKIT_VENV=str(place.folder / "mine")), "holds other things", "V2SKIT_VENV")
+    refused(place.install(V2SKIT_VENV=str(place.folder / "mine")), "contains other files", "V2SKIT_VENV")
     assert (place.folder / "mine/letter.txt").exists()
 
 
@@ -328,7 +328,7 @@ def test_an_environment_of_others_is_left_alone(place, mark):
         (foreign / name).parent.mkdir(parents=True, exist_ok=True)
         (foreign / name).touch()
     (foreign / mark).write_text("theirs")
-    refused(place.install(V2SKIT_VENV=str(foreign)), "holds other things", "V2SKIT_VENV", "V2SKIT_PYTHON")
+    refused(place.install(V2SKIT_VENV=str(foreign)), "contains other files", "V2SKIT_VENV", "V2SKIT_PYTHON")
     assert (foreign / "lib/mine.py").exists() and not (foreign / "installing").exists() and place.said() == []
 
 
@@ -365,7 +365,7 @@ def test_only_a_lock_that_is_taken_is_waited_for(place, status):
 def test_a_read_only_checkout_installs_elsewhere(place):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, place.checkout)
-    for name in ("v2skit", "egs"):
+    for name in ("v2skit", "egs", "docs"):
         (place.checkout / name).mkdir()
     for folder in (place.checkout, place.checkout / "tools"):
         folder.chmod(0o555)

@@ -38,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     if arguments and arguments[0] in stage.STAGES and arguments[0] != "synth":
-        parser.error(f"stages are run with: v2skit stage {arguments[0]}")
+        parser.error(
+            f"stages are run with: v2skit stage {arguments[0]}; if a run.sh printed this, its egs/stages.sh is of "
+            "version 0.1: move that egs folder away and copy the recipe again with v2skit new-recipe"
+        )
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written
-        resumes = "; finished work is kept, the same command resumes" if hasattr(options, "stage") else ""
+        resumes = "; finished work is kept, the same command resumes" if getattr(options, "resumes", False) else ""
         print(f"v2skit: error: {error}{resumes}", file=sys.stderr)
         return 1
     return 0

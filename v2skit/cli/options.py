@@ -22,8 +22,9 @@ class Parser(argparse.ArgumentParser):
     hint = ""
 
     def error(self, message: str) -> NoReturn:
-        """Print usage, message and hint; exit with status 2."""
-        super().error(f"{message}; {self.hint}" if self.hint else message)
+        """Print usage and message, with the hint where arguments are missing or unknown; exit with status 2."""
+        about_commands = message.startswith(("unrecognized", "the following arguments"))
+        super().error(f"{message}; {self.hint}" if self.hint and about_commands else message)
 
 
 Commands = argparse._SubParsersAction

@@ -31,7 +31,10 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "stage", "run a stage of a recipe; a finished stage is skipped")
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.epilog = "stages:\n" + "\n".join(f"  {name:10}{text}" for name, text in STAGES.items())
-    command.hint = "speech for videos: v2skit synth VIDEO... --model M; for a data directory: v2skit synth-data"
+    command.hint = (
+        "speech for videos: v2skit synth VIDEO... --model M; for a data directory: v2skit synth-data; another vocoder: "
+        "--set vocoder='{type: trained, run: RUN}'"
+    )
     command.add_argument("stage", choices=STAGES, metavar="NAME", help=", ".join(STAGES))
     add_recipe(command)
     command.add_argument("--exp", type=Path, help="folder of the experiment; default: exp/<config name>")
@@ -41,7 +44,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--nnodes", type=int, default=1, help="machines that run this command; default: 1")
     text = "rendezvous of the machines; default: found in a Slurm allocation"
     command.add_argument("--rdzv", default="", metavar="HOST:PORT", help=text)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, resumes=True)
 
 
 def run(options: argparse.Namespace) -> None:

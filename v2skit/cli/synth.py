@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--mux", action="store_true", help="also write the video with the speech as its sound")
     command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
     command.add_argument("--force", action="store_true", help="overwrite existing files")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, resumes=True)
 
 
 def run(options: argparse.Namespace) -> None:

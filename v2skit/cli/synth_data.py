@@ -13,9 +13,10 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "synth-data", "synthesise speech for a prepared data directory")
     command.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="a prepared data directory, with videos")
     add_model(command)
-    command.add_argument("-o", "--out", type=Path, required=True, help="folder for the sound files; existing are kept")
+    text = "folder for the sound files; those of the same model and data are kept, others deleted"
+    command.add_argument("-o", "--out", type=Path, required=True, help=text)
     command.add_argument("--force", action="store_true", help="delete existing sound files and synthesise all again")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, resumes=True)
 
 
 def run(options: argparse.Namespace) -> None:

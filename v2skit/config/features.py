@@ -115,9 +115,9 @@ class Crop:
         if self.size < 8 or self.size % 2 or self.eye_distances <= 0 or self.smoothing_seconds < 0:
             raise UserError("a crop needs an even size of at least 8, eye_distances > 0 and smoothing_seconds >= 0")
         if not 0 <= self.max_lost_share <= 1:
-            raise UserError(f"a crop's max_lost_share {self.max_lost_share} must lie in 0..1")
+            raise UserError(f"max_lost_share {self.max_lost_share} must lie in 0..1", key="max_lost_share")
         if self.look_ahead_frames is not None and self.look_ahead_frames < 0:
-            raise UserError(f"a crop's look_ahead_frames {self.look_ahead_frames} must not be negative")
+            raise UserError(f"look_ahead_frames {self.look_ahead_frames} must not be negative", key="look_ahead_frames")
 
 
 def feature_settings(clock: Clock, mel: Mel) -> dict:

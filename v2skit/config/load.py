@@ -122,7 +122,9 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict, Origins]:
     try:
         tree = _parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"config {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        remedy = "" if seen else "; run this in a recipe's folder, or name a config with --config"
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values")
     bases = tree.pop("base", [])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import stat
 import tarfile
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
@@ -61,8 +62,9 @@ def unpack(archive: Path, folder: Path) -> None:
     title = f"unpacking {archive.name}"
     try:
         if archive.suffix == ".zip":
-            with zipfile.ZipFile(archive) as file:  # removes '..' and leading '/' from names, and creates no links
+            with zipfile.ZipFile(archive) as file:
                 for member in tqdm(file.infolist(), title, unit="file", mininterval=1.0):
+                    _check_member(archive, member.filename, not stat.S_ISLNK(member.external_attr >> 16))
                     file.extract(member, folder)
         else:
             _unpack_tar(archive, folder, title)
@@ -85,9 +87,26 @@ def _unpack_tar(archive: Path, folder: Path, title: str) -> None:
         )
     try:
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, tqdm(tar, title, unit="file", mininterval=1.0), filter="data")
+            members = tqdm(tar, title, unit="file", mininterval=1.0)
+            tar.extractall(folder, (_checked(archive, member) for member in members), filter="data")
     except tarfile.FilterError as error:
-        raise UserError(
-            f"{archive} has a member that is no file or is outside of its folder ({error}); do not use it, and "
-            "download it from where the corpus is distributed"
-        ) from error
+        raise _suspicious(archive, str(error)) from error
+
+
+def _checked(archive: Path, member: tarfile.TarInfo) -> tarfile.TarInfo:
+    _check_member(archive, member.name, member.isfile() or member.isdir())
+    return member
+
+
+def _check_member(archive: Path, name: str, regular: bool) -> None:
+    """Raises UserError where a member is no regular file or folder, or its name leads elsewhere."""
+    path = PurePosixPath(name)
+    if not regular or path.is_absolute() or ".." in path.parts:
+        raise _suspicious(archive, name)
+
+
+def _suspicious(archive: Path, member: str) -> UserError:
+    return UserError(
+        f"{archive} has a member that is no file or is outside of its folder ({member}); do not use it, and download "
+        "it from where the corpus is distributed"
+    )

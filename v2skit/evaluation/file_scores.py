@@ -104,7 +104,7 @@ class Scorer:
             return
         if values.keys() != metric.higher_is_better.keys():
             raise UserError(
-                f"metric '{name}' gives {', '.join(values)}, its higher_is_better says "
+                f"metric '{name}' outputs {', '.join(values)}, its higher_is_better says "
                 f"{', '.join(metric.higher_is_better)}; make the two agree"
             )
         for key, value in values.items():

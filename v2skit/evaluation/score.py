@@ -92,7 +92,7 @@ def _columns(metrics: dict[str, Metric], asr: Asr | None) -> tuple[dict[str, str
     for name, metric in metrics.items():
         twice = sorted(metric.higher_is_better.keys() & directions.keys())
         if twice:
-            raise UserError(f"metric '{name}' gives '{twice[0]}', which another metric gives too; leave one out")
+            raise UserError(f"metric '{name}' outputs '{twice[0]}', as another metric does; leave one out")
         directions |= metric.higher_is_better
         protocols |= dict.fromkeys(metric.higher_is_better, metric.protocol)
     if asr:

@@ -59,7 +59,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         recordings: voices to include, by name; of each only the speaker vector is kept.
 
     Raises:
-        UserError: there is no V2A model, it takes no recording, or the vocoder has weights that a pack can't hold.
+        UserError: there is no V2A model, it accepts no recording, or the vocoder has weights that a pack can't hold.
     """
     if out.suffix != SUFFIX:
         raise UserError(f"{out}: the name of a pack ends in {SUFFIX}")
@@ -70,7 +70,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     decoder: Any = plugins.registry().entry("decoder", saved.meta.config["networks"]["decoder"]["type"]).load()
     choice = saved.meta.config["vocoder"] if decoder.output == "mel" else None
     if vocoder and choice is None:
-        raise UserError(f"model {model} gives waveforms and needs no vocoder; leave --vocoder out")
+        raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
         choice = {"type": "trained", "run": str(vocoder)}
     parts = {"model": saved}
@@ -114,7 +114,7 @@ def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
         return {}
     speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
     if not getattr(speaker, "accepts_recording", False):
-        raise UserError("this model takes no recording of a voice; leave --voice out")
+        raise UserError("this model accepts no recording of a voice; leave --voice out")
     return {name: speaker.voice(str(path)) for name, path in recordings.items()}
 
 
@@ -206,7 +206,7 @@ def describe(path: Path) -> str:
     lines += [f"{key + ':':10} {card[key] or 'not stated'}" for key in ("data", "licence", "notes")]
     parts = ", ".join(networks[part]["type"] for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta['step']} steps, digest {header['digest']['model']}"]
-    lines.append(f"vocoder:   {header['vocoder']['type'] if header['vocoder'] else 'none, it gives waveforms'}")
+    lines.append(f"vocoder:   {header['vocoder']['type'] if header['vocoder'] else 'none, it outputs waveforms'}")
     picture = f"{clock['fps']} frames/s, mouth crops of {crop['size']} pixels"
     lines.append(f"sound:     {clock['sample_rate']} Hz; picture: {picture}")
     lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta['plugins'].items() if n != 'v2skit') or 'none'}")

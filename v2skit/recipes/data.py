@@ -115,7 +115,8 @@ def _note_other_settings(recipe: Recipe, directory: Path) -> None:
     filters = to_tree(recipe.config.prepare.filters)
     now = Provenance({"corpus": corpus_settings(choice), "prepare": {"filters": filters}})
     before = Provenance({"corpus": made["corpus"], "prepare": {"filters": made.get("filters", {})}})
-    differences = before.diff(now, only=before.values)  # not settings that did not exist then
+    both = before.values.keys() & now.values.keys()  # not settings of one version of v2skit only
+    differences = before.diff(now, only=both)
     if differences:
         settings = worded(differences)
         print(f"note: {directory} was prepared with other settings ({settings}); stage 1 prepares it again")

@@ -68,7 +68,7 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     egs = recipes_folder(folder)
     recipe, checkout = egs / name, is_checkout(egs)
     if os.path.lexists(recipe):
-        raise UserError(f"{recipe} is there already: {recipe}/run.sh runs it; take another name for a new recipe")
+        raise UserError(f"{recipe} exists already: {recipe}/run.sh runs it; choose another name for a new recipe")
     as_shipped = not checkout and name in names(shipped())
     near = difflib.get_close_matches(name, names(shipped()), n=1, cutoff=NEAR)
     if near and not as_shipped and corpus_dir is None:
@@ -81,7 +81,7 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     found = ""
     if corpus_dir is not None:
         if as_shipped:
-            raise UserError(f"{name} is a shipped recipe, whose run.sh takes the --corpus_dir; leave it out here")
+            raise UserError(f"{name} is a shipped recipe, whose run.sh has the option --corpus_dir; leave it out here")
         corpus_dir = corpus_dir.resolve()
         found = Custom(recipe, str(corpus_dir)).obtain() + "\n"
     try:

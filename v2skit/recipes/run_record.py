@@ -13,7 +13,7 @@ from v2skit.config.load import check_config, to_tree
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
-from v2skit.system.provenance import Provenance, worded
+from v2skit.system.provenance import Difference, Provenance
 
 NAME = "config.yaml"
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
@@ -50,10 +50,20 @@ def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mappi
     differences = [difference for difference in found if difference.key not in _NOT_COMPARED]
     if differences:
         raise UserError(
-            f"{folder} was made with another config or data ({worded(differences)}); "
+            f"{folder} was made with another config or data ({'; '.join(map(_worded, differences))}); "
             "give another --exp, or --force to repeat that stage",
             differences=differences,
         )
+
+
+def _worded(difference: Difference) -> str:
+    """A difference of a run's record for people, who do not know the keys of its inputs."""
+    if difference.key == "made_from.pretrained" and difference.before and difference.now:
+        return "the pre-trained model is another one now"
+    data = difference.key.removeprefix("made_from.data.")
+    if data != difference.key and difference.before and difference.now:
+        return f"{data} has other utterances or files now"
+    return str(difference)
 
 
 def _read(path: Path) -> Provenance | None:

@@ -43,8 +43,9 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip
-    before, results = Provenance.read(exp / "scored.json"), exp / "results.md"
-    if recipe.force or before is None or not results.exists() or before.diff(now):
+    results = exp / "results.md"
+    before = None if recipe.force else Provenance.read(exp / "scored.json")
+    if before is None or not results.exists() or before.diff(now):
         metrics, asr = recipe.build_scorers()
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         scores = {

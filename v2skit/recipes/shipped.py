@@ -71,8 +71,15 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def copy_shared(egs: Path) -> None:
-    """Copy what all recipes share, except files that exist, and name this interpreter in it. Raises OSError."""
+    """Copy what all recipes share, except files that exist, and name this interpreter in it.
+
+    Raises:
+        UserError: what exists is of version 0.1.
+        OSError: the folder can't be written.
+    """
     source = shipped()
+    if (egs / STAGES).exists() and "v2skit stage" not in (egs / STAGES).read_text(encoding="utf-8"):
+        raise UserError(f"{egs} has the shared files of version 0.1; move that folder away, then run this again")
     (egs / "conf").mkdir(parents=True, exist_ok=True)
     for path in sorted((source / "conf").glob("*.yaml")):
         if not (egs / "conf" / path.name).exists():
@@ -98,7 +105,7 @@ def copy_recipe(name: str, egs: Path) -> None:
     for recipe in missing:
         if os.path.lexists(egs / recipe):
             raise UserError(
-                f"{egs / recipe} is there already and is no recipe, it has no run.sh; move it elsewhere, "
+                f"{egs / recipe} exists already and is no recipe, it has no run.sh; move it elsewhere, "
                 f"since the shipped recipe {recipe} is copied to that path"
             )
     copy_shared(egs)

@@ -152,7 +152,7 @@ def _predictor(recipe: Recipe) -> Model:
     config, folder = recipe.config, _predictor_folder(recipe)
     theirs, model, meta = load_model(folder, "v2a")
     if model.output != "mel":
-        raise UserError(f"predictor: {folder} gives waveforms and needs no vocoder; give a V2A run of the mel family")
+        raise UserError(f"predictor: {folder} outputs waveforms and needs no vocoder; give a V2A run of the mel family")
     check_same_features(feature_settings(config.clock, config.mel), meta.features, "this config", f"predictor {folder}")
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
         raise UserError(f"predictor: {folder} has other mouth crops; give this config its crop and augmentation.crop")

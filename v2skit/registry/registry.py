@@ -6,19 +6,8 @@ import importlib
 from dataclasses import dataclass
 
 from v2skit.errors import UserError, suggestion
-from v2skit.registry.kinds import KINDS, RENAMED_KINDS
+from v2skit.registry.kinds import KINDS, RENAMED_KINDS, check_names
 from v2skit.system.extras import missing
-
-RENAMED = {
-    "takes": "input",
-    "gives": "output",
-    "needs": "input",
-    "look_back_frames": "left_context_frames",
-    "takes_recording": "accepts_recording",
-    "learn": "discriminator_backward",
-    "learn_steps": "discriminator_steps",
-}
-"""Attributes of components, as version 0.1 had them -> their names now."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +29,10 @@ class Entry:
                 error = missing(error, "it") or error
             why = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) can't be loaded: {why}") from error
-        for old, new in RENAMED.items():
-            if hasattr(component, old) and not hasattr(component, new):
-                raise UserError(
-                    f"{self.kind} '{self.name}' (from {self.origin}) is of a plug-in for v2skit 0.1; "
-                    f"rename its attribute '{old}' to '{new}', or install a newer version of the plug-in"
-                )
+        try:
+            check_names(self.kind, component)
+        except UserError as error:
+            raise UserError(f"{self.kind} '{self.name}' (from {self.origin}) {error}", **error.fields) from error
         return component
 
 

@@ -58,10 +58,10 @@ def speech_folder(out: Path, made_from: dict, force: bool) -> None:
         UserError: the folder contains files that synthesis did not write.
     """
     record = out / SPEECH_RECORD
-    before, now = Provenance.read(record), Provenance(made_from)
-    if before is None and out.is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} holds other files; give an empty folder", path=out)
-    if force or before is None or before.diff(now):
+    if not record.exists() and out.is_dir() and any(out.iterdir()):
+        raise UserError(f"{out} contains other files; give an empty folder", path=out)
+    before, now = None if force else Provenance.read(record), Provenance(made_from)
+    if before is None or before.diff(now):
         shutil.rmtree(out, ignore_errors=True)
         now.write(record)
 

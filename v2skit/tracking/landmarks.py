@@ -43,7 +43,7 @@ class Landmarks:
             UserError: there is no video file or no landmarks file, or that has another shape.
         """
         if video is None:
-            raise UserError("tracker 'landmarks' needs a video file, whose name tells which landmarks are its")
+            raise UserError("tracker 'landmarks' needs a video file, whose name is that of the landmarks")
         path = (Path(self.folder) if self.folder else video.parent) / f"{video.stem}.npy"
         try:
             self._points = np.load(path, allow_pickle=False)
@@ -65,7 +65,7 @@ class Landmarks:
         self._last = row = next(self._rows, self._last)
         if row >= len(self._points):
             count = len(self._points)
-            raise UserError(f"landmarks {self._path} end after {count} frames, the video goes on; make them anew")
+            raise UserError(f"landmarks {self._path} end after {count} frames, the video is longer; create them again")
         return mouth_of(self._points[row, :, :2])
 
     def finish(self) -> None:

@@ -35,8 +35,8 @@ class TrainingStep:
 
     A step has ``losses.discriminator_steps`` discriminator steps, each accumulated over ``accumulate`` batches, evenly
     shared by the processes: the number of processes does not change the result. The batches of the last one are those
-    of the model's step. Without discriminators there is only the latter. In a step whose losses are not logged, nothing
-    is read from the device.
+    of the model's step. Without discriminators there is only the latter. In a step whose losses are not logged, the
+    step itself reads nothing from the device; networks and losses may.
 
     Args:
         model: on its device.

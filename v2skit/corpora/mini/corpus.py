@@ -147,7 +147,7 @@ class Mini:
         partial.rename(self.folder)
 
     def _plan(self) -> list[tuple[str, str, str]]:
-        """(split, voice, sentence code) of each utterance; the slow audio-visual ones first, voices in turn."""
+        """(split, voice, sentence code) of each utterance; the slow audio-visual ones first, voices alternate."""
         total, audio_only = self.settings["utterances"], self.settings["audio_utterances"]
         held_out = max(1, total // HELD_OUT_SHARE)
         sizes = {"train": total - 2 * held_out, "valid": held_out, "test": held_out, "audio": audio_only}

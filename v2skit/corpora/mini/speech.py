@@ -13,7 +13,7 @@ from v2skit.errors import UserError
 from v2skit.system.extras import needs
 
 VOICES = ("en-us+m6", "en-us+f1", "en-us+adam", "en-us+f5", "en-us+m5", "en-us+f3", "en-us+m1", "en-us+f2")
-"""Male and female in turn. American, because then Z rhymes with the Z of pocketsphinx's dictionary."""
+"""Male and female alternate. American, because then Z rhymes with the Z of pocketsphinx's dictionary."""
 
 SAMPLE_RATE = 24000
 ESPEAK_RATE = 22050
@@ -46,7 +46,7 @@ class _Event(ctypes.Structure):
 
 _Callback = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)  # (samples, their number, events until an _EVENT_LIST_END) -> 0 to go on
+)  # (samples, their number, events until an _EVENT_LIST_END) -> 0 to continue
 
 
 @dataclass(frozen=True)
