@@ -13,6 +13,7 @@ from v2skit.errors import UserError
 EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
     "path_type": "a path",
@@ -29,6 +30,16 @@ EXPECTED = {
     "less_than_equal": "at most {le}",
 }
 """Type of a pydantic error -> the expected value, in the words of a config's author."""
+
+
+MAX_SHOWN = 200
+"""Characters of a value that an error shows."""
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, without the middle where it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 20]}...{text[-17:]}"
 
 
 def expected(what: str) -> PydanticCustomError:
@@ -83,8 +94,8 @@ def _sentence(problems: list[Any], key: str) -> str:
     """The message for a value of another type, or out of range; several problems are those of a union's members."""
     first, key = problems[0], key or "config"
     if first["type"] == "literal_error" and len(problems) == 1 and " or " in first["ctx"]["expected"]:
-        return f"{key}: {first['input']!r} is neither {first['ctx']['expected'].replace(' or ', ' nor ')}"
+        return f"{key}: {shortened(first['input'])} is neither {first['ctx']['expected'].replace(' or ', ' nor ')}"
     wants = [EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {})) for problem in problems]
     if not all(wants):  # the error of a plug-in's own validator
-        return f"{key}: {first['msg']}, not {first['input']!r}"
-    return f"{key}: expected {' or '.join(dict.fromkeys(wants))}, not {first['input']!r}"
+        return f"{key}: {first['msg']}, not {shortened(first['input'])}"
+    return f"{key}: expected {' or '.join(dict.fromkeys(wants))}, not {shortened(first['input'])}"
