@@ -197,7 +197,9 @@ def _named(components: dict[str, Any]) -> dict[str, Any]:
     """Components by names that messages, logs and weights can have."""
     for name in components:
         if not name.strip() or any(character in "./\\" for character in name):
-            raise refused(f"{{place}}: the name {name!r} must not be empty or have dots or slashes; give another one", name)
+            raise refused(
+                f"{{place}}: the name {name!r} must not be empty or have dots or slashes; give another one", name
+            )
     return components
 
 

@@ -116,7 +116,9 @@ class Crop:
     look_ahead_frames: int | None = None
 
     def __post_init__(self) -> None:
-        check_range(self, size=(8, 10_000), smoothing_seconds=(0, 1e4), max_lost_share=(0, 1), look_ahead_frames=(0, 1e6))
+        check_range(
+            self, size=(8, 10_000), smoothing_seconds=(0, 1e4), max_lost_share=(0, 1), look_ahead_frames=(0, 1e6)
+        )
         check_range(self, eye_distances=(1e-3, 1e3))
         if self.size % 2:
             raise UserError(f"size {self.size} of a crop must be even", key="size")

@@ -149,7 +149,10 @@ def _text(path: Path) -> tuple[str, Path]:
     try:
         place = path.resolve()
         mode = path.stat().st_mode
-        if stat.S_ISFIFO(mode) and place.parts[:2] not in (("/", "dev"), ("/", "proc")):  # nobody may ever write into it
+        if stat.S_ISFIFO(mode) and place.parts[:2] not in (
+            ("/", "dev"),
+            ("/", "proc"),
+        ):  # nobody may ever write into it
             raise UserError(f"config {path} is a pipe, not a file; name a file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)  # no more of a device without end

@@ -72,7 +72,9 @@ class Filters:
     min_rms_dbfs: float | None = None
 
     def __post_init__(self) -> None:
-        check_range(self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1))
+        check_range(
+            self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1)
+        )
         check_range(self, min_rms_dbfs=(-200, 0))
         least, most = self.min_seconds, self.max_seconds
         if least is not None and most is not None and least > most:

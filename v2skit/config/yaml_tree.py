@@ -37,7 +37,9 @@ def parse_yaml(text: str, source: str) -> Any:
             ``source`` and, where one key is at fault, ``key``.
     """
     if len(text) > MAX_BYTES:
-        raise UserError(f"{source} is larger than {MAX_BYTES / 1e6:g} MB, so it is no config; name another", source=source)
+        raise UserError(
+            f"{source} is larger than {MAX_BYTES / 1e6:g} MB, so it is no config; name another", source=source
+        )
     try:
         loader = _Loader(text, source)
         try:
