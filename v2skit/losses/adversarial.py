@@ -77,7 +77,7 @@ class Adversarial(nn.Module):
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise UserError(f"betas must be two numbers from 0 to below 1, not {list(betas)}")
         for name, discriminator in discriminators.items():
-            if "." in name or hasattr(nn.ModuleDict, name):
+            if not name or "." in name or hasattr(nn.ModuleDict(), name):
                 raise UserError(f"a discriminator can't be called '{name}'; give it another name")
             if feature_matching and getattr(discriminator, "phase_shuffle", 0):
                 raise UserError(
