@@ -25,7 +25,8 @@ from pydantic import (
 )
 from pydantic.errors import PydanticUserError
 
-from v2skit.config.messages import expected, refused, user_error
+from v2skit.config.messages import expected, origin_of, refused, user_error
+from v2skit.config.plain import fault
 from v2skit.config.upgrade import RENAMED
 from v2skit.errors import UserError, suggestion
 from v2skit.registry import plugins
@@ -51,6 +52,11 @@ def check(tree: Any, want: Any, source: str, origins: Mapping[str, str] | None =
     Raises:
         UserError: a key or value does not fit; has the fields ``key`` and ``source``.
     """
+    key, problem = fault(tree)
+    if problem:
+        key = ".".join(filter(None, (path, key)))
+        source = origin_of(key, source, origins or {})
+        raise UserError(f"{source}: {key or 'config'}: {problem}", key=key, source=source)
     try:
         return TypeAdapter(_hint(want)).validate_python(tree)
     except ValidationError as error:
@@ -78,7 +84,7 @@ def _settings(make: Any, value: Any) -> Any:
 
 def _component(make: type[Component], kind: str, value: Any) -> Component:
     """A ``type:`` and its arguments -> the choice of a component."""
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str) or not value["type"].isprintable():
         raise expected(f"'type:' with the name of a component of kind {kind}")
     what, is_term = f"{kind} '{value['type']}'", make is Term
     given = {key: argument for key, argument in value.items() if key != "type"}

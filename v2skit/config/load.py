@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from v2skit.config.check import check
 from v2skit.config.messages import shortened
+from v2skit.config.plain import MAX_DEPTH
 from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
-from v2skit.config.yaml_tree import MAX_BYTES, MAX_DEPTH, parse_yaml
+from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.component import Component, Term
 

@@ -34,6 +34,8 @@ EXPECTED = {
 
 MAX_SHOWN = 200
 """Characters of a value that an error shows."""
+MAX_SENTENCE = 1000
+"""Characters of an error's message."""
 
 
 def shortened(value: Any) -> str:
@@ -72,11 +74,17 @@ def user_error(error: ValidationError, tree: Any, source: str, origins: Mapping[
         sentence = refusal["message"]
         for name, text in stands_for.items():
             sentence = sentence.replace(name, text)
-    known = key
-    while known and known not in origins:
-        known = known.rpartition(".")[0]
-    source = origins.get(known, source)
+    source = origin_of(key, source, origins)
+    if len(sentence) > MAX_SENTENCE:
+        sentence = f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 4 :]}"
     return UserError(f"{source}: {sentence}", key=key, source=source)
+
+
+def origin_of(key: str, source: str, origins: Mapping[str, str]) -> str:
+    """Where a dotted key comes from, or else the keys above it; otherwise the source of the whole tree."""
+    while key and key not in origins:
+        key = key.rpartition(".")[0]
+    return origins.get(key, source)
 
 
 def _place(tree: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:

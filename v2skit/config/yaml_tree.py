@@ -6,19 +6,15 @@ names), or for something else than they seem (a key given twice). Here each of t
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
+from v2skit.config.plain import MAX_DEPTH, MAX_VALUES
 from v2skit.errors import UserError
 
 MAX_BYTES = 2_000_000
-MAX_DEPTH = 50
-"""Levels of keys and lists."""
-MAX_VALUES = 100_000
-"""Keys, values and entries of lists, with those that an alias repeats counted again."""
 MAX_INTEGER = 2**63
 
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
@@ -103,8 +99,6 @@ class _Loader(yaml.SafeLoader):
             line, name = key.start_mark.line + 1, key.value
             if not isinstance(key, ScalarNode):
                 self._refuse(f"a key must be text, not a list or keys and values (line {line})")
-            if _has_controls(name):
-                self._refuse(f"the key {name!r} has control characters (line {line}); delete them")
             if name in lines:
                 self._place.append(name)
                 self._refuse(f"given twice, in lines {lines[name]} and {line}; delete one of the two")
@@ -119,8 +113,6 @@ class _Loader(yaml.SafeLoader):
         if isinstance(node, CollectionNode):
             children = [child for entry in node.value for child in (entry if isinstance(entry, tuple) else (entry,))]
             count += sum(self._values[id(child)] for child in children)
-        elif _has_controls(node.value, but="\t\n\r"):
-            self._refuse("text with control characters, such as NUL, can't be used; delete them")
         if count > MAX_VALUES:
             self._refuse(f"more than {MAX_VALUES} values, aliases counted in full; shorten it")
         self._values[id(node)] = count
@@ -138,11 +130,6 @@ class _Loader(yaml.SafeLoader):
     def _refuse(self, problem: str, shown: int = MAX_DEPTH) -> None:
         key = ".".join(part[:100] for part in self._place[:shown])
         raise UserError(f"{self.source}: {f'{key}: ' if key else ''}{problem}", key=key, source=self.source)
-
-
-def _has_controls(text: str, but: str = "") -> bool:
-    """Whether a text has control characters or surrogates, which neither a path nor a terminal takes."""
-    return any(unicodedata.category(character) in ("Cc", "Cs") and character not in but for character in text)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)

@@ -99,7 +99,7 @@ def _speech(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, .
 
 def _scores(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
     clips = len(inputs[0])
-    pairs = output if isinstance(output, (list, tuple)) else ()
+    pairs: Any = output if isinstance(output, (list, tuple)) else ()
     if not pairs or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         raise UserError(f"{where} returned {_described(output)}, not [(score (B,...), [features])], at least one")
     for score, features in pairs:
