@@ -202,10 +202,9 @@ def _without_null(value: Any) -> Any:
 def _named(components: dict[str, Any]) -> dict[str, Any]:
     """Components by names that messages, logs and weights can have."""
     for name in components:
-        if not name.strip() or any(character in "./\\" for character in name):
-            raise refused(
-                f"{{place}}: the name {name!r} must not be empty or have dots or slashes; give another one", name
-            )
+        if not name.strip() or name == "type" or any(character in "./\\" for character in name):
+            rule = "must not be empty or 'type', or have dots or slashes"
+            raise refused(f"{{place}}: the name {name!r} {rule}; give another one", name)
     return components
 
 

@@ -21,7 +21,7 @@ Kernel = Annotated[int, Field(ge=1, le=10_001)]
 """The length of a convolution's kernel, its stride or dilation."""
 Context = Annotated[int, Field(ge=0, le=1_000_000)]
 """Left context or look-ahead, video frames."""
-Rounds = Annotated[int, Field(ge=0, le=100_000)]
+Rounds = Annotated[int, Field(ge=0, le=10_000)]
 """Iterations of an algorithm that synthesises."""
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 """A probability of dropout; with 1 nothing would be left."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from v2skit.config.check import check
 from v2skit.config.messages import shortened
-from v2skit.config.plain import MAX_DEPTH
+from v2skit.config.plain import MAX_DEPTH, fault
 from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
 from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
@@ -135,6 +135,8 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
         raise UserError(f"{path}: base: expected the path of a config or a list of such, not {shortened(bases)}")
+    if fault(bases)[1]:
+        raise UserError(f"{path}: base: the path {shortened(bases)} has control characters; delete them")
     merged: dict = {}
     origins: Origins = {}
     for base in bases:
@@ -150,10 +152,7 @@ def _text(path: Path) -> tuple[str, Path]:
     try:
         place = path.resolve()
         mode = path.stat().st_mode
-        if stat.S_ISFIFO(mode) and place.parts[:2] not in (
-            ("/", "dev"),
-            ("/", "proc"),
-        ):  # nobody may ever write into it
+        if stat.S_ISFIFO(mode) and place.parts[1] not in ("dev", "proc"):  # nobody may ever write into it
             raise UserError(f"config {path} is a pipe, not a file; name a file")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)  # no more of a device without end
