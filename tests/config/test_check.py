@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Optional
 
 import pytest
 from pydantic import Field
+from torch import nn
 
 from v2skit.config.check import check
 from v2skit.config.load import check_component, origins_of, to_tree
@@ -21,13 +22,18 @@ from v2skit.registry.registry import Registry
 Encoder = Annotated[Component, "encoder"]
 
 
-class Leaf:
+class Leaf(nn.Module):
+    out_dim = 1
+
     def __init__(self, in_dim: int, size: int = 1) -> None:
+        super().__init__()
         self.in_dim, self.size = in_dim, size
 
 
-class Tree:
+class Tree(nn.Module):
     """With components in every position that a type hint has."""
+
+    out_dim = 1
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class Tree:
         some: Sequence[Encoder | int] = (),
         default: Encoder = Component("leaf", {"size": 7}, kind="encoder"),
     ) -> None:
+        super().__init__()
         self.parts = [one, several, pair, named, mapped, some, default]
 
 

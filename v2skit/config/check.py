@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 import operator
 import re
 import types
@@ -12,10 +13,20 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, PlainValidator, Strict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.errors import PydanticUserError
 
-from v2skit.config.messages import expected, refused, user_error
+from v2skit.config.messages import expected, origin_of, refused, user_error
+from v2skit.config.plain import fault
 from v2skit.config.upgrade import RENAMED
 from v2skit.errors import UserError, suggestion
 from v2skit.registry import plugins
@@ -41,6 +52,11 @@ def check(tree: Any, want: Any, source: str, origins: Mapping[str, str] | None =
     Raises:
         UserError: a key or value does not fit; has the fields ``key`` and ``source``.
     """
+    key, problem = fault(tree)
+    if problem:
+        key = ".".join(filter(None, (path, key)))
+        source = origin_of(key, source, origins or {})
+        raise UserError(f"{source}: {key or 'config'}: {problem}", key=key, source=source)
     try:
         return TypeAdapter(_hint(want)).validate_python(tree)
     except ValidationError as error:
@@ -68,7 +84,7 @@ def _settings(make: Any, value: Any) -> Any:
 
 def _component(make: type[Component], kind: str, value: Any) -> Component:
     """A ``type:`` and its arguments -> the choice of a component."""
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str) or not value["type"].isprintable():
         raise expected(f"'type:' with the name of a component of kind {kind}")
     what, is_term = f"{kind} '{value['type']}'", make is Term
     given = {key: argument for key, argument in value.items() if key != "type"}
@@ -89,7 +105,8 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
     for key, parameter in allowed.items():
         if parameter.default is parameter.empty and key not in given:
             raise refused(f"{what}: argument '{key}' is missing")
-    checked = _checked(component, given, is_term)
+    usual = {key: argument for key, argument in given.items() if not _is_unlimited(argument, allowed.get(key))}
+    checked = {**given, **_checked(component, usual, is_term)}
     weight = {"weight": checked.pop("weight")} if is_term else {}
     defaults = {key: parameter.default for key, parameter in allowed.items()}
     return make(type=value["type"], args={**defaults, **checked}, origin=entry.origin, kind=kind, **weight)
@@ -131,7 +148,7 @@ def _hint(hint: Any) -> Any:
     """A type hint for pydantic that converts no scalar, makes tuples of lists, and checks sections and components."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is float:
-        return Annotated[float, Strict(), BeforeValidator(_number)]
+        return Annotated[float, Strict(), Field(allow_inf_nan=False), BeforeValidator(_number)]
     if hint in (int, bool, str):
         return Annotated[hint, Strict()]
     if isinstance(hint, type) and issubclass(hint, Component):
@@ -152,8 +169,18 @@ def _hint(hint: Any) -> Any:
         return Annotated[values, BeforeValidator(functools.partial(_of_length, len(inner)))]
     if origin in COLLECTIONS:
         values = types.GenericAlias(COLLECTIONS[origin], tuple(map(_hint, inner)))
-        return Annotated[values, BeforeValidator(_without_null)] if COLLECTIONS[origin] is dict else values
+        if COLLECTIONS[origin] is not dict:
+            return values
+        named = Annotated[values, AfterValidator(_named)] if _are_components(inner) else values
+        return Annotated[named, BeforeValidator(_without_null)]
     return hint
+
+
+def _are_components(inner: tuple[Any, ...]) -> bool:
+    """Whether the hints of a dict's keys and values are those of components by name."""
+    key, value = inner if len(inner) == 2 else (None, None)
+    chosen = typing.get_args(value)[0] if typing.get_origin(value) is Annotated else None
+    return key is str and isinstance(chosen, type) and issubclass(chosen, Component)
 
 
 def _number(value: Any) -> Any:
@@ -170,3 +197,18 @@ def _of_length(length: int, value: Any) -> Any:
 def _without_null(value: Any) -> Any:
     """``key: null`` leaves out an entry of a dict that a base has, such as a loss or a metric."""
     return {key: entry for key, entry in value.items() if entry is not None} if isinstance(value, dict) else value
+
+
+def _named(components: dict[str, Any]) -> dict[str, Any]:
+    """Components by names that messages, logs and weights can have."""
+    for name in components:
+        if not name.strip() or name == "type" or any(character in "./\\" for character in name):
+            rule = "must not be empty or 'type', or have dots or slashes"
+            raise refused(f"{{place}}: the name {name!r} {rule}; give another one", name)
+    return components
+
+
+def _is_unlimited(argument: Any, parameter: inspect.Parameter | None) -> bool:
+    """Whether an argument is infinity or NaN as by default, as a stored config has it; otherwise these are errors."""
+    is_float = isinstance(argument, float) and not math.isfinite(argument)
+    return is_float and parameter is not None and str(argument) == str(parameter.default)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from v2skit.config.limits import check_range
 from v2skit.errors import UserError
 
 
@@ -19,14 +21,15 @@ class Clock:
         fps: video frame rate, Hz.
 
     Raises:
-        UserError: ``sample_rate / fps`` is not a whole number.
+        UserError: a rate is out of range, or ``sample_rate / fps`` is not a whole number.
     """
 
     sample_rate: int = 24000
     fps: int = 25
 
     def __post_init__(self) -> None:
-        if self.sample_rate <= 0 or self.fps <= 0 or self.sample_rate % self.fps:
+        check_range(self, sample_rate=(1, 1e6), fps=(1, 1e6))
+        if self.sample_rate % self.fps:
             raise UserError(
                 f"sample_rate {self.sample_rate} / fps {self.fps} is not a whole number of samples a video frame"
             )
@@ -70,10 +73,11 @@ class Mel:
     scale: Literal["slaney", "htk"] = "slaney"
 
     def __post_init__(self) -> None:
-        if not 0 < self.window <= self.n_fft or self.hop <= 0 or (self.n_fft - self.hop) % 2:
+        check_range(self, n_fft=(1, 65_536), hop=(1, 65_536), n_mels=(1, 4096), floor=(1e-30, 1e30))
+        if not 0 < self.window <= self.n_fft or (self.n_fft - self.hop) % 2:
             raise UserError(f"window {self.window} must not exceed n_fft {self.n_fft}, and n_fft - hop must be even")
-        if not 0 <= self.f_min < self.f_max or self.n_mels <= 0 or self.floor <= 0:
-            raise UserError("a mel needs 0 <= f_min < f_max, n_mels > 0 and floor > 0")
+        if not 0 <= self.f_min < self.f_max < math.inf:
+            raise UserError(f"a mel needs 0 <= f_min < f_max, not {self.f_min} and {self.f_max}")
 
     def per_frame(self, clock: Clock) -> int:
         """Mel frames a video frame. Raises UserError where that is not a whole number, or ``f_max`` is too high."""
@@ -112,12 +116,12 @@ class Crop:
     look_ahead_frames: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 8 or self.size % 2 or self.eye_distances <= 0 or self.smoothing_seconds < 0:
-            raise UserError("a crop needs an even size of at least 8, eye_distances > 0 and smoothing_seconds >= 0")
-        if not 0 <= self.max_lost_share <= 1:
-            raise UserError(f"max_lost_share {self.max_lost_share} must lie in 0..1", key="max_lost_share")
-        if self.look_ahead_frames is not None and self.look_ahead_frames < 0:
-            raise UserError(f"look_ahead_frames {self.look_ahead_frames} must not be negative", key="look_ahead_frames")
+        check_range(
+            self, size=(8, 10_000), smoothing_seconds=(0, 1e4), max_lost_share=(0, 1), look_ahead_frames=(0, 1e6)
+        )
+        check_range(self, eye_distances=(1e-3, 1e3))
+        if self.size % 2:
+            raise UserError(f"size {self.size} of a crop must be even", key="size")
 
 
 def feature_settings(clock: Clock, mel: Mel) -> dict:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
-import yaml
-
 from v2skit.config.check import check
+from v2skit.config.messages import shortened
+from v2skit.config.plain import MAX_DEPTH, fault
 from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
+from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.component import Component, Term
 
 Origins = dict[str, str]
 """Dotted key -> the file (or ``--set``) that gave it."""
+MAX_BASES = 100
+"""Files of one config; a base that is named several times counts each time."""
 
 
 def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
@@ -26,13 +30,15 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         UserError: a file can't be read, or a key or value does not fit; names the file, the key and the nearest name,
             and has the fields ``key`` and ``source``.
     """
-    tree, origins = _read(Path(path), ())
+    tree, origins = _read(Path(path), (), [])
     known = set(origins)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
             raise UserError(f"--set {override}: expected key.path=value, e.g. --set finetune.steps=100")
-        branch: Any = _parse(value, f"--set {override}")
+        if key.count(".") >= MAX_DEPTH:
+            raise UserError(f"--set {override[:40]}...: a key has at most {MAX_DEPTH} levels; shorten it")
+        branch: Any = parse_yaml(value, f"--set {override}")
         for part in reversed(key.split(".")):
             branch = {part: branch}
         _merge(tree, branch, "--set", origins)
@@ -54,7 +60,7 @@ def check_config(tree: dict, source: str = "config") -> Config:
 
 def parse_component(kind: str, text: str, source: str) -> Component:
     """A component from the command line: its name, or ``{type: NAME, argument: value}``. Raises UserError."""
-    tree = _parse(text, source)
+    tree = parse_yaml(text, source)
     return check_component(kind, {"type": tree} if isinstance(tree, str) else tree, source)
 
 
@@ -108,37 +114,51 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     return {k: v for key, sub in tree.items() for k, v in flatten(sub, f"{prefix}.{key}" if prefix else key).items()}
 
 
-def _parse(text: str, source: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{source} is not valid YAML: {error}") from error
+def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, Origins]:
+    """The merged tree of a file and its bases, and the origin of each key.
 
-
-def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict, Origins]:
-    """The merged tree of a file and its bases, and the origin of each key."""
-    if path.resolve() in seen:
+    Args:
+        path: the file.
+        above: the files whose base it is.
+        read: all files so far; this one and its bases are added.
+    """
+    text, place = _text(path)
+    if place in above:
         raise UserError(f"{path}: a config can't be its own base")
-    try:
-        tree = _parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        remedy = "" if seen else "; run this in a recipe's folder, or name a config with --config"
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
+    read.append(place)
+    if len(read) > MAX_BASES:
+        raise UserError(f"{read[0]} has more than {MAX_BASES} bases, bases of bases included; merge some of them")
+    tree = parse_yaml(text, str(path))
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected keys and values")
     bases = tree.pop("base", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
-        raise UserError(f"{path}: base: expected the path of a config or a list of such, not {bases!r}")
+        raise UserError(f"{path}: base: expected the path of a config or a list of such, not {shortened(bases)}")
+    if fault(bases)[1]:
+        raise UserError(f"{path}: base: the path {shortened(bases)} has control characters; delete them")
     merged: dict = {}
     origins: Origins = {}
     for base in bases:
-        under, their_origins = _read(path.parent / base, (*seen, path.resolve()))
+        under, their_origins = _read(path.parent / base, (*above, place), read)
         _merge(merged, under, base, {})
         origins |= their_origins
     _merge(merged, tree, str(path), origins)
     return merged, origins
+
+
+def _text(path: Path) -> tuple[str, Path]:
+    """The text of a file, and its absolute path. Raises UserError where it can't be read, or is too large."""
+    try:
+        place = path.resolve()
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode) and place.parts[1] not in ("dev", "proc"):  # nobody may ever write into it
+            raise UserError(f"config {path} is a pipe, not a file; name a file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # no more of a device without end
+        return content.decode("utf-8-sig"), place
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
+        raise UserError(f"config {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = "") -> None:
@@ -164,7 +184,7 @@ def _check_left_out(config: Config, key: str) -> None:
     parent: Any = config
     for part in place:
         parent = parent.args if isinstance(parent, Component) else parent
-        parent = parent[part] if isinstance(parent, dict) else getattr(parent, part)
+        parent = parent.get(part) if isinstance(parent, dict) else getattr(parent, part, None)
     if isinstance(parent, dict) and name not in parent:
         message = f"{'.'.join(place)} has no '{name}' to leave out{suggestion(name, parent)}"
         raise UserError(f"--set: {message}", key=key, source="--set")

@@ -13,6 +13,7 @@ from v2skit.errors import UserError
 EXPECTED = {
     "int_type": "a whole number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
     "path_type": "a path",
@@ -29,6 +30,18 @@ EXPECTED = {
     "less_than_equal": "at most {le}",
 }
 """Type of a pydantic error -> the expected value, in the words of a config's author."""
+
+
+MAX_SHOWN = 200
+"""Characters of a value that an error shows."""
+MAX_SENTENCE = 1000
+"""Characters of an error's message."""
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, without the middle where it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 20]}...{text[-17:]}"
 
 
 def expected(what: str) -> PydanticCustomError:
@@ -61,11 +74,17 @@ def user_error(error: ValidationError, tree: Any, source: str, origins: Mapping[
         sentence = refusal["message"]
         for name, text in stands_for.items():
             sentence = sentence.replace(name, text)
-    known = key
-    while known and known not in origins:
-        known = known.rpartition(".")[0]
-    source = origins.get(known, source)
+    source = origin_of(key, source, origins)
+    if len(sentence) > MAX_SENTENCE:
+        sentence = f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 4 :]}"
     return UserError(f"{source}: {sentence}", key=key, source=source)
+
+
+def origin_of(key: str, source: str, origins: Mapping[str, str]) -> str:
+    """Where a dotted key comes from, or else the keys above it; otherwise the source of the whole tree."""
+    while key and key not in origins:
+        key = key.rpartition(".")[0]
+    return origins.get(key, source)
 
 
 def _place(tree: Any, location: tuple[int | str, ...]) -> tuple[str, ...]:
@@ -83,8 +102,8 @@ def _sentence(problems: list[Any], key: str) -> str:
     """The message for a value of another type, or out of range; several problems are those of a union's members."""
     first, key = problems[0], key or "config"
     if first["type"] == "literal_error" and len(problems) == 1 and " or " in first["ctx"]["expected"]:
-        return f"{key}: {first['input']!r} is neither {first['ctx']['expected'].replace(' or ', ' nor ')}"
+        return f"{key}: {shortened(first['input'])} is neither {first['ctx']['expected'].replace(' or ', ' nor ')}"
     wants = [EXPECTED.get(problem["type"], "").format(**problem.get("ctx", {})) for problem in problems]
     if not all(wants):  # the error of a plug-in's own validator
-        return f"{key}: {first['msg']}, not {first['input']!r}"
-    return f"{key}: expected {' or '.join(dict.fromkeys(wants))}, not {first['input']!r}"
+        return f"{key}: {first['msg']}, not {shortened(first['input'])}"
+    return f"{key}: expected {' or '.join(dict.fromkeys(wants))}, not {shortened(first['input'])}"

@@ -11,17 +11,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from v2skit.config.features import Clock, Crop, Mel
+from v2skit.config.limits import check_range
 from v2skit.errors import UserError
 from v2skit.registry.component import Component, Term
 
-
-def _check(settings: Any, **limits: tuple[float, float]) -> None:
-    """Raises UserError where a number is outside its limits, or is none. (pydantic's limits name only the one that is
-    crossed.)"""
-    for key, (low, high) in limits.items():
-        value = getattr(settings, key)
-        if value is not None and not low <= value <= high:
-            raise UserError(f"{key} must lie in {low:g}..{high:g}, not {value}", key=key)
+LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
+"""What a run's log has in addition to the losses."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,9 @@ class Data:
         train: audio-visual, for fine-tuning.
         valid: audio-visual, for the validation of fine-tuning.
         test: audio-visual, for synthesis and scores.
+
+    Raises:
+        UserError: a name is empty, or there is none for pre-training.
     """
 
     folder: str = "data"
@@ -43,6 +41,13 @@ class Data:
     train: str = "train"
     valid: str = "valid"
     test: str = "test"
+
+    def __post_init__(self) -> None:
+        if not self.pretrain:
+            raise UserError("pretrain: at least one data directory is needed, e.g. [train]", key="pretrain")
+        for key, value in vars(self).items():
+            if not all(name.strip() for name in ([value] if isinstance(value, str) else value)):
+                raise UserError(f"{key}: a name of a data directory is empty", key=key)
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,10 @@ class Filters:
     min_rms_dbfs: float | None = None
 
     def __post_init__(self) -> None:
-        _check(self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1))
-        _check(self, min_rms_dbfs=(-200, 0))
+        check_range(
+            self, min_seconds=(0, 1e6), max_seconds=(0, 1e6), max_clipped_share=(0, 1), max_silence_share=(0, 1)
+        )
+        check_range(self, min_rms_dbfs=(-200, 0))
         least, most = self.min_seconds, self.max_seconds
         if least is not None and most is not None and least > most:
             raise UserError(f"min_seconds {least:g} is above max_seconds {most:g}", key="min_seconds")
@@ -96,7 +103,7 @@ class Prepare:
     slurm: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(self, jobs=(0, 10_000), max_failed_share=(0, 1))
+        check_range(self, jobs=(0, 10_000), max_failed_share=(0, 1))
         if self.cluster == "slurm" and not self.jobs:
             raise UserError("jobs must say how many jobs go to slurm, e.g. --nj 32", key="jobs")
 
@@ -125,7 +132,7 @@ class Augmentation:
     time_mask_seconds: float = 0.4
 
     def __post_init__(self) -> None:
-        _check(self, crop=(8, 10_000), flip=(0, 1), erase=(0, 1), time_mask_seconds=(0, 1))
+        check_range(self, crop=(8, 10_000), flip=(0, 1), erase=(0, 1), time_mask_seconds=(0, 1))
         for name, low, high in (("erase_area", 0, 1), ("erase_ratio", 0, 100)):
             limits = getattr(self, name)
             if len(limits) != 2 or not low < limits[0] <= limits[1] <= high:
@@ -200,10 +207,11 @@ class Training:
     rank_timeout_seconds: float = 300.0
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_frames", "accumulate", "log_every", "checkpoint_every", "validate_every")
-        _check(self, **dict.fromkeys(counts, (1, 1e12)))
-        _check(self, learning_rate=(0, 1e3), warmup_share=(0, 1), weight_decay=(0, 1e3), clip_norm=(1e-12, 1e12))
-        _check(self, ema_decay=(0, 1), workers=(0, 1000), cache_mb=(0, 1e9), rank_timeout_seconds=(1, 1e6))
+        counts = ("steps", "accumulate", "log_every", "checkpoint_every", "validate_every")
+        check_range(self, **dict.fromkeys(counts, (1, 1e12)))
+        check_range(self, batch_frames=(2, 1e12), segment_frames=(2, 1e12))  # batch normalisation needs two values
+        check_range(self, learning_rate=(0, 1e3), warmup_share=(0, 1), weight_decay=(0, 1e3), clip_norm=(1e-12, 1e12))
+        check_range(self, ema_decay=(0, 1), workers=(0, 1000), cache_mb=(0, 1e9), rank_timeout_seconds=(1, 1e6))
         if self.segment_frames is not None and not 0 < self.segment_frames <= self.batch_frames:
             limits = f"1..batch_frames ({self.batch_frames})"
             raise UserError(f"segment_frames {self.segment_frames} must lie in {limits}", key="segment_frames")
@@ -227,7 +235,7 @@ class PartTransfer:
     learning_rate_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        _check(self, frozen_steps=(0, 1e12), learning_rate_factor=(0, 1e6))
+        check_range(self, frozen_steps=(0, 1e12), learning_rate_factor=(0, 1e6))
 
 
 @dataclass(frozen=True)
@@ -250,7 +258,7 @@ class Scoring:
     jobs: int = 0
 
     def __post_init__(self) -> None:
-        _check(self, bootstrap=(1, 1e7), jobs=(0, 10_000))
+        check_range(self, bootstrap=(1, 1e7), jobs=(0, 10_000))
 
 
 @dataclass(frozen=True)
@@ -309,7 +317,7 @@ class Config:
     predictor: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self, seed=(0, 2**31))
+        check_range(self, seed=(0, 2**31))
         if self.predictor is not None and self.trains != "vocoder":
             message = "predictor: only a vocoder (trains: vocoder) is fine-tuned on another model's mels"
             raise UserError(message, key="predictor")
@@ -320,6 +328,12 @@ class Config:
             if not math.isfinite(term.weight):
                 key = f"losses.{name}.weight"
                 raise UserError(f"{key}: {term.weight} is no weight", key=key)
+            if name in LOGGED:
+                key = f"losses.{name}"
+                raise UserError(f"{key}: '{name}' is another column of the log; give the loss another name", key=key)
+        for key in ("pretrained", "predictor"):
+            if getattr(self, key) is not None and not getattr(self, key).strip():
+                raise UserError(f"{key}: expected the path of a folder, not empty text; for none, write null", key=key)
         if not self.losses:
             raise UserError("losses: at least one loss is needed", key="losses")
         unknown = self.transfer.keys() - {"speaker", "encoder", "decoder"}

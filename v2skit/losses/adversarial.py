@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Depth
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.model import Output
@@ -60,7 +61,7 @@ class Adversarial(nn.Module):
         objective: str = "least_squares",
         feature_matching: float = 0.0,
         gradient_penalty: float = 0.0,
-        discriminator_steps: int = 1,
+        discriminator_steps: Depth = 1,
         start_after: int = 0,
         window_frames: int | None = None,
         learning_rate: float = 2e-4,
@@ -76,7 +77,7 @@ class Adversarial(nn.Module):
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise UserError(f"betas must be two numbers from 0 to below 1, not {list(betas)}")
         for name, discriminator in discriminators.items():
-            if "." in name or hasattr(nn.ModuleDict, name):
+            if not name or "." in name or hasattr(nn.ModuleDict(), name):
                 raise UserError(f"a discriminator can't be called '{name}'; give it another name")
             if feature_matching and getattr(discriminator, "phase_shuffle", 0):
                 raise UserError(

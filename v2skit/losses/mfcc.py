@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
+from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.model import Output
@@ -29,7 +30,7 @@ class Mfcc(nn.Module):
 
     input = "waveform"
 
-    def __init__(self, clock: Clock, mel: Mel, n_mfcc: int = 25) -> None:
+    def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25) -> None:
         super().__init__()
         if not 0 < n_mfcc <= mel.n_mels:
             raise UserError(f"n_mfcc {n_mfcc} must lie in 1..mel.n_mels ({mel.n_mels})")

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.power import valid_power
@@ -30,7 +31,7 @@ class MultiResolutionStft(nn.Module):
 
     input = "waveform"
 
-    def __init__(self, n_ffts: tuple[int, ...] = (512, 1024, 2048)) -> None:
+    def __init__(self, n_ffts: tuple[Width, ...] = (512, 1024, 2048)) -> None:
         super().__init__()
         if not n_ffts or min(n_ffts) < 4:
             raise UserError(f"n_ffts must hold at least one FFT length of 4 or more samples, not {n_ffts}")

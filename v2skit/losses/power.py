@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.model import Output
@@ -25,7 +26,7 @@ class Power(nn.Module):
 
     input = "waveform"
 
-    def __init__(self, n_fft: int = 512, hop: int = 128, floor: float = 1e-7) -> None:
+    def __init__(self, n_fft: Width = 512, hop: Width = 128, floor: float = 1e-7) -> None:
         super().__init__()
         if floor <= 0:
             raise UserError(f"floor {floor} must be positive")

@@ -12,6 +12,7 @@ from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.model import Output
 from v2skit.registry.build import build
+from v2skit.registry.contract import check_scalars
 
 
 class Losses(nn.Module):
@@ -27,44 +28,63 @@ class Losses(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         torch.manual_seed(config.seed)
-        self.terms = nn.ModuleDict(
-            {n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()}
-        )
+        self.terms: dict[str, Any] = {
+            n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()
+        }
+        self._modules_of_terms = nn.ModuleList(self.terms.values())  # as a ModuleDict it would not take every name
         self.weights = {name: term.weight for name, term in config.losses.items()}
         self.discriminator_terms: dict[str, Any] = {
             name: term for name, term in self.terms.items() if hasattr(term, "discriminator_backward")
         }
         for name, term in self.discriminator_terms.items():
+            steps = getattr(term, "discriminator_steps", 1)
+            if not isinstance(steps, int) or steps < 1:
+                raise UserError(f"loss '{name}': discriminator_steps must be a number from 1, not {steps!r}", loss=name)
             if not hasattr(term, "discriminator_update"):
                 raise UserError(
                     f"loss '{name}' has discriminator_backward(), which accumulates gradients, but no "
                     "discriminator_update(), which takes an optimiser step with them; add it",
                     loss=name,
                 )
-        steps = {name: getattr(term, "discriminator_steps", 1) for name, term in self.discriminator_terms.items()}
-        if len(set(steps.values())) > 1:
+        numbers = {name: getattr(term, "discriminator_steps", 1) for name, term in self.discriminator_terms.items()}
+        if len(set(numbers.values())) > 1:
             raise UserError(
-                f"losses: discriminator_steps {steps} differ, but all terms share the batches; give all the same "
+                f"losses: discriminator_steps {numbers} differ, but all terms share the batches; give all the same "
                 "discriminator_steps"
             )
-        self.discriminator_steps = max(steps.values(), default=1)
+        self.discriminator_steps = max(numbers.values(), default=1)
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
             raise UserError("losses: discriminators can't select the best checkpoint; add a loss such as log_mel")
 
     def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
-        """(output, batch) -> (weighted total, all values by name); ``validate``: only of terms that are validated."""
+        """(output, batch) -> (weighted total, all values by name); ``validate``: only of terms that are validated.
+
+        Raises:
+            UserError: a term returns something else than scalars, or none of them has a gradient.
+        """
         total, values = torch.zeros((), device=batch.mask.device), {}
         for name, term in self.terms.items():
             if not validate or getattr(term, "validates", True):
                 for key, value in term(output, batch).items():
                     total = total + self.weights[name] * value
                     values[_label(name, key)] = value.detach()
+        if torch.is_grad_enabled() and not total.requires_grad and _has_gradient(output):
+            raise UserError(
+                f"losses: none of {', '.join(self.terms)} has a gradient, so that nothing can be trained; they must be "
+                "computed from the model's output, without detach()"
+            )
         return total, values
 
     def discriminator_backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """Accumulate the gradients of all discriminators for a batch. Returns their losses and scores by name."""
+        """Accumulate the gradients of all discriminators for a batch. Returns their losses and scores by name.
+
+        Raises:
+            UserError: a term returns something else than scalars.
+        """
         output = output.detached()
         found = {n: term.discriminator_backward(output, batch) for n, term in self.discriminator_terms.items()}
+        for name, values in found.items():
+            check_scalars(f"loss '{name}': discriminator_backward()", values)
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
 
     def discriminator_update(self) -> None:
@@ -92,6 +112,10 @@ class Losses(nn.Module):
                     "v2skit 0.1; finish the run with the version that started it, or train again with --force",
                     loss=name,
                 ) from error
+
+
+def _has_gradient(output: Output) -> bool:
+    return any(value.requires_grad for value in vars(output).values() if value is not None)
 
 
 def _label(name: str, key: str) -> str:

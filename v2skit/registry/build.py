@@ -8,7 +8,12 @@ from typing import Any
 from v2skit.errors import UserError
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
+from v2skit.registry.contract import checked
+from v2skit.registry.failure import failure
 from v2skit.registry.kinds import construct
+
+MAX_SHOWN = 200
+"""Characters of the arguments that an error shows."""
 
 
 def build(kind: str, choice: Component, **given: Any) -> Any:
@@ -22,12 +27,18 @@ def build(kind: str, choice: Component, **given: Any) -> Any:
     Raises:
         UserError: it can't be loaded, or its arguments do not go together; names the component.
     """
-    component = plugins.registry().entry(kind, choice.type).load()
+    entry = plugins.registry().entry(kind, choice.type)
+    component = entry.load()
+    where = f"{kind} '{choice.type}'"
     try:
         args = {name: _built(value, given) for name, value in choice.args.items()}
-        return construct(kind, component, args, **given)
+        return checked(construct(kind, component, args, **given), kind, f"{where} (from {entry.origin})", given)
     except UserError as error:
-        raise UserError(f"{kind} '{choice.type}': {error}", **error.fields) from error
+        raise UserError(f"{where}: {error}", **error.fields) from error
+    except BaseException as error:  # a constructor may fail in any way, or call sys.exit()
+        shown = ", ".join(f"{name}: {value!r}" for name, value in choice.args.items())
+        why = f"with its arguments ({shown[:MAX_SHOWN]}): {failure(error, where)}"
+        raise UserError(f"{where} (from {entry.origin}) can't be built {why}") from error
 
 
 def _built(value: Any, given: dict[str, Any]) -> Any:

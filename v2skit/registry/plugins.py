@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 from dataclasses import dataclass
+from typing import Any
 
 import pluggy
 
 from v2skit.errors import UserError
 from v2skit.registry import builtins
 from v2skit.registry import hooks as hookspecs
+from v2skit.registry.failure import failure
 from v2skit.registry.registry import Registry
 from v2skit.version import __version__
 
@@ -19,7 +21,7 @@ GROUP = "v2skit"
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plug-in: its entry-point name, the version of its distribution, and its import error or None."""
+    """An installed plug-in: its entry-point name, the version of its distribution, and its error or None."""
 
     name: str
     version: str
@@ -28,39 +30,53 @@ class Plugin:
 
 @functools.cache
 def load() -> tuple[Registry, list[Plugin]]:
-    """The registry of all components, and the plug-ins that registered them; loaded once per process."""
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
+    """The registry of all components, and the plug-ins that registered them; loaded once per process.
+
+    A plug-in that fails in any way is broken: none of its components is registered, its error is kept in the registry,
+    and the others are loaded.
+    """
     registry = Registry()
-    manager.register(builtins, "v2skit")
-    _register(manager, registry, "v2skit")
-    plugins = [Plugin("v2skit", __version__)]
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        version = entry.dist.version if entry.dist else "?"
+    _register(builtins, registry, "v2skit")
+    plugins = {"v2skit": Plugin("v2skit", __version__)}
+
+    def broken(name: str, version: str, why: str) -> None:
+        registry.broken[name] = why
+        plugins[name] = Plugin(name, version, why)
+
+    try:
+        entries = sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value))
+    except Exception as error:  # the metadata of any installed package may be damaged
+        broken("entry points", "?", f"reinstall the package whose entry_points.txt is damaged ({failure(error)})")
+        entries = []
+    for entry in entries:
+        name, version = entry.name, "?"
         try:
-            manager.register(entry.load(), entry.name)
-            _register(manager, registry, entry.name)
-        except UserError:
-            raise
-        except Exception as error:  # a plug-in may fail in any way; it is reported, and the others are loaded
-            registry.broken[entry.name] = f"{type(error).__name__}: {error}"
-            plugins.append(Plugin(entry.name, version, registry.broken[entry.name]))
-            continue
-        plugins.append(Plugin(entry.name, version))
-    return registry, plugins
+            version = entry.dist.version if entry.dist else "?"
+            if name in plugins:
+                name = f"{name} ({entry.value})"
+                raise UserError(f"another plug-in is called '{entry.name}'; uninstall one of the two")
+            _register(entry.load(), registry, name)
+            plugins[name] = Plugin(name, version)
+        except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
+            broken(name, version, failure(error))
+    return registry, list(plugins.values())
 
 
-def _register(manager: pluggy.PluginManager, registry: Registry, name: str) -> None:
-    """Let one plug-in register its components. Raises UserError for a hook that does not exist."""
-    plugin = manager.get_plugin(name)
+def _register(plugin: Any, registry: Registry, name: str) -> None:
+    """Let one plug-in register its components, all or none. Raises UserError for a hook that does not exist."""
+    manager = pluggy.PluginManager(GROUP)  # of its own: what is wrong with one plug-in does not concern the next
+    manager.add_hookspecs(hookspecs)
+    manager.register(plugin, name)
+    names = [hook for hook in dir(hookspecs) if hasattr(getattr(hookspecs, hook), "v2skit_spec")]
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        hooks = [h for h in dir(hookspecs) if hasattr(getattr(hookspecs, h), "v2skit_spec")]
-        raise UserError(f"plug-in {name}: {error}; the hooks are: {', '.join(hooks)}") from error
-    others = [p for p in manager.get_plugins() if p is not plugin]
-    hook = manager.subset_hook_caller("register_components", remove_plugins=others)
-    hook(register=lambda kind, component, target: registry.add(kind, component, target, origin=name))
+        raise UserError(f"plug-in {name}: {error}; the hooks are: {', '.join(names)}") from error
+    if not manager.get_hookcallers(plugin):
+        raise UserError(f"plug-in {name} has no hook; mark one of {', '.join(names)} with @v2skit.hookimpl")
+    found: list[tuple[Any, Any, Any]] = []
+    manager.hook.register_components(register=lambda kind, component, target: found.append((kind, component, target)))
+    registry.add_all(found, origin=name)
 
 
 def registry() -> Registry:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from v2skit.config.limits import Width
 from v2skit.errors import UserError
 
 KERNEL, STRIDE = 5, 3
@@ -56,7 +57,7 @@ class MultiPeriodDiscriminator(nn.Module):
         UserError: an argument is out of range.
     """
 
-    def __init__(self, periods: tuple[int, ...] = (2, 3, 5, 7, 11), channels: int = 32) -> None:
+    def __init__(self, periods: tuple[Width, ...] = (2, 3, 5, 7, 11), channels: Width = 32) -> None:
         super().__init__()
         if not periods or min(periods) < 1 or channels < 1:
             raise UserError(f"periods {periods} and channels {channels} must be positive, with at least one period")

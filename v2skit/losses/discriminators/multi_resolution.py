@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from v2skit.config.limits import Width
 from v2skit.errors import UserError
 from v2skit.losses.discriminators.power import LogPower
 
@@ -54,7 +55,7 @@ class MultiResolutionDiscriminator(nn.Module):
         UserError: an argument is out of range.
     """
 
-    def __init__(self, n_ffts: tuple[int, ...] = (1024, 2048, 512), channels: int = 32) -> None:
+    def __init__(self, n_ffts: tuple[Width, ...] = (1024, 2048, 512), channels: Width = 32) -> None:
         super().__init__()
         if not n_ffts or min(n_ffts) < 8 or any(n_fft % 8 for n_fft in n_ffts):
             raise UserError(f"n_ffts {n_ffts} must be positive multiples of 8, at least one")

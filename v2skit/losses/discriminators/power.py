@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Depth, Width
 from v2skit.errors import UserError
 from v2skit.signal.stft import Stft
 
@@ -76,7 +77,7 @@ class PowerDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, n_fft: int = 512, hop: int = 128, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2
+        self, n_fft: Width = 512, hop: Width = 128, channels: tuple[Width, ...] = (64, 128, 256, 512), blocks: Depth = 2
     ) -> None:
         super().__init__()
         if not channels or min(channels) < 1 or blocks < 1:

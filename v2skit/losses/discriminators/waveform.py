@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Depth, Kernel, Width
 from v2skit.errors import UserError
 
 
@@ -32,11 +33,11 @@ class WaveformDiscriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int = 64,
-        max_channels: int = 1024,
-        kernel: int = 25,
-        stride: int = 4,
-        layers: int = 5,
+        channels: Width = 64,
+        max_channels: Width = 1024,
+        kernel: Kernel = 25,
+        stride: Kernel = 4,
+        layers: Depth = 5,
         phase_shuffle: int = 2,
     ) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
+from v2skit.config.limits import Kernel, Width
 from v2skit.errors import UserError
 from v2skit.models.decoders.rates import at_rate, inner_mask, receptive_field, transposed, upsampling_rates
 from v2skit.models.layers.masked import zero_channels_first
@@ -74,10 +75,10 @@ class HifiGan(nn.Module):
         self,
         in_dim: int,
         step: int,
-        channels: int = 512,
+        channels: Width = 512,
         rates: list[int] | None = None,
-        kernels: tuple[int, ...] = (3, 7, 11),
-        dilations: tuple[int, ...] = (1, 3, 5),
+        kernels: tuple[Kernel, ...] = (3, 7, 11),
+        dilations: tuple[Kernel, ...] = (1, 3, 5),
     ) -> None:
         super().__init__()
         self.in_dim = in_dim

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Mel
+from v2skit.config.limits import AutoWidth, Context, Depth, Width
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import LookAheadConv1d, check_features
 from v2skit.signal.stft import Stft
@@ -66,11 +67,11 @@ class Istft(nn.Module):
         in_dim: int,
         step: int,
         mel: Mel,
-        dim: int = 512,
-        blocks: int = 8,
-        ff_dim: int = 0,
-        n_fft: int = 0,
-        look_ahead_frames: int | None = None,
+        dim: Width = 512,
+        blocks: Depth = 8,
+        ff_dim: AutoWidth = 0,
+        n_fft: AutoWidth = 0,
+        look_ahead_frames: Context | None = None,
     ) -> None:
         super().__init__()
         if step % mel.hop:

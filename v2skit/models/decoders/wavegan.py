@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Kernel, Width
 from v2skit.errors import UserError
 from v2skit.models.decoders.rates import at_rate, inner_mask, receptive_field, transposed, upsampling_rates
 from v2skit.models.layers.masked import norm_channels_first, zero_channels_first
@@ -34,7 +35,7 @@ class WaveGan(nn.Module):
     output = "waveform"
 
     def __init__(
-        self, in_dim: int, step: int, channels: int = 512, rates: list[int] | None = None, out_kernel: int = 25
+        self, in_dim: int, step: int, channels: Width = 512, rates: list[int] | None = None, out_kernel: Kernel = 25
     ) -> None:
         super().__init__()
         if channels < 1 or out_kernel < 1 or out_kernel % 2 == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from v2skit.config.limits import Depth, Dropout, Width
 from v2skit.models.layers.masked import check_features
 
 
@@ -20,7 +21,7 @@ class BiGru(nn.Module):
 
     left_context_frames = look_ahead_frames = None
 
-    def __init__(self, in_dim: int, layers: int = 2, dim: int = 256, dropout: float = 0.0) -> None:
+    def __init__(self, in_dim: int, layers: Depth = 2, dim: Width = 256, dropout: Dropout = 0.0) -> None:
         super().__init__()
         self.in_dim, self.out_dim = in_dim, 2 * dim
         self.gru = nn.GRU(in_dim, dim, layers, batch_first=True, dropout=dropout, bidirectional=True)

@@ -9,6 +9,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Context, Depth, Dropout, Kernel, Width
 from v2skit.errors import UserError, suggestion
 from v2skit.models.encoders.relative_attention import RelativeAttention, relative_positions
 from v2skit.models.layers.masked import LookAheadConv1d, check_features, on_valid, zero_padding
@@ -111,14 +112,14 @@ class Conformer(nn.Module):
         self,
         in_dim: int,
         size: str | None = None,
-        blocks: int | None = None,
-        dim: int | None = None,
-        heads: int | None = None,
-        ff_dim: int = 2048,
-        conv_kernel: int = 31,
-        dropout: float = 0.1,
-        look_ahead_frames: int | None = None,
-        attention_frames: int | None = None,
+        blocks: Depth | None = None,
+        dim: Width | None = None,
+        heads: Depth | None = None,
+        ff_dim: Width = 2048,
+        conv_kernel: Kernel = 31,
+        dropout: Dropout = 0.1,
+        look_ahead_frames: Context | None = None,
+        attention_frames: Context | None = None,
     ) -> None:
         super().__init__()
         shape = _resolve(size, {"blocks": blocks, "dim": dim, "heads": heads})

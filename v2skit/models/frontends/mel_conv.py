@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
+from v2skit.config.limits import Kernel, Width
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import MaskedConv1d, check_frames, on_valid
 
@@ -32,9 +33,9 @@ class MelConv(nn.Module):
         self,
         clock: Clock,
         mel: Mel,
-        channels: tuple[int, ...] = (192, 192),
-        out_dim: int = 256,
-        kernel: int = 5,
+        channels: tuple[Width, ...] = (192, 192),
+        out_dim: Width = 256,
+        kernel: Kernel = 5,
         mean: float = -5.0,
         std: float = 2.5,
     ) -> None:

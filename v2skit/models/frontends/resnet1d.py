@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock
+from v2skit.config.limits import Depth, Width
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import MaskedConv1d, check_frames, on_valid, zero_padding
 
@@ -56,7 +57,7 @@ class ResNet1d(nn.Module):
 
     input = "waveform"
 
-    def __init__(self, clock: Clock, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2) -> None:
+    def __init__(self, clock: Clock, channels: tuple[Width, ...] = (64, 128, 256, 512), blocks: Depth = 2) -> None:
         super().__init__()
         if not channels or min(channels) < 1 or blocks < 1:
             raise UserError(f"channels {channels} and blocks {blocks} must be positive, with at least one stage")

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from v2skit.config.limits import Depth, Width
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import check_frames, put_valid
 from v2skit.models.layers.pointwise import PointwiseConv2d
@@ -54,7 +55,7 @@ class ResNet3d(nn.Module):
     crop = 88
 
     def __init__(
-        self, channels: tuple[int, ...] = (64, 128, 256, 512), blocks: int = 2, look_ahead_frames: int = 2
+        self, channels: tuple[Width, ...] = (64, 128, 256, 512), blocks: Depth = 2, look_ahead_frames: int = 2
     ) -> None:
         super().__init__()
         if not channels or min(channels) < 1 or blocks < 1:
@@ -111,6 +112,6 @@ class ResNet3dSmall(ResNet3d):
     """
 
     def __init__(
-        self, channels: tuple[int, ...] = (16, 32, 64, 128), blocks: int = 1, look_ahead_frames: int = 2
+        self, channels: tuple[Width, ...] = (16, 32, 64, 128), blocks: Depth = 1, look_ahead_frames: int = 2
     ) -> None:
         super().__init__(channels, blocks, look_ahead_frames)

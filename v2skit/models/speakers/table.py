@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from v2skit.config.limits import Width
 from v2skit.errors import UserError, suggestion
 
 
@@ -25,7 +26,7 @@ class SpeakerTable(nn.Module):
         dim: size S of the embeddings.
     """
 
-    def __init__(self, speakers: list[str], dim: int = 32) -> None:
+    def __init__(self, speakers: list[str], dim: Width = 32) -> None:
         super().__init__()
         self.out_dim = dim
         self.rows = {name: row for row, name in enumerate(speakers, 1)}

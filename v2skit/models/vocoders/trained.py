@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel, check_same_features, feature_settings
+from v2skit.config.limits import Rounds
 from v2skit.errors import UserError
 from v2skit.models.vocoders.correction import MelCorrection
 
@@ -24,7 +25,7 @@ class Trained(nn.Module):
         UserError: there is no vocoder in it, or its mel settings differ; names the fields that differ.
     """
 
-    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: int = 8) -> None:
+    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: Rounds = 8) -> None:
         # Imported here, since these modules build components, and this is one.
         from v2skit.models import checkpoint
         from v2skit.models.build import build_new_vocoder
