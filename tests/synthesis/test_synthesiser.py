@@ -202,7 +202,7 @@ def test_a_recording_without_a_voice_is_refused(voices_folder, tmp_path, seconds
 
 def test_voices_are_not_packed_with_a_model_that_accepts_no_recording(run, voices_folder, tmp_path, capsys):
     for voice, message in (
-        (f"anna={voices_folder / 'anna.wav'}", "takes no recording of a voice; leave --voice out"),
+        (f"anna={voices_folder / 'anna.wav'}", "accepts no recording of a voice; leave --voice out"),
         ("anna", "is not of the form NAME=RECORDING"),
     ):
         assert main(["pack", str(run), "-o", str(tmp_path / "model.v2s"), "--voice", voice]) == 1

@@ -314,7 +314,7 @@ def remove_remains(run: Path) -> None:
 
 
 def _is_hollow(folder: Path) -> bool:
-    """Whether a folder is what an interrupted deletion left of a checkpoint: files of one, but not all that it needs."""
+    """Whether a folder is what an interrupted deletion left of a checkpoint: some of its files."""
     names = {path.name for path in folder.iterdir()}
     complete = META in names and names & {WEIGHTS, AVERAGED}
     return not complete and names <= {META, WEIGHTS, AVERAGED, OPTIMISER}

@@ -116,7 +116,8 @@ def _note_other_settings(recipe: Recipe, directory: Path) -> None:
     now = Provenance({"corpus": corpus_settings(choice), "prepare": {"filters": filters}})
     corpus, filters = (dict(made.part(key).values) for key in ("corpus", "filters"))
     before = Provenance({"corpus": corpus, "prepare": {"filters": filters}})
-    differences = before.diff(now, only=before.values)  # not settings that did not exist then
+    both = before.values.keys() & now.values.keys()  # not settings of one version of v2skit only
+    differences = before.diff(now, only=both)
     if differences:
         settings = worded(differences)
         print(f"note: {directory} was prepared with other settings ({settings}); stage 1 prepares it again")
