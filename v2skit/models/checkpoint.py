@@ -206,8 +206,12 @@ def check_plugins(meta: Meta, where: Path) -> None:
 
 
 def config_of(meta: Meta) -> Config:
-    """The checked config of a checkpoint. Raises UserError where a component in it is unknown."""
-    return check_config(meta.config, source="the checkpoint's config")
+    """The checked config of a checkpoint. Raises UserError where a key, a value or a component in it is unknown."""
+    try:
+        return check_config(meta.config, source="the checkpoint's config")
+    except UserError as error:
+        remedy = "install the version of v2skit or the plug-in that made it, or fetch or train it again"
+        raise UserError(f"{error}; {remedy}", **error.fields) from error
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:

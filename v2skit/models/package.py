@@ -147,11 +147,26 @@ def read_part(path: Path, part: str) -> Checkpoint:
 
 def read_voices(path: Path) -> dict[str, np.ndarray]:
     """The speaker vectors in a pack, float32 (S,), by name. Raises UserError where it is no pack, or is damaged."""
-    tensors = _read_tensors(path, read_header(path), VOICE)
-    for name, vector in tensors.items():
-        if vector.dtype != torch.float32 or vector.ndim != 1 or not vector.isfinite().all():
-            raise damaged(path, f"voice '{name}' is no vector of finite numbers", REMEDY)
+    header = read_header(path)
+    tensors = _read_tensors(path, header, VOICE)
+    if tensors:
+        meta = header.meta["model"]
+        speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
+        for name, vector in tensors.items():
+            if not _is_input(speaker, vector):
+                raise damaged(path, f"voice '{name}' is no input of its model", REMEDY)
     return {name: vector.numpy() for name, vector in tensors.items()}
+
+
+@torch.no_grad()
+def _is_input(speaker: Any, vector: Tensor) -> bool:
+    """Whether a tensor is what the speaker component accepts as a recording's vector: float32 (S,), finite."""
+    if vector.dtype != torch.float32 or vector.ndim != 1 or not vector.isfinite().all():
+        return False
+    try:
+        return bool(speaker.accepts_recording) and speaker(vector[None]).shape == (1, speaker.out_dim)
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def vocoder_of(path: Path) -> Component | None:

@@ -70,7 +70,7 @@ def _read(path: Path) -> Provenance | None:
         with suppress(UserError):  # where it has keys that no longer exist, which show as differences
             tree = to_tree(check_config(tree))
         values = Provenance({**tree, "made_from": made_from}).values
-    except (RecursionError, TypeError) as error:  # TypeError: of keys that JSON does not have
+    except (RecursionError, TypeError, ValueError) as error:  # keys or characters that no record has
         raise damaged(path, error, _REMEDY) from error
     return Provenance({_FORMER_KEYS.get(key, key): value for key, value in values.items()})
 

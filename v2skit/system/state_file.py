@@ -10,7 +10,15 @@ from typing import Any
 from v2skit.errors import UserError
 
 
-def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = json.loads) -> dict[str, Any] | None:
+def parse_json(text: str) -> Any:
+    """JSON -> its content. Raises ValueError where it is none, or has characters that no text has (lone surrogates)."""
+    tree = json.loads(text)
+    if "\\u" in text:
+        json.dumps(tree, ensure_ascii=False).encode()
+    return tree
+
+
+def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = parse_json) -> dict[str, Any] | None:
     """The content of a state file, None where there is no such file.
 
     Args:
@@ -29,7 +37,7 @@ def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = json.loads
         raise damaged(path, error, remedy) from error
 
 
-def parse_state(text: str, path: Path, remedy: str, parse: Callable[[str], Any] = json.loads) -> dict[str, Any]:
+def parse_state(text: str, path: Path, remedy: str, parse: Callable[[str], Any] = parse_json) -> dict[str, Any]:
     """As :func:`read_state`, of text that was read from the file."""
     try:
         tree = parse(text)
