@@ -35,6 +35,7 @@ DIGEST_LENGTH = 12
 """Hexadecimal digits of a digest."""
 
 _DELETE = "delete this checkpoint to resume from the one before it"
+_COUNT = Annotated[int, Field(ge=0)]
 _TASK = Annotated[str, Field(pattern="^(a2a|v2a|vocoder)$")]
 
 
@@ -56,13 +57,13 @@ class Meta:
     """
 
     task: _TASK
-    step: int
+    step: _COUNT
     config: dict
     features: dict
     speakers: list[str]
     plugins: dict[str, str]
     feature_hash: str = ""
-    position: tuple[int, int] = (0, 0)
+    position: tuple[_COUNT, _COUNT] = (0, 0)
     valid: dict | None = None
     digest: str = ""
     files: dict[str, str] = field(default_factory=dict)
@@ -319,6 +320,9 @@ def remove_remains(run: Path) -> None:
 
 def _is_hollow(folder: Path) -> bool:
     """Whether a folder is what an interrupted deletion left of a checkpoint: some of its files."""
-    names = {path.name for path in folder.iterdir()}
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:  # another process has deleted it by now
+        return True
     complete = META in names and names & {WEIGHTS, AVERAGED}
     return not complete and names <= {META, WEIGHTS, AVERAGED, OPTIMISER}

@@ -81,7 +81,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         "digest": {name: checkpoint.weights_digest(part) for name, part in tensors.items()},
         "vocoder": choice,
         "voices": list(voices),
-        "scores": _scores(folder.resolve().parents[1], identities, choice),
+        "scores": _scores(folder.resolve().parent.parent, identities, choice),
     }
     flat = {f"{name}.{key}": value.contiguous() for name, part in tensors.items() for key, value in part.items()}
     try:
@@ -114,7 +114,8 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
         return None
     through = {"type": vocoder["type"], "digest": digests.get("vocoder")} if vocoder else None
     packed = Provenance({"digest": digests["model"], "vocoder": through})
-    for row, entry in scores.get("rows", {}).items():
+    rows = scores.get("rows")
+    for row, entry in rows.items() if isinstance(rows, dict) else ():
         if not scored.part(f"speech.{row}").diff(packed, only=("digest", "vocoder.type", "vocoder.digest")):
             return {"row": entry, "protocols": scores.get("protocols", {})}
     return None

@@ -86,7 +86,7 @@ class Trainer:
             processes.broadcast(module)
         self.average = Average(model, settings.ema_decay)
         if saved and saved.averaged:
-            self.average.model.load_state_dict(saved.averaged)
+            checkpoint.restore(self.average.model, saved.averaged, run)
         share = (settings.accumulate * self.losses.discriminator_steps, processes.rank, processes.world)
         order = BatchSampler(train_set.by_length, settings.batch_frames, config.seed, position, *share)
         clips = valid_set.by_length
