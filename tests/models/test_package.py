@@ -13,7 +13,8 @@ from tests.conftest import ISTFT, WAVEFORM, stages, vocoder_config, write
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.package import Card, describe, open_model, pack, read_header, read_part
+from v2skit.models.pack_header import Card, read_header
+from v2skit.models.package import describe, open_model, pack, read_part
 from v2skit.system.provenance import Provenance
 
 CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
@@ -23,6 +24,12 @@ def speak(model: Path, data: Path, out: Path, *more: str) -> dict[str, bytes]:
     options = ["--model", str(model), "--out", str(out), "--device", "cpu", *more]
     assert main(["synth-data", str(data), *options]) == 0
     return {path.name: path.read_bytes() for path in out.glob("*.wav")}
+
+
+def header_of(path: Path) -> dict:
+    """The header as it is in the file."""
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["v2skit"])
 
 
 def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_folder, tiny, tmp_path, capsys):
@@ -57,10 +64,10 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     pack(exp, out, None, CARD)
     header = read_header(out)
     assert (
-        header["vocoder"] is None
-        and header["scores"]["row"] == json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
+        header.vocoder is None
+        and header.scores["row"] == json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
     )
-    assert header["digest"]["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
+    assert header.digest["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
     told = describe(out)
     assert "none, it outputs waveforms" in told and "estoi" in told and "CC0" in told and "nobody's voice" in told
     spoken = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
@@ -70,12 +77,12 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     folder = checkpoint.best(exp / "finetune")
     monkeypatch.chdir(folder.parent)
     pack(Path(folder.name), tmp_path / "relative.v2s", None, CARD)
-    assert read_header(tmp_path / "relative.v2s")["scores"] == header["scores"]
+    assert read_header(tmp_path / "relative.v2s").scores == header.scores
     # Scores of other weights are not packed with these.
     scored = Provenance.read(exp / "scored.json")
     Provenance({**scored.values, "speech.pretrained.digest": "other"}).write(exp / "scored.json")
     pack(exp, out, None, CARD)
-    assert read_header(out)["scores"] is None and "estoi" not in describe(out)
+    assert read_header(out).scores is None and "estoi" not in describe(out)
 
 
 def test_wrong_packs_are_refused(mel_run, tmp_path):
@@ -88,8 +95,7 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
     for path in (text, cut, other):
         with pytest.raises(UserError, match="is no v2skit model, or is damaged"):
             read_header(path)
-    with safe_open(good, "pt") as file:
-        header = json.loads(file.metadata()["v2skit"])
+    header = header_of(good)
     newer, foreign = tmp_path / "newer.v2s", tmp_path / "foreign.v2s"
     save_file({"x": torch.zeros(1)}, newer, {"v2skit": json.dumps({**header, "format": 3, "v2skit": "9.0"})})
     with pytest.raises(UserError, match="was packed by v2skit 9.0"):
@@ -114,7 +120,7 @@ def test_damaged_packs_are_named_and_those_of_format_1_are_read(mel_run, tmp_pat
     damaged.write_bytes(content)
     with pytest.raises(UserError, match=r"damaged.v2s is damaged: its weights do not match .*; fetch or pack it again"):
         read_part(damaged, "model")
-    header = read_header(good)
+    header = header_of(good)
     header["format"], header["digest"] = 1, {"model": "0123456789ab"}  # of a file that is not in it
     del header["meta"]["model"]["digest"]
     with safe_open(good, "pt") as file:

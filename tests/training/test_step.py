@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from pathlib import Path
 
@@ -110,6 +111,8 @@ def test_old_discriminators_are_refused_when_a_run_resumes(recipe_folder, tiny):
     state = torch.load(newest / checkpoint.OPTIMISER, weights_only=True)
     state["losses"]["gan"] = {k.replace("discriminators.", "critics."): v for k, v in state["losses"]["gan"].items()}
     torch.save(state, newest / checkpoint.OPTIMISER)
+    meta = json.loads((newest / checkpoint.META).read_text())
+    (newest / checkpoint.META).write_text(json.dumps({**meta, "files": {}}))  # as version 0.1 wrote it
     with pytest.raises(
         UserError, match="loss 'gan': the checkpoint's discriminators .* v2skit 0.1; finish the run with"
     ):

@@ -26,7 +26,8 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print the size of the file."""
-    from v2skit.models.package import Card, pack
+    from v2skit.models.pack_header import Card
+    from v2skit.models.package import pack
 
     card = Card(options.name or options.out.stem, options.data, options.licence, options.notes)
     recordings = {}

@@ -158,7 +158,9 @@ def _text(path: Path) -> tuple[str, Path]:
             content = file.read(MAX_BYTES + 1)  # no more of a device without end
         return content.decode("utf-8-sig"), place
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
-        raise UserError(f"config {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        remedy = "; run this in a recipe's folder, or name a config with --config" if path.parts[0] == "conf" else ""
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
 
 
 def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = "") -> None:

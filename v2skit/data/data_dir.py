@@ -11,6 +11,7 @@ from pathlib import Path
 from v2skit.config.features import Clock
 from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
+from v2skit.system.state_file import read_state
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,9 @@ def is_length(count: str) -> bool:
 def read_settings(directory: Path) -> dict:
     """The settings that a directory was prepared with. Raises UserError where they are unknown."""
     check_there(directory, "utt2num_frames")
-    try:
-        settings = json.loads((directory / SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{directory / SETTINGS} can't be read ({error}); stage 1 makes it") from error
-    if not isinstance(settings, dict):
-        raise UserError(f"{directory / SETTINGS} is no JSON object; stage 1 makes it")
+    settings = read_state(directory / SETTINGS, "stage 1 makes it")
+    if settings is None:
+        raise UserError(f"{directory / SETTINGS} does not exist; stage 1 makes it")
     return settings
 
 

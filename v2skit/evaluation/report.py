@@ -16,6 +16,7 @@ from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.markdown import to_markdown
 from v2skit.evaluation.score import SystemScores
 from v2skit.evaluation.wer import chance_wer
+from v2skit.system.atomic import write_text
 
 _PERCENT = 100.0
 
@@ -43,9 +44,8 @@ def write_results(
         UserError: there are no rows or no resamples, or the rows were scored by different protocols.
     """
     results = summarise(rows, pairs, bootstrap, seed, notes)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (directory / "results.md").write_text(to_markdown(results), encoding="utf-8")
+    write_text(directory / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    write_text(directory / "results.md", to_markdown(results))
 
 
 def summarise(

@@ -9,30 +9,34 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import pickle
 import shutil
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from v2skit.config.check import check
 from v2skit.config.features import feature_hash, feature_settings
 from v2skit.config.load import check_config, origins_of, to_tree
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.registry import plugins
+from v2skit.system.atomic import delete_folder, flush, temporary
+from v2skit.system.state_file import damaged, read_state
 
 META, WEIGHTS, AVERAGED, OPTIMISER = "meta.json", "model.safetensors", "ema.safetensors", "optimiser.pt"
 DIGEST_LENGTH = 12
 """Hexadecimal digits of a digest."""
 
 _DELETE = "delete this checkpoint to resume from the one before it"
+_COUNT = Annotated[int, Field(ge=0)]
+_TASK = Annotated[str, Field(pattern="^(a2a|v2a|vocoder)$")]
 
 
 @dataclass(frozen=True)
@@ -49,18 +53,20 @@ class Meta:
         plugins: the plug-ins whose components the config uses, and their versions.
         valid: validation losses at this step, by name; None where there was no validation.
         digest: of the weights that inference uses; empty in the files of earlier versions.
+        files: digests of the files that resuming reads, by name; empty in the files of earlier versions.
     """
 
-    task: str
-    step: int
+    task: _TASK
+    step: _COUNT
     config: dict
     features: dict
     speakers: list[str]
     plugins: dict[str, str]
     feature_hash: str = ""
-    position: tuple[int, int] = (0, 0)
-    valid: dict[str, float] | None = None
+    position: tuple[_COUNT, _COUNT] = (0, 0)
+    valid: dict | None = None
     digest: str = ""
+    files: dict[str, str] = field(default_factory=dict)
 
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:
@@ -106,25 +112,24 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         UserError: the disk is full or can't be written; the checkpoints that exist are untouched.
     """
-    temporary = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
+    part = temporary(folder)
+    shutil.rmtree(part, ignore_errors=True)
     meta = {**vars(checkpoint.meta), "digest": weights_digest(checkpoint.inference_weights)}
     try:
-        temporary.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in checkpoint.weights.items()}, temporary / WEIGHTS)
+        part.mkdir(parents=True)
+        save_file({k: v.contiguous() for k, v in checkpoint.weights.items()}, part / WEIGHTS)
         if checkpoint.averaged is not None:
-            save_file({k: v.contiguous() for k, v in checkpoint.averaged.items()}, temporary / AVERAGED)
+            save_file({k: v.contiguous() for k, v in checkpoint.averaged.items()}, part / AVERAGED)
         if checkpoint.optimiser is not None:
-            torch.save(checkpoint.optimiser, temporary / OPTIMISER)
-        (temporary / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
-        for path in temporary.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+            torch.save(checkpoint.optimiser, part / OPTIMISER)
+            meta["files"] = {name: _file_digest(part / name) for name in (WEIGHTS, OPTIMISER)}
+        (part / META).write_text(json.dumps(meta, indent=1), encoding="utf-8")
+        for path in part.iterdir():
+            flush(path)
+        delete_folder(folder)
+        part.rename(folder)
     except (OSError, RuntimeError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
         raise UserError(
             f"checkpoint {folder} can't be written: {error}; free some disk space and run the same command again, "
             "it resumes from the last checkpoint",
@@ -139,11 +144,14 @@ def load(folder: Path, optimiser: bool = False) -> Checkpoint:
         UserError: it is missing, truncated or otherwise damaged, or needs a plug-in that is not installed.
     """
     meta = read_meta(folder)
+    for name, digest_of_file in (meta.files if optimiser else {}).items():
+        if name in (WEIGHTS, OPTIMISER) and (folder / name).is_file() and _file_digest(folder / name) != digest_of_file:
+            raise damaged(folder / name, "its content does not match its digest", _DELETE)
     try:
         weights = load_file(folder / WEIGHTS)
         averaged = load_file(folder / AVERAGED) if (folder / AVERAGED).exists() else None
         state = torch.load(folder / OPTIMISER, map_location="cpu", weights_only=True) if optimiser else None
-    except (OSError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+    except Exception as error:  # of a damaged file torch raises errors of many types
         raise UserError(f"checkpoint {folder} is damaged or incomplete ({error}); {_DELETE}", path=folder) from error
     checkpoint = Checkpoint(meta, weights, averaged, state)
     if meta.digest:
@@ -162,17 +170,31 @@ def restore(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None
             f"plug-in; train it again, or install the version that made it ({str(error).splitlines()[-1].strip()})",
             path=folder,
         ) from error
+    bad = [name for name, value in module.named_parameters() if not value.isfinite().all()]
+    bad += [name for name, value in module.named_buffers() if value.isnan().any()]  # -inf may mask attention
+    if bad:
+        raise damaged(folder, f"weights that are not finite, e.g. {bad[0]}", "fetch it again, or train it again")
 
 
 def read_meta(folder: Path) -> Meta:
     """The description of a checkpoint. Raises UserError as :func:`load` does."""
     try:
-        tree = json.loads((folder / META).read_text(encoding="utf-8"))
-        meta = Meta(**{**tree, "position": tuple(tree["position"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder} is not a complete checkpoint ({META}: {error})", path=folder) from error
+        tree = read_state(folder / META, _DELETE)
+        if tree is None:
+            raise UserError(f"{folder / META} does not exist; {_DELETE}")
+        meta = check_meta(tree, str(folder / META), _DELETE)
+    except UserError as error:
+        raise UserError(f"{folder} is not a complete checkpoint ({error})", path=folder) from error
     check_plugins(meta, folder)
     return meta
+
+
+def check_meta(tree: Any, source: str, remedy: str) -> Meta:
+    """A stored description. Raises UserError, with the remedy, where a key or value does not fit."""
+    try:
+        return check(tree, Meta, source)
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}", **error.fields) from error
 
 
 def check_plugins(meta: Meta, where: Path) -> None:
@@ -185,8 +207,12 @@ def check_plugins(meta: Meta, where: Path) -> None:
 
 
 def config_of(meta: Meta) -> Config:
-    """The checked config of a checkpoint. Raises UserError where a component in it is unknown."""
-    return check_config(meta.config, source="the checkpoint's config")
+    """The checked config of a checkpoint. Raises UserError where a key, a value or a component in it is unknown."""
+    try:
+        return check_config(meta.config, source="the checkpoint's config")
+    except UserError as error:
+        remedy = "install the version of v2skit or the plug-in that made it, or fetch or train it again"
+        raise UserError(f"{error}; {remedy}", **error.fields) from error
 
 
 def weights_digest(weights: dict[str, Tensor]) -> str:
@@ -212,13 +238,24 @@ def digest(folder: Path) -> str:
     matches the records of what was made from it.
     """
     path = folder / WEIGHTS
-    return read_meta(folder).digest or _file_digest(path, path.stat().st_mtime_ns)
+    try:
+        return read_meta(folder).digest or _cached_file_digest(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise damaged(path, error, _DELETE) from error
 
 
 @cache
-def _file_digest(path: Path, modified: int) -> str:
+def _cached_file_digest(path: Path, modified: int) -> str:
     """Of a file as it was at that time, ns."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_LENGTH]
+    return _file_digest(path)
+
+
+def _file_digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()[:DIGEST_LENGTH]
 
 
 def folder_of(run: Path, step: int) -> Path:
@@ -228,7 +265,7 @@ def folder_of(run: Path, step: int) -> Path:
 
 def all_checkpoints(run: Path) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
-    return sorted(p for p in run.glob("checkpoint-*") if (p / META).is_file())
+    return sorted(p for p in run.glob("checkpoint-*") if (p / META).is_file() and not _is_hollow(p))
 
 
 def latest(run: Path) -> Path | None:
@@ -239,8 +276,8 @@ def latest(run: Path) -> Path | None:
 
 def best(run: Path) -> Path | None:
     """The checkpoint with the lowest validated total; the newest where none was validated."""
-    validated = [(m.valid["total"], p) for p in all_checkpoints(run) if (m := read_meta(p)).valid]
-    finite = [(total, p) for total, p in validated if math.isfinite(total)]
+    validated = [((read_meta(p).valid or {}).get("total"), p) for p in all_checkpoints(run)]
+    finite = [(total, p) for total, p in validated if isinstance(total, float) and math.isfinite(total)]
     return min(finite)[1] if finite else latest(run)
 
 
@@ -266,8 +303,26 @@ def folder_in(path: Path, remedy: str, run: str = "finetune") -> Path:
 
 
 def prune(run: Path) -> None:
-    """Keep the newest and the best checkpoint."""
+    """Keep the newest and the best checkpoint, and remove what interrupted writes and deletions left of others."""
     keep = {latest(run), best(run)}
     for path in all_checkpoints(run):
         if path not in keep:
-            shutil.rmtree(path)
+            delete_folder(path)
+    remove_remains(run)
+
+
+def remove_remains(run: Path) -> None:
+    """Delete what interrupted writes and deletions left of checkpoints; none may be being written."""
+    hollow = [path for path in run.glob("checkpoint-*") if path.is_dir() and _is_hollow(path)]
+    for path in [*run.glob(".checkpoint-*.part"), *run.glob(".checkpoint-*.deleted"), *hollow]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_hollow(folder: Path) -> bool:
+    """Whether a folder is what an interrupted deletion left of a checkpoint: some of its files."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:  # another process has deleted it by now
+        return True
+    complete = META in names and names & {WEIGHTS, AVERAGED}
+    return not complete and names <= {META, WEIGHTS, AVERAGED, OPTIMISER}

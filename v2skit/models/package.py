@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +14,23 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from v2skit.config.features import check_same_features
+from v2skit.config.load import check_component, to_tree
+from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Checkpoint, Meta
+from v2skit.models.pack_header import FORMAT, KEY, REMEDY, VOICE, Card, Header, read_header
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import atomic_write
 from v2skit.system.provenance import Provenance
+from v2skit.system.state_file import damaged, read_state
 from v2skit.version import __version__
 
-SUFFIX, KEY, FORMAT = ".v2s", "v2skit", 2
-"""Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it."""
-VOICE = "voice"
-_REMEDY = "fetch or pack it again"
-
-
-@dataclass(frozen=True)
-class Card:
-    """The model card: what a person should know about a model before using it.
-
-    Args:
-        name: of the model.
-        data: what it was trained on.
-        licence: under which it may be used.
-        notes: anything else, such as whose voices these are.
-    """
-
-    name: str = ""
-    data: str = ""
-    licence: str = ""
-    notes: str = ""
+SUFFIX = ".v2s"
+TRAINED = "trained"
+"""The vocoder whose weights are in the pack."""
 
 
 def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: dict[str, Path] | None = None) -> None:
@@ -67,14 +52,14 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
-    decoder: Any = plugins.registry().entry("decoder", saved.meta.config["networks"]["decoder"]["type"]).load()
-    choice = saved.meta.config["vocoder"] if decoder.output == "mel" else None
+    config = checkpoint.config_of(saved.meta)
+    choice = to_tree(config.vocoder) if outputs_mel(config) else None
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
-        choice = {"type": "trained", "run": str(vocoder)}
+        choice = {"type": TRAINED, "run": str(vocoder)}
     parts = {"model": saved}
-    if choice and choice["type"] == "trained":
+    if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
         parts["vocoder"] = checkpoint.load(theirs)
@@ -92,20 +77,23 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         "format": FORMAT,
         "v2skit": __version__,
         "card": dataclasses.asdict(card),
-        "meta": {name: vars(part.meta) for name, part in parts.items()},
+        "meta": {name: {**vars(part.meta), "files": {}} for name, part in parts.items()},
         "digest": {name: checkpoint.weights_digest(part) for name, part in tensors.items()},
         "vocoder": choice,
         "voices": list(voices),
-        "scores": _scores(folder.resolve().parents[1], identities, choice),
+        "scores": _scores(folder.resolve().parent.parent, identities, choice),
     }
     flat = {f"{name}.{key}": value.contiguous() for name, part in tensors.items() for key, value in part.items()}
-    with atomic_write(out) as file:
-        try:
-            file.touch()  # the reason of a failure can be caught here, but not from safetensors
-        except OSError as error:
-            raise UserError(f"{out} can't be written ({error.strerror}); name a file in another folder") from error
-        save_file(flat, file, {KEY: json.dumps(header)})
-        file.chmod(0o644)  # for others to read; safetensors makes it readable for its owner only
+    try:
+        with atomic_write(out) as file:
+            file.touch()  # its error has the reason, that of safetensors only a number
+            save_file(flat, file, {KEY: json.dumps(header)})
+            file.chmod(0o644)  # for others to read; safetensors makes it readable for its owner only
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{out} can't be written ({why}); free some disk space, or name a file in another folder"
+        ) from error
 
 
 def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
@@ -120,42 +108,27 @@ def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
 
 def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | None:
     """Row and protocols of an experiment's results that are scores of these weights; None where there are none."""
-    results, scored = exp / "results.json", Provenance.read(exp / "scored.json")
-    if scored is None or not results.exists():
+    scored = Provenance.read(exp / "scored.json")
+    scores = read_state(exp / "results.json", "stage 6 with --force scores again")
+    if scored is None or scores is None:
         return None
-    scores = json.loads(results.read_text(encoding="utf-8"))
     through = {"type": vocoder["type"], "digest": digests.get("vocoder")} if vocoder else None
     packed = Provenance({"digest": digests["model"], "vocoder": through})
-    for row, entry in scores["rows"].items():
+    rows = scores.get("rows")
+    for row, entry in rows.items() if isinstance(rows, dict) else ():
         if not scored.part(f"speech.{row}").diff(packed, only=("digest", "vocoder.type", "vocoder.digest")):
-            return {"row": entry, "protocols": scores["protocols"]}
+            return {"row": entry, "protocols": scores.get("protocols", {})}
     return None
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """The description in a pack, read without its weights. Raises UserError where it is no pack, or a newer one."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder, not a packed model; v2skit pack {path} -o model.v2s makes one")
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})[KEY])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is no v2skit model, or is damaged ({error}); {_REMEDY}", path=path) from error
-    if header["format"] > FORMAT:
-        raise UserError(
-            f"{path} was packed by v2skit {header['v2skit']}, this is {__version__}; install that one or newer"
-        )
-    return header
-
-
-def _read_tensors(path: Path, header: dict[str, Any], part: str) -> dict[str, Tensor]:
+def _read_tensors(path: Path, header: Header, part: str) -> dict[str, Tensor]:
     """The tensors of a part, checked against its digest."""
     prefix = f"{part}."
     with safe_open(path, "pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  it is no dict
         tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    if header["format"] >= 2:
-        checkpoint.check_digest(tensors, header["digest"][part], path, _REMEDY)
+    if header.format >= 2:
+        checkpoint.check_digest(tensors, header.digest[part], path, REMEDY)
     return tensors
 
 
@@ -166,29 +139,64 @@ def read_part(path: Path, part: str) -> Checkpoint:
         UserError: it is no pack, is damaged, lacks the part, or needs a plug-in that is not installed.
     """
     header = read_header(path)
-    if part not in header["meta"]:
+    if part not in header.meta:
         raise UserError(f"{path} has no {part} in it; pack it again with one")
-    tree = header["meta"][part]
-    meta = Meta(**{**tree, "position": tuple(tree["position"]), "digest": header["digest"][part]})
+    meta = dataclasses.replace(header.meta[part], digest=header.digest[part])
     checkpoint.check_plugins(meta, path)
     return Checkpoint(meta, _read_tensors(path, header, part))
 
 
 def read_voices(path: Path) -> dict[str, np.ndarray]:
-    """The speaker vectors in a pack, by name. Raises UserError where it is no pack, or is damaged."""
+    """The speaker vectors in a pack, float32 (S,), by name. Raises UserError where it is no pack, or is damaged."""
     header = read_header(path)
-    return {name: vector.numpy() for name, vector in _read_tensors(path, header, VOICE).items()}
+    tensors = _read_tensors(path, header, VOICE)
+    if tensors:
+        meta = header.meta["model"]
+        speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
+        for name, vector in tensors.items():
+            if not _is_input(speaker, vector):
+                raise damaged(path, f"voice '{name}' is no input of its model", REMEDY)
+    return {name: vector.numpy() for name, vector in tensors.items()}
+
+
+@torch.no_grad()
+def _is_input(speaker: Any, vector: Tensor) -> bool:
+    """Whether a tensor is what the speaker component accepts as a recording's vector: float32 (S,), finite."""
+    if vector.dtype != torch.float32 or vector.ndim != 1 or not vector.isfinite().all():
+        return False
+    try:
+        return bool(speaker.accepts_recording) and speaker(vector[None]).shape == (1, speaker.out_dim)
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def vocoder_of(path: Path) -> Component | None:
-    """The vocoder of a pack; None where its model needs none. Raises UserError where it is no pack."""
-    choice = read_header(path)["vocoder"]
-    if choice is None:
+    """The vocoder of a pack, checked as in a config; None where its model needs none.
+
+    Raises:
+        UserError: it is no pack, or has no vocoder that a pack may have: only its own file is read.
+    """
+    header = read_header(path)
+    if header.vocoder is None:
+        if outputs_mel(checkpoint.config_of(header.meta["model"])):
+            raise damaged(path, "its model outputs mels, but it has no vocoder", REMEDY)
         return None
-    choice = dict(choice)
-    if choice["type"] == "trained":
+    choice = dict(header.vocoder)
+    if choice.get("type") == TRAINED:
         choice["run"] = str(path)
-    return Component(choice.pop("type"), choice, kind="vocoder")
+    try:
+        vocoder = check_component("vocoder", choice, f"the vocoder of {path}")
+    except UserError as error:
+        raise UserError(f"{error}; {REMEDY}", **error.fields) from error
+    if vocoder.origin != "v2skit":
+        raise damaged(path, f"vocoder '{vocoder.type}' is a plug-in's, which no pack holds", REMEDY)
+    return vocoder
+
+
+def outputs_mel(config: Config) -> bool:
+    """Whether a V2A model's output is a mel, so that it needs a vocoder."""
+    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    return decoder.output == "mel"
 
 
 def open_model(path: Path, part: str, remedy: str) -> Checkpoint:
@@ -199,22 +207,26 @@ def open_model(path: Path, part: str, remedy: str) -> Checkpoint:
 def describe(path: Path) -> str:
     """A description of a pack, for people. Raises UserError where it is none."""
     header = read_header(path)
-    meta, card = header["meta"]["model"], header["card"]
-    clock, crop, networks = (meta["config"][key] for key in ("clock", "crop", "networks"))
+    meta, card = header.meta["model"], header.card
+    config = Provenance(meta.config).values  # not checked: a plug-in that it needs may not be installed
+
+    def setting(key: str) -> str:
+        return str(config.get(key, "unknown"))
+
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    lines = [f"{card['name']}: video-to-speech, packed by v2skit {header['v2skit']}, {size}", ""]
-    lines += [f"{key + ':':10} {card[key] or 'not stated'}" for key in ("data", "licence", "notes")]
-    parts = ", ".join(networks[part]["type"] for part in ("visual_frontend", "speaker", "encoder", "decoder"))
-    lines += ["", f"model:     {parts}; {meta['step']} steps, digest {header['digest']['model']}"]
-    lines.append(f"vocoder:   {header['vocoder']['type'] if header['vocoder'] else 'none, it outputs waveforms'}")
-    picture = f"{clock['fps']} frames/s, mouth crops of {crop['size']} pixels"
-    lines.append(f"sound:     {clock['sample_rate']} Hz; picture: {picture}")
-    lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta['plugins'].items() if n != 'v2skit') or 'none'}")
-    voices = [*header.get("voices", []), *(meta["speakers"] if networks["speaker"]["type"] == "table" else [])]
+    lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", ""]
+    lines += [f"{key + ':':10} {getattr(card, key) or 'not stated'}" for key in ("data", "licence", "notes")]
+    parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
+    lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
+    lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
+    picture = f"{setting('clock.fps')} frames/s, mouth crops of {setting('crop.size')} pixels"
+    lines.append(f"sound:     {setting('clock.sample_rate')} Hz; picture: {picture}")
+    lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta.plugins.items() if n != 'v2skit') or 'none'}")
+    voices = [*header.voices, *(meta.speakers if setting("networks.speaker.type") == "table" else [])]
     if voices:
         lines.append(f"voices:    {', '.join(voices)}")
-    if header["scores"]:
-        row = header["scores"]["row"].items()
-        scores = (f"{name} {entry['mean']:.3g}" for name, entry in row if entry["mean"] is not None)
+    means = {k: v for k, v in Provenance(header.scores or {}).part("row").values.items() if k.endswith(".mean")}
+    if means:
+        scores = (f"{k.removesuffix('.mean')} {v:.3g}" for k, v in means.items() if isinstance(v, (int, float)))
         lines.append(f"scores:    {', '.join(scores)} (its own test set; WER in %)")
-    return "\n".join(lines)
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in "\n".join(lines))

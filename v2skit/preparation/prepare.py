@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from v2skit.preparation.report import check_losses, summarise, write_report
 from v2skit.preparation.shards import Task, prepare_utterances
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
+from v2skit.system.atomic import delete_folder, finish_deletion, is_unused
 from v2skit.system.devices import cores
 from v2skit.system.provenance import Provenance, worded
 
@@ -106,7 +106,7 @@ def check_claim(folder: Path, made_with: dict) -> None:
     """Raises UserError where a split's folder is not one of these settings."""
     made = Provenance.read(folder / PREPARED_WITH)
     if made is None:
-        if folder.exists() and any(folder.iterdir()):
+        if not is_unused(folder):
             raise UserError(
                 f"{folder} contains files that preparation did not write; move them away (--force deletes them)"
             )
@@ -124,10 +124,11 @@ def check_claim(folder: Path, made_with: dict) -> None:
 def _claim(folder: Path, made_with: dict, force: bool) -> None:
     """Create a split's folder, or check that it was prepared with these settings."""
     path = folder / PREPARED_WITH
+    finish_deletion(folder)
     if not force:
         check_claim(folder, made_with)
     if force or not path.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        delete_folder(folder)
         Provenance({**made_with, "storage": STORAGE}).write(path)
 
 

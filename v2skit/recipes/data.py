@@ -77,7 +77,8 @@ def corpus_settings(corpus: Component) -> dict:
 
 def digest(directory: Path) -> str | None:
     """The digest of a data directory's content; None where preparation did not write it."""
-    return read_settings(directory).get("digest")
+    found = read_settings(directory).get("digest")
+    return None if found is None else str(found)
 
 
 def digests(recipe: Recipe, names: Iterable[str], with_video: bool) -> dict[str, str | None]:
@@ -107,14 +108,14 @@ def _key(recipe: Recipe, directory: Path) -> str:
 
 def _note_other_settings(recipe: Recipe, directory: Path) -> None:
     """Print which settings of corpus and filters have changed since this recipe's preparation of a data directory."""
-    made = read_settings(directory)
-    type_ = made.get("corpus", {}).get("type")
-    choice = next((corpus for corpus in recipe.corpora if corpus.type == type_), None)
+    made = Provenance(read_settings(directory))
+    choice = next((corpus for corpus in recipe.corpora if corpus.type == made.values.get("corpus.type")), None)
     if choice is None or _key(recipe, directory).startswith(os.pardir):
         return
     filters = to_tree(recipe.config.prepare.filters)
     now = Provenance({"corpus": corpus_settings(choice), "prepare": {"filters": filters}})
-    before = Provenance({"corpus": made["corpus"], "prepare": {"filters": made.get("filters", {})}})
+    corpus, filters = (dict(made.part(key).values) for key in ("corpus", "filters"))
+    before = Provenance({"corpus": corpus, "prepare": {"filters": filters}})
     both = before.values.keys() & now.values.keys()  # not settings of one version of v2skit only
     differences = before.diff(now, only=both)
     if differences:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from v2skit.config.load import check_config, to_tree
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
-from v2skit.system.atomic import write_text
+from v2skit.system.atomic import delete_folder, finish_deletion, write_text
 from v2skit.system.provenance import Difference, Provenance
+from v2skit.system.state_file import damaged, read_state
 
 NAME = "config.yaml"
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
 """Keys without an effect on the trained weights."""
 
+_REMEDY = "--force repeats that stage"
+
 _FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
 
 
 def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
     """Write the record of a run that starts or resumes; ``force`` deletes the folder's content first."""
+    finish_deletion(folder)
     if force:
-        shutil.rmtree(folder, ignore_errors=True)
+        delete_folder(folder)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
 
 
@@ -68,16 +72,24 @@ def _worded(difference: Difference) -> str:
 
 def _read(path: Path) -> Provenance | None:
     """The record in a file, None where there is none; with the defaults of keys that were added to the config since."""
-    if not path.exists():
+    tree = read_state(path, _REMEDY, _parse)
+    if tree is None:
         return None
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path} is damaged ({error}); --force repeats that stage", path=path) from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path} is damaged (it has no keys); --force repeats that stage", path=path)
     made_from = tree.pop("made_from", {})
-    with suppress(UserError):  # where it has keys that no longer exist, which show as differences
-        tree = to_tree(check_config(tree))
-    values = Provenance({**tree, "made_from": made_from}).values
+    try:
+        with suppress(UserError):  # where it has keys that no longer exist, which show as differences
+            tree = to_tree(check_config(tree))
+        values = Provenance({**tree, "made_from": made_from}).values
+    except (RecursionError, TypeError, ValueError) as error:  # keys or characters that no record has
+        raise damaged(path, error, _REMEDY) from error
     return Provenance({_FORMER_KEYS.get(key, key): value for key, value in values.items()})
+
+
+def _parse(text: str) -> Any:
+    """YAML as JSON has it: no merged, shared or recursive entries, which a record does not have."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ValueError("it has aliases")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error

@@ -43,9 +43,10 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip
-    results = exp / "results.md"
-    before = None if recipe.force else Provenance.read(exp / "scored.json")
-    if before is None or not results.exists() or before.diff(now):
+    record, results = exp / "scored.json", exp / "results.md"
+    before = None if recipe.force else Provenance.read(record)
+    if before is None or not (results.exists() and (exp / "results.json").exists()) or before.diff(now):
+        record.unlink(missing_ok=True)  # it must never stand for other results
         metrics, asr = recipe.build_scorers()
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         scores = {
@@ -56,7 +57,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
-        now.write(exp / "scored.json")
+        now.write(record)
     print(results.read_text(encoding="utf-8"))
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
 

@@ -7,13 +7,12 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from v2skit.errors import UserError
-from v2skit.system.atomic import write_text
+from v2skit.system.atomic import temporary, write_text
 
 STAGES = "stages.sh"
 """What every recipe's run.sh sources."""
@@ -63,11 +62,14 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         OSError: the parent folder can't be written, or ``target`` was made in the meantime.
     """
-    with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as temporary:
-        folder = Path(temporary) / target.name
-        folder.mkdir()
+    folder = temporary(target)
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted call
+    folder.mkdir()
+    try:
         yield folder
         folder.rename(target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_shared(egs: Path) -> None:

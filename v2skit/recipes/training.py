@@ -71,6 +71,8 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         from v2skit.training.trainer import Trainer
 
     config, folder, name, settings = recipe.config, recipe.exp / run.name, run.name, run.settings
+    if recipe.processes.first:
+        checkpoint.remove_remains(folder)
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
     made_from = {**run.made_from, "data": digests, "losses": losses.digests()}

@@ -19,6 +19,7 @@ from v2skit.data.data_dir import SilentClip, Utterance, read_settings
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import read_crops
+from v2skit.models.finite import finite_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
@@ -108,7 +109,7 @@ def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utteranc
     device = next((b.device for b in vocoder.buffers()), torch.device("cpu"))
     for utterance, path in _missing([u for u in utterances if u.audio], out):
         waveform = vocoder(spectrogram(_ground_truth(utterance, config)).to(device))[0]
-        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+        write_audio(path, finite_speech(waveform), config.clock.sample_rate)
 
 
 @torch.no_grad()
@@ -123,7 +124,7 @@ def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance]
         mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
         speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
         waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]
-        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+        write_audio(path, finite_speech(waveform), config.clock.sample_rate)
 
 
 def _ground_truth(utterance: Utterance, config: Config) -> torch.Tensor:

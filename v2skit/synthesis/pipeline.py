@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from v2skit.config.schema import Config
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.errors import UserError
+from v2skit.models.finite import finite_speech
 from v2skit.models.model import Model
 from v2skit.synthesis.gate import Gate
 from v2skit.synthesis.overlap import Cascade, WindowedFunction
@@ -149,5 +150,5 @@ def _windowed(
 
 
 def _to_numpy(waveforms: list[Tensor | None]) -> np.ndarray:
-    final = [waveform.float().cpu().numpy() for waveform in waveforms if waveform is not None]
+    final = [finite_speech(waveform) for waveform in waveforms if waveform is not None]
     return np.concatenate(final) if final else np.zeros(0, np.float32)

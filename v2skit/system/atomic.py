@@ -1,8 +1,10 @@
-"""Atomic writes: a file is complete or absent, whatever interrupts its writing; and exclusive locks on folders."""
+"""Atomic writes and deletions: a file or folder is complete or absent, whatever interrupts these; exclusive locks."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +14,13 @@ from v2skit.errors import UserError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder, to write to; it replaces ``path`` if the block succeeds, else is deleted."""
+    """A temporary path in the same folder, to write to; if the block succeeds, it is flushed to the disk and replaces
+    ``path``, else it is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    part = temporary(path)
     try:
         yield part
+        flush(part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -26,6 +30,50 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def temporary(path: Path) -> Path:
+    """Where a file or folder is written before it replaces ``path``."""
+    return path.with_name(f".{path.name}.part")
+
+
+def flush(path: Path) -> None:
+    """Flush a file to the disk: after a power failure a file that was only renamed may be empty."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is absent or has nothing in it but temporary files of interrupted writes."""
+    return not folder.exists() or (
+        folder.is_dir() and all(path.name.startswith(".") and path.suffix == ".part" for path in folder.iterdir())
+    )
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder, if there is one, in one step: it is renamed first. :func:`finish_deletion` deletes what an
+    interrupted deletion left. Of a symbolic link to a folder only the content is deleted."""
+    finish_deletion(folder)
+    target = folder.resolve()
+    if not target.is_dir():
+        return
+    try:
+        target.rename(_deleted(target))
+    except OSError:  # a mount point, or a parent folder that can't be written
+        shutil.rmtree(target, ignore_errors=True)
+        return
+    if folder.is_symlink():
+        target.mkdir()
+    finish_deletion(folder)
+
+
+def finish_deletion(folder: Path) -> None:
+    """Delete what an interrupted :func:`delete_folder` of this folder left."""
+    shutil.rmtree(_deleted(folder.resolve()), ignore_errors=True)
+
+
+def _deleted(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.deleted")
 
 
 @contextmanager

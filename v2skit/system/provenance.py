@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
+from v2skit.system.state_file import damaged, read_state
 
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 _REMEDY = "it records what its folder was made from: repeat that step with --force"
@@ -53,15 +53,13 @@ class Provenance:
     @classmethod
     def read(cls, path: Path) -> Provenance | None:
         """The record in a file, None where there is none. Raises UserError where it is damaged."""
-        try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        tree = read_state(path, _REMEDY)
+        if tree is None:
             return None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error}); {_REMEDY}", path=path) from error
-        if not isinstance(tree, dict):
-            raise UserError(f"{path} is damaged (it is no JSON object); {_REMEDY}", path=path)
-        return cls(tree)
+        try:
+            return cls(tree)
+        except RecursionError as error:
+            raise damaged(path, "it is nested too deeply", _REMEDY) from error
 
     def write(self, path: Path) -> None:
         """Write the record to a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -25,7 +25,7 @@ class RunLog:
 
     def __init__(self, run: Path, name: str, step: int, steps: int) -> None:
         path = run / "log.jsonl"
-        kept = [line for line in _lines(path) if json.loads(line)["step"] <= step]
+        kept = [line for line, number in _lines(path) if number <= step]
         write_text(path, "".join(kept))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
@@ -75,8 +75,20 @@ class NoLog:
         return lambda *arguments: None
 
 
-def _lines(path: Path) -> list[str]:
-    """The complete lines of a log; a line truncated by a kill is left out."""
+def _lines(path: Path) -> Iterator[tuple[str, int]]:
+    """The complete lines of a log, each with its step; a damaged one, such as one truncated by a kill, is left out."""
     if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")]
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            number = _step(line) if line.endswith("}\n") else None
+            if number is not None:
+                yield line, number
+
+
+def _step(line: str) -> int | None:
+    """The step of a line of a log, None where the line is damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None

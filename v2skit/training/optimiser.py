@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,29 @@ class Optimiser:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.adamw.step()
         return norm
+
+
+def load_adamw(optimiser: torch.optim.AdamW, state: dict[str, Any]) -> None:
+    """Load the moments of a saved state; the settings stay those of the config.
+
+    Raises:
+        ValueError: it is that of other parameters; KeyError, TypeError, AttributeError: it is no state.
+    """
+    settings = [{k: v for k, v in group.items() if k != "params"} for group in optimiser.param_groups]
+    optimiser.load_state_dict(state)
+    for group, ours in zip(optimiser.param_groups, settings, strict=True):
+        group.update(ours)
+    check_adamw(optimiser)
+
+
+def check_adamw(optimiser: torch.optim.AdamW) -> None:
+    """Raises ValueError where a loaded state does not have the shapes of the parameters, which torch does not check."""
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            found = {k: getattr(v, "shape", None) for k, v in optimiser.state.get(parameter, {}).items()}
+            wanted = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+            if found and found != wanted:
+                raise ValueError(f"moments of shapes {found} for a parameter of shape {tuple(parameter.shape)}")
 
 
 class Average:

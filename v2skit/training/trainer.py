@@ -20,7 +20,7 @@ from v2skit.system.process import keep_memory
 from v2skit.training.distributed import SLOW, Processes, RollCall, check_shares
 from v2skit.training.loader import BatchLoader
 from v2skit.training.log import NoLog, RunLog
-from v2skit.training.optimiser import Average, Optimiser, precision_of
+from v2skit.training.optimiser import Average, Optimiser, check_adamw, load_adamw, precision_of
 from v2skit.training.samples import Sampler
 from v2skit.training.step import TrainingStep, forward
 
@@ -86,7 +86,7 @@ class Trainer:
             processes.broadcast(module)
         self.average = Average(model, settings.ema_decay)
         if saved and saved.averaged:
-            self.average.model.load_state_dict(saved.averaged)
+            checkpoint.restore(self.average.model, saved.averaged, run)
         share = (settings.accumulate * self.losses.discriminator_steps, processes.rank, processes.world)
         order = BatchSampler(train_set.by_length, settings.batch_frames, config.seed, position, *share)
         clips = valid_set.by_length
@@ -195,10 +195,20 @@ class Trainer:
             return None
         saved = checkpoint.load(newest, optimiser=True)
         checkpoint.restore(self.model, saved.weights, newest)
-        if saved.optimiser is None or saved.averaged is None:
+        if not isinstance(saved.optimiser, dict) or saved.averaged is None:
             raise UserError(f"{newest} is no checkpoint to resume from: its optimiser's state is missing; delete it")
-        self.optimiser.adamw.load_state_dict(saved.optimiser["model"])
-        self.losses.load_state(saved.optimiser["losses"])
+        try:
+            load_adamw(self.optimiser.adamw, saved.optimiser["model"])
+            self.losses.load_state(saved.optimiser["losses"])
+            for term in self.losses.discriminator_terms.values():
+                if isinstance(optimiser := getattr(term, "optimiser", None), torch.optim.AdamW):
+                    check_adamw(optimiser)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise UserError(
+                f"{newest} is no checkpoint to resume from: its optimiser's state does not fit ({error}); delete it to "
+                "resume from the one before it, or train anew with --force",
+                path=newest,
+            ) from error
         return saved
 
     def _on_signal(self, number: int, frame: object) -> None:

@@ -13,14 +13,18 @@ from torch import Tensor, nn
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
 from v2skit.data.lookup import Lookup
 from v2skit.errors import UserError
-from v2skit.media.ark import read_vector, write_vectors
+from v2skit.media.ark import open_location, read_vector, write_vectors
 from v2skit.media.audio import read_audio
 from v2skit.media.audio_stream import decode_audio
+from v2skit.system.atomic import write_text
 from v2skit.system.extras import needs
+from v2skit.system.provenance import Provenance
 
 DIM = 256
 RATE = 16000
 TABLE, SOURCES = "d_vector", "d_vector_sources"
+RECORD = "d_vector.json"
+"""What the d-vectors were computed from: their sources, and a digest of these clips' audio."""
 
 
 class DVector(nn.Module):
@@ -40,21 +44,27 @@ class DVector(nn.Module):
     def prepare(self, directory: Path) -> None:
         """Write ``d_vector.ark/.scp``, and ``d_vector_sources``: the clips whose d-vectors each one averages.
 
+        Those that were computed from the same audio of the same clips are kept.
+
         Raises:
             UserError: resemblyzer is not installed.
         """
         utterances = read_manifest(directory)
         sources = other_clips(utterances, self.clips)
         content = "".join(f"{key} {' '.join(names) or '-'}\n" for key, names in sorted(sources.items()))
-        record = directory / SOURCES
-        if (directory / f"{TABLE}.scp").exists() and record.exists() and record.read_text(encoding="utf-8") == content:
-            return
+        used = {name for names in sources.values() for name in names}
         rate = read_clock(directory).sample_rate
-        by_id = {u.id: u for u in utterances}
-        vectors = _embed([by_id[i] for i in sorted({name for names in sources.values() for name in names})], rate)
+        clips = [u for u in sorted(utterances, key=lambda u: u.id) if u.id in used]
+        made_from = Provenance({"sources": content, "audio": _digest(clips), "sample_rate": rate})
+        archive, table, record = (directory / name for name in (f"{TABLE}.ark", f"{TABLE}.scp", RECORD))
+        if archive.exists() and table.exists() and _is_of(record, made_from):
+            return
+        record.unlink(missing_ok=True)  # it must never stand for other vectors
+        vectors = _embed(clips, rate)
         means = ((key, _mean([vectors[name] for name in names])) for key, names in sorted(sources.items()))
-        write_vectors(directory / f"{TABLE}.ark", directory / f"{TABLE}.scp", means)
-        record.write_text(content, encoding="utf-8")
+        write_vectors(archive, table, means)
+        write_text(directory / SOURCES, content)
+        made_from.write(record)
 
     def reader(self, directory: Path) -> _Reader:
         """(utterance id, speaker) -> float32 (256,). Raises UserError where the directory has no d-vectors."""
@@ -114,9 +124,34 @@ class _Reader:
             vector = read_vector(entry, remedy)
         except OSError as error:
             raise UserError(f"{entry} can't be read ({error}); {remedy}") from error
+        if not np.isfinite(vector).all():
+            raise UserError(f"{entry} is not finite; {remedy}")
         if vector.size != DIM:
             raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
         return vector.reshape(DIM)
+
+
+def _is_of(record: Path, made_from: Provenance) -> bool:
+    """Whether a record exists and is the same; one that is damaged is not."""
+    try:
+        before = Provenance.read(record)
+    except UserError:
+        return False
+    return before is not None and not before.diff(made_from)
+
+
+def _digest(utterances: list[Utterance]) -> str:
+    """Of the files or archive entries with the utterances' audio. Raises UserError where one can't be read."""
+    found = hashlib.sha256()
+    for name, audio in ((u.id, u.audio) for u in utterances if u.audio is not None):
+        try:
+            source = open_location(audio)
+            content = Path(source).read_bytes() if isinstance(source, str) else source.read()
+        except OSError as error:
+            raise UserError.about(audio, f"can't be read ({error}); stage 1 with --force makes it") from error
+        found.update(f"{name} {len(content)}\n".encode())
+        found.update(content)
+    return found.hexdigest()[:12]
 
 
 def _mean(vectors: list[np.ndarray]) -> np.ndarray:

@@ -1,0 +1,53 @@
+"""State files: small JSON or YAML files with keys and values, which v2skit writes itself and reads again later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from v2skit.errors import UserError
+
+
+def parse_json(text: str) -> Any:
+    """JSON -> its content. Raises ValueError where it is none, or has characters that no text has (lone surrogates)."""
+    tree = json.loads(text)
+    if "\\u" in text:
+        json.dumps(tree, ensure_ascii=False).encode()
+    return tree
+
+
+def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = parse_json) -> dict[str, Any] | None:
+    """The content of a state file, None where there is no such file.
+
+    Args:
+        path: of the file.
+        remedy: end of the error message.
+        parse: text -> content; raises ValueError.
+
+    Raises:
+        UserError: the file can't be read, is empty or cut short, or holds anything but keys and values.
+    """
+    try:
+        return parse_state(path.read_text(encoding="utf-8"), path, remedy, parse)
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise damaged(path, error, remedy) from error
+
+
+def parse_state(text: str, path: Path, remedy: str, parse: Callable[[str], Any] = parse_json) -> dict[str, Any]:
+    """As :func:`read_state`, of text that was read from the file."""
+    try:
+        tree = parse(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error, remedy) from error
+    if not isinstance(tree, dict):
+        raise damaged(path, "it has no keys and values", remedy)
+    return tree
+
+
+def damaged(path: Path, reason: object, remedy: str) -> UserError:
+    """The error of a file that can't be used; the remedy is the end of its message."""
+    return UserError(f"{path} is damaged ({reason}); {remedy}", path=path)
