@@ -30,6 +30,9 @@ EXHAUSTED = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
 
 TOO_LARGE = "has frames larger than 8192x4320 pixels; scale it down first: ffmpeg -i VIDEO -vf scale=1920:-2 SCALED.mp4"
 
+COMMON_PIXELS = 4096 * 2304
+"""Pixels of a frame, up to which the frame size may grow within a video."""
+
 FORMATS_WITH_END_TIME = {"matroska,webm", "flv"}
 """Formats that state only the time at which the longest stream ends, which FFmpeg reports as the duration."""
 
@@ -125,6 +128,9 @@ def require_video_stream(container: av.container.InputContainer, path: Path) -> 
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise UserError.about(path, TOO_LARGE)
     stream.codec_context.thread_count = 1
+    # A stream may change its frame size: small frames announced by the header must not become huge ones.
+    limit = max(COMMON_PIXELS, stream.codec_context.width * stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(limit)}
     return stream
 
 

@@ -29,6 +29,8 @@ _AUDIO = (
 FORMATS = frozenset(f"{_VIDEO} {_PICTURES} {_AUDIO}".split())
 """FFmpeg's names of the formats that are read."""
 
+_WHITELIST = ",".join(sorted(FORMATS))
+
 MAX_PIXELS = 8192 * 4320
 """Pixels of the largest frame that is decoded: 8K."""
 
@@ -44,7 +46,7 @@ def open_input(file: Path | str | Any, format: str | None = None) -> av.containe
         av.ArgumentError: its format is not one of FORMATS.
         av.FFmpegError: it cannot be opened for another reason.
     """
-    options = {"format_whitelist": ",".join(sorted(FORMATS)), "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    options = {"format_whitelist": _WHITELIST, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     name = local_name(file) if isinstance(file, (str, Path)) else file
     return av.open(name, "r", format=format, options=options, metadata_errors="replace")
 

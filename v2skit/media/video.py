@@ -48,7 +48,7 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
         timed = presentation_times(decode_stream(container, stream, path), stream)
         upright = UprightFrames()
         count = 0
-        for frame in resample_frames(_measure(timed, duration), fps):
+        for frame in resample_frames(_measure(timed, duration), fps, path):
             count += 1
             yield upright(frame)
         if not count:
