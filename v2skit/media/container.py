@@ -106,7 +106,7 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
 
 
 def raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
-    """Raise MemoryError where an error is of the process and not of the file: an intact file is never called damaged."""
+    """Raise MemoryError where an error is of the process and not of the file, which may be intact."""
     if error.errno in EXHAUSTED:
         raise MemoryError(f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit") from error
 
@@ -213,7 +213,7 @@ def decode_stream(
     except av.FFmpegError as error:
         raise_if_exhausted(error, path)
         raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
-    # Either may be too short: at a variable frame rate the frames need not have the stated one, and may lack timestamps.
+    # Either may be too short: the frame rate may be variable, and frames may lack timestamps.
     seconds = max(counted, shown)
     is_stated = container.format.name not in FORMATS_WITHOUT_DURATION
     ends = container.format.name in FORMATS_WITH_END_TIME
@@ -225,9 +225,7 @@ def decode_stream(
     if cut_off or seconds < _tolerated(stated, step) or last_time < _tolerated(whole, step):
         stated = stated or whole
         wanted = f" of {stated:.2f} s" if stated else ""
-        raise UserError.about(
-            path, f"is cut off: {seconds:.2f} s{wanted} can be decoded; fetch or record it again"
-        )
+        raise UserError.about(path, f"is cut off: {seconds:.2f} s{wanted} can be decoded; fetch or record it again")
     if damaged > packets * DAMAGE_LIMIT:
         raise UserError.about(
             path, f"is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again"

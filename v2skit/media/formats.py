@@ -13,9 +13,9 @@ from typing import Any
 import av
 
 _VIDEO = (
-    "3dostr amv asf av1 avi avs2 avs3 cavsvideo dirac dnxhd dv evc flv gxf h261 h263 h264 hevc ipu ivf kux live_flv m4v "
-    "matroska mjpeg mjpeg_2000 mov mpeg mpegts mpegvideo mpjpeg mxf nsv nut nuv obu ogg rm swf vc1 vc1test vvc webm wtv "
-    "yuv4mpegpipe"
+    "3dostr amv asf av1 avi avs2 avs3 cavsvideo dirac dnxhd dv evc flv gxf h261 h263 h264 hevc ipu ivf live_flv m4v "
+    "matroska mjpeg mjpeg_2000 mov mpeg mpegts mpegvideo mpjpeg mxf nsv nut nuv obu ogg rm swf vc1 vc1test vvc webm "
+    "wtv yuv4mpegpipe"
 )
 _PICTURES = (
     "apng bmp_pipe dpx_pipe exr_pipe gif gif_pipe ico j2k_pipe jpeg_pipe jpegls_pipe jpegxl_anim jpegxl_pipe pam_pipe "
@@ -23,7 +23,7 @@ _PICTURES = (
 )
 _AUDIO = (
     "aac ac3 ac4 aiff amr amrnb amrwb ape au bonk caf dsf dts dtshd eac3 flac g722 gsm ircam latm lc3 loas mlp mp3 mpc "
-    "mpc8 nistsphere oma osq paf pvf qcp qoa sbc sds shn sln sox spdif tak truehd tta voc vqf w64 wav wavarc wsd wv xwma"
+    "mpc8 nistsphere oma osq paf pvf qcp qoa sbc shn sln sox spdif tak truehd tta voc vqf w64 wav wavarc wsd wv xwma"
 )
 
 FORMATS = frozenset(f"{_VIDEO} {_PICTURES} {_AUDIO}".split())
@@ -54,4 +54,4 @@ def open_input(file: Path | str | Any, format: str | None = None) -> av.containe
 def local_name(path: Path | str) -> str:
     """The path as libraries take it for a local file, never for a URL (``12:30.mp4``) or for standard input (``-``)."""
     path = os.fspath(path)
-    return path if os.path.isabs(path) else os.path.join(".", path)
+    return path if path.startswith(os.sep) else f".{os.sep}{path}"

@@ -89,8 +89,8 @@ def check_step(step: float, at: float, path: Path | None = None) -> None:
     if step > MAX_STEP_SECONDS:
         raise UserError.about(
             path or Path("the video"),
-            f"has frame times that jump by {step:.0f} s at {at:.2f} s, more than {MAX_STEP_SECONDS} s; record it again, "
-            "or renumber its frames: ffmpeg -i VIDEO -vf setpts=N/FRAME_RATE/TB REPAIRED.mp4",
+            f"has frame times that jump by {step:.0f} s at {at:.2f} s, more than {MAX_STEP_SECONDS} s; record "
+            "it again, or renumber its frames: ffmpeg -i VIDEO -vf setpts=N/FRAME_RATE/TB REPAIRED.mp4",
         )
 
 

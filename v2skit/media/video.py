@@ -17,6 +17,8 @@ from v2skit.errors import UserError
 from v2skit.media.container import decode_stream, open_container, require_video_stream
 from v2skit.media.timestamps import presentation_times, resample_frames
 
+_SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor
+
 
 @dataclass
 class Duration:
@@ -95,7 +97,7 @@ class UprightFrames:
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """RGB uint8 (H,W,3), rotated and mirrored as the file's display matrix says."""
         rgb = self._scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        matrix: Any = SideDataContainer(frame).get("DISPLAYMATRIX")  # a buffer
+        matrix = _SIDE_DATA(frame).get("DISPLAYMATRIX")
         if matrix is not None:
             a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
             if a * d < b * c:  # mirrored, as front cameras store it; frame.rotation ignores that
