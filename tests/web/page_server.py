@@ -40,8 +40,9 @@ def page_server(model, **settings) -> Iterator[str]:
     import uvicorn
 
     from v2skit.web.app import build_app
+    from v2skit.web.server import server_config
 
-    server = uvicorn.Server(uvicorn.Config(build_app(model, "test.v2s", **settings), log_level="error", ws="none"))
+    server = uvicorn.Server(server_config(build_app(model, "test.v2s", **settings)))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

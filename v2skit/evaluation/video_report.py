@@ -20,6 +20,7 @@ from matplotlib.image import imsave
 from v2skit.errors import UserError
 from v2skit.evaluation.speech_picture import speech_picture
 from v2skit.evaluation.track_picture import track_picture
+from v2skit.media.formats import open_input
 from v2skit.system.atomic import write_text
 from v2skit.tracking.crop import Track
 
@@ -78,7 +79,7 @@ def _link(page: Path, file: Path) -> str:
 
 def _codec(video: Path) -> str:
     try:
-        with av.open(str(video)) as container:
+        with open_input(video) as container:
             return container.streams.video[0].codec_context.codec.canonical_name
     except (av.FFmpegError, OSError, IndexError) as error:
         raise UserError.about(video, f"can't be read ({error}); give the video that holds the speech") from error

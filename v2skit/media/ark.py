@@ -9,6 +9,7 @@ is ever run as a command.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from mmap import mmap
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.media import kaldi
+from v2skit.media.formats import local_name
 from v2skit.media.memory_map import MappedFile, memory_map
 from v2skit.system.atomic import atomic_write
 
@@ -101,13 +103,15 @@ def open_location(location: Path) -> str | MappedFile:
     """What soundfile and PyAV open: the path of a file, or a file object on an entry of an archive.
 
     Raises:
-        UserError: the archive has no such entry, or the location is a command.
+        UserError: the archive has no such entry, or the location is a command, or no regular file: a named pipe would
+            block for ever.
         OSError: the archive cannot be read.
     """
     path, offset = _split(os.fspath(location))
     if offset is None:
         _refuse_commands(path)
-        return path if os.path.isabs(path) else os.path.join(".", path)  # else both might take it for a URL or "-"
+        _refuse_pipes(path)
+        return local_name(path)
     content = _content(path, location, kaldi.PREPARE_AGAIN)
     start, end = kaldi.file_span(content, offset, location)
     return MappedFile(memoryview(content)[start:end])
@@ -157,6 +161,15 @@ def _refuse_commands(path: str) -> None:
             f"'{path}' is a command, and no command in a table is run; store what it writes, once, with Kaldi: "
             "wav-copy scp:wav.scp ark,scp:$PWD/wav.ark,new.scp, and put new.scp in the place of wav.scp"
         )
+
+
+def _refuse_pipes(path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # whoever opens it reports why
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path} is a folder, a named pipe or a device; put the path of a file into the table")
 
 
 def _content(path: str, location: Path, remedy: str) -> mmap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -12,6 +13,12 @@ from v2skit.media.container import decode_stream, open_container, require_audio_
 
 PREROLL_SECONDS = 1.0
 """Decoding begins so long before a segment, since the decoders of compressed audio need a pre-roll."""
+
+
+MAX_SECONDS = 6 * 3600
+"""Longest audio that is decoded into memory; a small file may hold days of silence."""
+
+TOO_LONG = f"is longer than {MAX_SECONDS // 3600} h; cut it into parts"
 
 
 def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = None) -> np.ndarray:
@@ -27,13 +34,13 @@ def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = Non
         float32 (N,), the mean of the channels.
 
     Raises:
-        UserError: no media file, no audio in it, damaged or cut off.
+        UserError: no media file, no audio in it, damaged or cut off, or longer than MAX_SECONDS.
     """
     with open_container(path) as container:
         stream = require_audio_stream(container, path)
         resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:
-            for frame in decode_stream(container, stream, path):
+            for frame in _up_to_limit(decode_stream(container, stream, path), path):
                 first = frame.time if first is None else first
                 chunks += _mono(resampler, frame)
             chunks += _mono(resampler, None) if chunks else []
@@ -44,6 +51,8 @@ def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = Non
     if not chunks:
         raise UserError.about(path, "has an audio stream without samples; fetch or record it again")
     waveform = np.concatenate(chunks).astype(np.float32, copy=False)
+    if first is not None and start_seconds is not None and first - start_seconds > MAX_SECONDS:
+        raise UserError.about(path, f"has audio that begins {first - start_seconds:.0f} s after its video; convert it")
     skipped = 0 if start_seconds is None or first is None else round((start_seconds - first) * sample_rate)
     return waveform[skipped:] if skipped >= 0 else np.pad(waveform, (-skipped, 0))
 
@@ -70,7 +79,7 @@ def decode_audio_segment(path: Path, sample_rate: int, start_seconds: float, end
             container.seek(round((begin + start_seconds - PREROLL_SECONDS) / time_base(stream)), stream=stream)
         resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:
-            for frame in container.decode(stream):
+            for frame in _up_to_limit(container.decode(stream), path):
                 if frame.time is None:
                     continue
                 first = frame.time - begin if first is None else first
@@ -91,6 +100,27 @@ def decode_audio_segment(path: Path, sample_rate: int, start_seconds: float, end
             path, f"has no audio from {start_seconds:.1f} s on; correct the times that its transcript states"
         )
     return segment
+
+
+def exceeds(path: Path, seconds: float) -> bool:
+    """Whether the audio is longer, by decoding it without keeping it. Raises UserError as :func:`decode_audio`."""
+    with open_container(path) as container:
+        decoded = 0.0
+        for frame in decode_stream(container, require_audio_stream(container, path), path):
+            decoded += frame.samples / frame.sample_rate
+            if decoded > seconds:
+                return True
+    return False
+
+
+def _up_to_limit(frames: Iterable[av.AudioFrame], path: Path) -> Iterator[av.AudioFrame]:
+    """The same frames. Raises UserError where they are longer than MAX_SECONDS, before memory is filled."""
+    seconds = 0.0
+    for frame in frames:
+        seconds += frame.samples / frame.sample_rate
+        if seconds > MAX_SECONDS:
+            raise UserError.about(path, TOO_LONG)
+        yield frame
 
 
 def _mono(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[np.ndarray]:

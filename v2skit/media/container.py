@@ -5,6 +5,7 @@ Up to DAMAGE_LIMIT of a stream may fail to decode; more than that, or a file tha
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,24 @@ import av
 from av.stream import Disposition
 
 from v2skit.errors import UserError
+from v2skit.media.formats import MAX_PIXELS, open_input
 
 DAMAGE_LIMIT = 0.05
 """Share of a stream's packets that may fail to decode, and of its stated duration that may be missing."""
 
 FORMATS_WITHOUT_DURATION = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
 """Formats without a duration in their header: what FFmpeg reports is its estimate."""
+
+EXHAUSTED = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
+"""Errors of a process that lacks memory, threads or file handles; they say nothing about the file."""
+
+TOO_LARGE = "has frames larger than 8192x4320 pixels; scale it down first: ffmpeg -i VIDEO -vf scale=1920:-2 SCALED.mp4"
+
+COMMON_PIXELS = 4096 * 2304
+"""Pixels of a frame, up to which the frame size may grow within a video."""
+
+FORMATS_WITH_END_TIME = {"matroska,webm", "flv"}
+"""Formats that state only the time at which the longest stream ends, which FFmpeg reports as the duration."""
 
 MAX_FRAME_RATE = 500
 """Frames a second; a larger guess of FFmpeg's is the tick rate of the file's clock, not a frame rate."""
@@ -36,12 +49,14 @@ class MediaInfo:
         start: presentation time of the first video frame, seconds.
         has_audio: whether there is an audio stream.
         seconds: approximate duration; None where the header does not state it.
+        pixels: of a video frame; 0 without a video stream.
     """
 
     fps: float | None
     start: float
     has_audio: bool
     seconds: float | None = None
+    pixels: int = 0
 
 
 def probe(path: Path) -> MediaInfo:
@@ -58,7 +73,8 @@ def probe(path: Path) -> MediaInfo:
         # The header states the time of the first packet, which may lack the key frame that decoding it needs.
         first = next(decode_stream(container, video, path), None)
         start = 0.0 if first is None or first.time is None else first.time
-        return MediaInfo(float(frame_rate(video)), start, bool(container.streams.audio), seconds)
+        pixels = video.codec_context.width * video.codec_context.height
+        return MediaInfo(float(frame_rate(video)), start, bool(container.streams.audio), seconds, pixels)
 
 
 @contextmanager
@@ -66,20 +82,33 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     """Open a media file for demuxing.
 
     Raises:
-        UserError: there is no such file, or it is no media file.
+        UserError: there is no such file, it is no media file, or its format is not one of
+            :data:`v2skit.media.formats.FORMATS`.
+        MemoryError: the process lacks memory or file handles.
     """
     if not path.is_file():
         raise UserError.about(path, "does not exist or is no file; check the path")
     if not path.stat().st_size:
         raise UserError.about(path, "is empty; fetch or record it again")
     try:
-        container = av.open(str(path))
+        container = open_input(path)
     except PermissionError as error:
         raise UserError.about(path, f"can't be read: {error.strerror}") from error
+    except av.ArgumentError as error:
+        raise UserError.about(
+            path, "is a playlist, or of a format that is not read; convert it to MP4 (audio: to WAV or FLAC)"
+        ) from error
     except (av.FFmpegError, OSError) as error:
+        raise_if_exhausted(error, path)
         raise UserError.about(path, f"is no media file, or is damaged ({error.strerror}); fetch it again") from error
     with container:
         yield container
+
+
+def raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
+    """Raise MemoryError where an error is of the process and not of the file, which may be intact."""
+    if error.errno in EXHAUSTED:
+        raise MemoryError(f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit") from error
 
 
 def find_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
@@ -91,12 +120,17 @@ def require_video_stream(container: av.container.InputContainer, path: Path) -> 
     """The video stream of a file, to be decoded by one thread.
 
     Raises:
-        UserError: the file has none.
+        UserError: the file has none, or one with too large frames.
     """
     stream = find_video_stream(container)
     if stream is None:
         raise UserError.about(path, "has no video stream; give a file with video")
+    if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+        raise UserError.about(path, TOO_LARGE)
     stream.codec_context.thread_count = 1
+    # A stream may change its frame size: small frames announced by the header must not become huge ones.
+    limit = max(COMMON_PIXELS, stream.codec_context.width * stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(limit)}
     return stream
 
 
@@ -147,11 +181,12 @@ def decode_stream(
     Raises:
         UserError: after the last frame that can be decoded, where the file is damaged beyond DAMAGE_LIMIT or cut off.
     """
-    packets, damaged, seconds, last_time, cut_off = 0, 0, 0.0, 0.0, False
+    packets, damaged, last_time, cut_off = 0, 0, 0.0, False
+    counted, shown = 0.0, 0.0  # seconds
+    first: float | None = None
     try:
         for packet in container.demux():
-            if packet.dts is not None:
-                last_time = max(last_time, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+            last_time = max(last_time, _end_of(packet))
             if packet.stream.index != stream.index:
                 continue
             packets += packet.size > 0
@@ -165,32 +200,48 @@ def decode_stream(
                 damaged += frame.is_corrupt
                 cut_off = cut_off or frame.is_corrupt
                 if stream.type == "audio":
-                    seconds += frame.samples / frame.sample_rate
-                elif stream.average_rate:
-                    seconds += 1 / stream.average_rate
-                else:  # Matroska need not state a rate: only the timestamps say how long the stream is
-                    seconds = float((frame.pts or 0) * time_base(stream) + 1 / frame_rate(stream))
+                    counted += frame.samples / frame.sample_rate
+                else:
+                    step = float(1 / frame_rate(stream))
+                    counted += step if stream.average_rate else 0.0  # Matroska need not state a rate
+                    if frame.time is not None:
+                        first = frame.time if first is None else first
+                        shown = frame.time - first + step
                 yield frame
+    except av.ArgumentError as error:
+        raise UserError.about(path, f"can't be decoded ({error.strerror}): it is damaged, or {TOO_LARGE}") from error
     except av.FFmpegError as error:
+        raise_if_exhausted(error, path)
         raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
+    # Either may be too short: the frame rate may be variable, and frames may lack timestamps.
+    seconds = max(counted, shown)
     is_stated = container.format.name not in FORMATS_WITHOUT_DURATION
-    stated = float((stream.duration or 0) * time_base(stream)) if is_stated else 0.0
-    # Matroska states only the duration of the file; any of its streams may be the longest one.
+    ends = container.format.name in FORMATS_WITH_END_TIME
+    stated = float((stream.duration or 0) * time_base(stream)) if is_stated and not ends else 0.0
     whole = (container.duration or 0) / av.time_base if is_stated else 0.0
-    if container.format.name != "matroska,webm":  # whose duration is the time of the end
+    if not ends:
         last_time -= (container.start_time or 0) / av.time_base
-    if cut_off or seconds < _tolerated(stated) or last_time < _tolerated(whole):
+    step = float(1 / frame_rate(stream)) if isinstance(stream, av.VideoStream) else 0.0
+    if cut_off or seconds < _tolerated(stated, step) or last_time < _tolerated(whole, step):
         stated = stated or whole
         wanted = f" of {stated:.2f} s" if stated else ""
-        raise UserError.about(
-            path, f"is cut off: {float(seconds):.2f} s{wanted} can be decoded; fetch or record it again"
-        )
+        raise UserError.about(path, f"is cut off: {seconds:.2f} s{wanted} can be decoded; fetch or record it again")
     if damaged > packets * DAMAGE_LIMIT:
         raise UserError.about(
             path, f"is damaged: {damaged} of {packets} packets fail to decode; fetch or record it again"
         )
 
 
-def _tolerated(stated_seconds: float) -> float:
-    """The shortest duration, seconds, that is accepted where a header states this one."""
-    return stated_seconds * (1 - DAMAGE_LIMIT) - 0.1
+def _end_of(packet: av.Packet) -> float:
+    """Time at which a packet is no longer presented, seconds; 0 where the container does not state one.
+
+    With B frames, decoding times lag behind presentation times by some frames, which is long at a low frame rate.
+    """
+    stated = [time for time in (packet.pts, packet.dts) if time is not None]
+    return float((max(stated) + (packet.duration or 0)) * packet.time_base) if stated and packet.time_base else 0.0
+
+
+def _tolerated(stated_seconds: float, step: float) -> float:
+    """The shortest duration, seconds, that is accepted where a header states this one and frames last ``step`` seconds:
+    in AVI and WMV the last frame lacks a duration, and repeated frames have no packet."""
+    return stated_seconds * (1 - DAMAGE_LIMIT) - max(0.1, 2 * step)

@@ -18,6 +18,7 @@ import numpy as np
 from v2skit.errors import UserError
 from v2skit.media.ark import open_location
 from v2skit.media.container import time_base
+from v2skit.media.formats import open_input
 from v2skit.system.atomic import atomic_write
 
 QUANTISER = 2
@@ -76,7 +77,7 @@ def read_crops(path: Path, start_frame: int = 0, num_frames: int | None = None) 
     """
     images = []
     try:
-        with av.open(open_location(path), "r", format="mp4") as container:
+        with open_input(open_location(path), "mp4") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             if not stream.average_rate:

@@ -14,6 +14,7 @@ import soundfile
 
 from v2skit.errors import UserError
 from v2skit.media.container import open_container, require_video_stream
+from v2skit.media.formats import local_name
 from v2skit.media.packet_times import CONVERT_REMEDY, packet_times
 from v2skit.system.atomic import atomic_write
 
@@ -76,7 +77,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
             if audio.channels > 1:
                 raise UserError.about(speech, f"has {audio.channels} channels; give mono speech")
             stream = require_video_stream(source, video)
-            with _copyable(stream, video), av.open(str(part), "w", format=name) as container:
+            with _copyable(stream, video), av.open(local_name(part), "w", format=name) as container:
                 video_out, audio_out = _add_video(container, stream), _add_audio(container, codec, audio.samplerate)
                 packets = _copy(source, stream, times, video_out), _encode(audio, audio_out)
                 for packet in heapq.merge(*packets, key=_decoding_time):

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import TypeVar
 
 import av
 
+from v2skit.errors import UserError
 from v2skit.media.container import frame_rate, time_base
 
 REORDERED_FRAMES = 8
 """Presentation times must grow; one that is later than one of so many frames after it is wrong."""
+
+MAX_STEP_SECONDS = 120
+"""Longest time from one frame to the next; a longer one is a fault of the recording, which would be filled with copies
+of one frame for hours or years."""
 
 Frame = TypeVar("Frame")
 
@@ -42,7 +48,9 @@ def presentation_times(
         yield time, duration, frame
 
 
-def resample_frames(frames: Iterable[tuple[Fraction, Fraction, Frame]], fps: int) -> Iterator[Frame]:
+def resample_frames(
+    frames: Iterable[tuple[Fraction, Fraction, Frame]], fps: int, path: Path | None = None
+) -> Iterator[Frame]:
     """Nearest-neighbour resampling of a video of any frame rate, constant or not, to a constant one.
 
     Output frame t is the input frame whose presentation time is nearest to ``first + t / fps``. There are as many of
@@ -51,6 +59,10 @@ def resample_frames(frames: Iterable[tuple[Fraction, Fraction, Frame]], fps: int
     Args:
         frames: (presentation time, duration, frame), in seconds; the times grow.
         fps: frames a second of the output.
+        path: of the video, for the message.
+
+    Raises:
+        UserError: a frame is shown for more than MAX_STEP_SECONDS.
     """
     count, first, previous, end = 0, None, Fraction(0), Fraction(0)
     # Up to one output frame is delayed: only the last input frame says whether the video is long enough for it.
@@ -58,16 +70,28 @@ def resample_frames(frames: Iterable[tuple[Fraction, Fraction, Frame]], fps: int
     latest: list[Frame] = []
     for time, duration, frame in frames:
         first = time if first is None else first
+        check_step(float(time - previous) if latest else 0.0, float(previous - first), path)
         while (count and Fraction(count, fps) < (previous + time) / 2 - first) or (not count and time > first):
             yield from delayed
             delayed, count = latest, count + 1
         previous, end, latest = time, time + duration, [frame]
+    check_step(float(end - previous), float(previous - (first or 0)), path)
     length = 0 if first is None else max(1, round((end - first) * fps))
     while count < length:
         yield from delayed
         delayed, count = latest, count + 1
     if count <= length:
         yield from delayed
+
+
+def check_step(step: float, at: float, path: Path | None = None) -> None:
+    """Raises UserError where the frame that begins ``at`` seconds into the video lasts ``step`` seconds, too long."""
+    if step > MAX_STEP_SECONDS:
+        raise UserError.about(
+            path or Path("the video"),
+            f"has frame times that jump by {step:.0f} s at {at:.2f} s, more than {MAX_STEP_SECONDS} s; record "
+            "it again, or renumber its frames: ffmpeg -i VIDEO -vf setpts=N/FRAME_RATE/TB REPAIRED.mp4",
+        )
 
 
 def _with_following(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, deque[Frame]]]:

@@ -10,10 +10,14 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
+from av.video.reformatter import VideoReformatter
 
 from v2skit.errors import UserError
 from v2skit.media.container import decode_stream, open_container, require_video_stream
 from v2skit.media.timestamps import presentation_times, resample_frames
+
+_SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor
 
 
 @dataclass
@@ -44,10 +48,11 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
     with open_container(path) as container:
         stream = require_video_stream(container, path)
         timed = presentation_times(decode_stream(container, stream, path), stream)
+        upright = UprightFrames()
         count = 0
-        for frame in resample_frames(_measure(timed, duration), fps):
+        for frame in resample_frames(_measure(timed, duration), fps, path):
             count += 1
-            yield _upright(frame)
+            yield upright(frame)
         if not count:
             raise UserError.about(path, "has a video stream without frames; fetch or record it again")
 
@@ -63,8 +68,9 @@ def read_timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """
     with open_container(path) as container:
         stream = require_video_stream(container, path)
+        upright = UprightFrames()
         for time, _, frame in presentation_times(decode_stream(container, stream, path), stream):
-            yield float(time), _upright(frame)
+            yield float(time), upright(frame)
 
 
 def _measure(
@@ -78,12 +84,22 @@ def _measure(
         yield time, duration, frame
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """RGB uint8 (H,W,3), rotated and mirrored as the file's display matrix says."""
-    rgb = frame.to_ndarray(format="rgb24")
-    matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # a buffer
-    if matrix is not None:
-        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
-        if a * d < b * c:  # mirrored, as front cameras store it; frame.rotation ignores that
-            rgb = rgb[::-1]
-    return np.rot90(rgb, round(frame.rotation / 90)) if frame.rotation else rgb
+class UprightFrames:
+    """Converts the decoded frames of a video, with one scaler for all of them.
+
+    Neither a scaler nor a cycle of references stays with a frame: ``frame.reformat`` makes a scaler with threads of its
+    own per frame, and ``frame.side_data`` a cycle, which would keep both until the garbage collector runs.
+    """
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """RGB uint8 (H,W,3), rotated and mirrored as the file's display matrix says."""
+        rgb = self._scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        matrix = _SIDE_DATA(frame).get("DISPLAYMATRIX")
+        if matrix is not None:
+            a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
+            if a * d < b * c:  # mirrored, as front cameras store it; frame.rotation ignores that
+                rgb = rgb[::-1]
+        return np.rot90(rgb, round(frame.rotation / 90)) if frame.rotation else rgb

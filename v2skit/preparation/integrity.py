@@ -14,6 +14,7 @@ from v2skit.errors import UserError
 from v2skit.media.ark import missing_file_hint, open_location
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
+from v2skit.media.formats import open_input
 
 FLAC_HEADER_BYTES = 42
 
@@ -45,7 +46,7 @@ def check_crops(u: Utterance) -> None:
     """Raises UserError where mouth crops are unreadable, or not of the stated length."""
     assert u.video is not None, "only utterances with video are checked"
     try:
-        with av.open(open_location(u.video)) as container:
+        with open_input(open_location(u.video), "mp4") as container:
             frames = container.streams.video[0].frames or len(read_crops(u.video))
     except (av.FFmpegError, OSError, IndexError) as error:
         raise UserError(f"mouth crops {u.video} can't be read ({error}); prepare them again") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,9 @@ from v2skit.errors import UserError
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.web.worker import Limits, Upload, Worker
+
+UPLOAD_SECONDS, UPLOAD_BYTES_PER_SECOND = 30.0, 10_000
+"""An upload has so many seconds, and one more for so many bytes of it that have arrived."""
 
 PAGE = Path(__file__).parent / "page"
 
@@ -58,7 +62,7 @@ def build_app(
         )
 
     async def synthesise(request: Request) -> Response:
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        if _from_other_site(request):
             return JSONResponse({"error": "Other sites' pages may not use this one."}, 403)
         try:
             form = await _form(request, limits)
@@ -66,10 +70,15 @@ def build_app(
             return JSONResponse({"error": str(error)}, 413)
         except ClientDisconnect:
             return Response(status_code=400)
+        except TimeoutError:
+            return JSONResponse({"error": "The upload is too slow; send it again, or give a smaller one."}, 408)
         uploads = {k: Upload(v.file, v.filename or k) for k, v in form.items() if isinstance(v, UploadFile)}
         if "video" not in uploads or not uploads.keys() <= {"video", "recording"}:
             await form.close()
             return JSONResponse({"error": "Give a video, and at most one recording of a voice."}, 400)
+        if worker.is_full:
+            await form.close()
+            return JSONResponse({"error": "Too many videos are waiting; send it again later."}, 503)
         voice = form.get("voice")
         events = _events(worker, uploads, voice if isinstance(voice, str) and voice else None)
         return StreamingResponse(events, media_type="application/x-ndjson")
@@ -87,18 +96,31 @@ def build_app(
     return app
 
 
+def _from_other_site(request: Request) -> bool:
+    """Whether the page of another site has sent the request. Older browsers state its origin only."""
+    site, origin = request.headers.get("sec-fetch-site", "none"), request.headers.get("origin")
+    if site != "none" or origin is None:
+        return site not in ("same-origin", "none")
+    return origin.rpartition("://")[2].lower() != request.headers.get("host", "").lower()
+
+
 async def _form(request: Request, limits: Limits) -> FormData:
     """The fields of the request; files among them are in memory or unnamed temporary files, so that none remains.
 
     Raises:
         UserError: more bytes than the limits allow, or no form.
+        TimeoutError: it arrives too slowly.
     """
     limits.check_bytes(int(request.headers.get("content-length", 0)))
-    count = 0
+    count, begin = 0, time.monotonic()
 
     async def receive() -> Message:
         nonlocal count
-        message = await request.receive()
+        left = begin + UPLOAD_SECONDS + count / UPLOAD_BYTES_PER_SECOND - time.monotonic()
+        try:
+            message = await asyncio.wait_for(request.receive(), left)
+        except asyncio.TimeoutError as error:  # not the built-in one before Python 3.11
+            raise TimeoutError from error
         count += len(message.get("body", b""))
         limits.check_bytes(count)
         return message

@@ -10,6 +10,8 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from v2skit.web.connections import Connection
+
 
 def run(app: Starlette, listener: socket.socket, host: str) -> None:
     """Serve until Ctrl-C.
@@ -22,7 +24,12 @@ def run(app: Starlette, listener: socket.socket, host: str) -> None:
     name, port = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
     print(f"the page is at http://{name}:{port}; Ctrl-C ends it", flush=True)
     with suppress(KeyboardInterrupt):
-        _Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=3)).run([listener])
+        _Server(server_config(app)).run([listener])
+
+
+def server_config(app: Starlette) -> uvicorn.Config:
+    """The configuration of the server: its connections are limited by :mod:`v2skit.web.connections`."""
+    return uvicorn.Config(app, http=Connection, log_level="error", ws="none", timeout_graceful_shutdown=3)
 
 
 class _Server(uvicorn.Server):

@@ -8,9 +8,9 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from v2skit.config.features import Clock, Mel
@@ -18,10 +18,15 @@ from v2skit.errors import UserError
 from v2skit.evaluation.plots import spectrogram_picture
 from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.audio import write_audio
+from v2skit.media.audio_stream import exceeds
 from v2skit.media.container import probe
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import Progress, Speech
+from v2skit.web.uploads import remove_abandoned, upload_folder
+
+MAX_WAITING = 16
+"""Requests that are processed or wait for it; further ones are refused."""
 
 Report = Callable[[dict], None]
 """Called with the events of a request."""
@@ -34,10 +39,14 @@ class Limits:
     Args:
         megabytes: size of an upload.
         seconds: length of a video.
+        megapixels: size of a frame, and so of the memory that a small file needs: 4K.
+        recording_seconds: length of a recording of a voice.
     """
 
     megabytes: int = 200
     seconds: int = 60
+    megapixels: float = 9.0
+    recording_seconds: int = 3600
 
     def __post_init__(self) -> None:
         if self.megabytes <= 0 or self.seconds <= 0:
@@ -52,6 +61,22 @@ class Limits:
         """Raises UserError where a video is too long."""
         if seconds > self.seconds:
             raise UserError(f"The video is too long: the limit is {self.seconds} s; give a shorter one.")
+
+    def check_recording(self, recording: Path) -> None:
+        """Raises UserError where a recording is too long; one that can't be decoded is the model's to refuse."""
+        too_long = False
+        with suppress(UserError):
+            too_long = exceeds(recording, self.recording_seconds)
+        if too_long:
+            raise UserError(f"The recording is too long: the limit is {self.recording_seconds} s; give a shorter one.")
+
+    def check_pixels(self, pixels: int) -> None:
+        """Raises UserError where the frames of a video are too large."""
+        if pixels > self.megapixels * 1_000_000:
+            raise UserError(
+                f"The frames of the video are too large: the limit is {self.megapixels:g} megapixels (4K), "
+                f"not {pixels / 1e6:.1f}; scale it down."
+            )
 
 
 @dataclass(frozen=True)
@@ -78,6 +103,13 @@ class Worker:
     def __init__(self, model: Synthesiser, limits: Limits, tracker: Component | None = None) -> None:
         self.model, self.limits, self.tracker = model, limits, tracker
         self._thread, self._stopped = ThreadPoolExecutor(1), threading.Event()
+        self._waiting: set[object] = set()
+        remove_abandoned()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether MAX_WAITING requests wait."""
+        return len(self._waiting) >= MAX_WAITING
 
     def submit(
         self, uploads: dict[str, Upload], voice: str | None, disconnected: threading.Event, report: Report
@@ -92,7 +124,16 @@ class Worker:
                 last with ``{"error": sentence}`` or ``{"text": sentence, "sound": ..., "spectrogram": ...,
                 "track": ...}``, a WAV and two PNG files in base64.
         """
-        self._thread.submit(lambda: report(self._result(uploads, voice, disconnected, report)))
+        request = object()
+        self._waiting.add(request)
+
+        def work() -> None:
+            try:
+                report(self._result(uploads, voice, disconnected, report))
+            finally:
+                self._waiting.discard(request)
+
+        self._thread.submit(work)
 
     def stop(self) -> None:
         """Cancel what is in progress, soon, and all that is queued."""
@@ -120,8 +161,8 @@ class Worker:
             self.limits.check_seconds(done)  # not every file states its length
             report({"done": done, "total": total})
 
-        with TemporaryDirectory(prefix="v2skit-serve-") as folder:
-            paths = {kind: Path(folder) / f"{kind}{_suffix(upload.name)}" for kind, upload in uploads.items()}
+        with upload_folder() as folder:
+            paths = {kind: folder / f"{kind}{_suffix(upload.name)}" for kind, upload in uploads.items()}
             names = {paths[kind]: upload.name for kind, upload in uploads.items()}
             try:
                 progress(0.0, None)
@@ -144,7 +185,11 @@ class Worker:
             raise UserError(f"This model has no voice '{voice}'; choose one of the list.")
         if recording is not None and not self.model.accepts_recording:
             raise UserError("This model accepts no recording of a voice; leave it out.")
-        self.limits.check_seconds(probe(video).seconds or 0.0)
+        info = probe(video)
+        self.limits.check_seconds(info.seconds or 0.0)
+        self.limits.check_pixels(info.pixels)
+        if recording is not None:
+            self.limits.check_recording(recording)
         speech = self.model.synthesise(video, voice=recording or voice, tracker=self.tracker, progress=progress)
         sound, spectrogram, track = (video.parent / name for name in ("speech.wav", "spectrogram.png", "track.png"))
         write_audio(sound, speech.waveform, speech.sample_rate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import sys
 import threading
@@ -17,6 +16,8 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.media.container import probe
+from v2skit.media.formats import MAX_PIXELS
+from v2skit.media.timestamps import MAX_STEP_SECONDS, check_step
 from v2skit.media.video import read_timed_frames
 
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
@@ -24,6 +25,12 @@ CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), 
 
 WAITING_FRAMES = 25
 """Size of the queue between capture and processing, frames; when it is full, frames are dropped."""
+
+
+MAX_SIZE_CHARACTERS = 11
+
+CAMERA_TIMEOUT = 10.0
+"""Seconds without a frame after which a camera counts as disconnected."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,18 @@ class Source:
         fps: approximate frame rate.
         live: in real time: frames that arrive while ``WAITING_FRAMES`` are queued are dropped.
         path: of their file, if any.
+        timeout: seconds without a frame after which a live source has failed; None: it may pause.
     """
 
     def __init__(
-        self, frames: Iterator[tuple[float, np.ndarray]], fps: float, live: bool, path: Path | None = None
+        self,
+        frames: Iterator[tuple[float, np.ndarray]],
+        fps: float,
+        live: bool,
+        path: Path | None = None,
+        timeout: float | None = None,
     ) -> None:
+        self.timeout = timeout
         self.frames, self.fps, self.live, self.path, self.dropped = frames, fps, live, path, 0
         self._closed = threading.Event()
 
@@ -58,7 +72,7 @@ class Source:
             return
         waiting: queue.Queue = queue.Queue()
         threading.Thread(target=self._capture, args=(waiting,), daemon=True).start()
-        while (item := waiting.get()) is not None:
+        while (item := self._next(waiting)) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -66,6 +80,12 @@ class Source:
     def close(self) -> None:
         """Stop capturing."""
         self._closed.set()
+
+    def _next(self, waiting: queue.Queue) -> TimedFrame | BaseException | None:
+        try:
+            return waiting.get(timeout=self.timeout)
+        except queue.Empty:
+            raise UserError(f"no frame arrived for {self.timeout:g} s; is the camera still connected?") from None
 
     def _capture(self, waiting: queue.Queue) -> None:
         late = None
@@ -94,11 +114,21 @@ def on_live_clock(source: Source, fps: int) -> Iterator[TimedFrame]:
     """The frames at ``fps``: for each time the nearest one among the frames that have arrived.
 
     Unlike :func:`v2skit.media.timestamps.resample_frames` it never waits for a later frame. A dropped
-    frame is replaced by the next one, so that sound and picture stay synchronous.
+    frame is replaced by the next one, so that sound and picture stay synchronous. Where the clock of a camera was set,
+    backwards or by more than MAX_STEP_SECONDS, its next frame follows the previous one.
+
+    Raises:
+        UserError: a file's frame is shown for more than MAX_STEP_SECONDS.
     """
-    ticks, first = 0, None
+    ticks, first, previous = 0, None, 0.0
     for timed in source:
         first = timed.time if first is None else first
+        step = timed.time - previous if ticks else 0.0
+        if source.path is not None:
+            check_step(step, previous - first, source.path)
+        elif not 0 <= step <= MAX_STEP_SECONDS:
+            first += step - 1 / source.fps
+        previous = timed.time
         while ticks / fps <= timed.time - first + 0.5 / source.fps:
             yield timed
             ticks += 1
@@ -134,8 +164,8 @@ def _raw(stream: BinaryIO, size: str | None, fps: float | None, live: bool) -> S
     if size is None or fps is None:
         raise UserError("raw frames (-) need --size WIDTHxHEIGHT and --fps N; they are RGB, 3 bytes a pixel")
     width, height = _size(size)
-    if not 0 < fps < math.inf:
-        raise UserError(f"--fps {fps:g} must be positive, the frames a second of the raw frames")
+    if not 0.01 <= fps <= 1000:
+        raise UserError(f"--fps {fps:g} must lie in 0.01..1000, the frames a second of the raw frames")
 
     def frames() -> Iterator[tuple[float, np.ndarray]]:
         number, count = 0, width * height * 3
@@ -168,7 +198,7 @@ def _camera(number: str, size: str | None, fps: float | None) -> Source:
         except av.FFmpegError as error:
             raise UserError(f"camera {device} gives no more frames ({error}); is it still connected?") from error
 
-    return Source(frames(), float(stream.average_rate or fps or 30), live=True)
+    return Source(frames(), float(stream.average_rate or fps or 30), live=True, timeout=CAMERA_TIMEOUT)
 
 
 def _paced(frames: Iterator[tuple[float, np.ndarray]]) -> Iterator[tuple[float, np.ndarray]]:
@@ -182,6 +212,7 @@ def _paced(frames: Iterator[tuple[float, np.ndarray]]) -> Iterator[tuple[float, 
 
 def _size(text: str) -> tuple[int, int]:
     width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UserError(f"--size {text} is not of the form WIDTHxHEIGHT, e.g. 640x480")
+    decimal = cross and len(text) <= MAX_SIZE_CHARACTERS and width.isdecimal() and height.isdecimal()
+    if not (decimal and 0 < int(width) * int(height) <= MAX_PIXELS):
+        raise UserError(f"--size {text[:20]} is not of the form WIDTHxHEIGHT, e.g. 640x480, up to 8192x4320")
     return int(width), int(height)
