@@ -20,7 +20,7 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.load import to_tree
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
-from v2skit.data.data_dir import Utterance, write_manifest
+from v2skit.data.data_dir import Utterance, check_id, write_manifest
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
 from v2skit.preparation.records import check_idle, keep_outcomes, records
@@ -139,9 +139,8 @@ def _check_ids(split: str, utterances: list[CorpusUtterance]) -> None:
         raise UserError(
             f"split '{split}': {len(twice)} ids are duplicates (e.g. '{twice[0]}'); the corpus must make them unique"
         )
-    unfit = [name for name in counts if not name or "/" in name or name.split() != [name]]
-    if unfit:
-        raise UserError(f"split '{split}': ids must have no white space and no '/', '{unfit[0]}' has; rename its file")
+    for name in counts:
+        check_id(name, f"split '{split}'", "rename its file")
 
 
 def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path) -> None:

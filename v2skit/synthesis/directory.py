@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,13 @@ from v2skit.config.schema import Config
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import SilentClip, Utterance, read_settings
 from v2skit.errors import UserError
-from v2skit.media.audio import read_audio, write_audio
+from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
+from v2skit.media.synthesised import write_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
+from v2skit.synthesis.written import WRITTEN, add_to_list, delete_listed, listed, start_list
 from v2skit.system.provenance import Provenance, worded
 
 SPEECH_RECORD = "source.json"
@@ -52,18 +53,31 @@ def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[st
 
 
 def speech_folder(out: Path, made_from: dict, force: bool) -> None:
-    """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
+    """Prepare the folder ``out`` for speech: speech that was made from other inputs than ``made_from`` is deleted.
 
     Raises:
-        UserError: the folder contains files that synthesis did not write.
+        UserError: the folder has no record and is not empty, or speech to delete was replaced by other files.
     """
-    record = out / SPEECH_RECORD
-    before, now = Provenance.read(record), Provenance(made_from)
-    if before is None and out.is_dir() and any(out.iterdir()):
+    record, now = out / SPEECH_RECORD, Provenance(made_from)
+    try:
+        before = Provenance.read(record)
+    except UserError:
+        if not force:
+            raise
+        before = Provenance({})
+    if before is None and out.is_dir() and not all(_is_partial(path) for path in out.iterdir()):
         raise UserError(f"{out} holds other files; give an empty folder", path=out)
     if force or before is None or before.diff(now):
-        shutil.rmtree(out, ignore_errors=True)
+        delete_listed(out)
         now.write(record)
+        start_list(out)
+    elif listed(out) is None:  # a version without lists made the folder
+        start_list(out, (path.name for path in out.glob("*.wav")))
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a process that was killed left this file, see :mod:`v2skit.system.atomic`."""
+    return path.name.startswith(".") and path.name.endswith(".part")
 
 
 def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
@@ -98,7 +112,8 @@ def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], dire
         if len(crops) != clip.frames:
             reason = f"has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
             raise UserError.about(clip.video, reason)
-        write_audio(path, synthesiser.synthesise_crops(crops, reader(clip.id, clip.speaker)), synthesiser.sample_rate)
+        speech = synthesiser.synthesise_crops(crops, reader(clip.id, clip.speaker))
+        write_speech(path, [speech], synthesiser.sample_rate)
 
 
 @torch.no_grad()
@@ -108,7 +123,7 @@ def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utteranc
     device = next((b.device for b in vocoder.buffers()), torch.device("cpu"))
     for utterance, path in _missing([u for u in utterances if u.audio], out):
         waveform = vocoder(spectrogram(_ground_truth(utterance, config)).to(device))[0]
-        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+        write_speech(path, [waveform.float().cpu().numpy()], config.clock.sample_rate)
 
 
 @torch.no_grad()
@@ -123,7 +138,7 @@ def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance]
         mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
         speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
         waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]
-        write_audio(path, waveform.float().cpu().numpy(), config.clock.sample_rate)
+        write_speech(path, [waveform.float().cpu().numpy()], config.clock.sample_rate)
 
 
 def _ground_truth(utterance: Utterance, config: Config) -> torch.Tensor:
@@ -134,6 +149,22 @@ def _ground_truth(utterance: Utterance, config: Config) -> torch.Tensor:
 
 
 def _missing(clips: Iterable, out: Path) -> Iterator[tuple]:
-    """The clips without a sound file, each with the path of that file; a progress bar is shown."""
-    todo = [(clip, out / f"{clip.id}.wav") for clip in clips if not (out / f"{clip.id}.wav").exists()]
-    yield from tqdm(todo, desc=out.name, unit="clip", dynamic_ncols=True)
+    """The clips without a sound file, each with the path of that file; a progress bar is shown.
+
+    Raises:
+        UserError: a sound file is there that is not in the list of those that synthesis wrote.
+    """
+    paths = [(clip, out / f"{clip.id}.wav") for clip in clips]
+    names, existing = listed(out), [path for _, path in paths if path.exists()]
+    foreign = [path for path in existing if names is not None and path.name not in names]
+    if foreign:
+        raise UserError(
+            f"{foreign[0]} is not in {out / WRITTEN}, the list of the speech in this folder; move it away, or give an "
+            "empty folder",
+            path=foreign[0],
+        )
+    done = set(existing)
+    todo = [(clip, path) for clip, path in paths if path not in done]
+    for clip, path in tqdm(todo, desc=out.name, unit="clip", dynamic_ncols=True):
+        add_to_list(out, path.name)
+        yield clip, path
