@@ -26,7 +26,7 @@ class UserError(Exception):
         return cls(f"{path} {reason}", path=path, reason=reason)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Why something failed, in one line of UTF-8 text; errors that are not of the user's are named with their type."""
     if isinstance(error, (UserError, OSError)):
         return printable(str(error))

@@ -28,8 +28,10 @@ def is_synthesised(path: Path) -> bool:
         with path.open("rb") as file:
             if MARK.encode() in file.read(_HEAD_BYTES):  # of sound files, pages and pictures
                 return True
+        if path.suffix.lower() in (".wav", ".flac"):  # opening them takes a tenth as long as decoding
+            return False
         with open_container(path) as container:
-            comments = (value for name, value in container.metadata.items() if name.lower() == "comment")
-            return any(MARK in comment for comment in comments)
+            found = [container.metadata, *(stream.metadata for stream in container.streams)]
+            return any(MARK in value for metadata in found for value in metadata.values())
     except (OSError, UserError):
         return False

@@ -81,7 +81,7 @@ def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, cr
         )
     except UserError as error:
         outcome = Outcome(utterance.id, reason=reason_of(error))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or shutil.disk_usage(task.folder).free < FULL_DISK_BYTES:
             raise UserError(
                 f"{utterance.id} can't be prepared: {error}; free some disk space or memory, then run the same "

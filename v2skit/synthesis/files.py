@@ -61,7 +61,7 @@ def synthesise_files(
                 picture = target.with_name(f"{target.stem}.faces.png")
                 failed.append(f"{video}: {error}{write_picture(picture, error.picture)}")
                 continue
-            except Exception as error:  # whatever fails in one video, or in a plug-in, the others are processed
+            except (Exception, SystemExit) as error:  # also of a plug-in: the other videos are processed
                 if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                     raise
                 names_video = isinstance(error, UserError) and error.fields.get("path") == video
