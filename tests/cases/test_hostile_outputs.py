@@ -29,6 +29,7 @@ from v2skit.evaluation.file_scores import Scorer
 from v2skit.evaluation.report import write_results
 from v2skit.evaluation.score import score
 from v2skit.media.audio import write_audio
+from v2skit.media.crops import write_crops
 from v2skit.media.synthesised import is_synthesised, write_speech
 from v2skit.preparation.prepare import prepare
 from v2skit.registry import plugins
@@ -122,7 +123,7 @@ def before_lists(out: Path) -> None:
         (before_lists, "does not delete; delete or move them"),
         (unlist, "the list of the speech in this folder; move it away"),
         (lambda out: (out / "source.json").write_text("{"), "source.json is damaged"),
-        (lambda out: (out / "source.json").unlink(), "holds other files; give an empty folder"),
+        (lambda out: (out / "source.json").unlink(), "contains other files; give an empty folder"),
     ],
     ids=["replaced", "earlier version", "not in the list", "damaged record", "no record"],
 )
@@ -238,6 +239,14 @@ def test_files_of_others_are_never_overwritten(run, tmp_path, capsys, name, coun
         assert command("synth", videos, "--model", run, "-o", out, "--mux", "--report", *option) == 1
         assert f"{victim} exists already and was not written by this version of v2skit" in capsys.readouterr().err
         assert victim.read_bytes() == before and (out / "y.mp4").exists() == (count == 2)
+
+
+def test_a_name_that_is_too_long_costs_one_video(run, tmp_path, capsys):
+    videos = [clip(tmp_path / "a.mp4"), clip(tmp_path / f"{'x' * 252}.ts"), clip(tmp_path / f"{'y' * 251}.mkv")]
+    assert command("synth", *videos, "--model", run, "-o", tmp_path / "out") == 1
+    error = capsys.readouterr().err
+    assert "2 of 3 videos could not be processed" in error and "Traceback" not in error
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.wav"]
 
 
 def test_own_files_are_overwritten_with_force(run, tmp_path):
@@ -384,6 +393,26 @@ def test_names_that_are_not_utf8_are_processed(run, tmp_path, capsys):
     sounds.obtain()
     report = prepared(tmp_path / "audio", sounds.splits()["audio"])
     assert report["counts"]["prepared"] == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"no video", None, "cut", "short"])
+def test_a_damaged_clip_of_a_data_directory_costs_one_clip(run, tmp_path, capsys, content):
+    utterances = make_data(tmp_path / "test", count=3)
+    bad = utterances[1].video
+    if content is None:
+        bad.unlink()
+    elif content == "cut":
+        bad.write_bytes(bad.read_bytes()[:-400])
+    elif content == "short":
+        write_crops(bad, np.zeros((2, 96, 96), np.uint8), 25)
+    else:
+        bad.write_bytes(content)
+    for _ in range(2):  # also where the others are there already
+        assert command("synth-data", tmp_path / "test", "--model", run, "-o", tmp_path / "out") == 1
+        error = capsys.readouterr().err
+        assert "clips could not be processed:" in error and f"\n  {utterances[1].id}: " in error
+        speech = sorted(path.stem for path in (tmp_path / "out").glob("*.wav"))
+        assert speech == [utterances[0].id, utterances[2].id]
 
 
 class Metric:

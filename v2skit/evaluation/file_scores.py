@@ -103,7 +103,7 @@ class Scorer:
             scores.failures.update(dict.fromkeys(metric.higher_is_better, reason_of(error)))
             return
         if not isinstance(values, dict):
-            raise UserError(f"metric '{name}' gives {type(values).__name__}; it must give a dict of name -> number")
+            raise UserError(f"metric '{name}' outputs {type(values).__name__}; it must output a dict, name -> number")
         if values.keys() != metric.higher_is_better.keys():
             raise UserError(
                 f"metric '{name}' gives {', '.join(values)}, its higher_is_better says "
@@ -128,7 +128,7 @@ class Scorer:
         try:
             words = asr(hypothesis, self.sample_rate)
             if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
-                raise UserError(f"the recogniser gave {type(words).__name__}, not a list of words")
+                raise UserError(f"the recogniser output {type(words).__name__}, not a list of words")
             scores.edits = count_edits(scores.reference, words)
         except Exception as error:
             scores.failures[WER] = reason_of(error)

@@ -20,10 +20,10 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.load import to_tree
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
-from v2skit.data.data_dir import Utterance, check_id, write_manifest
+from v2skit.data.data_dir import SETTINGS, TABLES, Utterance, check_id, write_manifest
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
-from v2skit.preparation.records import check_idle, keep_outcomes, records
+from v2skit.preparation.records import SHARDS, check_idle, keep_outcomes, records
 from v2skit.preparation.report import check_losses, summarise, write_report
 from v2skit.preparation.shards import Task, prepare_utterances
 from v2skit.registry.build import build
@@ -32,6 +32,7 @@ from v2skit.system.devices import cores
 from v2skit.system.provenance import Provenance, worded
 
 PREPARED_WITH = "prepared_with.json"
+CONTENT = ("audio", "video", SHARDS, SETTINGS)
 STORAGE = 1
 """Version of the storage format."""
 
@@ -108,7 +109,7 @@ def check_claim(folder: Path, made_with: dict) -> None:
     if made is None:
         if folder.exists() and any(folder.iterdir()):
             raise UserError(
-                f"{folder} contains files that preparation did not write; move them away (--force deletes them)"
+                f"{folder} contains files that preparation did not write; move them away (--force leaves them there)"
             )
         return
     differences = made.diff(Provenance({**made_with, "storage": STORAGE}))
@@ -122,12 +123,26 @@ def check_claim(folder: Path, made_with: dict) -> None:
 
 
 def _claim(folder: Path, made_with: dict, force: bool) -> None:
-    """Create a split's folder, or check that it was prepared with these settings."""
+    """Create a split's folder, or check that it was prepared with these settings. With ``force`` prepared data are
+    deleted; in a folder that was not prepared all files are left.
+
+    Raises:
+        UserError: as :func:`check_claim`; with ``force`` only where files of others would be overwritten.
+    """
     path = folder / PREPARED_WITH
     if not force:
         check_claim(folder, made_with)
-    if force or not path.exists():
+    elif path.exists():
         shutil.rmtree(folder, ignore_errors=True)
+    else:
+        theirs = next((folder / name for name in (*TABLES, *CONTENT) if (folder / name).exists()), None)
+        if theirs:
+            raise UserError(
+                f"{theirs} was not written by preparation, or by one that was interrupted; move {folder} away, or "
+                "delete it",
+                path=theirs,
+            )
+    if not path.exists():
         Provenance({**made_with, "storage": STORAGE}).write(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Pat
         check_writable(folder)
     if len(videos) == 1:
         check_replaceable(targets[0], force)
-    processed = [] if force else [target for target in targets if target.exists() and is_synthesised(target)]
+    processed = [] if force else [target for target in targets if is_synthesised(target)]
     if processed:
         count = f"{len(processed)} of {len(videos)} videos"
         print(f"{count} already processed, skipped, e.g. {processed[0]} (--force processes them again)")
@@ -78,7 +79,7 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Pat
 
 def check_replaceable(path: Path, force: bool) -> None:
     """Raises UserError where a file exists, unless ``force`` is set and v2skit wrote it."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  that of Path raises an error where a name is too long
         return
     if not is_synthesised(path):
         remedy = "move it away, or give another path with -o"

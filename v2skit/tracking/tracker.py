@@ -89,16 +89,18 @@ def check_pose(pose: Any, tracker: Tracker, frame: np.ndarray, eye_distances: fl
         return
     name = f"tracker {type(tracker).__name__}"
     if not isinstance(pose, MouthPose):
-        raise UserError(f"{name} gave {type(pose).__name__} instead of a MouthPose or None; correct the tracker")
+        raise UserError(f"{name} output {type(pose).__name__} instead of a MouthPose or None; correct the tracker")
     values = (pose.x, pose.y, pose.roll, eye_distances * pose.eye_distance if pose.side is None else pose.side)
     try:
         finite = all(map(math.isfinite, values))
     except TypeError:
         finite = False
     if not finite:
-        raise UserError(f"{name} gave a pose that is not finite ({pose}); give finite numbers, or None without a face")
+        raise UserError(
+            f"{name} output a pose that is not finite ({pose}); give finite numbers, or None without a face"
+        )
     if not 0 <= values[-1] <= MAX_SIDE * max(frame.shape[:2]):
         raise UserError(
-            f"{name} gave a crop of side {values[-1]:g} in a frame of {frame.shape[1]}x{frame.shape[0]}; "
+            f"{name} output a crop of side {values[-1]:g} in a frame of {frame.shape[1]}x{frame.shape[0]}; "
             "give pixels of the frame"
         )
