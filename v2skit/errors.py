@@ -27,6 +27,18 @@ class UserError(Exception):
         return cls(f"{path} {reason}", path=path, reason=reason)
 
 
+def reason_of(error: BaseException) -> str:
+    """Why something failed, in one line of UTF-8 text; errors that are not of the user's are named with their type."""
+    if isinstance(error, (UserError, OSError)):
+        return printable(str(error))
+    return printable(" ".join(f"{type(error).__name__}: {error}".split()))
+
+
+def printable(text: str) -> str:
+    """The same text, in which names of files that are not UTF-8 are escaped, so that it can be written as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` with the nearest known name; where none is near, ``; known: ...`` with all of them."""
     known = sorted(map(str, known))

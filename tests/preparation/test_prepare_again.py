@@ -174,8 +174,19 @@ def test_a_folder_with_other_files_is_an_error(tmp_path, clips):
     (tmp_path / "train/thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match="preparation did not write; move them away"):
         run(tmp_path, clips)
-    assert (tmp_path / "train/thesis.tex").exists()
     assert run(tmp_path, clips, force=True) == 4
+    assert (tmp_path / "train/thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["text", "wav.scp", "settings.json", "audio/0.ark", "video/1.mp4"])
+def test_a_data_directory_of_others_is_never_overwritten(tmp_path, clips, name):
+    theirs = tmp_path / "train" / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    for force in (False, True):
+        with pytest.raises(UserError, match="preparation"):
+            run(tmp_path, clips, force=force)
+    assert theirs.read_text() == "theirs"
 
 
 def test_the_same_video_gives_the_same_bytes(tmp_path, clips):

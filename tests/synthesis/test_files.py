@@ -11,6 +11,7 @@ import soundfile
 from tests.cases.model import untrained_run
 from tests.media_files import make_video
 from v2skit.cli.main import main
+from v2skit.media.synthesised import write_speech
 
 TIMES = [n / 25 for n in range(12)]
 
@@ -49,7 +50,7 @@ def test_folders_voices_and_output_folders(run, tmp_path, capsys):
 
 def test_wrong_options_are_reported_even_where_the_speech_exists(run, tmp_path, capsys):
     video = make_video(tmp_path / "clip.mkv", TIMES, (96, 96))
-    (tmp_path / "clip.wav").touch()
+    write_speech(tmp_path / "speech/clip.wav", [], 24000)
     for wrong, message in (
         (["--voice", "s9"], "has no voice 's9'; known: s0, s1"),
         (["--tracker", "eyes"], "unknown tracker 'eyes'"),

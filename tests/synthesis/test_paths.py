@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from v2skit.errors import UserError
+from v2skit.media.synthesised import write_speech
 from v2skit.synthesis.paths import find_videos, outputs
 
 
@@ -27,18 +28,21 @@ def test_videos_are_found_in_folders_and_by_name(tmp_path):
 
 def test_where_the_speech_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    speech = tmp_path / "speech"
     one, two = tmp_path / "one.mp4", tmp_path / "two.mkv"
     for video in (one, two, tmp_path / "one.mkv"):
         video.touch()
-    assert outputs([one, two], None, False) == {one: tmp_path / "one.wav", two: tmp_path / "two.wav"}
+    assert outputs([one, two], None, False) == {one: speech / "one.wav", two: speech / "two.wav"}
     assert outputs([one, two], Path("out"), False) == {one: Path("out/one.wav"), two: Path("out/two.wav")}
     for name in ("x.flac", "X.WAV"):
         assert outputs([one], tmp_path / name, False) == {one: tmp_path / name}
     (tmp_path / "folder.mp4").mkdir()
     assert outputs([one], tmp_path / "folder.mp4", False) == {one: tmp_path / "folder.mp4/one.wav"}
+    write_speech(speech / "two.wav", [], 24000)
     (tmp_path / "two.wav").touch()
-    assert outputs([two], None, True) == {two: tmp_path / "two.wav"}
-    assert outputs([one, two], None, False) == {one: tmp_path / "one.wav"}
+    assert outputs([two], None, True) == {two: speech / "two.wav"}
+    assert outputs([one, two], None, False) == {one: speech / "one.wav"}
+    assert list(outputs([one, two], tmp_path, False)) == [one, two]  # what others wrote is not taken for speech
     assert list(outputs([one, two], None, True)) == [one, two]
     for videos, out, message in (
         ([one, two], tmp_path / "x.wav", "2 videos can't be written to one file"),
@@ -47,8 +51,8 @@ def test_where_the_speech_is_written(tmp_path, monkeypatch):
         ([one], tmp_path / "x.mp4", "--mux writes the video with its speech"),
         ([one, tmp_path / "one.mkv"], None, "two of the videos would be written to"),
         ([two], None, "exists already; --force overwrites it"),
-        ([one], tmp_path / "two.wav", "exists already"),
-        ([tmp_path / "two.wav"], None, "is the video itself"),
+        ([one], tmp_path / "two.wav", "exists already and was not written by this version of v2skit; move it away"),
+        ([tmp_path / "two.wav"], tmp_path, "is the video itself"),
     ):
         with pytest.raises(UserError, match=message):
             outputs(videos, out, False)

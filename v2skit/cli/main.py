@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit status: 0, 1 for an error of the user's, 130 after Ctrl-C. Wrong usage exits with
     status 2."""
     sleep_soon()
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # names of files need not be valid in its encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
     if arguments and arguments[0] in stage.STAGES and arguments[0] != "synth":

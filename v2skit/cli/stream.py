@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     command.add_argument("--size", metavar="WxH", help="of raw frames, or requested of the camera")
     command.add_argument("--fps", type=float, help="likewise, frames per second")
     command.add_argument("--realtime", action="store_true", help="read a file at its frame rate, as from a camera")
-    command.add_argument("--force", action="store_true", help="overwrite an existing sound file")
+    command.add_argument("--force", action="store_true", help="overwrite an existing sound file, if v2skit wrote it")
     text = "frames that are computed together; default: 1"
     command.add_argument("--chunk", type=int, default=1, metavar="FRAMES", help=text)
     command.set_defaults(run=run)
@@ -47,8 +47,6 @@ def run(options: argparse.Namespace) -> None:
         report = live.run(source, sink)
     print(report, file=sys.stderr)
     if isinstance(report.error, FacesError):
-        picture = Path("faces.png")
-        write_picture(picture, report.error.picture)
-        raise UserError(f"{report.error}; {picture} shows them")
+        raise UserError(f"{report.error}{write_picture(Path('faces.png'), report.error.picture)}")
     if report.error:
         raise report.error

@@ -16,13 +16,13 @@ def add(commands: Commands) -> None:
     text = "files, or folders (without their subfolders); of several videos those already processed are skipped"
     command.add_argument("videos", type=Path, nargs="+", metavar="VIDEO", help=text)
     add_model(command)
-    text = "folder for the sound files, or for one video a .wav or .flac file; default: next to each video"
+    text = "folder for the sound files, or for one video a .wav or .flac file; default: a folder speech next to it"
     command.add_argument("-o", "--out", type=Path, help=text)
     add_tracker(command)
     add_talker(command)
     command.add_argument("--mux", action="store_true", help="also write the video with the speech as its sound")
     command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
-    command.add_argument("--force", action="store_true", help="overwrite existing files")
+    command.add_argument("--force", action="store_true", help="overwrite existing files, if v2skit wrote them")
     command.set_defaults(run=run, resumes=True)
 
 

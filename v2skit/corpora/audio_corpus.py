@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -169,7 +170,9 @@ def _seconds(utterance: CorpusUtterance) -> float | None:
     """Duration from the header; None where it can't be read, which preparation reports."""
     if utterance.end is not None:
         return utterance.end - utterance.start
+    if utterance.audio is None:
+        return None
     try:
-        return soundfile.info(utterance.audio).duration - utterance.start
+        return soundfile.info(os.fsencode(utterance.audio)).duration - utterance.start
     except (soundfile.LibsndfileError, OSError):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,28 @@ from v2skit.config.features import Clock
 from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
 from v2skit.system.state_file import read_state
+
+_NO_ID = re.compile(r"[\s/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+MAX_ID_BYTES = 240
+"""An id with a suffix is the name of a file."""
+
+
+def check_id(key: str, where: object, remedy: str = "rename it in every table of its data directory") -> None:
+    """Raises UserError where a text can't be an utterance id, the key of tables and the name of a file.
+
+    Args:
+        key: the text.
+        where: its origin, the beginning of the message.
+        remedy: end of the message.
+    """
+    if not key or _NO_ID.search(key) or key in (".", ".."):
+        rule = "must not be empty or a folder's, and have no white space, no '/' and no control characters"
+    elif len(key) > MAX_ID_BYTES // 4 and len(key.encode()) > MAX_ID_BYTES:
+        rule = f"must not be longer than {MAX_ID_BYTES} bytes"
+    else:
+        return
+    raise UserError(f"{where}: ids {rule}, {key[:MAX_ID_BYTES]!a} is no such id; {remedy}", id=key)
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,9 @@ class Utterance:
     video: Path | None = None
     text: str | None = None
 
+    def __post_init__(self) -> None:
+        check_id(self.id, "utterance")
+
 
 @dataclass(frozen=True)
 class SilentClip:
@@ -44,18 +70,22 @@ class SilentClip:
     frames: int
     video: Path
 
+    def __post_init__(self) -> None:
+        check_id(self.id, "utterance")
+
 
 TABLES = ("wav.scp", "video.scp", "text", "utt2spk", "utt2num_frames")
 SETTINGS = "settings.json"
 
 
 def read_table(path: Path) -> dict[str, str]:
-    """Read ``key value`` lines. Raises UserError for a line without a value, a duplicate key, or no UTF-8."""
+    """Read ``id value`` lines. Raises UserError for a line without a value, an invalid or duplicate id, or no UTF-8."""
     table: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 key, value = [*line.split(None, 1), "", ""][:2]
+                check_id(key, f"{path}:{number}")
                 if not value or key in table:
                     problem = f"'{key}' is a duplicate" if key in table else "no value"
                     raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")

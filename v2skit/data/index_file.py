@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from v2skit.data.by_length import runs_of
-from v2skit.data.data_dir import is_length, read_tables
+from v2skit.data.data_dir import check_id, is_length, read_tables
 
 FORMAT = 2
 HEADER_BYTES = 8192
@@ -84,6 +84,7 @@ def _rows(directory: Path) -> Iterator[tuple[list[str], str]]:
 
     Raises:
         _UnsortedError: the tables are not sorted, or have an error.
+        UserError: an id is invalid.
     """
     paths = [directory / name for name in COLUMNS]
     tables = [_lines(path) if path.exists() else iter(()) for path in paths]
@@ -110,6 +111,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
             key, value = [*line.split(None, 1), "", ""][:2]
             if not value or key <= previous:
                 raise _UnsortedError
+            check_id(key, path)
             previous = key
             yield key, value.rstrip()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.data.data_dir import Utterance
-from v2skit.errors import UserError
+from v2skit.errors import UserError, reason_of
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.metrics import Metric
 from v2skit.evaluation.wer import Edits, count_edits
@@ -66,13 +66,13 @@ class Scorer:
         names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
         try:
             hypothesis = self._hypothesis(utterance)
-        except UserError as error:
-            scores.failures = dict.fromkeys([*names, WER] if self.asr else names, str(error))
+        except Exception as error:  # whatever fails for one file is counted, and the other files are still scored
+            scores.failures = dict.fromkeys([*names, WER] if self.asr else names, reason_of(error))
             return scores
         try:
             reference = self._reference(utterance)
-        except UserError as error:
-            scores.failures = dict.fromkeys(names, str(error))
+        except Exception as error:
+            scores.failures = dict.fromkeys(names, reason_of(error))
         else:
             for name, metric in self.metrics.items():
                 self._measure(name, metric, reference, hypothesis, scores)
@@ -99,19 +99,26 @@ class Scorer:
         """Add one metric's numbers or failures to the scores."""
         try:
             values = metric(reference, hypothesis, self.sample_rate)
-        except Exception as error:  # any error on one file is counted, and the other files are still scored
-            scores.failures.update(dict.fromkeys(metric.higher_is_better, _reason(error)))
+        except Exception as error:
+            scores.failures.update(dict.fromkeys(metric.higher_is_better, reason_of(error)))
             return
+        if not isinstance(values, dict):
+            raise UserError(f"metric '{name}' outputs {type(values).__name__}; it must output a dict, name -> number")
         if values.keys() != metric.higher_is_better.keys():
             raise UserError(
                 f"metric '{name}' outputs {', '.join(values)}, its higher_is_better says "
                 f"{', '.join(metric.higher_is_better)}; make the two agree"
             )
         for key, value in values.items():
-            if math.isfinite(value):
-                scores.values[key] = round(float(value), 6)
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                scores.failures[key] = f"no number: {type(value).__name__}"
+                continue
+            if math.isfinite(number):
+                scores.values[key] = round(number, 6)
             else:
-                scores.failures[key] = f"not finite: {value}"
+                scores.failures[key] = f"not finite: {number}"
 
     def _recognise(self, asr: Asr, hypothesis: np.ndarray, scores: FileScores) -> None:
         """Add the word error rate or its failure to the scores."""
@@ -119,13 +126,12 @@ class Scorer:
             scores.failures[WER] = "no transcript"
             return
         try:
-            scores.hypothesis = asr(hypothesis, self.sample_rate)
-        except Exception as error:  # as for a metric
-            scores.failures[WER] = _reason(error)
+            words = asr(hypothesis, self.sample_rate)
+            if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
+                raise UserError(f"the recogniser output {type(words).__name__}, not a list of words")
+            scores.edits = count_edits(scores.reference, words)
+        except Exception as error:
+            scores.failures[WER] = reason_of(error)
             return
-        scores.edits = count_edits(scores.reference, scores.hypothesis)
+        scores.hypothesis = list(words)
         scores.values[WER] = round(scores.edits.errors / scores.edits.words, 6)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

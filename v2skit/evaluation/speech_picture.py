@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def speech_picture(path: Path, speech: Path) -> None:
     """
     ranges, powers = [], []
     try:
-        with soundfile.SoundFile(speech) as sound:
+        with soundfile.SoundFile(os.fsencode(speech)) as sound:
             rate, seconds = sound.samplerate, sound.frames / sound.samplerate
             hop = _WAVES * round(0.01 * rate / _WAVES)
             window = np.hanning(4 * hop).astype(np.float32)

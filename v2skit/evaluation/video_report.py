@@ -17,10 +17,11 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from matplotlib.image import imsave
 
-from v2skit.errors import UserError
+from v2skit.errors import UserError, printable
 from v2skit.evaluation.speech_picture import speech_picture
 from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.formats import open_input
+from v2skit.media.synthesised import MARK
 from v2skit.system.atomic import write_text
 from v2skit.tracking.crop import Track
 
@@ -55,6 +56,7 @@ def write_report(
     )
     page = templates.get_template("video_report.html").render(
         title=speech.stem,
+        mark=MARK,
         video={
             "name": video.name,
             "suffix": video.suffix,
@@ -69,12 +71,12 @@ def write_report(
         crops=[] if crops is None else list(_crops(crops, track)),
         facts=facts,
     )
-    write_text(path, page)
+    write_text(path, printable(page))
 
 
 def _link(page: Path, file: Path) -> str:
     """The address of a file, relative to the page's folder."""
-    return quote(Path(os.path.relpath(file, page.parent)).as_posix())
+    return quote(os.fsencode(Path(os.path.relpath(file, page.parent)).as_posix()))
 
 
 def _codec(video: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
         UserError: the file cannot be read, or is not mono at ``sample_rate``.
     """
     try:
-        with _SequentialFile(open_location(path)) as file:
+        place = open_location(path)
+        with _SequentialFile(os.fsencode(place) if isinstance(place, str) else place) as file:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
@@ -67,8 +69,14 @@ def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
     write_audio_chunks(path, [waveform], sample_rate)
 
 
-def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: int) -> int:
+def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: int, comment: str = "") -> int:
     """As :func:`write_audio`, for a waveform that arrives in chunks (N,) of any lengths.
+
+    Args:
+        path: as there.
+        chunks: of the waveform.
+        sample_rate: Hz.
+        comment: of the file, in its metadata.
 
     Returns:
         the number of samples written.
@@ -77,7 +85,9 @@ def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: in
     try:
         with atomic_write(path) as part:
             part.touch()  # its error says why the file cannot be written, that of libsndfile does not
-            with soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=file_format) as file:
+            with soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file:
+                if comment:
+                    file.comment = comment
                 for chunk in chunks:
                     file.write(np.clip(chunk, -1.0, 1.0))
                     samples += len(chunk)

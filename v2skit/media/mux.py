@@ -53,7 +53,7 @@ def mux_path(video: Path, speech: Path) -> Path:
     return path.with_stem(path.stem + SPEECH_SUFFIX) if replaces_video else path
 
 
-def mux(video: Path, speech: Path, out: Path) -> None:
+def mux(video: Path, speech: Path, out: Path, comment: str = "") -> None:
     """Write a video with speech as its only audio, which begins at the first frame.
 
     Frames, their times, rotation and pixel aspect ratio stay the same. The audio is AAC in MP4 and FLAC in Matroska.
@@ -62,6 +62,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
         video: any container.
         speech: mono audio file.
         out: ``.mp4`` or ``.mkv``, not the video itself; written atomically.
+        comment: of the file, in its metadata.
 
     Raises:
         UserError: the video or the speech cannot be read, or the container cannot hold the video stream as it is.
@@ -73,11 +74,17 @@ def mux(video: Path, speech: Path, out: Path) -> None:
     name, codec = CONTAINERS[out.suffix]
     times = packet_times(video, hides=name == "mp4")
     try:
-        with open_container(video) as source, soundfile.SoundFile(speech) as audio, atomic_write(out) as part:
+        with (
+            open_container(video) as source,
+            soundfile.SoundFile(os.fsencode(speech)) as audio,
+            atomic_write(out) as part,
+        ):
             if audio.channels > 1:
                 raise UserError.about(speech, f"has {audio.channels} channels; give mono speech")
             stream = require_video_stream(source, video)
             with _copyable(stream, video), av.open(local_name(part), "w", format=name) as container:
+                if comment:
+                    container.metadata["comment"] = comment
                 video_out, audio_out = _add_video(container, stream), _add_audio(container, codec, audio.samplerate)
                 packets = _copy(source, stream, times, video_out), _encode(audio, audio_out)
                 for packet in heapq.merge(*packets, key=_decoding_time):

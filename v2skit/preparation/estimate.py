@@ -21,7 +21,7 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.data.data_dir import is_prepared
-from v2skit.errors import UserError
+from v2skit.errors import UserError, reason_of
 from v2skit.preparation.amount import Amount, ratio, total
 from v2skit.preparation.prepare import check_claim, settings_of
 from v2skit.preparation.records import read_outcomes
@@ -184,9 +184,9 @@ def _count(name: str, folder: Path, utterances: list[CorpusUtterance], clock: Cl
     for utterance in tqdm(chosen, f"headers of {name}", unit="file", mininterval=1.0, dynamic_ncols=True):
         try:
             hours.append(header_seconds(utterance) / 3600)
-        except UserError as error:
+        except Exception as error:
             hours.append(0.0)
-            unreadable.append(str(error))
+            unreadable.append(reason_of(error))
     mean = ratio(hours, [1.0] * len(hours), len(left)) if hours else Amount(0.0)
     frames = sum(outcome.frames for outcome in done.values())
     return Directory(

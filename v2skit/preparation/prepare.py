@@ -19,10 +19,10 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.load import to_tree
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
-from v2skit.data.data_dir import Utterance, write_manifest
+from v2skit.data.data_dir import SETTINGS, TABLES, Utterance, check_id, write_manifest
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
-from v2skit.preparation.records import check_idle, keep_outcomes, records
+from v2skit.preparation.records import SHARDS, check_idle, keep_outcomes, records
 from v2skit.preparation.report import check_losses, summarise, write_report
 from v2skit.preparation.shards import Task, prepare_utterances
 from v2skit.registry.build import build
@@ -32,6 +32,7 @@ from v2skit.system.devices import cores
 from v2skit.system.provenance import Provenance, worded
 
 PREPARED_WITH = "prepared_with.json"
+CONTENT = ("audio", "video", SHARDS, SETTINGS)
 STORAGE = 1
 """Version of the storage format."""
 
@@ -108,7 +109,7 @@ def check_claim(folder: Path, made_with: dict) -> None:
     if made is None:
         if not is_unused(folder):
             raise UserError(
-                f"{folder} contains files that preparation did not write; move them away (--force deletes them)"
+                f"{folder} contains files that preparation did not write; move them away (--force leaves them there)"
             )
         return
     differences = made.diff(Provenance({**made_with, "storage": STORAGE}))
@@ -122,13 +123,27 @@ def check_claim(folder: Path, made_with: dict) -> None:
 
 
 def _claim(folder: Path, made_with: dict, force: bool) -> None:
-    """Create a split's folder, or check that it was prepared with these settings."""
+    """Create a split's folder, or check that it was prepared with these settings. With ``force`` prepared data are
+    deleted; in a folder that was not prepared all files are left.
+
+    Raises:
+        UserError: as :func:`check_claim`; with ``force`` only where files of others would be overwritten.
+    """
     path = folder / PREPARED_WITH
     finish_deletion(folder)
     if not force:
         check_claim(folder, made_with)
-    if force or not path.exists():
+    elif path.exists():
         delete_folder(folder)
+    else:
+        theirs = next((folder / name for name in (*TABLES, *CONTENT) if (folder / name).exists()), None)
+        if theirs:
+            raise UserError(
+                f"{theirs} was not written by preparation, or by one that was interrupted; move {folder} away, or "
+                "delete it",
+                path=theirs,
+            )
+    if not path.exists():
         Provenance({**made_with, "storage": STORAGE}).write(path)
 
 
@@ -140,9 +155,8 @@ def _check_ids(split: str, utterances: list[CorpusUtterance]) -> None:
         raise UserError(
             f"split '{split}': {len(twice)} ids are duplicates (e.g. '{twice[0]}'); the corpus must make them unique"
         )
-    unfit = [name for name in counts if not name or "/" in name or name.split() != [name]]
-    if unfit:
-        raise UserError(f"split '{split}': ids must have no white space and no '/', '{unfit[0]}' has; rename its file")
+    for name in counts:
+        check_id(name, f"split '{split}'", "rename its file")
 
 
 def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settings: Prepare, output: Path) -> None:

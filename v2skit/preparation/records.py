@@ -54,10 +54,18 @@ class Outcome:
 
 def fingerprint(utterance: CorpusUtterance) -> str:
     """Changes with the files of an utterance."""
-    paths = [p for p in (utterance.video, utterance.audio) if p is not None and p.exists()]
-    files = [f"{p.stat().st_size}-{p.stat().st_mtime_ns}" for p in paths]
+    files = [state for p in (utterance.video, utterance.audio) if p is not None and (state := _state(p))]
     span = [f"{utterance.start}-{utterance.end}"] if utterance.start or utterance.end is not None else []
     return " ".join(files + span)
+
+
+def _state(path: Path) -> str | None:
+    """Size and modification time of a file; None where there is none, or it can't be read."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return f"{found.st_size}-{found.st_mtime_ns}"
 
 
 def records(folder: Path) -> list[Path]:

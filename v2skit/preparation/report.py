@@ -12,7 +12,7 @@ from typing import Any
 from v2skit.config.features import Clock
 from v2skit.config.schema import Filters
 from v2skit.corpora.corpus import CorpusUtterance
-from v2skit.errors import UserError
+from v2skit.errors import UserError, printable
 from v2skit.preparation.quality import rejects
 from v2skit.preparation.records import Outcome, read_outcomes
 from v2skit.system.atomic import write_text
@@ -57,9 +57,10 @@ class Summary:
         hours = {"kept": self.hours(self.kept), **{why: self.hours(some) for why, some in self.filtered.items()}}
         return {"counts": counts, "hours": hours, "filtered": filtered, "files": rows}
 
-    def _file(self, outcome: Outcome) -> Path | None:
+    def _file(self, outcome: Outcome) -> str | None:
         utterance = self.utterances[outcome.id]
-        return utterance.video or utterance.audio
+        path = utterance.video or utterance.audio
+        return None if path is None else printable(str(path))
 
 
 def summarise(folder: Path, utterances: list[CorpusUtterance], clock: Clock, filters: Filters) -> Summary:

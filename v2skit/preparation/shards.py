@@ -19,7 +19,7 @@ import numpy as np
 
 from v2skit.config.features import Clock, Crop
 from v2skit.corpora.corpus import CorpusUtterance
-from v2skit.errors import UserError
+from v2skit.errors import UserError, printable, reason_of
 from v2skit.media.ark import ArkWriter
 from v2skit.media.crops import encode_crops
 from v2skit.preparation.records import SHARDS, Outcome, fingerprint
@@ -72,16 +72,22 @@ def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, cr
     try:
         prepared = prepare_utterance(utterance, tracker, clock, crop, task.audio_needed)
         places = writer.store(utterance.id, prepared.audio, prepared.crops)
-        outcome = Outcome(utterance.id, prepared.frames, **places, notes=prepared.notes, measures=prepared.measures)
+        outcome = Outcome(
+            utterance.id,
+            prepared.frames,
+            **places,
+            notes=list(map(printable, prepared.notes)),
+            measures=prepared.measures,
+        )
     except UserError as error:
-        outcome = Outcome(utterance.id, reason=str(error))
-    except Exception as error:
+        outcome = Outcome(utterance.id, reason=reason_of(error))
+    except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or shutil.disk_usage(task.folder).free < FULL_DISK_BYTES:
             raise UserError(
                 f"{utterance.id} can't be prepared: {error}; free some disk space or memory, then run the same "
                 "command: it resumes"
             ) from error
-        outcome = Outcome(utterance.id, reason=f"{type(error).__name__}: {error}")
+        outcome = Outcome(utterance.id, reason=reason_of(error))
     outcome = dataclasses.replace(outcome, fingerprint=fingerprint(utterance), audio_needed=task.audio_needed)
     writer.record(outcome)
     return outcome

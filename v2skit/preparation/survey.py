@@ -13,7 +13,7 @@ from tqdm import tqdm
 from v2skit.config.features import Clock
 from v2skit.data.data_dir import read_clock
 from v2skit.data.index import Index, open_index
-from v2skit.errors import UserError
+from v2skit.errors import reason_of
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 from v2skit.preparation.av_offset import LONGEST_FRAMES, Offset, measure_offset
@@ -34,10 +34,10 @@ class Errors:
         self.ids: set[str] = set()
         self.examples: list[str] = []
 
-    def add(self, key: str, error: UserError) -> None:
+    def add(self, key: str, error: Exception) -> None:
         """Add an utterance, unless it has an error already."""
         if key not in self.ids and len(self.examples) < EXAMPLES:
-            self.examples.append(f"{key}: {error}")
+            self.examples.append(f"{key}: {reason_of(error)}")
         self.ids.add(key)
 
 
@@ -84,7 +84,7 @@ def survey(directory: Path, seed: int = 0) -> Survey:
             hashes["audio"][number] = check_audio(u, clock) if u.audio else 0
             if u.video:
                 check_crops(u)
-        except UserError as error:
+        except Exception as error:
             errors.add(u.id, error)
     offset = measure_offset(_clips(index, clock, seed, errors), seed) if _has_clips(index) else None
     return Survey(index, clock, _measures(directory, hashes["id"]), hashes, offset, errors)
@@ -109,7 +109,7 @@ def _clips(index: Index, clock: Clock, seed: int, errors: Errors) -> Iterator[tu
             try:
                 audio = read_audio(u.audio, clock.sample_rate, 0, frames * clock.samples_per_frame)
                 crops = read_crops(u.video, 0, frames)
-            except UserError as error:
+            except Exception as error:
                 errors.add(u.id, error)
                 continue
             if len(crops) == frames:

@@ -64,7 +64,7 @@ def try_sample(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, se
             trial.filtered[rejected] += 1
         try:
             trial.hours.append(header_seconds(task.utterance) / 3600)
-        except UserError:
+        except Exception:  # the reason is that of the exclusion
             trial.hours.append(0.0)
     outcomes.close()
     return trial

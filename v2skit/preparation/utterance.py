@@ -13,6 +13,7 @@ from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.audio_stream import decode_audio, decode_audio_segment
 from v2skit.media.container import probe
+from v2skit.media.synthesised import is_synthesised
 from v2skit.media.video import read_video
 from v2skit.preparation.quality import measure_audio
 from v2skit.tracking.crop import cut_mouth
@@ -60,6 +61,9 @@ def prepare_utterance(
     Raises:
         UserError: it can't be used, and why.
     """
+    for path in (utterance.audio, utterance.video):
+        if path is not None and is_synthesised(path):
+            raise UserError(f"{path} was synthesised by a model and is no recording; move it out of the corpus")
     if utterance.video is not None:
         return _audio_visual(utterance, utterance.video, tracker, clock, crop, audio_needed)
     if utterance.audio is None:

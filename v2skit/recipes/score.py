@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 
 from v2skit.config.load import to_tree
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
-from v2skit.media.ark import exists
 from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
@@ -70,7 +70,11 @@ def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str])
     files = {row: synth.folder(recipe, row) / f"{utterance.id}.wav" for row in rows}
     if utterance.audio is not None:
         files["ground_truth"] = utterance.audio
-    return {row.replace("_", " "): read_audio(path, rate) for row, path in files.items() if exists(path)}
+    waveforms = {}
+    for row, path in files.items():
+        with suppress(UserError):  # a damaged file is among the failures of the scores
+            waveforms[row.replace("_", " ")] = read_audio(path, rate)
+    return waveforms
 
 
 def _check_speech(recipe: Recipe, name: str, row: synth.ResultsRow, utterances: list[Utterance]) -> Provenance:

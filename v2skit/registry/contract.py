@@ -90,6 +90,7 @@ def _speech(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, .
     """Output of a decoder or vocoder for (B,T,E): mel, or a waveform of ``step`` samples for each of the T."""
     x, mel = inputs[0], given["mel"]
     clips, steps = x.shape[:2]
+    shape: tuple[int, ...]
     if getattr(module, "output", "waveform") == "mel":
         shape, what = (clips, steps * mel.per_frame(given["clock"]), mel.n_mels), "mel (B,F,M)"
     else:

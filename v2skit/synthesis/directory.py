@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from v2skit.config.load import to_tree
 from v2skit.config.schema import Config
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import SilentClip, Utterance, read_settings
 from v2skit.errors import UserError
-from v2skit.media.audio import read_audio, write_audio
+from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 from v2skit.models.finite import finite_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
+from v2skit.synthesis.written import delete_listed, listed, start_list, write_missing
 from v2skit.system.provenance import Provenance, worded
 
 SPEECH_RECORD = "source.json"
@@ -53,18 +52,26 @@ def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[st
 
 
 def speech_folder(out: Path, made_from: dict, force: bool) -> None:
-    """Prepare the folder ``out`` for speech: files that were made from other inputs than ``made_from`` are deleted.
+    """Prepare the folder ``out`` for speech: speech that was made from other inputs than ``made_from`` is deleted.
 
     Raises:
-        UserError: the folder contains files that synthesis did not write.
+        UserError: the folder has no record and is not empty, or speech to delete was replaced by other files.
     """
     record = out / SPEECH_RECORD
-    if not record.exists() and out.is_dir() and any(out.iterdir()):
+    if not record.exists() and out.is_dir() and not all(map(_is_partial, out.iterdir())):
         raise UserError(f"{out} contains other files; give an empty folder", path=out)
     before, now = None if force else Provenance.read(record), Provenance(made_from)
     if before is None or before.diff(now):
-        shutil.rmtree(out, ignore_errors=True)
+        delete_listed(out)
         now.write(record)
+        start_list(out)
+    elif listed(out) is None:  # a version without lists made the folder
+        start_list(out, (path.name for path in out.glob("*.wav")))
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a process that was killed left this file, see :mod:`v2skit.system.atomic`."""
+    return path.name.startswith(".") and path.name.endswith(".part")
 
 
 def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
@@ -90,16 +97,19 @@ def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], dire
         out: folder for the sound files.
 
     Raises:
-        UserError: the directory was prepared with another clock or crop than the model's, or a clip is damaged.
+        UserError: the directory was prepared with another clock or crop than the model's, or as :func:`write_missing`.
     """
     check_prepared(synthesiser.config, directory, with_video=True)
     reader = synthesiser.model.speaker.reader(directory)
-    for clip, path in _missing(clips, out):
+
+    def synthesise(clip: SilentClip) -> np.ndarray:
         crops = read_crops(clip.video)
         if len(crops) != clip.frames:
             reason = f"has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
             raise UserError.about(clip.video, reason)
-        write_audio(path, synthesiser.synthesise_crops(crops, reader(clip.id, clip.speaker)), synthesiser.sample_rate)
+        return synthesiser.synthesise_crops(crops, reader(clip.id, clip.speaker))
+
+    write_missing(clips, synthesise, out, synthesiser.sample_rate)
 
 
 @torch.no_grad()
@@ -107,9 +117,12 @@ def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utteranc
     """The vocoder on the ground-truth mel, ``out/<id>.wav``: the upper bound of a mel system, never its input."""
     spectrogram = MelSpectrogram(config.clock, config.mel)
     device = next((b.device for b in vocoder.buffers()), torch.device("cpu"))
-    for utterance, path in _missing([u for u in utterances if u.audio], out):
+
+    def synthesise(utterance: Utterance) -> np.ndarray:
         waveform = vocoder(spectrogram(_ground_truth(utterance, config)).to(device))[0]
-        write_audio(path, finite_speech(waveform), config.clock.sample_rate)
+        return finite_speech(waveform)
+
+    write_missing([u for u in utterances if u.audio], synthesise, out, config.clock.sample_rate)
 
 
 @torch.no_grad()
@@ -118,13 +131,16 @@ def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance]
     config, model, _ = load_model(folder, "a2a")
     model, reader = model.to(device), model.speaker.reader(directory)
     spectrogram = MelSpectrogram(config.clock, config.mel)
-    for utterance, path in _missing([u for u in utterances if u.audio], out):
+
+    def synthesise(utterance: Utterance) -> np.ndarray:
         audio = _ground_truth(utterance, config)
         signal = spectrogram(audio) if model.input == "mel" else audio
         mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
         speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
         waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]
-        write_audio(path, finite_speech(waveform), config.clock.sample_rate)
+        return finite_speech(waveform)
+
+    write_missing([u for u in utterances if u.audio], synthesise, out, config.clock.sample_rate)
 
 
 def _ground_truth(utterance: Utterance, config: Config) -> torch.Tensor:
@@ -132,9 +148,3 @@ def _ground_truth(utterance: Utterance, config: Config) -> torch.Tensor:
     samples = utterance.frames * config.clock.samples_per_frame
     assert utterance.audio is not None, "only utterances with audio are given"
     return torch.from_numpy(read_audio(utterance.audio, config.clock.sample_rate, 0, samples))[None]
-
-
-def _missing(clips: Iterable, out: Path) -> Iterator[tuple]:
-    """The clips without a sound file, each with the path of that file; a progress bar is shown."""
-    todo = [(clip, out / f"{clip.id}.wav") for clip in clips if not (out / f"{clip.id}.wav").exists()]
-    yield from tqdm(todo, desc=out.name, unit="clip", dynamic_ncols=True)

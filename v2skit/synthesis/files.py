@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from v2skit.errors import UserError
-from v2skit.media.audio import write_audio_chunks
+from v2skit.errors import UserError, reason_of
 from v2skit.media.mux import mux
-from v2skit.synthesis.paths import Extras
+from v2skit.media.synthesised import MARK, is_synthesised, write_speech
+from v2skit.synthesis.paths import Extras, check_replaceable
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import SpeechPieces
 from v2skit.system.atomic import atomic_write
@@ -52,20 +52,20 @@ def synthesise_files(
         label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
         with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False, disable=None) as bar:
             try:
+                check_replaceable(target, force=True)  # existing speech is either skipped or overwritten
                 paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
                 speech = model.synthesise_pieces(video, voice=voice, tracker=tracker, progress=progress)
-                samples = write_audio_chunks(target, speech, model.sample_rate)
+                samples = write_speech(target, speech, model.sample_rate)
                 _write_extras(paths, video, target, speech, facts)
             except FacesError as error:
                 picture = target.with_name(f"{target.stem}.faces.png")
-                write_picture(picture, error.picture)
-                failed.append(f"{video}: {error}; {picture} shows them")
+                failed.append(f"{video}: {error}{write_picture(picture, error.picture)}")
                 continue
-            except (UserError, OSError) as error:
+            except (Exception, SystemExit) as error:  # also of a plug-in: the other videos are processed
                 if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                     raise
                 names_video = isinstance(error, UserError) and error.fields.get("path") == video
-                failed.append(str(error) if names_video else f"{video}: {error}")
+                failed.append(str(error) if names_video else f"{video}: {reason_of(error)}")
                 continue
         print(f"{target}: {samples / model.sample_rate:.2f} s{_missing_face(speech.track)}")
         for kind, path in paths.items():
@@ -91,16 +91,21 @@ def _write_extras(
     paths: dict[str, Path], video: Path, target: Path, speech: SpeechPieces, facts: dict[str, str]
 ) -> None:
     if "video" in paths:
-        mux(video, target, paths["video"])
+        mux(video, target, paths["video"], comment=MARK)
     if "report" in paths:
         from v2skit.evaluation.video_report import write_report
 
         write_report(paths["report"], paths["video"], target, speech.track, speech.crops, facts)
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a PNG of RGB uint8 (H,W,3)."""
-    from PIL import Image
+def write_picture(path: Path, picture: np.ndarray) -> str:
+    """Write a PNG of RGB uint8 (H,W,3), unless that overwrites a file of others. Returns the end of the message."""
+    from PIL import Image, PngImagePlugin
 
+    if path.exists() and not is_synthesised(path):
+        return ""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", MARK)
     with atomic_write(path) as part:
-        Image.fromarray(picture).save(part, format="png")
+        Image.fromarray(picture).save(part, format="png", pnginfo=text)
+    return f"; {path} shows them"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from v2skit.errors import UserError
 from v2skit.media.mux import SPEECH_SUFFIX, mux_path
+from v2skit.media.synthesised import is_synthesised
 
 VIDEO_SUFFIXES = tuple(
     ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv .gif".split()
 )
 SOUND_SUFFIXES = (".wav", ".flac")
+
+SPEECH_FOLDER = "speech"
+"""Next to a video, for its speech: there it is never taken for the sound of the video."""
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
@@ -34,8 +39,8 @@ def find_videos(paths: list[Path]) -> list[Path]:
 
 
 def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Path]:
-    """The sound file of each video: one file, one in a folder, or one in the video's own folder. Of several videos,
-    those whose sound file exists are skipped, so that the same command resumes.
+    """The sound file of each video: one file, one in a folder, or one in SPEECH_FOLDER next to the video. Of several
+    videos, those whose speech exists are skipped, so that the same command resumes.
 
     Returns:
         video -> sound file, of those to process.
@@ -45,7 +50,7 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Pat
             sound file that exists.
     """
     if out is None or out.is_dir() or not out.suffix:
-        targets = [(out or video.parent) / f"{video.stem}.wav" for video in videos]
+        targets = [(out or video.parent / SPEECH_FOLDER) / f"{video.stem}.wav" for video in videos]
     elif out.suffix.lower() not in SOUND_SUFFIXES:
         raise UserError(
             f"{out}: speech is written as .wav or .flac, give such a file or a folder (create it first if its name has "
@@ -63,13 +68,24 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Pat
             raise UserError.about(target, "is the video itself; -o gives the speech another path")
     for folder in {target.parent for target in targets}:
         check_writable(folder)
-    existing = [] if force else [target for target in targets if target.exists()]
-    if existing and len(videos) == 1:
-        raise UserError.about(existing[0], "exists already; --force overwrites it, -o gives another path")
-    if existing:
-        count = f"{len(existing)} of {len(videos)} videos"
-        print(f"{count} already processed, skipped, e.g. {existing[0]} (--force processes them again)")
-    return {video: target for video, target in zip(videos, targets, strict=True) if target not in existing}
+    if len(videos) == 1:
+        check_replaceable(targets[0], force)
+    processed = [] if force else [target for target in targets if is_synthesised(target)]
+    if processed:
+        count = f"{len(processed)} of {len(videos)} videos"
+        print(f"{count} already processed, skipped, e.g. {processed[0]} (--force processes them again)")
+    return {video: target for video, target in zip(videos, targets, strict=True) if target not in processed}
+
+
+def check_replaceable(path: Path, force: bool) -> None:
+    """Raises UserError where a file exists, unless ``force`` is set and v2skit wrote it."""
+    if not os.path.exists(path):  # noqa: PTH110  that of Path raises an error where a name is too long
+        return
+    if not is_synthesised(path):
+        remedy = "move it away, or give another path with -o"
+        raise UserError.about(path, f"exists already and was not written by this version of v2skit; {remedy}")
+    if not force:
+        raise UserError.about(path, "exists already; --force overwrites it, -o gives another path")
 
 
 def check_writable(folder: Path) -> None:
@@ -97,13 +113,12 @@ class Extras:
     force: bool = False
 
     def paths(self, video: Path, speech: Path) -> dict[str, Path]:
-        """Kind -> file. Raises UserError where the video can't be copied, or a file exists."""
+        """Kind -> file. Raises UserError where the video can't be copied, or as :func:`check_replaceable`."""
         if not (self.video or self.report):
             return {}
         paths = {"video": mux_path(video, speech)}
         if self.report:
             paths["report"] = speech.with_suffix(".html")
-        existing = next((path for path in paths.values() if path.exists() and not self.force), None)
-        if existing:
-            raise UserError.about(existing, "exists already; --force overwrites it, -o gives another path")
+        for path in paths.values():
+            check_replaceable(path, self.force)
         return paths

@@ -13,7 +13,7 @@ from v2skit.config.features import Crop
 from v2skit.errors import UserError
 from v2skit.tracking.patch import Patch, cut_patch, resample_crop
 from v2skit.tracking.smoothing import CropBox, CropBoxSmoother, crop_side
-from v2skit.tracking.tracker import Tracker
+from v2skit.tracking.tracker import Tracker, check_pose
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def mouth_crops(
         The crop of each frame, once ``crop.look_ahead_frames`` later frames have been tracked.
 
     Raises:
-        UserError: as the tracker's methods.
+        UserError: as the tracker's methods and :func:`check_pose`.
     """
     tracker.start(video, fps)
     smoother = CropBoxSmoother(fps, crop.eye_distances, crop.smoothing_seconds, crop.look_ahead_frames)
@@ -78,6 +78,7 @@ def mouth_crops(
     last, side = None, 0.0
     for frame in frames:
         mouth = tracker.update(frame)
+        check_pose(mouth, tracker, frame, crop.eye_distances)
         if mouth is not None:
             # A face that turns away shrinks for a moment only: the side of the patch decays slowly.
             last, side = mouth, max(crop_side(mouth, crop.eye_distances), 0.99 * side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,14 @@ class Fixed:
         side: of the square, pixels.
 
     Raises:
-        UserError: the side is not positive.
+        UserError: the side is not positive, or a number is not finite.
     """
 
     def __init__(self, x: float, y: float, side: float) -> None:
         if side <= 0:
             raise UserError(f"side {side} must be positive")
+        if not all(map(math.isfinite, (x, y, side))):
+            raise UserError(f"x {x}, y {y} and side {side} must be finite; give them in pixels")
         self._mouth = MouthPose(x, y, side=side)
 
     def start(self, video: Path | None, fps: int) -> None:

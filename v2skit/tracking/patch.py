@@ -16,6 +16,9 @@ PATCH_SIDES = 2.0
 MAX_WHOLE_FRAME = 480
 """Before the first face, patches are whole frames, downsampled to at most so many pixels a side."""
 
+MAX_POINTS = 16
+"""Along each side of a pixel of the crop, so that memory is bounded however large a tracker's box is."""
+
 GRAY = 107
 """Value of a crop without a face: the mean of mouth crops, as in the time masks of training's augmentation."""
 
@@ -78,6 +81,7 @@ def resample_crop(patch: Patch, box: CropBox, size: int) -> np.ndarray:
     if box.silent:
         return np.full((size, size), GRAY, np.uint8)
     points = max(1, math.ceil(box.side / (size * patch.downsampling) - 0.01))  # of the grid, along each side of a pixel
+    points = min(points, MAX_POINTS)
     offsets = (np.arange(size * points) + 0.5) / (size * points) - 0.5
     step_x, step_y = box.side * math.cos(box.roll) * offsets, box.side * math.sin(box.roll) * offsets
     columns = (box.x + step_x[None, :] - step_y[:, None] - patch.left) / patch.downsampling - 0.5

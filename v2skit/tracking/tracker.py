@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
+from v2skit.errors import UserError
+
+MAX_SIDE = 100
+"""Side of a crop, in sides of its frame."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +71,36 @@ class Tracker(Protocol):
         Raises:
             UserError: the video as a whole lacks what the tracker was configured to find.
         """
+
+
+def check_pose(pose: Any, tracker: Tracker, frame: np.ndarray, eye_distances: float) -> None:
+    """Check what a tracker returned.
+
+    Args:
+        pose: of the mouth in the frame, or None.
+        tracker: that returned it.
+        frame: RGB uint8 (H,W,3).
+        eye_distances: side of a crop in distances between the eyes.
+
+    Raises:
+        UserError: it is no pose, or it is not finite, or the crop's side is negative or far larger than the frame.
+    """
+    if pose is None:
+        return
+    name = f"tracker {type(tracker).__name__}"
+    if not isinstance(pose, MouthPose):
+        raise UserError(f"{name} output {type(pose).__name__} instead of a MouthPose or None; correct the tracker")
+    values = (pose.x, pose.y, pose.roll, eye_distances * pose.eye_distance if pose.side is None else pose.side)
+    try:
+        finite = all(map(math.isfinite, values))
+    except TypeError:
+        finite = False
+    if not finite:
+        raise UserError(
+            f"{name} output a pose that is not finite ({pose}); give finite numbers, or None without a face"
+        )
+    if not 0 <= values[-1] <= MAX_SIDE * max(frame.shape[:2]):
+        raise UserError(
+            f"{name} output a crop of side {values[-1]:g} in a frame of {frame.shape[1]}x{frame.shape[0]}; "
+            "give pixels of the frame"
+        )

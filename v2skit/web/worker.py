@@ -17,9 +17,9 @@ from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.evaluation.plots import spectrogram_picture
 from v2skit.evaluation.track_picture import track_picture
-from v2skit.media.audio import write_audio
 from v2skit.media.audio_stream import exceeds
 from v2skit.media.container import probe
+from v2skit.media.synthesised import write_speech
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import Progress, Speech
@@ -192,7 +192,7 @@ class Worker:
             self.limits.check_recording(recording)
         speech = self.model.synthesise(video, voice=recording or voice, tracker=self.tracker, progress=progress)
         sound, spectrogram, track = (video.parent / name for name in ("speech.wav", "spectrogram.png", "track.png"))
-        write_audio(sound, speech.waveform, speech.sample_rate)
+        write_speech(sound, [speech.waveform], speech.sample_rate)
         clock = Clock(speech.sample_rate, speech.track.fps)
         spectrogram_picture(spectrogram, {"speech": speech.waveform}, clock, _mel(clock))
         track_picture(track, speech.track)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.names import fit, path_hash
 from v2skit.errors import UserError
 
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
@@ -44,14 +44,14 @@ class AudioFolder:
         """``audio``, and ``audio_valid``, with at least one file, where ``valid_share`` is not 0."""
         found: list[tuple[str, CorpusUtterance]] = []
         for number, path in self._files():
-            stem = re.sub(r"\s+", "_", path.stem)
-            speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else re.sub(r"\s+", "_", path.parent.name)
+            stem = fit(path.stem)
+            speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else fit(path.parent.name)
             # The folder's number and a hash of the path distinguish files of the same name.
-            path_hash = hashlib.sha256(str(path.relative_to(self.directories[number])).encode()).hexdigest()
-            found.append((path_hash, CorpusUtterance(f"{speaker}-{stem}-{number}{path_hash[:6]}", speaker, path)))
+            key = path_hash(path.relative_to(self.directories[number]))
+            found.append((key, CorpusUtterance(f"{fit(f'{speaker}-{stem}')}-{number}{key[:6]}", speaker, path)))
         if not self.valid_share:
             return {"audio": [utterance for _, utterance in found]}
-        first = min(path_hash for path_hash, _ in found)
+        first = min(key for key, _ in found)
         held_out = [key == first or int(key[:8], 16) / 16**8 < self.valid_share for key, _ in found]
         return {
             name: [utterance for (_, utterance), held in zip(found, held_out, strict=True) if held == is_valid]

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.names import fit, path_hash
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
 
@@ -106,23 +107,18 @@ class Custom:
         videos = [path for path in inside if path.suffix.lower() in SUFFIXES]
         if not videos:
             raise UserError(f"{self.directory} has no videos ({' '.join(SUFFIXES)}); {REMEDY}")
-        names = {path: f"{self._speaker(path)}-{_fit(path.stem)}" for path in videos}
+        names = {path: fit(f"{self._speaker(path)}-{fit(path.stem.strip())}") for path in videos}
         counts = Counter(names.values())
         for path, name in names.items():
             if counts[name] > 1:  # from two folders, or of two formats
-                relative = str(path.relative_to(self.directory))
-                names[path] = f"{name}-{hashlib.sha256(relative.encode()).hexdigest()[:6]}"
+                names[path] = f"{name}-{path_hash(path.relative_to(self.directory))[:6]}"
         return [CorpusUtterance(names[path], self._speaker(path), _sound(path), path, _text(path)) for path in videos]
 
     def _speaker(self, path: Path) -> str:
         if self.speaker == "none":
             return "speaker"
-        return _fit(path.parent.resolve().name if self.speaker == "folder" else re.split("[-_]", path.stem)[0])
-
-
-def _fit(name: str) -> str:
-    """A name without white space, for the keys of tables."""
-    return re.sub(r"\s+", "_", name.strip()) or "_"
+        name = path.parent.resolve().name if self.speaker == "folder" else re.split("[-_]", path.stem)[0]
+        return fit(name.strip())
 
 
 def _sound(video: Path) -> Path:

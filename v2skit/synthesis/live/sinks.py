@@ -11,19 +11,20 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
+from v2skit.media.synthesised import MARK
+from v2skit.synthesis.paths import check_replaceable
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 
 
 def check_target(name: str, source: Path | None, force: bool) -> None:
-    """Raises UserError where a sound file would overwrite the video, or without ``force`` any file."""
+    """Raises UserError where a sound file would overwrite the video, or as :func:`check_replaceable`."""
     path = Path(name)
     if name.partition(":")[0] in ("-", "device") or not path.exists():
         return
     if source is not None and path.resolve() == source.resolve():
         raise UserError(f"{path} is the video itself; -o gives the speech another path")
-    if not force:
-        raise UserError(f"{path} exists already; --force overwrites it, -o gives another path")
+    check_replaceable(path, force)
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], No
                 atomic_write(path) as part,
                 soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file,
             ):
+                file.comment = MARK
                 yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
         except soundfile.LibsndfileError as error:
             raise OSError(f"{path} can't be written: {error}") from error
