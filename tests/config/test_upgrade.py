@@ -35,6 +35,11 @@ def test_keys_of_losses_are_renamed_and_nothing_else():
     assert upgrade(upgrade(tree)) == upgrade(tree)
 
 
+def test_a_loss_of_a_plugin_keeps_its_arguments():
+    tree = {"losses": {"own": {"type": "own", "weight": 1.0, "critics": 3, "learn_steps": 2}}}
+    assert upgrade(tree) == tree
+
+
 @pytest.mark.parametrize("tree", [{}, {"losses": None}, {"losses": {"l1": 3}}, [], None])
 def test_what_is_no_config_stays_for_the_check_to_refuse(tree):
     assert upgrade(tree) == tree

@@ -122,7 +122,7 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
         above: the files whose base it is.
         read: all files so far; this one and its bases are added.
     """
-    text, place = _text(path)
+    text, place = _text(path, "" if above else "; run this in a recipe's folder, or name a config with --config")
     if place in above:
         raise UserError(f"{path}: a config can't be its own base")
     read.append(place)
@@ -147,8 +147,8 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
     return merged, origins
 
 
-def _text(path: Path) -> tuple[str, Path]:
-    """The text of a file, and its absolute path. Raises UserError where it can't be read, or is too large."""
+def _text(path: Path, remedy: str) -> tuple[str, Path]:
+    """The text of a file, and its absolute path. Raises UserError, with the remedy, where it can't be read."""
     try:
         place = path.resolve()
         mode = path.stat().st_mode
@@ -158,7 +158,8 @@ def _text(path: Path) -> tuple[str, Path]:
             content = file.read(MAX_BYTES + 1)  # no more of a device without end
         return content.decode("utf-8-sig"), place
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
-        raise UserError(f"config {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
 
 
 def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = "") -> None:

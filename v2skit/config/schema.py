@@ -136,7 +136,7 @@ class Augmentation:
         for name, low, high in (("erase_area", 0, 1), ("erase_ratio", 0, 100)):
             limits = getattr(self, name)
             if len(limits) != 2 or not low < limits[0] <= limits[1] <= high:
-                raise UserError(f"{name} takes two rising numbers above {low}, up to {high}, not {limits}", key=name)
+                raise UserError(f"{name} must be two rising numbers above {low}, up to {high}, not {limits}", key=name)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class Training:
             limits = f"1..batch_frames ({self.batch_frames})"
             raise UserError(f"segment_frames {self.segment_frames} must lie in {limits}", key="segment_frames")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise UserError(f"betas takes two numbers from 0 to below 1, not {self.betas}", key="betas")
+            raise UserError(f"betas must be two numbers from 0 to below 1, not {self.betas}", key="betas")
 
 
 @dataclass(frozen=True)

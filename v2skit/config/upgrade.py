@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 RENAMED = {"critics": "discriminators", "learn_steps": "discriminator_steps"}
-"""Arguments of losses in version 0.1 -> their names now."""
+"""Arguments of the loss ``adversarial`` in version 0.1 -> their names now."""
 
 
 def upgrade(tree: Any) -> Any:
@@ -16,7 +16,9 @@ def upgrade(tree: Any) -> Any:
     if not isinstance(tree, dict) or not isinstance(tree.get("losses"), dict):
         return tree
     losses = {
-        name: {RENAMED.get(key, key): value for key, value in loss.items()} if isinstance(loss, dict) else loss
+        name: {RENAMED.get(key, key): value for key, value in loss.items()}
+        if isinstance(loss, dict) and loss.get("type") == "adversarial"
+        else loss
         for name, loss in tree["losses"].items()
     }
     return {**tree, "losses": losses}

@@ -54,7 +54,7 @@ class Losses(nn.Module):
             )
         self.discriminator_steps = max(numbers.values(), default=1)
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
-            raise UserError("losses: discriminators can't tell the best checkpoint; add a loss such as log_mel")
+            raise UserError("losses: discriminators can't select the best checkpoint; add a loss such as log_mel")
 
     def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """(output, batch) -> (weighted total, all values by name); ``validate``: only of terms that are validated.
@@ -109,7 +109,7 @@ class Losses(nn.Module):
             except (KeyError, RuntimeError, ValueError) as error:
                 raise UserError(
                     f"loss '{name}': the checkpoint's discriminators do not fit those of this config, or were saved by "
-                    "v2skit 0.1; finish the run with the version that started it, or train anew with --force",
+                    "v2skit 0.1; finish the run with the version that started it, or train again with --force",
                     loss=name,
                 ) from error
 

@@ -91,10 +91,10 @@ def _speech(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, .
     x, mel = inputs[0], given["mel"]
     clips, steps = x.shape[:2]
     if getattr(module, "output", "waveform") == "mel":
-        shape, what = (clips, steps * mel.per_frame(given["clock"]), mel.n_mels), "mel (B,F,M)"
+        frames = steps * mel.per_frame(given["clock"])
+        _check_tensor(where, output, (clips, frames, mel.n_mels), "mel (B,F,M)", x)
     else:
-        shape, what = (clips, steps * given["step"]), "waveform (B,N)"
-    _check_tensor(where, output, shape, what, x)
+        _check_tensor(where, output, (clips, steps * given["step"]), "waveform (B,N)", x)
 
 
 def _scores(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -6,6 +6,8 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from v2skit.errors import UserError
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -40,6 +42,29 @@ RENAMED_KINDS = {"critic": "discriminator"}
 """Kinds of components in version 0.1 -> their names now."""
 
 
+_CONTEXT = {"look_back_frames": "left_context_frames"}
+RENAMED = {
+    "visual_frontend": {"takes": "input", **_CONTEXT},
+    "audio_frontend": {"takes": "input", **_CONTEXT},
+    "encoder": _CONTEXT,
+    "decoder": {"gives": "output", **_CONTEXT},
+    "vocoder": _CONTEXT,
+    "speaker": {"takes_recording": "accepts_recording"},
+    "loss": {"needs": "input", "learn": "discriminator_backward", "learn_steps": "discriminator_steps"},
+}
+"""Attributes of components in version 0.1 -> their names now, by kind."""
+
+
+def check_names(kind: str, component: object) -> None:
+    """Raises UserError where a component, as a class or built, has an attribute of version 0.1 and not the new one."""
+    for old, new in RENAMED.get(kind, {}).items():
+        if hasattr(component, old) and not hasattr(component, new):
+            raise UserError(
+                f"is of a plug-in for v2skit 0.1; rename its attribute '{old}' to '{new}', or install a newer version "
+                "of the plug-in"
+            )
+
+
 def arguments(kind: str, component: type) -> dict[str, inspect.Parameter]:
     """The arguments that a config may set: those of the constructor without what the toolkit gives to this kind."""
     parameters = inspect.signature(component).parameters
@@ -50,4 +75,6 @@ def arguments(kind: str, component: type) -> dict[str, inspect.Parameter]:
 def construct(kind: str, component: type, args: dict[str, Any], **given: Any) -> Any:
     """Build a component from the config's arguments and those of ``given`` that its constructor has."""
     parameters = inspect.signature(component).parameters
-    return component(**args, **{n: v for n, v in given.items() if n in parameters and n in KINDS[kind].given})
+    built = component(**args, **{n: v for n, v in given.items() if n in parameters and n in KINDS[kind].given})
+    check_names(kind, built)
+    return built

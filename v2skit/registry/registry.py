@@ -9,18 +9,7 @@ from dataclasses import dataclass
 
 from v2skit.errors import UserError, suggestion
 from v2skit.registry.failure import failure
-from v2skit.registry.kinds import KINDS, RENAMED_KINDS
-
-RENAMED = {
-    "takes": "input",
-    "gives": "output",
-    "needs": "input",
-    "look_back_frames": "left_context_frames",
-    "takes_recording": "accepts_recording",
-    "learn": "discriminator_backward",
-    "learn_steps": "discriminator_steps",
-}
-"""Attributes of components, as version 0.1 had them -> their names now."""
+from v2skit.registry.kinds import KINDS, RENAMED_KINDS, check_names
 
 
 @dataclass(frozen=True)
@@ -41,12 +30,10 @@ class Entry:
             inspect.signature(component)
         except BaseException as error:  # its module may fail in any way, or call sys.exit()
             raise UserError(f"{where} can't be loaded: {failure(error)}") from error
-        for old, new in RENAMED.items():
-            if hasattr(component, old) and not hasattr(component, new):
-                raise UserError(
-                    f"{where} is of a plug-in for v2skit 0.1; "
-                    f"rename its attribute '{old}' to '{new}', or install a newer version of the plug-in"
-                )
+        try:
+            check_names(self.kind, component)
+        except UserError as error:
+            raise UserError(f"{where} {error}", **error.fields) from error
         return component
 
 
