@@ -20,6 +20,14 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Kind -> attribute of the component -> its values."""
 
+NEEDED = {
+    "metric": ("protocol", "higher_is_better", "__call__"),
+    "asr": ("protocol", "__call__"),
+    "corpus": ("obtain", "splits"),
+    "tracker": ("start", "update", "finish"),
+}
+"""Kind -> attributes and methods of a component that is no module."""
+
 WITH_DIMENSION = ("visual_frontend", "audio_frontend", "speaker", "encoder")
 """Kinds of components that have the attribute ``out_dim``, a number of features."""
 
@@ -34,8 +42,11 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
         given: what the toolkit gave to its constructor.
 
     Raises:
-        UserError: it is no module, or lacks an attribute of its kind.
+        UserError: it is no module though its kind are networks or losses, or lacks an attribute of its kind.
     """
+    for name in NEEDED.get(kind, ()):
+        if not hasattr(component, name):
+            raise UserError(f"{where} has no {name}; a component of its kind needs {', '.join(NEEDED[kind])}")
     if kind not in OUTPUTS:
         return component
     if not hasattr(component, "register_forward_hook"):
