@@ -37,8 +37,9 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         if not equals or not key:
             raise UserError(f"--set {override}: expected key.path=value, e.g. --set finetune.steps=100")
         if key.count(".") >= MAX_DEPTH:
-            raise UserError(f"--set {override[:40]}...: a key has at most {MAX_DEPTH} levels; shorten it")
-        branch: Any = parse_yaml(value, f"--set {override}")
+            raise UserError(f"--set {override[:100]}...: a key has at most {MAX_DEPTH} levels; shorten it")
+        shown = " ".join(override.split())
+        branch: Any = parse_yaml(value, f"--set {shown if len(shown) <= 100 else f'{shown[:100]}...'}")
         for part in reversed(key.split(".")):
             branch = {part: branch}
         _merge(tree, branch, "--set", origins)
