@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import v2skit
 from tests.cases.sentences import sentence
@@ -18,7 +18,6 @@ from tests.registry.test_plugins import HOOK, fake_plugin
 from tests.registry.test_plugins import v2skit as command
 from v2skit.config.features import Clock, Mel
 from v2skit.config.load import check_component, load_config
-from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models.model import Output
@@ -137,43 +136,27 @@ def test_a_plugin_that_ends_the_process_does_not_end_commands(tmp_path):
 # Components: constructors and outputs.
 
 
-class Encoder(nn.Module):
-    """An encoder whose constructor and output are made wrong by its arguments."""
+class Returning(nn.Module):
+    """A component whose output is set from outside."""
 
+    returned: Any = None
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.returned
+
+
+class Encoder(Returning):
     def __init__(self, in_dim: int, fault: str = "", out_dim: Any = 4) -> None:
         super().__init__()
         if fault:
             raise FAULTS[fault]
         self.out_dim = out_dim
-        self.returned: Any = None
-
-    def forward(self, x: Tensor, mask: Tensor) -> Any:
-        return self.returned
 
 
-class Discriminator(Encoder):
-    """The same, called with a waveform."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-
-    def forward(self, waveform: Tensor) -> Any:  # type: ignore[override]
-        return self.returned
-
-
-class Decoder(Encoder):
-    """The same, with the output of a decoder."""
-
+class Decoder(Returning):
     def __init__(self, in_dim: int, output: str = "waveform") -> None:
-        super().__init__(in_dim)
+        super().__init__()
         self.output = output
-
-
-class Loss(Discriminator):
-    """The same, as a loss."""
-
-    def forward(self, output: Output, batch: Batch) -> Any:  # type: ignore[override]
-        return self.returned
 
 
 class Plain:
@@ -199,8 +182,8 @@ FAULTS: dict[str, BaseException] = {
 def components(monkeypatch) -> None:
     own = Registry()
     for kind, name in (
-        ("encoder", "Encoder"), ("encoder", "Plain"), ("decoder", "Decoder"), ("discriminator", "Discriminator"),
-        ("extractor", "Discriminator"), ("loss", "Loss"), ("encoder", "LENGTH"),
+        ("encoder", "Encoder"), ("encoder", "Plain"), ("decoder", "Decoder"), ("discriminator", "Returning"),
+        ("extractor", "Returning"), ("loss", "Returning"), ("encoder", "LENGTH"),
         ("tracker", "Plain"), ("metric", "Plain"),
     ):  # fmt: skip
         own.add(kind, name.lower(), f"{__name__}:{name}", origin="mine")
@@ -266,20 +249,20 @@ RETURNED: list[tuple[str, str, dict, tuple, Any, str]] = [
     ("decoder", "decoder", {}, (X, MASK), torch.zeros(2, 1, 4800), "not waveform (B,N) = (2, 4800)"),
     ("decoder", "decoder", {"output": "mel"}, (X, MASK), torch.zeros(2, 20, 80), ""),
     ("decoder", "decoder", {"output": "mel"}, (X, MASK), torch.zeros(2, 80, 20), "not mel (B,F,M) = (2, 20, 80)"),
-    ("discriminator", "discriminator", {}, (X,), [(SCORE, [X])], ""),
-    ("discriminator", "discriminator", {}, (X,), [], "list of 0"),
-    ("discriminator", "discriminator", {}, (X,), SCORE, "not [(score (B,...), [features])], at least one"),
-    ("discriminator", "discriminator", {}, (X,), [SCORE], "not [(score (B,...), [features])]"),
-    ("discriminator", "discriminator", {}, (X,), [(SCORE[:1], [X])], "not one for each of 2 clips"),
-    ("discriminator", "discriminator", {}, (X,), [(SCORE, X)], "returned the features Tensor"),
-    ("extractor", "discriminator", {}, (X,), X, "returned the features Tensor"),
-    ("loss", "loss", {}, (None, None), {"loss": torch.tensor(1.0)}, ""),
-    ("loss", "loss", {}, (None, None), {}, ""),
-    ("loss", "loss", {}, (None, None), torch.tensor(1.0), "returned Tensor of torch.float32 (), not {name: scalar}"),
-    ("loss", "loss", {}, (None, None), {"loss": 1.0}, "returned 'loss': float"),
-    ("loss", "loss", {}, (None, None), {"loss": SCORE}, "returned 'loss': Tensor of torch.float32 (2,)"),
-    ("loss", "loss", {}, (None, None), {1: torch.tensor(1.0)}, "returned 1: Tensor"),
-    ("loss", "loss", {}, (None, None), None, "returned NoneType"),
+    ("discriminator", "returning", {}, (X,), [(SCORE, [X])], ""),
+    ("discriminator", "returning", {}, (X,), [], "list of 0"),
+    ("discriminator", "returning", {}, (X,), SCORE, "not [(score (B,...), [features])], at least one"),
+    ("discriminator", "returning", {}, (X,), [SCORE], "not [(score (B,...), [features])]"),
+    ("discriminator", "returning", {}, (X,), [(SCORE[:1], [X])], "not one for each of 2 clips"),
+    ("discriminator", "returning", {}, (X,), [(SCORE, X)], "returned the features Tensor"),
+    ("extractor", "returning", {}, (X,), X, "returned the features Tensor"),
+    ("loss", "returning", {}, (None, None), {"loss": torch.tensor(1.0)}, ""),
+    ("loss", "returning", {}, (None, None), {}, ""),
+    ("loss", "returning", {}, (None, None), torch.tensor(1.0), "returned Tensor of torch.float32 (), not {name"),
+    ("loss", "returning", {}, (None, None), {"loss": 1.0}, "returned 'loss': float"),
+    ("loss", "returning", {}, (None, None), {"loss": SCORE}, "returned 'loss': Tensor of torch.float32 (2,)"),
+    ("loss", "returning", {}, (None, None), {1: torch.tensor(1.0)}, "returned 1: Tensor"),
+    ("loss", "returning", {}, (None, None), None, "returned NoneType"),
 ]  # fmt: skip
 
 
