@@ -75,8 +75,12 @@ def check_scalars(where: str, values: Any) -> None:
 
 def _check(kind: str, where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Forward hook of a component. Raises UserError where an output breaks the contract of its kind."""
-    if inputs:  # not where it is called with keywords, as only its own tests do
+    if not inputs:  # called with keywords, as only its own tests do
+        return
+    try:
         OUTPUTS[kind](where, given, module, inputs, output)
+    except UserError as error:
+        raise UserError(f"{error}; correct the component, or choose another", kind=kind) from error
 
 
 def _check_tensor(where: str, output: Any, shape: tuple[int, ...], what: str, like: Any) -> None:
