@@ -226,7 +226,8 @@ def test_a_constructor_that_fails_is_named(components, fault):
 def test_a_component_without_what_its_kind_has_is_named(components, name, arguments, message):
     kind = name if name in ("decoder", "tracker", "metric") else "encoder"
     name = "plain" if name in ("tracker", "metric") else name
-    assert message in sentence(lambda: made(kind, name, **arguments))
+    found = sentence(lambda: made(kind, name, **arguments))
+    assert found.startswith(f"{kind} '{name}' (from mine) ") and message in found
 
 
 X, MASK = torch.zeros(2, 5, 3), torch.ones(2, 5, dtype=torch.bool)
