@@ -37,8 +37,9 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         if not equals or not key:
             raise UserError(f"--set {override}: expected key.path=value, e.g. --set finetune.steps=100")
         if key.count(".") >= MAX_DEPTH:
-            raise UserError(f"--set {override[:40]}...: a key has at most {MAX_DEPTH} levels; shorten it")
-        branch: Any = parse_yaml(value, f"--set {override}")
+            raise UserError(f"--set {override[:100]}...: a key has at most {MAX_DEPTH} levels; shorten it")
+        shown = " ".join(override.split())
+        branch: Any = parse_yaml(value, f"--set {shown if len(shown) <= 100 else f'{shown[:100]}...'}")
         for part in reversed(key.split(".")):
             branch = {part: branch}
         _merge(tree, branch, "--set", origins)
@@ -122,7 +123,7 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
         above: the files whose base it is.
         read: all files so far; this one and its bases are added.
     """
-    text, place = _text(path)
+    text, place = _text(path, "" if above else "; run this in a recipe's folder, or name a config with --config")
     if place in above:
         raise UserError(f"{path}: a config can't be its own base")
     read.append(place)
@@ -147,8 +148,8 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
     return merged, origins
 
 
-def _text(path: Path) -> tuple[str, Path]:
-    """The text of a file, and its absolute path. Raises UserError where it can't be read, or is too large."""
+def _text(path: Path, remedy: str) -> tuple[str, Path]:
+    """The text of a file, and its absolute path. Raises UserError, with the remedy, where it can't be read."""
     try:
         place = path.resolve()
         mode = path.stat().st_mode
@@ -158,7 +159,6 @@ def _text(path: Path) -> tuple[str, Path]:
             content = file.read(MAX_BYTES + 1)  # no more of a device without end
         return content.decode("utf-8-sig"), place
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
-        remedy = "; run this in a recipe's folder, or name a config with --config" if path.parts[0] == "conf" else ""
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
 

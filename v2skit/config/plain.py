@@ -8,7 +8,7 @@ from typing import Any
 
 MAX_DEPTH = 50
 """Levels of keys and lists."""
-MAX_VALUES = 100_000
+MAX_VALUES = 50_000
 """Keys, values and entries of lists, with those that an alias repeats counted again."""
 MAX_KEY = 200
 """Characters of a key."""

@@ -64,6 +64,7 @@ class _Loader(yaml.SafeLoader):
         super().__init__(text)
         self.source = source
         self._place: list[str] = []
+        self._depth = self._composed = 0
         self._open: set[str] = set()
         """Anchors of the nodes that are being composed."""
         self._values: dict[int, int] = {}
@@ -75,11 +76,13 @@ class _Loader(yaml.SafeLoader):
         is_value = index is not None
         if is_value:
             self._place.append(index.value if isinstance(index, ScalarNode) else str(index))
-        if len(self._place) > MAX_DEPTH:
+        self._depth += 1
+        self._composed += 1
+        if self._depth > MAX_DEPTH:
             self._refuse(f"nests deeper than {MAX_DEPTH} levels; flatten it", shown=3)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self._open:
-                self._refuse(f"the alias *{event.anchor} stands inside of what it names; write out what you mean")
+                self._refuse(f"the alias *{event.anchor[:40]} stands inside of what it names; write out what you mean")
             node = super().compose_node(parent, index)
         else:
             anchor = {event.anchor} - {None}
@@ -87,6 +90,7 @@ class _Loader(yaml.SafeLoader):
             node = super().compose_node(parent, index)
             self._open -= anchor
             self._check(node)
+        self._depth -= 1
         if is_value:
             self._place.pop()
         return node
@@ -107,13 +111,13 @@ class _Loader(yaml.SafeLoader):
 
     def _check(self, node: Any) -> None:
         if node.tag not in TAGS:
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")[:60]
             self._refuse(f"the tag {tag} is unknown here; give text, a number, a list, or keys and values")
         count = 1
         if isinstance(node, CollectionNode):
             children = [child for entry in node.value for child in (entry if isinstance(entry, tuple) else (entry,))]
             count += sum(self._values[id(child)] for child in children)
-        if count > MAX_VALUES:
+        if max(count, self._composed) > MAX_VALUES:
             self._refuse(f"more than {MAX_VALUES} values, aliases counted in full; shorten it")
         self._values[id(node)] = count
 

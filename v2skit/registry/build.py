@@ -32,13 +32,14 @@ def build(kind: str, choice: Component, **given: Any) -> Any:
     where = f"{kind} '{choice.type}'"
     try:
         args = {name: _built(value, given) for name, value in choice.args.items()}
-        return checked(construct(kind, component, args, **given), kind, f"{where} (from {entry.origin})", given)
+        built = construct(kind, component, args, **given)
     except UserError as error:
         raise UserError(f"{where}: {error}", **error.fields) from error
     except BaseException as error:  # a constructor may fail in any way, or call sys.exit()
         shown = ", ".join(f"{name}: {value!r}" for name, value in choice.args.items())
         why = f"with its arguments ({shown[:MAX_SHOWN]}): {failure(error, where)}"
         raise UserError(f"{where} (from {entry.origin}) can't be built {why}") from error
+    return checked(built, kind, f"{where} (from {entry.origin})", given)
 
 
 def _built(value: Any, given: dict[str, Any]) -> Any:

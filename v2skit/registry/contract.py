@@ -20,6 +20,14 @@ ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Kind -> attribute of the component -> its values."""
 
+NEEDED = {
+    "metric": ("protocol", "higher_is_better", "__call__"),
+    "asr": ("protocol", "__call__"),
+    "corpus": ("obtain", "splits"),
+    "tracker": ("start", "update", "finish"),
+}
+"""Kind -> attributes and methods of a component that is no module."""
+
 WITH_DIMENSION = ("visual_frontend", "audio_frontend", "speaker", "encoder")
 """Kinds of components that have the attribute ``out_dim``, a number of features."""
 
@@ -34,8 +42,11 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
         given: what the toolkit gave to its constructor.
 
     Raises:
-        UserError: it is no module, or lacks an attribute of its kind.
+        UserError: it is no module though its kind are networks or losses, or lacks an attribute of its kind.
     """
+    for name in NEEDED.get(kind, ()):
+        if not hasattr(component, name):
+            raise UserError(f"{where} has no {name}; a component of its kind needs {', '.join(NEEDED[kind])}")
     if kind not in OUTPUTS:
         return component
     if not hasattr(component, "register_forward_hook"):
@@ -64,8 +75,12 @@ def check_scalars(where: str, values: Any) -> None:
 
 def _check(kind: str, where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
     """Forward hook of a component. Raises UserError where an output breaks the contract of its kind."""
-    if inputs:  # not where it is called with keywords, as only its own tests do
+    if not inputs:  # called with keywords, as only its own tests do
+        return
+    try:
         OUTPUTS[kind](where, given, module, inputs, output)
+    except UserError as error:
+        raise UserError(f"{error}; correct the component, or choose another", kind=kind) from error
 
 
 def _check_tensor(where: str, output: Any, shape: tuple[int, ...], what: str, like: Any) -> None:
@@ -92,10 +107,10 @@ def _speech(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, .
     clips, steps = x.shape[:2]
     shape: tuple[int, ...]
     if getattr(module, "output", "waveform") == "mel":
-        shape, what = (clips, steps * mel.per_frame(given["clock"]), mel.n_mels), "mel (B,F,M)"
+        frames = steps * mel.per_frame(given["clock"])
+        _check_tensor(where, output, (clips, frames, mel.n_mels), "mel (B,F,M)", x)
     else:
-        shape, what = (clips, steps * given["step"]), "waveform (B,N)"
-    _check_tensor(where, output, shape, what, x)
+        _check_tensor(where, output, (clips, steps * given["step"]), "waveform (B,N)", x)
 
 
 def _scores(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -18,7 +18,7 @@ def failure(error: BaseException, what: str = "it") -> str:
     if isinstance(error, ImportError):
         error = missing(error, what) or error
     try:
-        text = str(error)
+        text = str(error) if isinstance(error, UserError) else " ".join(str(error).split())
     except Exception:  # its __str__ is foreign code as well
         text = ""
     if isinstance(error, UserError):

@@ -66,7 +66,8 @@ def load_statistics(path: Path, n_mels: int) -> tuple[Tensor, Tensor]:
                 mean, scale = (file[key][()].reshape(-1) for key in ("mean", "scale"))
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"statistics {path} can't be read: {error}; give those of the checkpoint as 'stats'") from error
-    if mean.shape != (n_mels,) or scale.shape != (n_mels,) or not (scale > 0).all():
+    fits = mean.shape == scale.shape == (n_mels,)
+    if not fits or not (scale > 0).all() or not np.isfinite([mean, scale]).all():
         raise UserError(f"{path} holds no means and positive deviations of {n_mels} bins; give those of the checkpoint")
     return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
 
