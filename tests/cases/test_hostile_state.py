@@ -271,6 +271,7 @@ def test_optimisers_of_another_shape_are_named(trained, recipe_folder, tiny):
         "no groups": {**good, "model": {"state": moments, "param_groups": []}},
         "no state": {**good, "model": {"param_groups": good["model"]["param_groups"]}},
         "number": {**good, "model": 7},
+        "tensor": {**good, "model": torch.ones(2)},
         "no losses": {"model": good["model"]},
         "shape": {
             **good,
