@@ -428,6 +428,11 @@ def test_a_full_or_read_only_disk_while_packing_is_one_sentence(run, tmp_path, c
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.v2s"]
 
 
+def test_a_card_that_is_no_text_is_refused(run, tmp_path):
+    with pytest.raises(UserError, match="is not UTF-8; give it in UTF-8"):
+        pack(run, tmp_path / "x.v2s", None, Card(notes="\udcff"))
+
+
 @pytest.fixture
 def embedded(monkeypatch) -> list[list[str]]:
     """The ids of the clips of which d-vectors were computed, call by call."""
