@@ -271,6 +271,7 @@ def test_optimisers_of_another_shape_are_named(trained, recipe_folder, tiny):
         "no groups": {**good, "model": {"state": moments, "param_groups": []}},
         "no state": {**good, "model": {"param_groups": good["model"]["param_groups"]}},
         "number": {**good, "model": 7},
+        "tensor": {**good, "model": torch.ones(2)},
         "no losses": {"model": good["model"]},
         "shape": {
             **good,
@@ -425,6 +426,11 @@ def test_a_full_or_read_only_disk_while_packing_is_one_sentence(run, tmp_path, c
         error = capsys.readouterr().err
         assert f"{out} can't be written" in error and len(error.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.v2s"]
+
+
+def test_a_card_that_is_no_text_is_refused(run, tmp_path):
+    with pytest.raises(UserError, match="is not UTF-8; give it in UTF-8"):
+        pack(run, tmp_path / "x.v2s", None, Card(notes="\udcff"))
 
 
 @pytest.fixture

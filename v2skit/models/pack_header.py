@@ -61,6 +61,8 @@ class Header:
     scores: dict | None = None
 
     def __post_init__(self) -> None:
+        if self.format < 1:
+            raise UserError(f"there is no format {self.format}", key="format")
         parts = {"model", *self.meta}
         missing = parts - self.meta.keys() or (parts | ({VOICE} if self.format >= 2 else set())) - self.digest.keys()
         if missing:

@@ -83,6 +83,10 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         "voices": list(voices),
         "scores": _scores(folder.resolve().parent.parent, identities, choice),
     }
+    try:
+        json.dumps(header, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UserError("the text of the model card or the name of a voice is not UTF-8; give it in UTF-8") from error
     flat = {f"{name}.{key}": value.contiguous() for name, part in tensors.items() for key, value in part.items()}
     try:
         with atomic_write(out) as file:

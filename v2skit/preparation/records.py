@@ -79,7 +79,7 @@ def read_record(path: Path) -> Iterator[Outcome]:
         for line in file:
             try:
                 yield Outcome(**json.loads(line))
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
 
 
@@ -127,7 +127,7 @@ def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_nee
                 good.append(outcome)
                 kept.add(outcome.id)
         text = "".join(outcome.line() for outcome in good)
-        if text != path.read_text(encoding="utf-8"):
+        if text.encode() != path.read_bytes():
             write_text(path, text)
     return kept & fingerprints.keys()
 

@@ -58,7 +58,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
         now.write(record)
-    print(results.read_text(encoding="utf-8"))
+    print(results.read_text(encoding="utf-8", errors="replace"))
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
 
 

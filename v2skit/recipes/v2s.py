@@ -75,7 +75,7 @@ def finetune(recipe: Recipe) -> None:
     """Stage 4: V2A from the transferred weights and, for comparison, from scratch with as many steps."""
     config, init = recipe.config, _init(recipe)
     if not (init / checkpoint.META).exists():
-        raise UserError(f"{init} has no transferred weights; stage 3 makes them")
+        raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     _check_source(recipe)
 
     def transferred(speakers: list[str] | None) -> tuple[Model, list[str]]:

@@ -203,7 +203,7 @@ class Trainer:
             for term in self.losses.discriminator_terms.values():
                 if isinstance(optimiser := getattr(term, "optimiser", None), torch.optim.AdamW):
                     check_adamw(optimiser)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
                 f"{newest} is no checkpoint to resume from: its optimiser's state does not fit ({error}); delete it to "
                 "resume from the one before it, or train anew with --force",
