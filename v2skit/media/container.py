@@ -25,8 +25,8 @@ DAMAGE_LIMIT = 0.05
 FORMATS_WITHOUT_DURATION = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
 """Formats without a duration in their header: what FFmpeg reports is its estimate."""
 
-EXHAUSTED = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
-"""Errors of a process that lacks memory, threads or file handles; they say nothing about the file."""
+TRIAL_BYTES = 1 << 28
+"""Memory that a process must be able to allocate; otherwise a failed allocation says nothing about the file."""
 
 TOO_LARGE = "has frames larger than 8192x4320 pixels; scale it down first: ffmpeg -i VIDEO -vf scale=1920:-2 SCALED.mp4"
 
@@ -73,6 +73,7 @@ def probe(path: Path) -> MediaInfo:
         # The header states the time of the first packet, which may lack the key frame that decoding it needs.
         first = next(decode_stream(container, video, path), None)
         start = 0.0 if first is None or first.time is None else first.time
+        _require_decoder(video, path)
         pixels = video.codec_context.width * video.codec_context.height
         return MediaInfo(float(frame_rate(video)), start, bool(container.streams.audio), seconds, pixels)
 
@@ -99,15 +100,40 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
             path, "is a playlist, or of a format that is not read; convert it to MP4 (audio: to WAV or FLAC)"
         ) from error
     except (av.FFmpegError, OSError) as error:
-        raise_if_exhausted(error, path)
+        _raise_if_exhausted(error, path)
         raise UserError.about(path, f"is no media file, or is damaged ({error.strerror}); fetch it again") from error
     with container:
         yield container
 
 
-def raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Around demuxing and decoding: FFmpeg's errors become a UserError.
+
+    Raises:
+        UserError: the file is damaged, or its frames are too large.
+        MemoryError: the process lacks memory or file handles.
+    """
+    try:
+        yield
+    except av.ArgumentError as error:
+        raise UserError.about(path, f"can't be decoded ({error.strerror}): it is damaged, or {TOO_LARGE}") from error
+    except av.FFmpegError as error:
+        _raise_if_exhausted(error, path)
+        raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
+    except IndexError as error:  # PyAV, where a packet belongs to a stream that the header lacks
+        raise UserError.about(path, "is damaged: its header lacks a stream; fetch or record it again") from error
+
+
+def _raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
     """Raise MemoryError where an error is of the process and not of the file, which may be intact."""
-    if error.errno in EXHAUSTED:
+    exhausted = error.errno in (errno.EMFILE, errno.ENFILE)
+    if error.errno == errno.ENOMEM:
+        try:
+            bytearray(TRIAL_BYTES)
+        except MemoryError:  # a damaged file may also ask for absurd amounts
+            exhausted = True
+    if exhausted:
         raise MemoryError(f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit") from error
 
 
@@ -125,6 +151,7 @@ def require_video_stream(container: av.container.InputContainer, path: Path) -> 
     stream = find_video_stream(container)
     if stream is None:
         raise UserError.about(path, "has no video stream; give a file with video")
+    _require_decoder(stream, path)
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise UserError.about(path, TOO_LARGE)
     stream.codec_context.thread_count = 1
@@ -142,7 +169,15 @@ def require_audio_stream(container: av.container.InputContainer, path: Path) -> 
     """
     if not container.streams.audio:
         raise UserError.about(path, "has no audio stream; give a file with audio")
+    _require_decoder(container.streams.audio[0], path)
     return container.streams.audio[0]
+
+
+def _require_decoder(stream: av.VideoStream | av.AudioStream, path: Path) -> None:
+    context: Any = stream.codec_context  # None where FFmpeg has no decoder
+    if context is None:
+        remedy = "convert it first: ffmpeg -i VIDEO -c:v libx264 CONVERTED.mp4"
+        raise UserError.about(path, f"has {stream.type} in a format that can't be decoded; {remedy}")
 
 
 def time_base(stream: av.VideoStream | av.AudioStream) -> Fraction:
@@ -184,7 +219,7 @@ def decode_stream(
     packets, damaged, last_time, cut_off = 0, 0, 0.0, False
     counted, shown = 0.0, 0.0  # seconds
     first: float | None = None
-    try:
+    with readable(path):
         for packet in container.demux():
             last_time = max(last_time, _end_of(packet))
             if packet.stream.index != stream.index:
@@ -208,11 +243,6 @@ def decode_stream(
                         first = frame.time if first is None else first
                         shown = frame.time - first + step
                 yield frame
-    except av.ArgumentError as error:
-        raise UserError.about(path, f"can't be decoded ({error.strerror}): it is damaged, or {TOO_LARGE}") from error
-    except av.FFmpegError as error:
-        raise_if_exhausted(error, path)
-        raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
     # Either may be too short: the frame rate may be variable, and frames may lack timestamps.
     seconds = max(counted, shown)
     is_stated = container.format.name not in FORMATS_WITHOUT_DURATION

@@ -13,7 +13,7 @@ import av
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.container import open_container, require_video_stream
+from v2skit.media.container import open_container, readable, require_video_stream
 from v2skit.media.formats import local_name
 from v2skit.media.packet_times import CONVERT_REMEDY, packet_times
 from v2skit.system.atomic import atomic_write
@@ -79,7 +79,7 @@ def mux(video: Path, speech: Path, out: Path) -> None:
             stream = require_video_stream(source, video)
             with _copyable(stream, video), av.open(local_name(part), "w", format=name) as container:
                 video_out, audio_out = _add_video(container, stream), _add_audio(container, codec, audio.samplerate)
-                packets = _copy(source, stream, times, video_out), _encode(audio, audio_out)
+                packets = _copy(source, stream, video, times, video_out), _encode(audio, audio_out)
                 for packet in heapq.merge(*packets, key=_decoding_time):
                     container.mux_one(packet)
     except soundfile.LibsndfileError as error:
@@ -95,15 +95,17 @@ def _decoding_time(packet: av.Packet) -> Fraction:
 def _copy(
     source: av.container.InputContainer,
     stream: av.VideoStream,
+    video: Path,
     times: dict[int, tuple[int, int]],
     video_out: av.VideoStream,
 ) -> Iterator[av.Packet]:
     """The packets that have times, in the order of decoding."""
-    for index, packet in enumerate(source.demux(stream)):
-        if index in times:
-            packet.pts, packet.dts = times[index]
-            packet.stream = video_out
-            yield packet
+    with readable(video):
+        for index, packet in enumerate(source.demux(stream)):
+            if index in times:
+                packet.pts, packet.dts = times[index]
+                packet.stream = video_out
+                yield packet
 
 
 def _encode(audio: soundfile.SoundFile, stream: av.AudioStream) -> Iterator[av.Packet]:
