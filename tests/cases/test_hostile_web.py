@@ -138,11 +138,9 @@ def test_small_uploads_that_decode_to_much_are_refused(tmp_path, video):
     model, started = Humming(accepts_recording=True), []
     model.before = started.append
     with page_server(model) as address:
-        assert (
-            "frames of the video are too large"
-            in ask(address, form((tmp_path / "large.png").read_bytes()))[-1]["error"]
-        )
-        assert "larger than 8192x4320" in ask(address, form((tmp_path / "huge.png").read_bytes()))[-1]["error"]
+        for name in ("large.png", "huge.png"):
+            answer = ask(address, form((tmp_path / name).read_bytes()))[-1]
+            assert "too large" in answer["error"] or "larger than" in answer["error"]
         recording = (tmp_path / "long.flac").read_bytes()
         assert "recording is too long" in ask(address, form(video, recording=recording))[-1]["error"]
         assert "too long" in ask(address, form(jump, "jump.mkv"))[-1]["error"]
