@@ -40,6 +40,10 @@ MAX_FRAME_RATE = 500
 """Frames a second; a larger guess of FFmpeg's is the tick rate of the file's clock, not a frame rate."""
 
 
+class ResourcesExhaustedError(MemoryError, OSError):
+    """The process lacks memory or file handles, so that a file, which may be intact, can't be read for now."""
+
+
 @dataclass(frozen=True)
 class MediaInfo:
     """What a media file contains.
@@ -85,7 +89,7 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     Raises:
         UserError: there is no such file, it is no media file, or its format is not one of
             :data:`v2skit.media.formats.FORMATS`.
-        MemoryError: the process lacks memory or file handles.
+        ResourcesExhaustedError: the process lacks memory or file handles.
     """
     if not path.is_file():
         raise UserError.about(path, "does not exist or is no file; check the path")
@@ -112,7 +116,7 @@ def readable(path: Path) -> Iterator[None]:
 
     Raises:
         UserError: the file is damaged, or its frames are too large.
-        MemoryError: the process lacks memory or file handles.
+        ResourcesExhaustedError: the process lacks memory or file handles.
     """
     try:
         yield
@@ -126,7 +130,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def _raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
-    """Raise MemoryError where an error is of the process and not of the file, which may be intact."""
+    """Raise ResourcesExhaustedError where an error is of the process and not of the file, which may be intact."""
     exhausted = error.errno in (errno.EMFILE, errno.ENFILE)
     if error.errno == errno.ENOMEM:
         try:
@@ -134,7 +138,8 @@ def _raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
         except MemoryError:  # a damaged file may also ask for absurd amounts
             exhausted = True
     if exhausted:
-        raise MemoryError(f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit") from error
+        reason = f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit (ulimit)"
+        raise ResourcesExhaustedError(reason) from error
 
 
 def find_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
