@@ -21,8 +21,8 @@ from tests.media_files import every, make_video
 from tests.web.page_server import Humming, page_server
 from tests.web.test_serve import SERVER, ask, connect, form, wait_for
 from v2skit.web import app, connections, uploads, worker
+from v2skit.web.limits import Limits
 from v2skit.web.serve import LOCAL_HOSTS
-from v2skit.web.worker import Limits
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,8 @@ import av
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.container import decode_stream, open_container, readable, require_audio_stream, time_base
+from v2skit.media.container import decode_stream, open_container, require_audio_stream, time_base
+from v2skit.media.faults import readable
 
 PREROLL_SECONDS = 1.0
 """Decoding begins so long before a segment, since the decoders of compressed audio need a pre-roll."""

@@ -5,7 +5,6 @@ Up to DAMAGE_LIMIT of a stream may fail to decode; more than that, or a file tha
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import av
 from av.stream import Disposition
 
 from v2skit.errors import UserError
+from v2skit.media.faults import TOO_LARGE, raise_if_exhausted, readable
 from v2skit.media.formats import MAX_PIXELS, open_input
 
 DAMAGE_LIMIT = 0.05
@@ -24,11 +24,6 @@ DAMAGE_LIMIT = 0.05
 
 FORMATS_WITHOUT_DURATION = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
 """Formats without a duration in their header: what FFmpeg reports is its estimate."""
-
-TRIAL_BYTES = 1 << 28
-"""Memory that a process must be able to allocate; otherwise a failed allocation says nothing about the file."""
-
-TOO_LARGE = "has frames larger than 8192x4320 pixels; scale it down first: ffmpeg -i VIDEO -vf scale=1920:-2 SCALED.mp4"
 
 COMMON_PIXELS = 4096 * 2304
 """Pixels of a frame, up to which the frame size may grow within a video."""
@@ -38,10 +33,6 @@ FORMATS_WITH_END_TIME = {"matroska,webm", "flv"}
 
 MAX_FRAME_RATE = 500
 """Frames a second; a larger guess of FFmpeg's is the tick rate of the file's clock, not a frame rate."""
-
-
-class ResourcesExhaustedError(MemoryError, OSError):
-    """The process lacks memory or file handles, so that a file, which may be intact, can't be read for now."""
 
 
 @dataclass(frozen=True)
@@ -104,42 +95,10 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
             path, "is a playlist, or of a format that is not read; convert it to MP4 (audio: to WAV or FLAC)"
         ) from error
     except (av.FFmpegError, OSError) as error:
-        _raise_if_exhausted(error, path)
+        raise_if_exhausted(error, path)
         raise UserError.about(path, f"is no media file, or is damaged ({error.strerror}); fetch it again") from error
     with container:
         yield container
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Around demuxing and decoding: FFmpeg's errors become a UserError.
-
-    Raises:
-        UserError: the file is damaged, or its frames are too large.
-        ResourcesExhaustedError: the process lacks memory or file handles.
-    """
-    try:
-        yield
-    except av.ArgumentError as error:
-        raise UserError.about(path, f"can't be decoded ({error.strerror}): it is damaged, or {TOO_LARGE}") from error
-    except av.FFmpegError as error:
-        _raise_if_exhausted(error, path)
-        raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
-    except IndexError as error:  # PyAV, where a packet belongs to a stream that the header lacks
-        raise UserError.about(path, "is damaged: its header lacks a stream; fetch or record it again") from error
-
-
-def _raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
-    """Raise ResourcesExhaustedError where an error is of the process and not of the file, which may be intact."""
-    exhausted = error.errno in (errno.EMFILE, errno.ENFILE)
-    if error.errno == errno.ENOMEM:
-        try:
-            bytearray(TRIAL_BYTES)
-        except MemoryError:  # a damaged file may also ask for absurd amounts
-            exhausted = True
-    if exhausted:
-        reason = f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit (ulimit)"
-        raise ResourcesExhaustedError(reason) from error
 
 
 def find_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:

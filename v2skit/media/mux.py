@@ -13,7 +13,8 @@ import av
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.container import open_container, readable, require_video_stream
+from v2skit.media.container import open_container, require_video_stream
+from v2skit.media.faults import readable
 from v2skit.media.formats import local_name
 from v2skit.media.packet_times import CONVERT_REMEDY, packet_times
 from v2skit.system.atomic import atomic_write

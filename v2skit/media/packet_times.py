@@ -11,7 +11,8 @@ from typing import Any
 import av
 
 from v2skit.errors import UserError
-from v2skit.media.container import open_container, probe, readable, require_video_stream, time_base
+from v2skit.media.container import open_container, probe, require_video_stream, time_base
+from v2skit.media.faults import readable
 from v2skit.media.timestamps import presentation_times
 
 RELIABLE_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}

@@ -14,7 +14,8 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import VideoReformatter
 
 from v2skit.errors import UserError
-from v2skit.media.container import decode_stream, open_container, readable, require_video_stream
+from v2skit.media.container import decode_stream, open_container, require_video_stream
+from v2skit.media.faults import readable
 from v2skit.media.timestamps import presentation_times, resample_frames
 
 _SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor

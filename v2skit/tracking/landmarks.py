@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.container import open_container, readable, require_video_stream, time_base
+from v2skit.media.container import open_container, require_video_stream, time_base
+from v2skit.media.faults import readable
 from v2skit.media.timestamps import resample_frames
 from v2skit.tracking.tracker import MouthPose
 

@@ -25,7 +25,8 @@ from starlette.types import Message
 from v2skit.errors import UserError
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.web.worker import Limits, Upload, Worker
+from v2skit.web.limits import Limits
+from v2skit.web.worker import Upload, Worker
 
 UPLOAD_SECONDS, UPLOAD_BYTES_PER_SECOND = 30.0, 10_000
 """An upload has so many seconds, and one more for so many bytes of it that have arrived."""
