@@ -93,7 +93,7 @@ def test_files_that_name_other_files_are_refused_whatever_their_suffix(tmp_path,
             before = count("/proc/self/fd")
             for reader in READERS.values():
                 refused(reader, path)
-            assert count("/proc/self/fd") == before
+            assert count("/proc/self/fd") <= before
 
 
 def test_the_refusal_says_what_the_file_is(tmp_path):

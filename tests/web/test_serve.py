@@ -23,8 +23,8 @@ from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from tests.web.page_server import Humming, page_server
 from v2skit.errors import UserError
+from v2skit.web.limits import Limits
 from v2skit.web.serve import LOCAL_HOSTS, serve
-from v2skit.web.worker import Limits
 
 for package in ("starlette", "uvicorn", "python_multipart"):
     pytest.importorskip(package, reason=f"{package} is missing; pip install 'v2skit[serve]'")

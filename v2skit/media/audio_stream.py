@@ -10,6 +10,7 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.media.container import decode_stream, open_container, require_audio_stream, time_base
+from v2skit.media.faults import readable
 
 PREROLL_SECONDS = 1.0
 """Decoding begins so long before a segment, since the decoders of compressed audio need a pre-roll."""
@@ -36,7 +37,7 @@ def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = Non
     Raises:
         UserError: no media file, no audio in it, damaged or cut off, or longer than MAX_SECONDS.
     """
-    with open_container(path) as container:
+    with open_container(path) as container, readable(path):
         stream = require_audio_stream(container, path)
         resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
         try:

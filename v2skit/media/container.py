@@ -5,7 +5,6 @@ Up to DAMAGE_LIMIT of a stream may fail to decode; more than that, or a file tha
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import av
 from av.stream import Disposition
 
 from v2skit.errors import UserError
+from v2skit.media.faults import TOO_LARGE, raise_if_exhausted, readable
 from v2skit.media.formats import MAX_PIXELS, open_input
 
 DAMAGE_LIMIT = 0.05
@@ -24,11 +24,6 @@ DAMAGE_LIMIT = 0.05
 
 FORMATS_WITHOUT_DURATION = {"mp3", "aac", "ac3", "mpeg", "mpegts", "mpegvideo", "h264", "hevc"}
 """Formats without a duration in their header: what FFmpeg reports is its estimate."""
-
-EXHAUSTED = {errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE}
-"""Errors of a process that lacks memory, threads or file handles; they say nothing about the file."""
-
-TOO_LARGE = "has frames larger than 8192x4320 pixels; scale it down first: ffmpeg -i VIDEO -vf scale=1920:-2 SCALED.mp4"
 
 COMMON_PIXELS = 4096 * 2304
 """Pixels of a frame, up to which the frame size may grow within a video."""
@@ -73,6 +68,7 @@ def probe(path: Path) -> MediaInfo:
         # The header states the time of the first packet, which may lack the key frame that decoding it needs.
         first = next(decode_stream(container, video, path), None)
         start = 0.0 if first is None or first.time is None else first.time
+        _require_decoder(video, path)
         pixels = video.codec_context.width * video.codec_context.height
         return MediaInfo(float(frame_rate(video)), start, bool(container.streams.audio), seconds, pixels)
 
@@ -84,7 +80,7 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     Raises:
         UserError: there is no such file, it is no media file, or its format is not one of
             :data:`v2skit.media.formats.FORMATS`.
-        MemoryError: the process lacks memory or file handles.
+        ResourcesExhaustedError: the process lacks memory or file handles.
     """
     if not path.is_file():
         raise UserError.about(path, "does not exist or is no file; check the path")
@@ -105,12 +101,6 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
         yield container
 
 
-def raise_if_exhausted(error: av.FFmpegError | OSError, path: Path) -> None:
-    """Raise MemoryError where an error is of the process and not of the file, which may be intact."""
-    if error.errno in EXHAUSTED:
-        raise MemoryError(f"{path} can't be read for now: {error.strerror}; free memory, or raise the limit") from error
-
-
 def find_video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
     """The first video stream that is not the cover picture of an audio file; None where there is none."""
     return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
@@ -125,6 +115,7 @@ def require_video_stream(container: av.container.InputContainer, path: Path) -> 
     stream = find_video_stream(container)
     if stream is None:
         raise UserError.about(path, "has no video stream; give a file with video")
+    _require_decoder(stream, path)
     if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
         raise UserError.about(path, TOO_LARGE)
     stream.codec_context.thread_count = 1
@@ -142,7 +133,15 @@ def require_audio_stream(container: av.container.InputContainer, path: Path) -> 
     """
     if not container.streams.audio:
         raise UserError.about(path, "has no audio stream; give a file with audio")
+    _require_decoder(container.streams.audio[0], path)
     return container.streams.audio[0]
+
+
+def _require_decoder(stream: av.VideoStream | av.AudioStream, path: Path) -> None:
+    context: Any = stream.codec_context  # None where FFmpeg has no decoder
+    if context is None:
+        remedy = "convert it first: ffmpeg -i VIDEO -c:v libx264 CONVERTED.mp4"
+        raise UserError.about(path, f"has {stream.type} in a format that can't be decoded; {remedy}")
 
 
 def time_base(stream: av.VideoStream | av.AudioStream) -> Fraction:
@@ -184,7 +183,7 @@ def decode_stream(
     packets, damaged, last_time, cut_off = 0, 0, 0.0, False
     counted, shown = 0.0, 0.0  # seconds
     first: float | None = None
-    try:
+    with readable(path):
         for packet in container.demux():
             last_time = max(last_time, _end_of(packet))
             if packet.stream.index != stream.index:
@@ -208,11 +207,6 @@ def decode_stream(
                         first = frame.time if first is None else first
                         shown = frame.time - first + step
                 yield frame
-    except av.ArgumentError as error:
-        raise UserError.about(path, f"can't be decoded ({error.strerror}): it is damaged, or {TOO_LARGE}") from error
-    except av.FFmpegError as error:
-        raise_if_exhausted(error, path)
-        raise UserError.about(path, f"is damaged or cut off ({error.strerror}); fetch or record it again") from error
     # Either may be too short: the frame rate may be variable, and frames may lack timestamps.
     seconds = max(counted, shown)
     is_stated = container.format.name not in FORMATS_WITHOUT_DURATION

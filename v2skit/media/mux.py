@@ -14,6 +14,7 @@ import soundfile
 
 from v2skit.errors import UserError
 from v2skit.media.container import open_container, require_video_stream
+from v2skit.media.faults import readable
 from v2skit.media.formats import local_name
 from v2skit.media.packet_times import CONVERT_REMEDY, packet_times
 from v2skit.system.atomic import atomic_write
@@ -86,7 +87,7 @@ def mux(video: Path, speech: Path, out: Path, comment: str = "") -> None:
                 if comment:
                     container.metadata["comment"] = comment
                 video_out, audio_out = _add_video(container, stream), _add_audio(container, codec, audio.samplerate)
-                packets = _copy(source, stream, times, video_out), _encode(audio, audio_out)
+                packets = _copy(source, stream, video, times, video_out), _encode(audio, audio_out)
                 for packet in heapq.merge(*packets, key=_decoding_time):
                     container.mux_one(packet)
     except soundfile.LibsndfileError as error:
@@ -102,15 +103,17 @@ def _decoding_time(packet: av.Packet) -> Fraction:
 def _copy(
     source: av.container.InputContainer,
     stream: av.VideoStream,
+    video: Path,
     times: dict[int, tuple[int, int]],
     video_out: av.VideoStream,
 ) -> Iterator[av.Packet]:
     """The packets that have times, in the order of decoding."""
-    for index, packet in enumerate(source.demux(stream)):
-        if index in times:
-            packet.pts, packet.dts = times[index]
-            packet.stream = video_out
-            yield packet
+    with readable(video):
+        for index, packet in enumerate(source.demux(stream)):
+            if index in times:
+                packet.pts, packet.dts = times[index]
+                packet.stream = video_out
+                yield packet
 
 
 def _encode(audio: soundfile.SoundFile, stream: av.AudioStream) -> Iterator[av.Packet]:

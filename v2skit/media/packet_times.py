@@ -12,6 +12,7 @@ import av
 
 from v2skit.errors import UserError
 from v2skit.media.container import open_container, probe, require_video_stream, time_base
+from v2skit.media.faults import readable
 from v2skit.media.timestamps import presentation_times
 
 RELIABLE_FORMATS = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm"}
@@ -63,7 +64,7 @@ def packet_times(video: Path, hides: bool) -> dict[int, tuple[int, int]]:
 def _stated(video: Path) -> _Packets | None:
     """The times that the container states, which need no decoding; None where it lacks some or states one twice."""
     start = probe(video).start
-    with open_container(video) as container:
+    with open_container(video) as container, readable(video):
         stream = require_video_stream(container, video)
         if container.format.name not in RELIABLE_FORMATS:
             return None
@@ -101,7 +102,7 @@ def _decoded(video: Path) -> _Packets:
             except av.InvalidDataError:
                 continue
 
-    with open_container(video) as container:
+    with open_container(video) as container, readable(video):
         stream = require_video_stream(container, video)
         stream.codec_context.copy_opaque = True
         unit = time_base(stream)

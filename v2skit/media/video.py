@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 
 from v2skit.errors import UserError
 from v2skit.media.container import decode_stream, open_container, require_video_stream
+from v2skit.media.faults import readable
 from v2skit.media.timestamps import presentation_times, resample_frames
 
 _SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor
@@ -45,7 +46,7 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
         UserError: no media file, no video stream or no frames in it, damaged or cut off.
     """
     duration = duration or Duration()
-    with open_container(path) as container:
+    with open_container(path) as container, readable(path):
         stream = require_video_stream(container, path)
         timed = presentation_times(decode_stream(container, stream, path), stream)
         upright = UprightFrames()
@@ -66,7 +67,7 @@ def read_timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     Raises:
         UserError: as :func:`read_video`.
     """
-    with open_container(path) as container:
+    with open_container(path) as container, readable(path):
         stream = require_video_stream(container, path)
         upright = UprightFrames()
         for time, _, frame in presentation_times(decode_stream(container, stream, path), stream):

@@ -10,6 +10,7 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.media.container import open_container, require_video_stream, time_base
+from v2skit.media.faults import readable
 from v2skit.media.timestamps import resample_frames
 from v2skit.tracking.tracker import MouthPose
 
@@ -83,10 +84,12 @@ def mouth_of(points: np.ndarray) -> MouthPose | None:
 
 def _rows(video: Path, fps: int) -> list[int]:
     """Index of the file's frame at each frame of the constant rate ``fps``, from the timestamps of its packets."""
-    with open_container(video) as container:
+    with open_container(video) as container, readable(video):
         stream = require_video_stream(container, video)
         stated = sorted(p.pts for p in container.demux(stream) if p.size and p.pts is not None)
         step = 1 / (stream.average_rate or Fraction(fps))
         times = [pts * time_base(stream) for pts in stated]
     ends = [*times[1:], times[-1] + step] if times else []
-    return list(resample_frames(((time, end - time, row) for row, (time, end) in enumerate(zip(times, ends))), fps))
+    return list(
+        resample_frames(((time, end - time, row) for row, (time, end) in enumerate(zip(times, ends))), fps, video)
+    )

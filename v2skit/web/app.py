@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import FormData, UploadFile
@@ -24,7 +25,8 @@ from starlette.types import Message
 from v2skit.errors import UserError
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.web.worker import Limits, Upload, Worker
+from v2skit.web.limits import Limits
+from v2skit.web.worker import Upload, Worker
 
 UPLOAD_SECONDS, UPLOAD_BYTES_PER_SECOND = 30.0, 10_000
 """An upload has so many seconds, and one more for so many bytes of it that have arrived."""
@@ -80,8 +82,7 @@ def build_app(
             await form.close()
             return JSONResponse({"error": "Too many videos are waiting; send it again later."}, 503)
         voice = form.get("voice")
-        events = _events(worker, uploads, voice if isinstance(voice, str) and voice else None)
-        return StreamingResponse(events, media_type="application/x-ndjson")
+        return _Events(worker, uploads, voice if isinstance(voice, str) and voice else None)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -131,20 +132,29 @@ async def _form(request: Request, limits: Limits) -> FormData:
         raise UserError(f"The request can't be read ({error.detail}); send it again.") from error
 
 
-async def _events(worker: Worker, uploads: dict[str, Upload], voice: str | None) -> AsyncIterator[str]:
-    """A line of JSON per event of the worker; the last one is the result."""
-    events: asyncio.Queue[dict] = asyncio.Queue()
-    loop, disconnected = asyncio.get_running_loop(), threading.Event()
+class _Events(StreamingResponse):
+    """A line of JSON per event of the worker; the last one is the result. The worker stops when the client has left."""
 
-    def report(event: dict) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, event)
+    def __init__(self, worker: Worker, uploads: dict[str, Upload], voice: str | None) -> None:
+        self._events: asyncio.Queue[dict] = asyncio.Queue()
+        self._disconnected = threading.Event()
+        super().__init__(self._lines(), media_type="application/x-ndjson")
+        loop = asyncio.get_running_loop()
 
-    worker.submit(uploads, voice, disconnected, report)
-    try:
+        def report(event: dict) -> None:
+            loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+        worker.submit(uploads, voice, self._disconnected, report)
+
+    async def __call__(self, *request: Any) -> None:
+        try:
+            await super().__call__(*request)
+        finally:
+            self._disconnected.set()
+
+    async def _lines(self) -> AsyncIterator[str]:
         while True:
-            event = await events.get()
+            event = await self._events.get()
             yield json.dumps(event) + "\n"
             if "done" not in event:
                 return
-    finally:
-        disconnected.set()

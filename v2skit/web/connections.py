@@ -28,11 +28,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._begin = time.monotonic()
         self._stuck: asyncio.TimerHandle | None = None
-        if len(self.connections) > MAX_CONNECTIONS:
-            every = [c for c in self.connections if isinstance(c, Connection)]
-            incomplete = [c for c in every if c._lacks_request() or c.cycle.more_body]
-            oldest = min(incomplete, key=lambda c: (not c._lacks_request(), c is self, c._begin))
-            oldest.transport.abort()
+        self._make_room()
         self._check(None)
 
     def pause_writing(self) -> None:
@@ -53,6 +49,13 @@ class Connection(H11Protocol):
     def _cancel(self) -> None:
         if self._stuck is not None:
             self._stuck.cancel()
+
+    def _make_room(self) -> None:
+        """Where there are too many connections, close the one that has been without a complete request for longest."""
+        opened = [c for c in self.connections if isinstance(c, Connection) and not c.transport.is_closing()]
+        if len(opened) > MAX_CONNECTIONS:
+            incomplete = [c for c in opened if c._lacks_request() or c.cycle.more_body]
+            min(incomplete, key=lambda c: (c is self, not c._lacks_request(), c._begin)).transport.abort()
 
     def _lacks_request(self) -> bool:
         """Whether no request is in progress."""

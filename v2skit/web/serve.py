@@ -44,7 +44,8 @@ def serve(
 
     with needs("serve", "v2skit serve"):
         import_module("python_multipart")  # starlette asks for it with the first upload only
-        from v2skit.web.app import Limits, build_app
+        from v2skit.web.app import build_app
+        from v2skit.web.limits import Limits
         from v2skit.web.server import run
     limits = Limits(max_mb, max_seconds)
     with _listen(host, port) as listener:
