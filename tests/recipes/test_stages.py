@@ -263,7 +263,7 @@ def test_speech_of_another_model_is_not_kept(trained, tiny, capsys):
     (trained / "full").mkdir()
     (trained / "full/mine.txt").touch()
     assert main(["synth-data", data, "--model", str(run / "scratch"), "--out", str(trained / "full")]) == 1
-    assert "holds other files" in capsys.readouterr().err
+    assert "contains other files" in capsys.readouterr().err
 
 
 def test_an_experiment_of_an_earlier_version_is_continued(trained, tiny, capsys):
