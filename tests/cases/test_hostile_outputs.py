@@ -33,6 +33,7 @@ from v2skit.media.audio import write_audio
 from v2skit.media.crops import write_crops
 from v2skit.media.synthesised import is_synthesised, write_speech
 from v2skit.preparation.prepare import prepare
+from v2skit.preparation.survey import hash64, survey
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.registry.registry import Entry
@@ -444,6 +445,16 @@ def test_a_damaged_clip_of_a_data_directory_costs_one_clip(run, tmp_path, capsys
         assert "clips could not be processed:" in error and f"\n  {utterances[1].id}: " in error
         speech = sorted(path.stem for path in (tmp_path / "out").glob("*.wav"))
         assert speech == [utterances[0].id, utterances[2].id]
+
+
+def test_folders_whose_names_are_not_utf8(run, tmp_path):
+    folder = tmp_path / NOT_UTF8
+    made = make_data(folder / "test", count=2)
+    assert list(open_index(folder / "test")) == made
+    assert not survey(folder / "test").errors.ids and hash64(str(folder))
+    assert command("synth-data", folder / "test", "--model", run, "-o", folder / "out") == 0
+    found = score(made, folder / "out", {"odd": Metric(dict)}, None, 24000, jobs=1)
+    write_results({"x": found}, folder, bootstrap=10)
 
 
 class Metric:

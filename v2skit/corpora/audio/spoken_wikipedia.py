@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,7 +82,7 @@ class SpokenWikipedia(AudioCorpus):
                 self.damaged.append(aligned)
                 continue
             reader = _reader(tree, aligned.parent)
-            article = hashlib.sha256(aligned.parent.name.encode()).hexdigest()[:8]
+            article = hashlib.sha256(os.fsencode(aligned.parent.name)).hexdigest()[:8]
             for path, offset, seconds in recordings:
                 shifted = ((start - offset, end - offset, text) for start, end, text in sentences)
                 here = [sentence for sentence in shifted if sentence[0] >= 0 and sentence[1] <= seconds]
