@@ -1,11 +1,11 @@
 """Records the losses and the synthesised speech of short mini runs, and compares two records: for refactorings.
 
-    tools/check_equality.py record before.json --root ../checkout_before
-    tools/check_equality.py record after.json
-    tools/check_equality.py compare before.json after.json
+    tools/venv/bin/python tools/check_equality.py record before.json --root ../checkout_before
+    tools/venv/bin/python tools/check_equality.py record after.json
+    tools/venv/bin/python tools/check_equality.py compare before.json after.json
 
 Every run is float32 at the recipe's seed. The record holds, for each configuration of the mini recipe, all losses of
-100 steps of audio pre-training and 100 of fine-tuning and the SHA-256 of every synthesised file; the losses of a run
+100 steps of audio pre-training and 100 of fine-tuning and the SHA-256 of all synthesised samples; the losses of a run
 that is killed and resumed, and of two processes; and the SHA-256 of the speech for one video file. Takes ten minutes
 on two cores. Records are comparable only on the same CPU with the same packages.
 """
@@ -20,6 +20,8 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+
+import soundfile
 
 OF_THE_CLOCK = ("seconds_per_step", "waiting_share")
 CONFIGS = ("mel", "raw_istft", "raw_wavegan")
@@ -106,10 +108,13 @@ def _losses(exp: Path) -> dict[str, object]:
 
 
 def _sounds(folder: Path) -> dict[str, object]:
-    """File -> SHA-256."""
+    """File -> SHA-256 of its samples: what else a file says may change."""
     files = sorted(folder.rglob("*.wav"))
     assert files, f"{folder} has no speech"
-    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+    return {
+        str(f.relative_to(folder)): hashlib.sha256(soundfile.read(f, dtype="int16")[0].tobytes()).hexdigest()
+        for f in files
+    }
 
 
 def _compare(one: dict, other: dict) -> list[str]:

@@ -22,6 +22,7 @@ from v2skit.config.schema import Prepare
 from v2skit.corpora.audio.audio_folder import AudioFolder
 from v2skit.corpora.audiovisual.custom import Custom
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.mini.corpus import INDEX, Mini
 from v2skit.data.data_dir import SilentClip, Utterance, read_manifest, read_silent
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
@@ -32,9 +33,11 @@ from v2skit.media.audio import write_audio
 from v2skit.media.crops import write_crops
 from v2skit.media.synthesised import is_synthesised, write_speech
 from v2skit.preparation.prepare import prepare
+from v2skit.preparation.survey import hash64, survey
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.registry.registry import Entry
+from v2skit.synthesis.written import locked
 from v2skit.tracking.tracker import MouthPose
 
 TIMES = [n / 25 for n in range(6)]
@@ -148,6 +151,32 @@ def test_speech_of_an_earlier_version_is_completed(run, data, tmp_path):
         assert first.read_bytes() == before and second.exists()
 
 
+def test_two_processes_never_write_into_one_folder(run, data, tmp_path, capsys):
+    out = tmp_path / "out"
+    with locked(out):
+        assert command("synth-data", data, "--model", run, "-o", out) == 1
+    assert "another process writes speech into" in capsys.readouterr().err and not list(out.iterdir())
+    assert command("synth-data", data, "--model", run, "-o", out) == 0
+
+
+@pytest.mark.parametrize("theirs", ["speech.mp4", "audio/mine.flac", "av/mine.mp4", "a/b/thesis.tex", "index.txt"])
+@pytest.mark.parametrize("settings", [None, {"seed": 2}], ids=["no corpus", "another corpus"])
+def test_the_mini_corpus_never_replaces_files_of_others(tmp_path, monkeypatch, theirs, settings):
+    monkeypatch.setattr(Mini, "_generate", lambda self: None)
+    folder = tmp_path / "corpus"
+    (folder / theirs).parent.mkdir(parents=True)
+    if settings:
+        (folder / INDEX).write_text(json.dumps({"settings": settings, "utterances": [{"id": "s-a"}]}))
+        (folder / "audio").mkdir(exist_ok=True)
+        (folder / "audio/s-a.flac").touch()
+    (folder / theirs).touch()
+    with pytest.raises(UserError, match="is not of the mini corpus, .*; move it away"):
+        Mini(tmp_path).obtain()
+    (folder / theirs).unlink()
+    with pytest.raises(UserError, match="has no mini corpus"):  # all that is missing is what _generate does
+        Mini(tmp_path).obtain()
+
+
 @pytest.mark.parametrize("entry", ["../victim.wav", "{}/victim.wav", "a/../../victim.wav", ".", "..", "", "\0.wav"])
 def test_a_list_never_names_files_of_other_folders(run, data, tmp_path, entry):
     victim, out = tmp_path / "victim.wav", tmp_path / "out"
@@ -221,7 +250,7 @@ def prepared(folder: Path, utterances: list[CorpusUtterance], tracker: str = "no
     return json.loads((folder / "prepared/train/report.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["x.wav", "x.mp4", "x.html", "x.mp4 -> dangling"])
+@pytest.mark.parametrize("name", ["x.wav", "x.mp4", "x.html", "x.mp4 -> dangling", "x.wav pipe"])
 @pytest.mark.parametrize("count", [1, 2], ids=["one video", "two videos"])
 def test_files_of_others_are_never_overwritten(run, tmp_path, capsys, name, count):
     videos, out = tmp_path / "videos", tmp_path / "out"
@@ -229,16 +258,19 @@ def test_files_of_others_are_never_overwritten(run, tmp_path, capsys, name, coun
         clip(videos / f"{stem}.mp4")
     out.mkdir()
     victim = out / name.split()[0]
-    if "dangling" in name:
+    if "pipe" in name:
+        os.mkfifo(victim)
+    elif "dangling" in name:
         victim.symlink_to(clip(tmp_path / "recording.mp4"))
     else:
         write_audio(victim.with_suffix(".wav"), np.zeros(9), 24000)
         victim.with_suffix(".wav").rename(victim)
-    before = victim.read_bytes()
+    before = b"" if "pipe" in name else victim.read_bytes()
     for option in ((), ("--force",)):
         assert command("synth", videos, "--model", run, "-o", out, "--mux", "--report", *option) == 1
         assert f"{victim} exists already and was not written by this version of v2skit" in capsys.readouterr().err
-        assert victim.read_bytes() == before and (out / "y.mp4").exists() == (count == 2)
+        assert victim.is_fifo() if "pipe" in name else victim.read_bytes() == before
+        assert (out / "y.mp4").exists() == (count == 2)
 
 
 def test_a_name_that_is_too_long_costs_one_video(run, tmp_path, capsys):
@@ -413,6 +445,16 @@ def test_a_damaged_clip_of_a_data_directory_costs_one_clip(run, tmp_path, capsys
         assert "clips could not be processed:" in error and f"\n  {utterances[1].id}: " in error
         speech = sorted(path.stem for path in (tmp_path / "out").glob("*.wav"))
         assert speech == [utterances[0].id, utterances[2].id]
+
+
+def test_folders_whose_names_are_not_utf8(run, tmp_path):
+    folder = tmp_path / NOT_UTF8
+    made = make_data(folder / "test", count=2)
+    assert list(open_index(folder / "test")) == made
+    assert not survey(folder / "test").errors.ids and hash64(str(folder))
+    assert command("synth-data", folder / "test", "--model", run, "-o", folder / "out") == 0
+    found = score(made, folder / "out", {"odd": Metric(dict)}, None, 24000, jobs=1)
+    write_results({"x": found}, folder, bootstrap=10)
 
 
 class Metric:

@@ -21,7 +21,7 @@ from v2skit.cli import (
     verify_resume,
 )
 from v2skit.cli.options import Parser
-from v2skit.errors import UserError
+from v2skit.errors import UserError, printable
 from v2skit.system.extras import missing
 from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
@@ -60,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if lacking is None:
             raise
         print(f"v2skit: error: {lacking}", file=sys.stderr)
+        return 1
+    except UnicodeEncodeError as error:
+        name = printable(error.object)[:200]
+        print(f"v2skit: error: {name!r} is not UTF-8; rename the file or folder of that name", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"\nv2skit: {str(interrupt) or 'interrupted'}", file=sys.stderr)

@@ -29,6 +29,6 @@ def run(options: argparse.Namespace) -> None:
     warn_of_broken(plugins.registry().broken)
     model = load(options.model, options.device, options.vocoder)
     clips = read_silent(options.data_dir)
-    speech_folder(options.out, source_of(model, options.model, options.data_dir), options.force)
-    synthesise_directory(model, clips, options.data_dir, options.out)
+    with speech_folder(options.out, source_of(model, options.model, options.data_dir), options.force):
+        synthesise_directory(model, clips, options.data_dir, options.out)
     print(f"speech: {options.out}/")

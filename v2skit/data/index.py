@@ -132,7 +132,7 @@ def open_index(directory: Path) -> Index:
 def _places(directory: Path) -> list[Path]:
     """Where its index may be stored, in order of preference."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
     return [directory / NAME, cache / "v2skit" / f"{name}.bin"]
 
 

@@ -25,6 +25,8 @@ def write_speech(path: Path, chunks: Iterable[np.ndarray], sample_rate: int) -> 
 def is_synthesised(path: Path) -> bool:
     """Whether a file has the mark; False where it can't be read."""
     try:
+        if not path.is_file():  # opening a named pipe would wait for its writer
+            return False
         with path.open("rb") as file:
             if MARK.encode() in file.read(_HEAD_BYTES):  # of sound files, pages and pictures
                 return True

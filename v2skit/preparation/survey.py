@@ -92,7 +92,7 @@ def survey(directory: Path, seed: int = 0) -> Survey:
 
 def hash64(text: str) -> int:
     """64 bits, never 0; the probability of a collision among a million texts is 3 in 10^8."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") or 1
+    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little") or 1
 
 
 def _has_clips(index: Index) -> bool:

@@ -32,8 +32,8 @@ def synth(recipe: Recipe, rows: dict[str, ResultsRow]) -> None:
     """Synthesise the test set into ``synth/<row>/``. Only the rows of an upper bound read its audio."""
     for name, row in rows.items():
         out = folder(recipe, name)
-        speech_folder(out, made_from(recipe, row), recipe.force)
-        row.synthesise(out)
+        with speech_folder(out, made_from(recipe, row), recipe.force):
+            row.synthesise(out)
     print(f"speech: {recipe.exp / 'synth'}/")
 
 

@@ -105,7 +105,6 @@ def _speech(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, .
     """Output of a decoder or vocoder for (B,T,E): mel, or a waveform of ``step`` samples for each of the T."""
     x, mel = inputs[0], given["mel"]
     clips, steps = x.shape[:2]
-    shape: tuple[int, ...]
     if getattr(module, "output", "waveform") == "mel":
         frames = steps * mel.per_frame(given["clock"])
         _check_tensor(where, output, (clips, frames, mel.n_mels), "mel (B,F,M)", x)

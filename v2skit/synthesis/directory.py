@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from v2skit.models.finite import finite_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
-from v2skit.synthesis.written import delete_listed, listed, start_list, write_missing
+from v2skit.synthesis.written import delete_listed, listed, locked, start_list, write_missing
 from v2skit.system.provenance import Provenance, worded
 
 SPEECH_RECORD = "source.json"
@@ -51,12 +53,20 @@ def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[st
     return source
 
 
-def speech_folder(out: Path, made_from: dict, force: bool) -> None:
-    """Prepare the folder ``out`` for speech: speech that was made from other inputs than ``made_from`` is deleted.
+@contextmanager
+def speech_folder(out: Path, made_from: dict, force: bool) -> Iterator[None]:
+    """Lock the folder ``out`` for speech. Speech in it that was made from other inputs than ``made_from`` is deleted.
 
     Raises:
-        UserError: the folder has no record and is not empty, or speech to delete was replaced by other files.
+        UserError: the folder has no record and is not empty, speech to delete was replaced by other files, or another
+            process has locked the folder.
     """
+    with locked(out):
+        _start(out, made_from, force)
+        yield
+
+
+def _start(out: Path, made_from: dict, force: bool) -> None:
     record = out / SPEECH_RECORD
     if not record.exists() and out.is_dir() and not all(map(_is_partial, out.iterdir())):
         raise UserError(f"{out} contains other files; give an empty folder", path=out)

@@ -3,7 +3,10 @@ speech."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +28,28 @@ EXAMPLES = 20
 """Errors that are listed."""
 
 _Clip = TypeVar("_Clip", SilentClip, Utterance)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Create a folder and lock it for this process, where its file system can lock folders.
+
+    Raises:
+        UserError: another process has locked it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(opened)
+        raise UserError(f"another process writes speech into {folder}; wait until it has ended", path=folder) from error
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(opened)
 
 
 def start_list(folder: Path, names: Iterable[str] = ()) -> None:

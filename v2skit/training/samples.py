@@ -7,7 +7,7 @@ from pathlib import Path
 from v2skit.config.schema import Config
 from v2skit.data.batch import Batch, Inputs
 from v2skit.evaluation.plots import mel_picture
-from v2skit.media.audio import write_audio
+from v2skit.media.synthesised import write_speech
 from v2skit.models.build import build_vocoder
 from v2skit.models.model import Model, Vocoder
 from v2skit.signal.mel import MelSpectrogram
@@ -29,6 +29,6 @@ class Sampler:
         waveform = self.vocoder(output.mel.cpu()) if self.vocoder else output.waveform
         waveform = waveform[0, : frames * self.clock.samples_per_frame].float().cpu()
         target = batch.waveform[0, : len(waveform)].cpu()
-        write_audio(self.folder / f"step-{step:08d}.wav", waveform.numpy(), self.clock.sample_rate)
+        write_speech(self.folder / f"step-{step:08d}.wav", [waveform.numpy()], self.clock.sample_rate)
         mels = {n: self.spectrogram(w[None])[0].T.numpy() for n, w in (("target", target), ("predicted", waveform))}
         mel_picture(self.folder / f"step-{step:08d}.png", mels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from v2skit.corpora.archive import Archive
 from v2skit.corpora.audio_corpus import AudioCorpus
@@ -50,7 +50,10 @@ class HifiTts(AudioCorpus):
             for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), 1):
                 try:
                     row = json.loads(line)
-                    path = root / row["audio_filepath"]
+                    named = PurePath(row["audio_filepath"])
+                    if named.is_absolute() or ".." in named.parts:
+                        raise ValueError("the file is elsewhere")
+                    path = root / named
                 except (ValueError, KeyError, TypeError) as error:
                     raise UserError(f"{manifest}:{number} names no file; unpack the corpus again") from error
                 if path.is_file():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,13 +77,12 @@ class SpokenWikipedia(AudioCorpus):
         for aligned in sorted(root.glob("*/aligned.swc")):
             try:
                 tree = ElementTree.parse(aligned).getroot()
-                recordings = _recordings(aligned.parent)
-            except (ElementTree.ParseError, soundfile.LibsndfileError, ValueError, KeyError, TypeError):
+                recordings, sentences = _recordings(aligned.parent), sorted(_sentences(tree))
+            except Exception:  # files of another structure raise many types
                 self.damaged.append(aligned)
                 continue
             reader = _reader(tree, aligned.parent)
-            article = hashlib.sha256(aligned.parent.name.encode()).hexdigest()[:8]
-            sentences = sorted(_sentences(tree))
+            article = hashlib.sha256(os.fsencode(aligned.parent.name)).hexdigest()[:8]
             for path, offset, seconds in recordings:
                 shifted = ((start - offset, end - offset, text) for start, end, text in sentences)
                 here = [sentence for sentence in shifted if sentence[0] >= 0 and sentence[1] <= seconds]
@@ -99,6 +100,8 @@ def _recordings(article: Path) -> list[tuple[Path, float, float]]:
     listed = json.loads((article / "info.json").read_text(encoding="utf-8"))["audio_files"]
     names = ["audio.ogg"] if len(listed) == 1 else [f"audio{number}.ogg" for number in range(1, len(listed) + 1)]
     found = [(article / name, float(entry.get("offset", 0.0))) for name, entry in zip(names, listed, strict=True)]
+    if not all(math.isfinite(offset) for _, offset in found):
+        raise ValueError("an offset is not finite")
     return [(path, offset, soundfile.info(path).duration) for path, offset in found if path.is_file()]
 
 

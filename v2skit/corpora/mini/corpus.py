@@ -8,6 +8,7 @@ import multiprocessing
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -93,9 +94,10 @@ class Mini:
             one line for the user: its size, and where it is.
 
         Raises:
-            UserError: espeak-ng can't be used, or the grammar has fewer sentences.
+            UserError: espeak-ng can't be used, the grammar has fewer sentences, or the folder has files of others.
         """
         if self._index() is None:
+            self._check_replaceable()
             self._generate()
         counts = ", ".join(f"{len(utterances)} {name}" for name, utterances in self.splits().items())
         return f"corpus mini at {self.folder}: {counts}"
@@ -119,13 +121,30 @@ class Mini:
 
     def _index(self) -> list[dict] | None:
         """The generated utterances; None where there is no corpus with these settings."""
+        index = self._read()
+        return index["utterances"] if index["settings"] == self.settings else None
+
+    def _read(self) -> dict[str, Any]:
+        """The file with the settings and utterances of the existing corpus, whatever its settings."""
         if not (self.folder / INDEX).is_file():
-            return None
+            return {"settings": None, "utterances": []}
         try:
             index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))
-        except ValueError as error:
+            return {"settings": index["settings"], "utterances": index["utterances"]}
+        except (ValueError, LookupError, TypeError) as error:
             raise UserError(f"{self.folder / INDEX} is damaged ({error}); delete {self.folder}") from error
-        return index["utterances"] if index["settings"] == self.settings else None
+
+    def _check_replaceable(self) -> None:
+        """Raises UserError where the folder, which is to be replaced, has files that are not of this corpus."""
+        ids = {row["id"] for row in self._read()["utterances"]}
+        for path in self.folder.rglob("*"):
+            name = path.relative_to(self.folder)
+            own = str(name) == INDEX or (str(name.parent) in ("audio", "av") and path.stem in ids)
+            if not own and not path.is_dir():
+                raise UserError(
+                    f"{path} is not of the mini corpus, which is to be generated into {self.folder}; move it away, or "
+                    "use another folder with --work_dir"
+                )
 
     def _generate(self) -> None:
         plan = self._plan()
