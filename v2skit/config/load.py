@@ -123,7 +123,7 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
         above: the files whose base it is.
         read: all files so far; this one and its bases are added.
     """
-    text, place = _text(path, "" if above else "; run this in a recipe's folder, or name a config with --config")
+    text, place = _text(path)
     if place in above:
         raise UserError(f"{path}: a config can't be its own base")
     read.append(place)
@@ -148,8 +148,8 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
     return merged, origins
 
 
-def _text(path: Path, remedy: str) -> tuple[str, Path]:
-    """The text of a file, and its absolute path. Raises UserError, with the remedy, where it can't be read."""
+def _text(path: Path) -> tuple[str, Path]:
+    """The text of a file, and its absolute path. Raises UserError where it can't be read, or is too large."""
     try:
         place = path.resolve()
         mode = path.stat().st_mode
@@ -159,6 +159,8 @@ def _text(path: Path, remedy: str) -> tuple[str, Path]:
             content = file.read(MAX_BYTES + 1)  # no more of a device without end
         return content.decode("utf-8-sig"), place
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
+        in_recipe = path.parts[:1] == ("conf",)
+        remedy = "; run this in a recipe's folder, or name a config with --config" if in_recipe else ""
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
 
