@@ -170,7 +170,7 @@ def _is_input(speaker: Any, vector: Tensor) -> bool:
         return False
     try:
         return bool(speaker.accepts_recording) and speaker(vector[None]).shape == (1, speaker.out_dim)
-    except (AttributeError, RuntimeError):
+    except (AttributeError, RuntimeError, UserError):
         return False
 
 
