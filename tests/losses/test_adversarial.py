@@ -227,7 +227,7 @@ def test_discriminators_get_detached_outputs(tiny, monkeypatch):
 def test_losses_that_do_not_go_together_are_refused(tiny):
     one = f"{{type: adversarial, weight: 1, discriminator_steps: 1, discriminators: {DISCRIMINATORS}}}"
     two = one.replace("discriminator_steps: 1", "discriminator_steps: 2")
-    with pytest.raises(UserError, match="discriminators can't tell the best checkpoint; add a loss such as log_mel"):
+    with pytest.raises(UserError, match="discriminators can't select the best checkpoint; add a loss such as log_mel"):
         Losses(load_config(tiny, [*NO_MEL, f"losses.gan={one}"]))
     with pytest.raises(UserError, match="give all the same discriminator_steps"):
         Losses(load_config(tiny, [f"losses.a={one}", f"losses.b={two}"]))
