@@ -24,6 +24,7 @@ from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
 from v2skit.synthesis.written import delete_listed, listed, locked, start_list, write_missing
+from v2skit.system.atomic import is_unused
 from v2skit.system.provenance import Provenance, worded
 
 SPEECH_RECORD = "source.json"
@@ -68,7 +69,7 @@ def speech_folder(out: Path, made_from: dict, force: bool) -> Iterator[None]:
 
 def _start(out: Path, made_from: dict, force: bool) -> None:
     record = out / SPEECH_RECORD
-    if not record.exists() and out.is_dir() and not all(map(_is_partial, out.iterdir())):
+    if not record.exists() and not is_unused(out):
         raise UserError(f"{out} contains other files; give an empty folder", path=out)
     before, now = None if force else Provenance.read(record), Provenance(made_from)
     if before is None or before.diff(now):
@@ -77,11 +78,6 @@ def _start(out: Path, made_from: dict, force: bool) -> None:
         start_list(out)
     elif listed(out) is None:  # a version without lists made the folder
         start_list(out, (path.name for path in out.glob("*.wav")))
-
-
-def _is_partial(path: Path) -> bool:
-    """Whether a process that was killed left this file, see :mod:`v2skit.system.atomic`."""
-    return path.name.startswith(".") and path.name.endswith(".part")
 
 
 def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
