@@ -191,7 +191,7 @@ def test_what_v2skit_python_is_asked_for_is_what_the_extras_bring():
 def test_without_a_network_it_says_so_and_resumes(place):
     place.fails("--editable", NO_NETWORK)
     result = place.install()
-    refused(result, "no network", "proxy", "give the same command again")
+    refused(result, "no network", "proxy", "run the same command again")
     assert "no matching distribution" in result.stderr
     place.fails()
     place.said()
@@ -209,7 +209,7 @@ def test_without_a_network_it_says_so_and_resumes(place):
 def test_other_failures_of_pip_are_shown(place, message, told):
     place.fails("--editable", message)
     result = place.install()
-    refused(result, told, "give the same command again")
+    refused(result, told, "run the same command again")
     assert message in result.stderr
 
 

@@ -81,7 +81,7 @@ def test_through_a_video_with_another_rate_than_the_clock(tmp_path):
     assert crops.shape == (10, 16, 16)
     assert track.boxes[:, 0] == pytest.approx(30 + 2 * np.arange(10), abs=1e-4)
     np.save(tmp_path / "clip.npy", rows[::4])
-    with pytest.raises(UserError, match="end after 5 frames, the video goes on"):
+    with pytest.raises(UserError, match="end after 5 frames, the video is longer"):
         cut_mouth(read_video(video, 25), Landmarks(), Crop(), 25, video)
 
 
