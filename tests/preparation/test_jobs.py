@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -23,8 +24,7 @@ from v2skit.media.audio import read_audio
 from v2skit.preparation.jobs import run_jobs
 from v2skit.preparation.prepare import prepare
 
-SBATCH = """#!{python}
-# Imitates Slurm's: runs the tasks of an array one after another, and records their states.
+SBATCH = """# Imitates Slurm's: runs the tasks of an array one after another, and records their states.
 import os, pathlib, re, subprocess, sys
 if sys.argv[1] != "run":
     quiet = {{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}}
@@ -116,7 +116,9 @@ def slurm(tmp_path, monkeypatch) -> Path:
     programs, states = tmp_path / "bin", tmp_path / "states"
     programs.mkdir()
     states.touch()
-    texts = {"sbatch": SBATCH.format(python=sys.executable, states=states)}
+    (programs / "sbatch.py").write_text(SBATCH.format(states=states))
+    command = shlex.join([sys.executable, str(programs / "sbatch.py")])
+    texts = {"sbatch": f'#!/bin/sh\nexec {command} "$@"\n'}
     texts["sacct"] = f'#!/bin/sh\necho "JobID|State|NodeList"\ncat "{states}"\n'
     for name in ("scancel", "srun"):
         texts[name] = "#!/bin/sh\n"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_another_project_with_an_installer_is_no_checkout(tmp_path):
     touch(tmp_path / "tools/install.sh")
     assert not is_checkout(tmp_path / "egs")
     new_recipe("mini", None, tmp_path)
-    assert f"installed={sys.executable}\n" in (tmp_path / "egs/stages.sh").read_text()
+    assert f"installed={shlex.quote(sys.executable)}\n" in (tmp_path / "egs/stages.sh").read_text()
     command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "3", "--stop_stage", "3"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -181,9 +182,11 @@ def test_a_copied_recipe_finds_the_python_that_has_v2skit(tmp_path):
         command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "3", "--stop_stage", "3"]
         return subprocess.run(command, env=environment, capture_output=True, text=True)
 
-    assert f"installed={sys.executable}\n" in stages.read_text()
+    assert f"installed={shlex.quote(sys.executable)}\n" in stages.read_text()
     assert "stage 1 makes them" in run().stderr
-    stages.write_text(stages.read_text().replace(f"installed={sys.executable}", "installed=/no/such/python"))
+    stages.write_text(
+        stages.read_text().replace(f"installed={shlex.quote(sys.executable)}", "installed=/no/such/python")
+    )
     other = '#!/bin/sh\n[ "$1" = -c ] || echo the other one\n'
     for name in ("python3", "mine"):
         (bin / name).write_text(other.replace("other", name))
@@ -202,7 +205,7 @@ def test_a_shipped_recipe_uses_the_python_on_the_path(tmp_path):
     shutil.copy(ROOT / "egs/stages.sh", tmp_path / "egs")
     shutil.copy(ROOT / "egs/mini/run.sh", tmp_path / "egs/mini")
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "bin/python3").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     (tmp_path / "bin/python3").chmod(0o755)
     kept = {k: v for k, v in os.environ.items() if k != "V2SKIT_PYTHON"}
     environment = {**kept, "PATH": f"{tmp_path}/bin:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}

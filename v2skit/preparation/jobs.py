@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -163,7 +164,7 @@ def _slurm(function: Callable, items: Sequence[Any], settings: Prepare, logs: Pa
 
     if not shutil.which("sbatch"):
         raise UserError("prepare.cluster: slurm, but this machine has no sbatch; run it on a machine that submits jobs")
-    executor = submitit.SlurmExecutor(folder=logs, python=sys.executable)
+    executor = submitit.SlurmExecutor(folder=logs, python=shlex.quote(sys.executable))
     options = {"job_name": "v2skit", "cpus_per_task": 1, "time": 1440, "use_srun": False, **settings.slurm}
     try:
         executor.update_parameters(**options)
