@@ -11,6 +11,7 @@ error, only on rank 0, and carries no payload, so that each step would need a se
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -181,9 +182,12 @@ def _lost(ranks: list[int], when: str, end: float, seconds: float) -> Lost:
 
 
 def _wait(work: torch.distributed.Work | None, end: float) -> None:
-    """Raises RuntimeError where the other process has ended, or has not come before ``end`` (monotonic clock)."""
+    """Raises RuntimeError where the other process has ended, or, not before ``end`` (monotonic clock), is missing.
+
+    torch cuts a timeout off to whole milliseconds; rounded up, since a timeout before ``end`` reads as "has ended".
+    """
     assert work is not None, "this process is one of the group"
-    work.wait(timedelta(seconds=max(0.05, end - time.monotonic())))
+    work.wait(timedelta(milliseconds=max(50, math.ceil(1000 * (end - time.monotonic())) + 1)))
 
 
 def _buckets(tensors: list[Tensor]) -> Iterator[list[Tensor]]:
