@@ -85,11 +85,11 @@ def chosen_tracker(options: argparse.Namespace) -> Component | None:
 def _with_face(tracker: Component, face: int | None) -> Component:
     """The choice of a tracker that follows face ``face``. Raises UserError where it can't choose one."""
     from v2skit.registry.kinds import arguments
-    from v2skit.registry.plugins import registry
+    from v2skit.registry.plugins import class_of
 
     if face is None:
         return tracker
-    if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
+    if "face" not in arguments("tracker", class_of("tracker", tracker)):
         raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or use --tracker face_mesh")
     return replace(tracker, args={**tracker.args, "face": face})
 

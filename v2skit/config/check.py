@@ -31,7 +31,7 @@ from v2skit.config.upgrade import RENAMED
 from v2skit.errors import UserError, suggestion
 from v2skit.registry import plugins
 from v2skit.registry.component import Component, Term
-from v2skit.registry.kinds import KINDS, arguments
+from v2skit.registry.kinds import arguments, kinds
 
 COLLECTIONS = {list: list, set: set, frozenset: frozenset, dict: dict, Sequence: list, Iterable: list, Mapping: dict}
 """Type of a hint -> type of the value that a config gives for it."""
@@ -97,7 +97,7 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
     if is_term and "weight" not in given:
         raise refused(f"{{place}}: {what} has no weight")
     for key in given:
-        if key in KINDS[kind].given:
+        if key in kinds()[kind].given:
             raise refused(f"{what}: '{key}' is set by the toolkit, not by the config", key)
         if key not in allowed and not (is_term and key == "weight"):
             hint = f"; did you mean '{RENAMED[key]}'?" if RENAMED.get(key) in allowed else suggestion(key, allowed)
@@ -109,7 +109,8 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
     checked = {**given, **_checked(component, usual, is_term)}
     weight = {"weight": checked.pop("weight")} if is_term else {}
     defaults = {key: parameter.default for key, parameter in allowed.items()}
-    return make(type=value["type"], args={**defaults, **checked}, origin=entry.origin, kind=kind, **weight)
+    args, found_in = {**defaults, **checked}, plugins.files()
+    return make(type=value["type"], args=args, origin=entry.origin, kind=kind, files=found_in, **weight)
 
 
 def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> dict[str, Any]:

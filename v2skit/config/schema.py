@@ -14,6 +14,7 @@ from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
 from v2skit.errors import UserError
 from v2skit.registry.component import Component, Term
+from v2skit.registry.files import PluginFile
 
 LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
 """What a run's log has in addition to the losses."""
@@ -289,6 +290,7 @@ class Config:
             recipe: stage 3 transfers its parts, and stage 2 is skipped.
         predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
             is then fine-tuned on the mels that this model predicts.
+        plugins: plug-in files, added to those of the bases; paths are relative to the config that names them.
 
     Raises:
         UserError: the sections do not fit together.
@@ -315,6 +317,7 @@ class Config:
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
+    plugins: list[PluginFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_range(self, seed=(0, 2**31))

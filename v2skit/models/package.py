@@ -199,7 +199,7 @@ def vocoder_of(path: Path) -> Component | None:
 
 def outputs_mel(config: Config) -> bool:
     """Whether a V2A model's output is a mel, so that it needs a vocoder."""
-    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    decoder: Any = plugins.class_of("decoder", config.networks.decoder)
     return decoder.output == "mel"
 
 

@@ -93,7 +93,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     """The rows of the results: an upper bound, which is copy synthesis, or where the decoder gives waveforms the A2A
     model on the ground-truth audio; and the V2A models."""
     config, directory, device = recipe.config, recipe.test, recipe.device
-    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    decoder: Any = plugins.class_of("decoder", config.networks.decoder)
 
     def vocoder() -> dict:
         if decoder.output == "waveform":
