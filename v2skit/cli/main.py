@@ -12,6 +12,7 @@ from v2skit.cli import (
     info,
     new_recipe,
     pack,
+    plugin_commands,
     plugins,
     serve,
     stage,
@@ -20,8 +21,9 @@ from v2skit.cli import (
     synth_data,
     verify_resume,
 )
-from v2skit.cli.options import Parser
+from v2skit.cli.options import Commands, Parser
 from v2skit.errors import UserError, printable
+from v2skit.registry.trust import trusting
 from v2skit.system.extras import missing
 from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
@@ -40,18 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # names of files need not be valid in its encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
+    parser, commands = _parser()
     if arguments and arguments[0] in stage.STAGES and arguments[0] != "synth":
         parser.error(
             f"stages are run with: v2skit stage {arguments[0]}; if a run.sh printed this, its egs/stages.sh is of "
             "version 0.1: move that egs folder away and copy the recipe again with v2skit new-recipe"
         )
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.argv = arguments
     try:
-        options.run(options)
+        if arguments and arguments[0] not in (*commands.choices, "--version"):
+            plugin_commands.add(commands, list(commands.choices), arguments[0])  # loads all plug-ins
+        options, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options.argv = arguments
+        with trusting(getattr(options, "trust_plugins", False)):
+            options.run(options)
     except UserError as error:
         print(f"v2skit: error: {error}", file=sys.stderr)
         return 1
@@ -77,13 +82,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> Parser:
+def _parser() -> tuple[Parser, Commands]:
+    """The parser, with the commands of v2skit, and its commands."""
     parser = Parser("v2skit", description="Video-to-speech synthesis toolkit", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"v2skit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
-    return parser
+    return parser, commands
 
 
 if __name__ == "__main__":

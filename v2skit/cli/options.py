@@ -12,6 +12,7 @@ from v2skit.errors import UserError
 
 if TYPE_CHECKING:  # imported by the commands that need them
     from v2skit.registry.component import Component
+    from v2skit.registry.files import PluginFile
     from v2skit.synthesis.synthesiser import Synthesiser
     from v2skit.tracking.tracker import Tracker
 
@@ -44,11 +45,30 @@ def add_recipe(command: Parser) -> None:
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
 
 
+def add_config(command: Parser) -> None:
+    """A config whose plug-in files are listed too."""
+    command.add_argument("--config", type=Path, help="also list the plug-in files of this config, which runs them")
+
+
+def plugins_of(options: argparse.Namespace) -> list[PluginFile]:
+    """The plug-in files of the config that the options name. Raises UserError."""
+    from v2skit.config.load import load_plugins
+
+    return load_plugins(options.config) if options.config else []
+
+
 def add_model(command: Parser) -> None:
     """Options that name a model, its vocoder and its device."""
     command.add_argument("--model", type=Path, required=True, help="a packed model, or a V2A run or checkpoint")
     command.add_argument("--vocoder", type=Path, help="run, checkpoint or pack of a trained vocoder to use instead")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+    add_trust(command)
+
+
+def add_trust(command: Parser) -> None:
+    """The permission to run the code that comes with checkpoints."""
+    text = "run plug-in files that are saved in checkpoints, and classes of modules that are not installed"
+    command.add_argument("--trust-plugins", action="store_true", help=text)
 
 
 def add_tracker(command: Parser) -> None:

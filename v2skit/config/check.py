@@ -10,7 +10,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -175,6 +175,26 @@ def _hint(hint: Any) -> Any:
         named = Annotated[values, AfterValidator(_named)] if _are_components(inner) else values
         return Annotated[named, BeforeValidator(_without_null)]
     return hint
+
+
+def kinds_in(make: type) -> dict[str, list[str]]:
+    """Arguments of a constructor that are components, or have some in them -> the kinds of these."""
+    constructor: Any = make
+    try:
+        hints = typing.get_type_hints(constructor.__init__, include_extras=True)
+    except (NameError, TypeError):  # an error where a config uses it
+        return {}
+    found = {name: list(dict.fromkeys(_kinds_of(hint))) for name, hint in hints.items()}
+    return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def _kinds_of(hint: Any) -> Iterator[str]:
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is Annotated and isinstance(inner[0], type) and issubclass(inner[0], Component):
+        yield from (annotation for annotation in inner[1:] if isinstance(annotation, str))
+    else:
+        for each in inner:
+            yield from _kinds_of(each)
 
 
 def _are_components(inner: tuple[Any, ...]) -> bool:

@@ -57,6 +57,8 @@ def transfer(recipe: Recipe) -> None:
     saved = checkpoint.load(source)
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
+    if not config.pretrained:
+        run_record.check_plugins(saved.meta.config, config, str(source))
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
     model = build_model(config, "v2a", speakers)
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
@@ -77,6 +79,7 @@ def finetune(recipe: Recipe) -> None:
     if not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     _check_source(recipe)
+    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def transferred(speakers: list[str] | None) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import pickle
 import re
 import sys
 import traceback
@@ -11,6 +12,7 @@ import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from v2skit.errors import UserError
 from v2skit.registry.failure import failure
@@ -66,7 +68,32 @@ class PluginFile:
         except BaseException as error:  # it may fail in any way, or call sys.exit()
             del sys.modules[self.module_name]
             raise UserError(f"plug-in {self.name} can't be loaded: {failure(error)}{_line(error, place)}") from error
+        _executed[self.module_name] = self
         return module
+
+
+class Portable:
+    """An object for another process, in which the modules of plug-in files are executed before it is unpickled.
+
+    Args:
+        value: the object; it may be of classes of plug-in files that this process has executed.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (tuple(_executed.values()), pickle.dumps(self.value))
+
+
+_executed: dict[str, PluginFile] = {}
+"""The plug-in files of this process, by the names of their modules."""
+
+
+def _unpickled(files: tuple[PluginFile, ...], pickled: bytes) -> Portable:
+    for file in files:
+        file.module()
+    return Portable(pickle.loads(pickled))
 
 
 def read_file(path: Path) -> PluginFile:
@@ -109,7 +136,8 @@ def check_unchanged(
         if file.name not in but and digests.get(file.name, file.digest) != file.digest:
             raise UserError(
                 f"{what} was made with another version of plug-in {file.name} (digest {file.digest}, now "
-                f"{digests[file.name]}); restore the file, give another --exp, or repeat the stage that made it with --force",
+                f"{digests[file.name]}); restore the file, give another --exp, or repeat the stage that made it with "
+                "--force",
                 plugin=file.name,
             )
 

@@ -43,6 +43,12 @@ class Plugin:
     error: str | None = None
     hooks: Any = field(default=None, compare=False, repr=False)
 
+    @property
+    def further(self) -> list[str]:
+        """The hooks that it implements besides those which register something."""
+        names = [name for name in vars(self.hooks) if not name.startswith(("_", "register_"))] if self.hooks else []
+        return [name for name in names if getattr(self.hooks, name).get_hookimpls()]
+
 
 @functools.cache
 def load() -> tuple[Registry, list[Plugin]]:

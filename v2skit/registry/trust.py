@@ -1,9 +1,9 @@
 """Which code a stored config may run: a checkpoint of somebody else must not run theirs unnoticed.
 
 A config file runs what it names, as a script does. A config that is read from a checkpoint runs the components of
-v2skit, of installed plug-ins and of installed packages. It runs other code, which is the plug-in files that are saved in
-it and classes of modules that no package installed, only where a config file of this process names the same code, or the
-user trusts it.
+v2skit, of installed plug-ins and of installed packages. It runs other code, which is the plug-in files that are saved
+in it and classes of modules that no package installed, only where a config file of this process names the same code, or
+the user trusts it.
 """
 
 from __future__ import annotations
