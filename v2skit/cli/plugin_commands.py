@@ -97,9 +97,10 @@ def add(commands: Commands, builtin: Iterable[str], wanted: str = "") -> None:
     found = collect(builtin)
     if wanted in found.clashes:
         raise UserError(found.clashes[wanted])
-    warn_of_broken({**registry.broken, **found.broken})
-    for clash in found.clashes.values():
-        print(f"v2skit: {clash}", file=sys.stderr)
+    if not any(wanted in names for names in found.names.values()):  # help, or a command that may be a broken plug-in's
+        warn_of_broken({**registry.broken, **found.broken})
+        for clash in found.clashes.values():
+            print(f"v2skit: {clash}", file=sys.stderr)
     for plugin in loaded:
         if plugin.name in found.names:
             plugin.hooks.register_commands(subcommands=Subcommands(commands, found.names[plugin.name]))
