@@ -1,4 +1,4 @@
-"""Plug-in files of a recipe, from training to a pack: they are saved with what was trained, and run only where they may."""
+"""Plug-in files of a recipe, from training to a pack: saved with what was trained, and run only where they may be."""
 
 from __future__ import annotations
 
@@ -123,7 +123,16 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(recipe, capsys, stra
     with pytest.raises(UserError, match="mine.py saved in it"):  # the permission ends with the call
         v2skit.load(model, device="cpu")
     make_data(tmp_path / "more", 1)
-    command = ["synth-data", str(tmp_path / "more"), "--model", str(model), "-o", str(tmp_path / "out"), "--device", "cpu"]
+    command = [
+        "synth-data",
+        str(tmp_path / "more"),
+        "--model",
+        str(model),
+        "-o",
+        str(tmp_path / "out"),
+        "--device",
+        "cpu",
+    ]
     assert main(command) == 1 and "--trust-plugins" in capsys.readouterr().err
     assert main([*command, "--trust-plugins"]) == 0 and list((tmp_path / "out").glob("*.wav"))
     assert main(["pack", str(recipe / "exp/conf"), "-o", str(tmp_path / "model.v2s")]) == 1
