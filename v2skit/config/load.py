@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
@@ -107,15 +107,30 @@ def to_tree(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
-def origins_of(value: Any) -> set[str]:
-    """The plug-ins of all components in the settings."""
+def components_in(value: Any) -> Iterator[Component]:
+    """All components in settings, with those among the arguments of others."""
     if isinstance(value, Component):
-        return {value.origin} | origins_of(value.args)
+        yield value
+        value = value.args
     if dataclasses.is_dataclass(value):
         value = [getattr(value, f.name) for f in dataclasses.fields(value)]
     elif isinstance(value, dict):
         value = list(value.values())
-    return {origin for v in value for origin in origins_of(v)} if isinstance(value, (list, tuple)) else set()
+    for each in value if isinstance(value, (list, tuple)) else ():
+        yield from components_in(each)
+
+
+def origins_of(value: Any) -> set[str]:
+    """The plug-ins of all components in the settings."""
+    return {component.origin for component in components_in(value)}
+
+
+def identity(value: Any) -> Any:
+    """As :func:`to_tree`, for the record of what is made with the components in it: where these are of plug-in files,
+    with the digests of the files."""
+    found = components_in(value)
+    digests = {file.name: file.digest for each in found for file in each.files if file.name == each.origin}
+    return {**to_tree(value), "plugin_files": digests} if digests else to_tree(value)
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Copies:
 
     Args:
         folder: of the copies.
-        preferred: they are also used instead of files that were changed.
+        preferred: those of files that were trained with are also used instead of files that were changed.
         note: called with a sentence about each copy that is used.
     """
 
@@ -29,15 +29,20 @@ class Copies:
     preferred: bool = False
     note: Callable[[str], object] = print
 
+    def path(self, name: str, trained: bool) -> Path:
+        """The copy of a file: of one that was trained with, or of one with data, trackers or scores only."""
+        return self.folder / name if trained else self.folder / "others" / name
+
     def chosen(self, path: Path) -> Path:
         """The copy, or the file itself."""
-        copy = self.folder / path.name
-        if not copy.is_file():
+        copies = [self.path(path.name, trained) for trained in (True, False)]
+        copy = next((copy for copy in copies if copy.is_file()), None)
+        if copy is None:
             return path
         if not path.exists():
             self.note(f"note: plug-in file {path} does not exist; its copy {copy} is used")
             return copy
-        if self.preferred and read_file(copy) != read_file(path):
+        if self.preferred and copy == copies[0] and read_file(copy) != read_file(path):
             self.note(f"note: plug-in file {path} was changed since the training; its copy {copy} is used")
             return copy
         return path

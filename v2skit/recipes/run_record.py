@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from v2skit.config.load import check_config, origins_of, to_tree
-from v2skit.config.plugin_files import stored_files
+from v2skit.config.plugin_files import Copies, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.registry.files import check_unchanged
@@ -38,8 +38,10 @@ def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: 
     finish_deletion(folder)
     if force:
         delete_folder(folder)
+    others = _not_trained(config)
     for file in config.plugins:
-        write_text(folder.parent / PLUGINS / file.name, file.source)
+        copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
+        write_text(copy, file.source)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
 
 
@@ -80,9 +82,13 @@ def check_plugins(stored: Mapping[str, Any], config: Config, what: str) -> None:
     Raises:
         UserError: a file has other content now, unless only data, trackers or scores come from it.
     """
-    trained = origins_of([config.networks, config.losses, config.vocoder])
+    check_unchanged(stored_files(stored, what), config.plugins, what, but=_not_trained(config))
+
+
+def _not_trained(config: Config) -> set[str]:
+    """The origins of components of which only data, trackers or scores depend; hooks of other plug-ins may train."""
     others = origins_of([config.corpus, config.audio_corpus, config.tracker, config.scoring])
-    check_unchanged(stored_files(stored, what), config.plugins, what, but=others - trained)
+    return others - origins_of([config.networks, config.targets, config.losses, config.vocoder])
 
 
 def _worded(difference: Difference) -> str:

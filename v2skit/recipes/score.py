@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
@@ -39,7 +39,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     utterances = read_manifest(recipe.test)
     now = Provenance({
         "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
-        "scoring": to_tree(config.scoring),
+        "scoring": identity(config.scoring),
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip
