@@ -1,4 +1,4 @@
-"""Small components on the open contracts: a fitted target, a head, a loss on any stream, a decoder with its own loss."""
+"""Small components on the open contracts: targets, a head, a loss on any stream, a decoder with its own loss."""
 
 from __future__ import annotations
 

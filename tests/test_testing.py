@@ -1,10 +1,14 @@
 """The contract checks accept networks that keep the contract, and refuse those that break it."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.open_components import Letters, LinearHead, Loudness, NoisyMel
+from v2skit import testing
 from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
 from v2skit.testing import check_decoder, check_encoder

@@ -16,7 +16,10 @@ def test_segments_are_read_by_the_clock(tmp_path):
     stream = pickle.loads(pickle.dumps(StoredStream(tmp_path / "s")))
     assert stream.per_frame == 2 and len(stream) == 3 and stream.lengths.tolist() == [6, 4, 8]
     assert stream.read(1, 0, 2, whole=True).tolist() == [10, 11, 12, 13]
-    assert stream.read(2, 1, 2, whole=False).tolist() == [22, 23, 24, 25] and stream.read(2, 1, 2, False).dtype == "float32"
+    assert (
+        stream.read(2, 1, 2, whole=False).tolist() == [22, 23, 24, 25]
+        and stream.read(2, 1, 2, False).dtype == "float32"
+    )
 
 
 def test_a_sequence_is_read_for_whole_utterances_only(tmp_path):
