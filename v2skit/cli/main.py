@@ -21,7 +21,7 @@ from v2skit.cli import (
     synth_data,
     verify_resume,
 )
-from v2skit.cli.options import Commands, Parser
+from v2skit.cli.options import Parser
 from v2skit.errors import UserError, printable
 from v2skit.registry.trust import trusting
 from v2skit.system.extras import missing
@@ -42,15 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(output, io.TextIOWrapper):
             output.reconfigure(errors="backslashreplace")  # names of files need not be valid in its encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser, commands = _parser()
+    parser = _parser()
     if arguments and arguments[0] in stage.STAGES and arguments[0] != "synth":
         parser.error(
             f"stages are run with: v2skit stage {arguments[0]}; if a run.sh printed this, its egs/stages.sh is of "
             "version 0.1: move that egs folder away and copy the recipe again with v2skit new-recipe"
         )
     try:
-        if arguments and arguments[0] not in (*commands.choices, "--version"):
-            plugin_commands.add(commands, list(commands.choices), arguments[0])  # loads all plug-ins
+        builtin = list(parser.commands.choices)
+        if arguments and arguments[0] not in (*builtin, "--version"):
+            plugin_commands.add(parser.commands, builtin, arguments[0])  # loads all plug-ins
         options, unknown = parser.parse_known_args(arguments)
         if unknown:
             options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -82,14 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> tuple[Parser, Commands]:
-    """The parser, with the commands of v2skit, and its commands."""
+def _parser() -> Parser:
+    """The parser, with the commands of v2skit."""
     parser = Parser("v2skit", description="Video-to-speech synthesis toolkit", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"v2skit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
-    return parser, commands
+    parser.commands = commands
+    return parser
 
 
 if __name__ == "__main__":

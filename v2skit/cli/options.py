@@ -18,9 +18,10 @@ if TYPE_CHECKING:  # imported by the commands that need them
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors may end with a hint."""
+    """A parser whose errors may end with a hint; that of ``v2skit`` knows its commands."""
 
     hint = ""
+    commands: Commands
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, with the hint where arguments are missing or unknown; exit with status 2."""
