@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,34 @@ def test_code_of_a_checkpoint_runs_only_where_it_is_trusted(recipe, capsys, stra
     assert main([*command, "--trust-plugins"]) == 0 and list((tmp_path / "out").glob("*.wav"))
     assert main(["pack", str(recipe / "exp/conf"), "-o", str(tmp_path / "model.v2s")]) == 1
     assert "needs the plug-in file mine.py, which a pack can't hold; make a plug-in package" in capsys.readouterr().err
+
+
+def test_a_class_by_its_path_is_trained_and_its_absence_is_named(recipe, capsys, monkeypatch):
+    modules = recipe / "modules"
+    modules.mkdir()
+    (modules / "own_models.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(modules)
+    monkeypatch.setattr(trust, "_named", set())
+    tree = yaml.safe_load((recipe / "conf.yaml").read_text())
+    del tree["plugins"], tree["scoring"]
+    tree["networks"]["decoder"]["type"] = "own_models:Mine"
+    tree["losses"]["squared"]["type"] = "own_models:Squared"
+    (recipe / "conf.yaml").write_text(yaml.safe_dump(tree))
+    assert run(recipe, "pretrain", "transfer", "finetune", "synth") == 0
+    model = recipe / "exp/conf/finetune"
+    assert checkpoint.read_meta(checkpoint.best(model)).plugins["own_models"] == ""
+    trust._named.clear()
+    with pytest.raises(UserError, match="runs the class own_models:.* of no installed package; if you trust"):
+        v2skit.load(model, device="cpu")
+    v2skit.load(model, device="cpu", trust_plugins=True)
+    assert main(["pack", str(recipe / "exp/conf"), "-o", str(recipe / "model.v2s")]) == 1
+    assert "needs own_models:" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "own_models")
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(modules)])
+    with pytest.raises(UserError, match=r"was made with plug-in 'own_models', which is not installed; install that"):
+        v2skit.load(model, device="cpu", trust_plugins=True)
+    assert run(recipe, "pretrain") == 1
+    message = capsys.readouterr().err
+    assert (
+        f"{recipe}/conf.yaml: networks.decoder: decoder 'own_models:Mine' (from own_models) can't be loaded" in message
+    )
