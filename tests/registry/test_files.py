@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from v2skit.config.load import check_component
 from v2skit.errors import UserError
 from v2skit.registry import plugins
 from v2skit.registry.build import build
+from v2skit.registry.component import Component
 from v2skit.registry.files import PluginFile, Portable, check_unchanged, digest_of, read_file
 
 HEAD = "import v2skit\n@v2skit.hookimpl\ndef register_components(register):\n"
@@ -55,16 +58,16 @@ def test_two_versions_of_a_file_are_used_side_by_side():
     assert type(build("tracker", found[0])) is type(build("tracker", found[0]))
 
 
-def _in_child(work: object, results: object) -> None:
-    results.put(work() if callable(work) else work)  # type: ignore[attr-defined]
+def _in_child(work: Callable[[], int], results: Any) -> None:
+    results.put(work())
 
 
 class _Build:
-    def __init__(self, choice: object) -> None:
+    def __init__(self, choice: Component) -> None:
         self.choice = choice
 
     def __call__(self) -> int:
-        return build("tracker", self.choice).x  # type: ignore[arg-type]
+        return build("tracker", self.choice).x
 
 
 class _Read:
