@@ -182,3 +182,20 @@ def test_a_file_that_no_component_comes_from_is_not_needed_by_the_model(recipe, 
     assert main(["pack", str(recipe / "exp/conf"), "-o", str(recipe / "model.v2s")]) == 0
     (recipe / "unused.py").write_text(SOURCE + "x = 1\n")  # its hooks may have changed the training
     assert run(recipe, "finetune") == 1 and "another version of plug-in unused.py" in capsys.readouterr().err
+
+
+def test_a_file_with_scores_only_may_change_and_is_scored_again(recipe, capsys):
+    tree = yaml.safe_load((recipe / "conf.yaml").read_text())
+    (recipe / "scores.py").write_text(SOURCE.replace('"mine"', '"unused"').replace('"squared"', '"another"'))
+    (recipe / "mine.py").write_text(SOURCE.replace('    register("metric", "peak", ":Peak")\n', ""))
+    (recipe / "conf.yaml").write_text(yaml.safe_dump({**tree, "plugins": ["mine.py", "scores.py"]}))
+    assert run(recipe, "pretrain", "transfer", "finetune", "synth", "score") == 0
+    before = json.loads((recipe / "exp/conf/results.json").read_text())["rows"]["pretrained"]["peak"]["mean"]
+    assert (recipe / "exp/conf/plugins/others/scores.py").is_file()
+    path = recipe / "scores.py"
+    path.write_text(path.read_text().replace(".max()", ".max() + 1"))
+    assert run(recipe, "pretrain", "synth", "score") == 0
+    after = json.loads((recipe / "exp/conf/results.json").read_text())["rows"]["pretrained"]["peak"]["mean"]
+    assert after == pytest.approx(before + 1)
+    path.unlink()
+    assert run(recipe, "score") == 0 and "others/scores.py is used" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ PLUGINS = "plugins"
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
 """Keys without an effect on the trained weights."""
+
+_TRAINED = ("networks", "targets", "losses", "vocoder")
+"""Sections with components that trained weights depend on."""
 
 _REMEDY = "--force repeats that stage"
 
@@ -86,9 +90,10 @@ def check_plugins(stored: Mapping[str, Any], config: Config, what: str) -> None:
 
 
 def _not_trained(config: Config) -> set[str]:
-    """The origins of components of which only data, trackers or scores depend; hooks of other plug-ins may train."""
-    others = origins_of([config.corpus, config.audio_corpus, config.tracker, config.scoring])
-    return others - origins_of([config.networks, config.targets, config.losses, config.vocoder])
+    """The origins of components that only prepare, log or score. (A plug-in without any may have hooks that train.)"""
+    trained = [getattr(config, name) for name in _TRAINED]
+    others = [getattr(config, field.name) for field in fields(config) if field.name not in _TRAINED]
+    return origins_of(others) - origins_of(trained)
 
 
 def _worded(difference: Difference) -> str:
