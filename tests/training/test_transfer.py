@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from v2skit.config.load import load_config
-from v2skit.config.schema import PartTransfer, Training
+from v2skit.config.parts import PartTransfer
+from v2skit.config.schema import Training
 from v2skit.errors import UserError
 from v2skit.models.build import build_model
 from v2skit.training.optimiser import Optimiser, schedule

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from v2skit.config.schema import Config, PartTransfer
+from v2skit.config.parts import PartTransfer
+from v2skit.config.schema import Config
 from v2skit.data.dataset import SpeechDataset
 from v2skit.losses.total import Losses
 from v2skit.models.build import build_model

@@ -30,7 +30,16 @@ def build_model(config: Config, task: str, speakers: list[str]) -> Model:
     decoder = build("decoder", networks.decoder, in_dim=encoder.out_dim, step=config.clock.samples_per_frame, **given)
     if networks.bn == "dual":
         encoder, decoder = with_dual_norm(encoder), with_dual_norm(decoder)
-    return Model(frontend, speaker, encoder, decoder)
+    return Model(frontend, speaker, encoder, decoder, _bottleneck(config, task, frontend.out_dim))
+
+
+def _bottleneck(config: Config, task: str, dim: int) -> nn.Module | None:
+    """The bottleneck of pre-training. Without biases, so that padding stays zero."""
+    corruption = config.pretrain.corruption
+    if task != "a2a" or corruption is None or corruption.bottleneck_dim is None:
+        return None
+    narrow = corruption.bottleneck_dim
+    return nn.Sequential(nn.Linear(dim, narrow, bias=False), nn.Linear(narrow, dim, bias=False))
 
 
 def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder:

@@ -30,16 +30,20 @@ class Output:
 class Model(nn.Module):
     """Frontend, speaker embedding, encoder and decoder in sequence. ``input`` is the frontend's input (``video``,
     ``mel`` or ``waveform``), ``output`` the decoder's output (``mel`` or ``waveform``). Dual batch normalisation in
-    encoder and decoder uses the statistics of the frontend's modality."""
+    encoder and decoder uses the statistics of the frontend's modality. A ``bottleneck`` is applied to the frontend's
+    features, (B,T,D) -> (B,T,D)."""
 
     frontend: Part
     speaker: Part
     encoder: Part
     decoder: Part
 
-    def __init__(self, frontend: Part, speaker: Part, encoder: Part, decoder: Part) -> None:
+    def __init__(
+        self, frontend: Part, speaker: Part, encoder: Part, decoder: Part, bottleneck: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
+        self.bottleneck = bottleneck
         self.input: str = frontend.input
         self.output: str = decoder.output
         for part in (encoder, decoder):
@@ -57,6 +61,7 @@ class Model(nn.Module):
 
     def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
         """Append the speaker embedding to each frame: features (B,T,D), speaker input (B,...) -> (B,T,D+S)."""
+        x = x if self.bottleneck is None else self.bottleneck(x)
         embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
         return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
 
