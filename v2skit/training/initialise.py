@@ -17,6 +17,9 @@ from v2skit.models.layers.dual_norm import DualBatchNorm
 from v2skit.models.weights import PartWeights, digest_of, read_weights
 from v2skit.training.ledger import COPIED, Entry, Ledger, entry, problems
 
+MAX_SHOWN = 20
+"""Tensors that an error lists."""
+
 
 def initialise(
     model: nn.Module, parts: Mapping[str, Part], task: str, config: Config, speakers: list[str]
@@ -37,12 +40,12 @@ def initialise(
     Raises:
         UserError: a part or a file does not exist, or does not fit the other; the model is then partly initialised.
     """
-    entries: dict[str, Entry] = {}
+    entries: dict[tuple[str, str], Entry] = {}
     shares = {}
     for name, part in sorted(parts.items()):  # a head after all heads
         if part.init is not None:
             found = _copy(model, name, part, read_weights(name, part, task), config, speakers)
-            entries |= {e.tensor: e for e in found}
+            entries |= {(name, e.tensor): e for e in found}
             ours = {n for n in model.state_dict() if n.startswith(f"{model_name(name)}.")}
             values = {n: model.state_dict()[n].numel() for n in ours}
             copied = sum(values[e.tensor] for e in found if e.status == COPIED)
@@ -86,7 +89,7 @@ def _copy(
     if not copied or (found and part.init_strict):
         raise UserError(
             f"{key}: {weights.place} can't initialise it:\n  "
-            + "\n  ".join(found)
+            + "\n  ".join([*found[:MAX_SHOWN], *([f"and {len(found) - MAX_SHOWN} more"] if found[MAX_SHOWN:] else [])])
             + f"\nGive the file's part the settings of this one, another init_part or init_prefix, or "
             f"parts.{name}.init_strict: false to copy what fits",
             key=key,
@@ -110,13 +113,16 @@ def _check_meta(model: nn.Module, name: str, weights: PartWeights, config: Confi
         raise UserError(f"{key}: {weights.place} has other speakers than this run ({len(speakers)}); leave it out")
 
 
-def _adopt_statistics(model: nn.Module, name: str, before: Mapping[str, Entry]) -> dict[str, Entry]:
+def _adopt_statistics(
+    model: nn.Module, name: str, before: Mapping[tuple[str, str], Entry]
+) -> dict[tuple[str, str], Entry]:
     """Give a part the statistics of the other modality where it has none. Returns the entries of these tensors."""
-    part, prefix, found = model.get_submodule(model_name(name)), model_name(name), {}
+    prefix = model_name(name)
+    part, found = model.get_submodule(prefix), {}
     for path, norm in part.named_modules():
         for ours, theirs in norm.adopt().items() if isinstance(norm, DualBatchNorm) else ():
             tensor, source = (".".join(filter(None, (prefix, path, n))) for n in (ours, theirs))
             size = list(getattr(norm, ours).shape)
-            known = before.get(tensor, Entry(tensor, name, COPIED, size, size))
-            found[tensor] = replace(known, status=COPIED, source_shape=size, source=source)
+            known = before.get((name, tensor), Entry(tensor, name, COPIED, size, size))
+            found[name, tensor] = replace(known, status=COPIED, source_shape=size, source=source)
     return found
