@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from v2skit.config.limits import check_range
@@ -45,3 +46,16 @@ class Corruption:
     def on_signal(self) -> bool:
         """Whether the signal is corrupted, rather than only its features."""
         return bool(self.time_share or self.band_share or self.snr_db)
+
+
+def check_corruption(trains: str, runs: Mapping[str, Corruption | None]) -> None:
+    """Raises UserError where a run other than audio pre-training has a corruption.
+
+    Args:
+        trains: ``v2s`` or ``vocoder``.
+        runs: section of each run -> its corruption.
+    """
+    for run, corruption in runs.items():
+        if corruption is not None and (trains, run) != ("v2s", "pretrain"):
+            key = f"{run}.corruption"
+            raise UserError(f"{key}: only the input of audio pre-training can be corrupted; leave it out", key=key)

@@ -65,7 +65,7 @@ class Part(PartTransfer):
         init_part: name of the part in that file; null: the same.
         init_prefix: beginning of names in the file -> beginning of names in the part, for files with names of their
             own, such as ``{module.decoder.: ""}``; its other tensors are left out. Null: those of ``init_part``.
-        init_strict: refuse the file if a tensor of the part can't be copied, or it is of other mel settings.
+        init_strict: refuse the file if a tensor of the part can't be copied, or it has other mel settings or targets.
 
     Raises:
         UserError: a number is out of range, or the settings do not fit together.
@@ -130,8 +130,8 @@ def check_parts(
         heads: names of the config's heads.
     """
     tasks = ("a2a", "v2a") if trains == "v2s" else ("vocoder",)
-    known = sorted({name for task in tasks for name in PARTS[task]})
-    known += [f"{HEADS}.{name}" for name in heads]
+    heads = [f"{HEADS}.{name}" for name in heads]
+    known = sorted({name for task in tasks for name in PARTS[task] if name != HEADS or heads}) + heads
     for name, part in parts.items():
         key = f"parts.{name}"
         if name not in known:

@@ -67,6 +67,9 @@ def _worded(difference: Difference) -> str:
     part = difference.key.removeprefix("made_from.parts.")
     if part != difference.key and difference.before and difference.now:
         return f"parts.{part}.init has other weights now"
+    target = difference.key.removeprefix("made_from.targets.")
+    if target != difference.key and difference.before and difference.now:
+        return f"the target '{target}' was fitted to other data or with other settings"
     data = difference.key.removeprefix("made_from.data.")
     if data != difference.key and difference.before and difference.now:
         return f"{data} has other utterances or files now"

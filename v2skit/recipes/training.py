@@ -11,11 +11,12 @@ from typing import Any
 from v2skit.config.parts import Part, model_name
 from v2skit.config.schema import Training
 from v2skit.data.dataset import SpeechDataset
+from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
-from v2skit.recipes import data, run_record
+from v2skit.recipes import data, run_record, targets
 from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
@@ -54,8 +55,8 @@ class TrainingRun:
     augment: bool = True
 
 
-NewModel = Callable[[list[str] | None], tuple[Model | Vocoder, list[str]]]
-"""(speakers of the checkpoint to resume from, or None) -> (the model with its initial weights, its speakers)."""
+NewModel = Callable[[list[str] | None, Targets], tuple[Model | Vocoder, list[str]]]
+"""(speakers of the checkpoint to resume from, or None; targets) -> (the model with initial weights, its speakers)."""
 
 
 def train(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
@@ -77,7 +78,9 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         checkpoint.remove_remains(folder)
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
-    made_from = {**run.made_from, "data": digests, "losses": losses.digests()}
+    fitted = targets.prepare(recipe, [*run.train, run.valid])
+    targets.check_not_empty(recipe, fitted, run.train)
+    made_from = {**run.made_from, "data": digests, "losses": losses.digests(), **targets.identities(fitted)}
     made_from |= initial_digests(run.parts, run.task, existing=True)
     newest = _newest(recipe, folder)
     if newest is not None:
@@ -86,17 +89,17 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
             print(f"{name} is finished, skipped: {newest} (--force repeats it)")
             return
     made_from |= initial_digests(run.parts, run.task)
-    model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None)
-    ledger = None if newest else initialise(model, run.parts, run.task, config, speakers)
+    model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
+    ledger = None if newest else initialise(model, run.parts, run.task, config, speakers, fitted)
     count = sum(p.numel() for p in model.parameters())
     resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{resumed}, into {folder}/")
-    train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment)
-    valid_set = dataset(recipe, [run.valid], model, settings, training=False)
-    parts = {model_name(part): its_settings for part, its_settings in run.parts.items()}
+    train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment, fitted=fitted)
+    valid_set = dataset(recipe, [run.valid], model, settings, training=False, fitted=fitted)
+    parts = {model_name(name): part for name, part in run.parts.items()}
     trainer = Trainer(
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, parts, recipe.device,
-        resume=newest is not None, processes=recipe.processes,
+        resume=newest is not None, processes=recipe.processes, targets=fitted,
     )  # fmt: skip
     recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all processes have read
     if recipe.processes.first:
@@ -121,20 +124,22 @@ def dataset(
     settings: Training,
     training: bool,
     augment: bool = True,
+    fitted: Targets = Targets(),
 ) -> SpeechDataset:
-    """The clips of data directories, with the model's inputs."""
+    """The clips of data directories, with the model's inputs and the streams of the targets."""
     directories = [recipe.data(name) for name in names]
     return SpeechDataset(
         directories,
         [model.speaker.reader(directory) for directory in directories],
         recipe.config.clock,
-        with_video=model.input == "video",
+        with_video="video" in model.inputs,
         augmentation=recipe.config.augmentation,
         training=training,
         segment_frames=settings.segment_frames,
         seed=recipe.config.seed,
         cache_mb=settings.cache_mb,
         augment=augment,
+        streams=[targets.stored_streams(recipe, fitted, directory) for directory in directories],
     )
 
 

@@ -86,13 +86,14 @@ def corruption_of(settings: Corruption | None, clock: Clock, mel: Mel, model: Mo
     """What corrupts a model's input; None where nothing does.
 
     Raises:
-        UserError: the model's input is not the mel or the waveform.
+        UserError: the model has another input than mel or waveform.
     """
     if settings is None or not settings.on_signal:
         return None
-    if model.input not in ("mel", "waveform"):
+    others = sorted(set(model.inputs) - {"mel", "waveform"})
+    if others:
         raise UserError(
-            f"pretrain.corruption: masks and noise are for frontends with input mel or waveform, not {model.input}; "
+            f"pretrain.corruption: masks and noise are for frontends with input mel or waveform, not {others[0]}; "
             "choose one, or give bottleneck_dim only",
             key="pretrain.corruption",
         )

@@ -12,6 +12,7 @@ from torch import nn
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.parts import Part, model_name
 from v2skit.config.schema import Config
+from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import DualBatchNorm
 from v2skit.models.weights import PartWeights, digest_of, read_weights
@@ -22,7 +23,12 @@ MAX_SHOWN = 20
 
 
 def initialise(
-    model: nn.Module, parts: Mapping[str, Part], task: str, config: Config, speakers: list[str]
+    model: nn.Module,
+    parts: Mapping[str, Part],
+    task: str,
+    config: Config,
+    speakers: list[str],
+    targets: Targets = Targets(),
 ) -> Ledger | None:
     """Initialise the parts of a new model from the files that its config names, in place; and give those that are
     frozen with their statistics the statistics of the other modality, where they have none of their own.
@@ -33,6 +39,7 @@ def initialise(
         task: of the model.
         config: of the experiment.
         speakers: names behind a speaker table.
+        targets: of the config, fitted.
 
     Returns:
         the outcome for all tensors of these parts and of the files; None where there is nothing to do.
@@ -44,7 +51,10 @@ def initialise(
     shares = {}
     for name, part in sorted(parts.items()):  # a head after all heads
         if part.init is not None:
-            found = _copy(model, name, part, read_weights(name, part, task), config, speakers)
+            weights = read_weights(name, part, task)
+            if part.init_strict:
+                _check_meta(model, name, weights, config, speakers, targets)
+            found = _copy(model, name, part, weights)
             entries |= {(name, e.tensor): e for e in found}
             ours = {n for n in model.state_dict() if n.startswith(f"{model_name(name)}.")}
             values = {n: model.state_dict()[n].numel() for n in ours}
@@ -71,13 +81,9 @@ def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False
     return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
 
 
-def _copy(
-    model: nn.Module, name: str, part: Part, weights: PartWeights, config: Config, speakers: list[str]
-) -> list[Entry]:
+def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list[Entry]:
     """Copy a part's tensors from a file. Returns the outcome for all tensors of the part and of the file."""
     key, prefix = f"parts.{name}.init", f"{model_name(name)}."
-    if part.init_strict:
-        _check_meta(model, name, weights, config, speakers)
     state = model.state_dict()
     ours = {n.removeprefix(prefix): value for n, value in state.items() if n.startswith(prefix)}
     if not ours:
@@ -101,12 +107,15 @@ def _copy(
     return entries + [entry(n, name, None, value, False) for n, value in sorted(weights.others.items())]
 
 
-def _check_meta(model: nn.Module, name: str, weights: PartWeights, config: Config, speakers: list[str]) -> None:
-    """Raises UserError where a checkpoint has other mel settings, or a speaker table other speakers."""
+def _check_meta(
+    model: nn.Module, name: str, weights: PartWeights, config: Config, speakers: list[str], targets: Targets
+) -> None:
+    """Raises UserError where a checkpoint has other mel settings or targets, or a speaker table other speakers."""
     if weights.meta is None:
         return
     theirs = weights.meta.features
     check_same_features(feature_settings(config.clock, config.mel), theirs, "this config", str(weights.place))
+    check_same_targets(targets.states, weights.meta.targets, "this config", str(weights.place))
     part: Any = getattr(model, model_name(name), None)
     if getattr(part, "voices", None) and weights.meta.speakers != speakers:
         key = f"parts.{name}.init"
