@@ -124,7 +124,7 @@ def test_a_bottleneck_is_between_frontend_and_encoder_of_a2a_only(tiny):
     seen = []
     models[1].encoder.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     clip = batch()
-    models[1].eval()(dataclasses.replace(clip, speaker=torch.zeros(4, dtype=torch.long)).inputs("mel"))
+    models[1].eval()(dataclasses.replace(clip, speaker=torch.zeros(4, dtype=torch.long)).inputs(["mel"]))
     assert torch.linalg.matrix_rank(seen[0][0, :, :8]) == 3
     assert corruption_of(narrow.pretrain.corruption, CLOCK, MEL, models[1]) is None
 
