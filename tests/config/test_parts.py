@@ -1,7 +1,11 @@
 """The settings of parts: which run they are for, and contradictions."""
 
-import pytest
+import re
 
+import pytest
+import yaml
+
+from tests.conftest import ROOT
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.config.parts import Part, PartTransfer, parts_of
 from v2skit.errors import UserError
@@ -96,3 +100,12 @@ def test_mistakes_of_a_corruption_are_named(tiny, value, message):
 def test_a_vocoder_has_no_corruption(tiny):
     with pytest.raises(UserError, match=r"pretrain.corruption: only the input of audio pre-training"):
         load_config(tiny, ["trains=vocoder", "pretrain.corruption={time_share: 0.3}"])
+
+
+def test_the_documented_settings_are_valid(tiny, tmp_path):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/configuration.md").read_text(), re.DOTALL)
+    sections = {key: value for block in blocks for key, value in yaml.safe_load(block).items()}
+    (tmp_path / "documented.yaml").write_text(yaml.safe_dump({"base": str(tiny), **sections}))
+    config = load_config(tmp_path / "documented.yaml")
+    assert config.parts.keys() == {"visual_frontend", "decoder", "encoder"}
+    assert config.pretrain.corruption.bottleneck_dim == 16
