@@ -158,6 +158,24 @@ def test_a_run_is_initialised_recorded_and_not_resumed_with_another_file(recipe_
     assert "parts.visual_frontend.init: " in (message := capsys.readouterr().err) and "does not exist" in message
 
 
+def test_a_transferred_part_can_be_frozen_with_its_statistics(recipe_folder, tiny):
+    sets = ("transfer.encoder={frozen: all, frozen_steps: null}", "scratch=false", "networks.encoder.dropout=0.2")
+    assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=sets) == 0
+    exp = recipe_folder / "exp/tiny"
+    before = checkpoint.load(exp / "transfer/init").weights
+    after = checkpoint.load(checkpoint.latest(exp / "finetune"))
+    encoder = [name for name in before if name.startswith("encoder.")]
+    statistics = [name for name in encoder if name.endswith(("video_mean", "video_var"))]
+    assert statistics
+    for weights in (after.weights, after.averaged):
+        for name in encoder:
+            source = name.replace(".video_", ".audio_") if name in statistics else name
+            assert torch.equal(weights[name], before[source]), name
+    entries = json.loads((exp / "finetune/ledger.json").read_text())["entries"]
+    assert sorted(entry["tensor"] for entry in entries) == sorted(statistics)
+    assert not torch.equal(after.weights["decoder.linear.weight"], before["decoder.linear.weight"])
+
+
 def test_a_vocoder_starts_from_another_one(recipe_folder, tiny, tmp_path, capsys):
     config = vocoder_config(tmp_path, tiny)
     assert stages(recipe_folder, config, "pretrain") == 0
