@@ -10,8 +10,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from v2skit.config.corruption import Corruption, check_corruption
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
+from v2skit.config.parts import Part, PartTransfer, check_parts
 from v2skit.errors import UserError
 from v2skit.registry.component import Component, HeadChoice, Term
 from v2skit.registry.files import PluginFile
@@ -188,6 +190,7 @@ class Training:
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations; each is followed by a checkpoint.
         rank_timeout_seconds: timeout of the communication between processes, s.
+        corruption: corruption of the input, for A2A pre-training only; null: none.
 
     Raises:
         UserError: a number is out of range.
@@ -210,6 +213,7 @@ class Training:
     checkpoint_every: int = 200
     validate_every: int = 200
     rank_timeout_seconds: float = 300.0
+    corruption: Corruption | None = None
 
     def __post_init__(self) -> None:
         counts = ("steps", "accumulate", "log_every", "checkpoint_every", "validate_every")
@@ -222,25 +226,6 @@ class Training:
             raise UserError(f"segment_frames {self.segment_frames} must lie in {limits}", key="segment_frames")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"betas must be two numbers from 0 to below 1, not {self.betas}", key="betas")
-
-
-@dataclass(frozen=True)
-class PartTransfer:
-    """Fine-tuning of a part that is transferred from A2A to V2A.
-
-    Args:
-        frozen_steps: number of the first V2A steps in which its weights are frozen (its batch statistics are updated).
-        learning_rate_factor: factor of its learning rate after these.
-
-    Raises:
-        UserError: a number is out of range.
-    """
-
-    frozen_steps: int = 0
-    learning_rate_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_range(self, frozen_steps=(0, 1e12), learning_rate_factor=(0, 1e6))
 
 
 @dataclass(frozen=True)
@@ -277,6 +262,8 @@ class Config:
         vocoder: from the decoder's stream to a waveform, where that is not one already.
         scoring: scores of the test set.
         transfer: the parts that are transferred from A2A to V2A, by name.
+        parts: initial weights and training of any part, by name: ``visual_frontend``, ``audio_frontend``, ``speaker``,
+            ``encoder``, ``decoder``, ``heads``, ``heads.NAME``, or ``generator`` of a vocoder.
         targets: by the name of the stream, what losses compare streams with, other than mel and waveform.
         audio_corpus: additional corpus of audio for pre-training; null: none.
         tracker: tracker of the mouth, for the mouth crops.
@@ -307,6 +294,7 @@ class Config:
     vocoder: Annotated[Component, "vocoder"]
     scoring: Scoring
     transfer: dict[str, PartTransfer]
+    parts: dict[str, Part] = field(default_factory=dict)
     targets: dict[str, Annotated[Component, "target"]] = field(default_factory=dict)
     audio_corpus: Annotated[Component, "corpus"] | None = None
     tracker: Annotated[Component, "tracker"] = Component("none", {}, kind="tracker")
@@ -333,6 +321,7 @@ class Config:
         if self.pretrained is not None and self.trains != "v2s":
             raise UserError("pretrained: a vocoder has nothing to transfer; leave it out", key="pretrained")
         self.mel.per_frame(self.clock)
+        check_corruption(self.trains, {"pretrain": self.pretrain.corruption, "finetune": self.finetune.corruption})
         for name, term in self.losses.items():
             if not math.isfinite(term.weight):
                 key = f"losses.{name}.weight"
@@ -353,6 +342,7 @@ class Config:
         if unknown:
             key = f"transfer.{min(unknown)}"
             raise UserError(f"{key}: no such part; parts that can move: speaker, encoder, decoder, heads", key=key)
+        check_parts(self.trains, self.parts, self.transfer, self.pretrained is not None, self.networks.heads)
         if self.augmentation.crop > self.crop.size:
             key = "augmentation.crop"
             raise UserError(f"{key} {self.augmentation.crop} is larger than crop.size {self.crop.size}", key=key)

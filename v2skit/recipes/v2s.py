@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.config.features import check_same_features, feature_settings
+from v2skit.config.parts import PARTS, parts_of
 from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
 from v2skit.data.index import open_index
 from v2skit.data.targets import Targets, check_same_targets
@@ -151,17 +152,19 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
     if name == "pretrain":
         return TrainingRun(
             name, stage=2, task="a2a", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
-            depends=_A2A,
+            depends=(*_A2A, *(f"parts.{part}" for part in PARTS["a2a"])), parts=parts_of("a2a", config.parts),
         )  # fmt: skip
     scratch = TrainingRun(
         name, stage=4, task="v2a", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
-        depends=_V2A, made_from={"init": None},
+        depends=(*_V2A, *(f"parts.{part}" for part in PARTS["v2a"])), made_from={"init": None},
+        parts=parts_of("v2a", config.parts),
     )  # fmt: skip
     if name == "scratch":
         return scratch
     init = _init(recipe)  # may have been deleted after the training
     made_from = {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
-    return replace(scratch, depends=(*_V2A, "transfer"), made_from=made_from, parts=config.transfer)
+    parts = parts_of("v2a", config.parts, config.transfer)
+    return replace(scratch, depends=(*scratch.depends, "transfer"), made_from=made_from, parts=parts)
 
 
 def _random_weights(recipe: Recipe, task: str) -> NewModel:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from v2skit.config.features import check_same_features, feature_settings
+from v2skit.config.parts import PARTS, PartTransfer, parts_of
 from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
 from v2skit.data.dataset import SpeechDataset
@@ -35,7 +36,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("predicted", "predicted_griffin_lim"),
 )
 
-_DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets")
+_DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets", "parts")
 _SYNTHESIS = "5 (synthesis)"
 STATISTICS_CLIPS = 500
 """Clips from which the mel's mean and deviation are taken."""
@@ -133,14 +134,14 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
     if name == "pretrain":
         return TrainingRun(
             name, stage=2, task="vocoder", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
-            depends=(*_DEPENDS, "pretrain", "data.pretrain"),
+            depends=(*_DEPENDS, "pretrain", "data.pretrain"), parts=parts_of("vocoder", config.parts),
         )  # fmt: skip
     inputs = {"init": find(recipe, "pretrain"), "predictor": _predictor_folder(recipe)}
     return TrainingRun(
         name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
         depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
         made_from={key: checkpoint.digest(folder) for key, folder in inputs.items()},
-        augment=False,
+        parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}), augment=False,
     )  # fmt: skip
 
 

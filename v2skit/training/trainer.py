@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from v2skit.config.schema import Config, PartTransfer, Training
+from v2skit.config.parts import PartTransfer
+from v2skit.config.schema import Config, Training
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import BatchSampler, EpochBatches, Key
 from v2skit.data.targets import Targets
@@ -18,6 +20,7 @@ from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.system.process import keep_memory
+from v2skit.training.corruption import corruption_of
 from v2skit.training.distributed import SLOW, Processes, RollCall, check_shares
 from v2skit.training.loader import BatchLoader
 from v2skit.training.log import NoLog, RunLog
@@ -43,7 +46,7 @@ class Trainer:
         valid_set: not in training mode.
         speakers: names behind a speaker table.
         losses: to be minimised.
-        parts: frozen steps and learning-rate factors of transferred parts.
+        parts: by the names of the model's parts: when they are frozen, and factors of their learning rates.
         device: of the training.
         resume: from the newest checkpoint; nothing is written before :meth:`train`.
         processes: that train together; only the first writes files.
@@ -65,7 +68,7 @@ class Trainer:
         valid_set: SpeechDataset,
         speakers: list[str],
         losses: Losses,
-        parts: dict[str, PartTransfer],
+        parts: Mapping[str, PartTransfer],
         device: torch.device,
         resume: bool = True,
         processes: Processes = Processes(),
@@ -76,6 +79,8 @@ class Trainer:
         self.speakers, self.processes, self.targets = speakers, processes, targets
         self.model, self.losses = model.to(device), losses.to(device)
         self.losses.check(model, targets.built)
+        corruption = corruption_of(settings.corruption, config.clock, config.mel, model)
+        self.corruption = corruption and corruption.to(device)
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
         saved = self._resume() if resume else None
@@ -128,7 +133,7 @@ class Trainer:
         settings, roll_call = self.settings, self.roll_call
         training_step = TrainingStep(
             self.model, self.losses, self.optimiser, self.average, iter(self.batches), self.precision,
-            self.config.seed, roll_call,
+            self.config.seed, roll_call, self.corruption,
         )  # fmt: skip
         while self.step < settings.steps:
             last = self.step + 1 == settings.steps
