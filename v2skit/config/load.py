@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from v2skit.config.check import check
 from v2skit.config.messages import shortened
 from v2skit.config.plain import MAX_DEPTH, fault
-from v2skit.config.schema import Config
+from v2skit.config.schema import LOGGERS, Config
 from v2skit.config.upgrade import upgrade
 from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion
@@ -30,7 +30,12 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
         UserError: a file can't be read, or a key or value does not fit; names the file, the key and the nearest name,
             and has the fields ``key`` and ``source``.
     """
-    tree, origins = _read(Path(path), (), [])
+    tree: dict = {}
+    origins: Origins = {}
+    _merge(tree, {"loggers": {name: {"type": type_} for name, type_ in LOGGERS.items()}}, "default", origins)
+    given, given_origins = _read(Path(path), (), [])
+    _merge(tree, given, str(path), {})
+    origins |= given_origins
     known = set(origins)
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -17,6 +17,8 @@ from v2skit.registry.component import Component, Term
 
 LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
 """What a run's log has in addition to the losses."""
+LOGGERS = {"jsonl": "jsonl", "tensorboard": "tensorboard"}
+"""Name -> type of the loggers that every experiment has unless its config leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,7 @@ class Config:
             recipe: stage 3 transfers its parts, and stage 2 is skipped.
         predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
             is then fine-tuned on the mels that this model predicts.
+        loggers: where the logs of training runs go, by name; a config adds to these.
 
     Raises:
         UserError: the sections do not fit together.
@@ -315,6 +318,9 @@ class Config:
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
+    loggers: dict[str, Annotated[Component, "logger"]] = field(
+        default_factory=lambda: {name: Component(type_, {}, kind="logger") for name, type_ in LOGGERS.items()}
+    )
 
     def __post_init__(self) -> None:
         check_range(self, seed=(0, 2**31))

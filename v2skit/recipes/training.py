@@ -96,7 +96,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     if recipe.processes.first:
         run_record.claim(folder, config, made_from, recipe.force)  # last, since it may delete a finished run
     trainer.train()
-    print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ are in {folder}/")
+    print(f"{name}: best checkpoint {checkpoint.best(folder)}; logs and samples/ are in {folder}/")
 
 
 def _newest(recipe: Recipe, folder: Path) -> Path | None:

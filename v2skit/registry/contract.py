@@ -25,6 +25,7 @@ NEEDED = {
     "asr": ("protocol", "__call__"),
     "corpus": ("obtain", "splits"),
     "tracker": ("start", "update", "finish"),
+    "logger": ("start", "log", "close"),
 }
 """Kind -> attributes and methods of a component that is no module."""
 

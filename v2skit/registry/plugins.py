@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pluggy
@@ -21,11 +21,13 @@ GROUP = "v2skit"
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plug-in: its entry-point name, the version of its distribution, and its error or None."""
+    """An installed plug-in: its entry-point name, the version of its distribution, its error or None, and its module
+    where there is no error."""
 
     name: str
     version: str
     error: str | None = None
+    module: Any = field(default=None, repr=False, compare=False)
 
 
 @functools.cache
@@ -55,8 +57,9 @@ def load() -> tuple[Registry, list[Plugin]]:
             if name in plugins:
                 name = f"{name} ({entry.value})"
                 raise UserError(f"another plug-in is called '{entry.name}'; uninstall one of the two")
-            _register(entry.load(), registry, name)
-            plugins[name] = Plugin(name, version)
+            module = entry.load()
+            _register(module, registry, name)
+            plugins[name] = Plugin(name, version, module=module)
         except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
             broken(name, version, failure(error))
     return registry, list(plugins.values())

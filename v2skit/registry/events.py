@@ -1,0 +1,80 @@
+"""Calls the hooks of plug-ins while the toolkit works: events of a training run, batches, sections of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from v2skit.errors import UserError
+from v2skit.registry import hooks, plugins
+from v2skit.registry.failure import failure
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """A plug-in's implementation of a hook; called as the hook is, it gets the arguments that it names."""
+
+    plugin: str
+    hook: str
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+
+    def __call__(self, **given: Any) -> Any:
+        """Call it. Raises UserError, with the name of the plug-in, where it fails."""
+        try:
+            return self.function(**{name: given[name] for name in self.arguments})
+        except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
+            raise self.error(f"failed: {failure(error)}") from error
+
+    def error(self, predicate: str) -> UserError:
+        """The error of this hook: ``predicate`` says what is wrong with it."""
+        return UserError(
+            f"hook {self.hook} of plug-in '{self.plugin}' {predicate}; correct or uninstall the plug-in",
+            plugin=self.plugin,
+            hook=self.hook,
+        )
+
+
+def implementations(hook: str) -> list[Implementation]:
+    """The implementations of a hook by all plug-ins that are not broken, in the order of their registration.
+
+    Those that are marked ``tryfirst`` or ``trylast`` come first or last.
+
+    Raises:
+        UserError: one of them is a wrapper, for which there is no use.
+    """
+    manager = pluggy.PluginManager(plugins.GROUP)
+    manager.add_hookspecs(hooks)
+    for plugin in plugins.load()[1]:
+        if plugin.module is not None and not manager.is_registered(plugin.module):  # it may have two entry points
+            manager.register(plugin.module, plugin.name)
+    found = []
+    for known in sorted(getattr(manager.hook, hook).get_hookimpls(), key=lambda known: known.trylast - known.tryfirst):
+        implementation = Implementation(known.plugin_name, hook, known.function, tuple(known.argnames))
+        if known.wrapper or known.hookwrapper:
+            raise implementation.error("is a wrapper; make it a plain function")
+        found.append(implementation)
+    return found
+
+
+def report_sections(exp: Path) -> list[str]:
+    """The sections that plug-ins add to the results of an experiment; of one that fails, what went wrong.
+
+    Args:
+        exp: folder of the experiment.
+    """
+    sections = []
+    for implementation in implementations("report_section"):
+        try:
+            text = implementation(exp=exp)
+            if text is not None and not isinstance(text, str):
+                raise implementation.error(f"returned a {type(text).__name__}, not text")
+        except UserError as error:
+            text = f"## Plug-in '{implementation.plugin}'\n\n{error}."
+        if text:
+            sections.append(text.strip())
+    return sections
