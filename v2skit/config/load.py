@@ -9,9 +9,10 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from v2skit.config.check import check
+from v2skit.config.defaults import LOGGERS
 from v2skit.config.messages import shortened
 from v2skit.config.plain import MAX_DEPTH, fault
-from v2skit.config.schema import LOGGERS, Config
+from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
 from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion

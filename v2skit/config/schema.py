@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from v2skit.config import defaults
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
 from v2skit.errors import UserError
@@ -17,8 +18,6 @@ from v2skit.registry.component import Component, Term
 
 LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
 """What a run's log has in addition to the losses."""
-LOGGERS = {"jsonl": "jsonl", "tensorboard": "tensorboard"}
-"""Name -> type of the loggers that every experiment has unless its config leaves them out."""
 
 
 @dataclass(frozen=True)
@@ -318,9 +317,7 @@ class Config:
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
-    loggers: dict[str, Annotated[Component, "logger"]] = field(
-        default_factory=lambda: {name: Component(type_, {}, kind="logger") for name, type_ in LOGGERS.items()}
-    )
+    loggers: dict[str, Annotated[Component, "logger"]] = field(default_factory=defaults.loggers)
 
     def __post_init__(self) -> None:
         check_range(self, seed=(0, 2**31))

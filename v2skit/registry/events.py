@@ -72,7 +72,7 @@ def report_sections(exp: Path) -> list[str]:
         try:
             text = implementation(exp=exp)
             if text is not None and not isinstance(text, str):
-                raise implementation.error(f"returned a {type(text).__name__}, not text")
+                raise implementation.error(f"returned {type(text).__name__}, not text")
         except UserError as error:
             text = f"## Plug-in '{implementation.plugin}'\n\n{error}."
         if text:

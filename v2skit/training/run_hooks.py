@@ -77,6 +77,6 @@ class RunHooks:
         for implementation in self._found["process_batch"]:
             changed = implementation(batch=batch, task=self.run.task)
             if not isinstance(changed, Batch):
-                raise implementation.error(f"returned a {type(changed).__name__}, not a Batch")
+                raise implementation.error(f"returned {type(changed).__name__}, not a Batch")
             batch = changed
         return batch
