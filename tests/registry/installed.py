@@ -6,7 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import v2skit
 from v2skit.registry import plugins
+
+
+class Stops:
+    """A plug-in whose hook fails after a step of a training."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @v2skit.hookimpl
+    def step_finished(self, step: int) -> None:
+        if step == self.step:
+            raise RuntimeError(f"stopped after step {step}")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.conftest import stages
+from tests.registry.installed import Stops, installed
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
@@ -145,16 +146,14 @@ def test_a_checkpoint_and_a_finished_run_need_no_logger(recorder, recipe_folder,
 
 
 def test_curves_of_repeated_steps_are_replaced(recipe_folder, tiny):
-    """As after a kill: steps beyond the newest checkpoint are logged, and will be repeated."""
-    sets = ("pretrain.checkpoint_every=2", "pretrain.validate_every=4")
-    run = recipe_folder / "exp/tiny/pretrain"
+    """As after a kill: a step beyond the newest checkpoint is logged, and will be repeated."""
+    sets, run = ("pretrain.checkpoint_every=2",), recipe_folder / "exp/tiny/pretrain"
+    with installed(stops=Stops(3)):
+        assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 1
+    assert checkpoint.read_meta(checkpoint.latest(run)).step == 2
+    (third,) = (value for step, value in curve(run, "train/total") if step == 3)
     assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
-    lines, points = (run / "log.jsonl").read_text(), curve(run, "train/total")
-    newest = checkpoint.latest(run)
-    for path in sorted(newest.iterdir()):
-        path.unlink()
-    newest.rmdir()
-    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
-    again = [json.loads(line)["total"] for line in (run / "log.jsonl").read_text().splitlines()]
-    assert again == [json.loads(line)["total"] for line in lines.splitlines()]
-    assert curve(run, "train/total") == points and len(points) == 4
+    points = curve(run, "train/total")
+    assert [step for step, _ in points] == [1, 2, 3, 4] and points[2][1] == third
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [(line["step"], round(line["total"], 4)) for line in lines if line["kind"] == "train"] == points
