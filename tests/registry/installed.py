@@ -27,7 +27,7 @@ def installed(**found: Any) -> Iterator[None]:
     """Plug-ins by name: objects or modules with hooks, but without components."""
     known = plugins.load()[1]
     count = len(known)
-    known += [plugins.Plugin(name, "1.0", module=module) for name, module in found.items()]
+    known += [plugins.Plugin(name, "1.0", hooks=plugins._hooks(module, name)) for name, module in found.items()]
     try:
         yield
     finally:

@@ -61,4 +61,4 @@ def test_a_hook_with_an_unknown_argument_makes_its_plugin_a_broken_one():
             pass
 
     with pytest.raises(Exception, match="epoch"):
-        plugins._register(Wrong(), plugins.Registry(), "wrong")
+        plugins._hooks(Wrong(), "wrong")

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pluggy
-
 from v2skit.errors import UserError
-from v2skit.registry import hooks, plugins
+from v2skit.registry import plugins
 from v2skit.registry.failure import failure
 
 
@@ -47,18 +45,17 @@ def implementations(hook: str) -> list[Implementation]:
     Raises:
         UserError: one of them is a wrapper, for which there is no use.
     """
-    manager = pluggy.PluginManager(plugins.GROUP)
-    manager.add_hookspecs(hooks)
+    found: dict[Callable[..., Any], Any] = {}  # by function, since a module may have two entry points
     for plugin in plugins.load()[1]:
-        if plugin.module is not None and not manager.is_registered(plugin.module):  # it may have two entry points
-            manager.register(plugin.module, plugin.name)
-    found = []
-    for known in sorted(getattr(manager.hook, hook).get_hookimpls(), key=lambda known: known.trylast - known.tryfirst):
+        for known in getattr(plugin.hooks, hook).get_hookimpls() if plugin.hooks else ():
+            found.setdefault(known.function, known)
+    usable = []
+    for known in sorted(found.values(), key=lambda known: known.trylast - known.tryfirst):
         implementation = Implementation(known.plugin_name, hook, known.function, tuple(known.argnames))
         if known.wrapper or known.hookwrapper:
             raise implementation.error("is a wrapper; make it a plain function")
-        found.append(implementation)
-    return found
+        usable.append(implementation)
+    return usable
 
 
 def report_sections(exp: Path) -> list[str]:

@@ -21,13 +21,19 @@ GROUP = "v2skit"
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plug-in: its entry-point name, the version of its distribution, its error or None, and its module
-    where there is no error."""
+    """A plug-in.
+
+    Args:
+        name: of its entry point.
+        version: of its distribution.
+        error: why it is broken, or None.
+        hooks: its implementations of the hooks, to be called with ``plugin.hooks.NAME(...)``; None for a broken one.
+    """
 
     name: str
     version: str
     error: str | None = None
-    module: Any = field(default=None, repr=False, compare=False)
+    hooks: Any = field(default=None, compare=False, repr=False)
 
 
 @functools.cache
@@ -57,16 +63,23 @@ def load() -> tuple[Registry, list[Plugin]]:
             if name in plugins:
                 name = f"{name} ({entry.value})"
                 raise UserError(f"another plug-in is called '{entry.name}'; uninstall one of the two")
-            module = entry.load()
-            _register(module, registry, name)
-            plugins[name] = Plugin(name, version, module=module)
+            plugins[name] = Plugin(name, version, hooks=_register(entry.load(), registry, name))
         except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
             broken(name, version, failure(error))
     return registry, list(plugins.values())
 
 
-def _register(plugin: Any, registry: Registry, name: str) -> None:
-    """Let one plug-in register its components, all or none. Raises UserError for a hook that does not exist."""
+def _register(plugin: Any, registry: Registry, name: str) -> Any:
+    """Let one plug-in register its components, all or none. Returns its hooks; raises UserError as they do."""
+    hooks = _hooks(plugin, name)
+    found: list[tuple[Any, Any, Any]] = []
+    hooks.register_components(register=lambda kind, component, target: found.append((kind, component, target)))
+    registry.add_all(found, origin=name)
+    return hooks
+
+
+def _hooks(plugin: Any, name: str) -> Any:
+    """The hooks of one plug-in. Raises UserError where it has none, or one that does not exist."""
     manager = pluggy.PluginManager(GROUP)  # of its own: what is wrong with one plug-in does not concern the next
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name)
@@ -77,9 +90,7 @@ def _register(plugin: Any, registry: Registry, name: str) -> None:
         raise UserError(f"plug-in {name}: {error}; the hooks are: {', '.join(names)}") from error
     if not manager.get_hookcallers(plugin):
         raise UserError(f"plug-in {name} has no hook; mark one of {', '.join(names)} with @v2skit.hookimpl")
-    found: list[tuple[Any, Any, Any]] = []
-    manager.hook.register_components(register=lambda kind, component, target: found.append((kind, component, target)))
-    registry.add_all(found, origin=name)
+    return manager.hook
 
 
 def registry() -> Registry:
