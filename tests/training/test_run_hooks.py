@@ -1,15 +1,19 @@
 """The hooks of a training: each is called when it should be, and an error in one names its plug-in."""
 
 import json
+import re
+import types
 from dataclasses import replace
 
 import pytest
 import torch
 
 import v2skit
-from tests.conftest import stages
+from tests.conftest import ROOT, stages
 from tests.registry.installed import installed
 from v2skit.models import checkpoint
+from v2skit.registry.events import implementations, report_sections
+from v2skit.training.run_hooks import HOOKS
 
 SETS = ("pretrain.log_every=2", "pretrain.checkpoint_every=2", "pretrain.validate_every=2")
 
@@ -144,6 +148,20 @@ def test_batches_are_processed_in_order_and_deterministically(recipe_folder, tin
     assert runs["noise"] == runs["again"]
     # The targets are changed, and dropout draws after the plug-in has drawn.
     assert len({losses[0] for losses in map(tuple, runs.values())}) == 5
+
+
+def test_the_example_of_the_documentation(recipe_folder, tiny, capsys):
+    text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+    example = types.ModuleType("example")
+    exec(re.search(r"```python\n(import .*?)```", text, re.DOTALL)[1], vars(example))
+    with installed(example=example):
+        assert {name for name in HOOKS if implementations(name)} == set(HOOKS)
+        assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
+        (section,) = report_sections(recipe_folder / "exp/tiny")
+    run = recipe_folder / "exp/tiny/finetune"
+    valid = {"step": 4, **checkpoint.read_meta(checkpoint.latest(run)).valid}
+    assert section == f"## Newest losses\n\n{json.dumps(valid)}"
+    assert f"v2a on cpu, into {run}\n" in (told := capsys.readouterr().out) and "finetune: finished\n" in told
 
 
 def test_what_is_no_batch_is_an_error(recipe_folder, tiny, capsys):
