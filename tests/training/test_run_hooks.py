@@ -153,7 +153,7 @@ def test_batches_are_processed_in_order_and_deterministically(recipe_folder, tin
 def test_the_example_of_the_documentation(recipe_folder, tiny, capsys):
     text = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
     example = types.ModuleType("example")
-    exec(re.search(r"```python\n(import .*?)```", text, re.DOTALL)[1], vars(example))
+    exec(re.search(r"## Events of a .*?```python\n(import .*?)```", text, re.DOTALL)[1], vars(example))
     with installed(example=example):
         assert {name for name in HOOKS if implementations(name)} == set(HOOKS)
         assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
@@ -162,6 +162,14 @@ def test_the_example_of_the_documentation(recipe_folder, tiny, capsys):
     valid = {"step": 4, **checkpoint.read_meta(checkpoint.latest(run)).valid}
     assert section == f"## Newest losses\n\n{json.dumps(valid)}"
     assert f"v2a on cpu, into {run}\n" in (told := capsys.readouterr().out) and "finetune: finished\n" in told
+
+
+def test_a_file_of_the_recipe_has_hooks(recipe_folder, tiny, capsys):
+    file = tiny.parent / "watched.py"
+    hook = "import v2skit\n\n\n@v2skit.hookimpl\ndef training_ended(run, status):\n    raise OSError(status)\n"
+    file.write_text(hook)
+    assert stages(recipe_folder, tiny, "pretrain", sets=(f"plugins=[{file}]",)) == 1
+    assert "hook training_ended of plug-in 'watched.py' failed: OSError: finished" in capsys.readouterr().err
 
 
 def test_what_is_no_batch_is_an_error(recipe_folder, tiny, capsys):

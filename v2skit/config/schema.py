@@ -15,6 +15,7 @@ from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
 from v2skit.errors import UserError
 from v2skit.registry.component import Component, HeadChoice, Term
+from v2skit.registry.files import PluginFile
 
 BUILT_IN_STREAMS = ("video", "waveform", "mel")
 """Streams that batches have without a target."""
@@ -296,6 +297,7 @@ class Config:
         predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
             is then fine-tuned on the mels that this model predicts.
         loggers: where the logs of training runs go, by name; a config adds to these.
+        plugins: plug-in files, added to those of the bases; paths are relative to the config that names them.
 
     Raises:
         UserError: the sections do not fit together.
@@ -324,6 +326,7 @@ class Config:
     pretrained: str | None = None
     predictor: str | None = None
     loggers: dict[str, Annotated[Component, "logger"]] = field(default_factory=defaults.loggers)
+    plugins: list[PluginFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_range(self, seed=(0, 2**31))

@@ -140,8 +140,8 @@ class Losses(nn.Module):
             term.discriminator_update()
 
     def digests(self) -> dict[str, str]:
-        """Digests of the pre-trained weights that terms load, by name of the term."""
-        digests = {name: getattr(term, "digest", None) for name, term in self.terms.items()}
+        """Digests of the pre-trained weights that terms load, by name of the term: its own, or those of its parts."""
+        digests = {name: getattr(term, "digest", None) or _digests_in(term) for name, term in self.terms.items()}
         return {name: str(digest) for name, digest in digests.items() if digest}
 
     def state(self) -> dict[str, Any]:
@@ -159,6 +159,11 @@ class Losses(nn.Module):
                     "v2skit 0.1; finish the run with the version that started it, or train again with --force",
                     loss=name,
                 ) from error
+
+
+def _digests_in(term: nn.Module) -> str:
+    found = (getattr(part, "digest", None) for part in term.modules())
+    return " ".join(dict.fromkeys(str(digest) for digest in found if digest))
 
 
 def _has_gradient(output: Output) -> bool:

@@ -1,4 +1,7 @@
-"""The record of a run, ``config.yaml`` in its folder: the resolved config, and ``made_from``, digests of its inputs."""
+"""The record of a run, ``config.yaml`` in its folder: the resolved config, and ``made_from``, digests of its inputs.
+
+The plug-in files of the config are copied into ``plugins/`` of the experiment.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,17 @@ from typing import Any
 
 import yaml
 
-from v2skit.config.load import check_config, to_tree
+from v2skit.config.load import check_config, origins_of, to_tree
+from v2skit.config.plugin_files import Copies, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.registry.files import check_unchanged
 from v2skit.system.atomic import delete_folder, finish_deletion, write_text
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import damaged, read_state
 
 NAME = "config.yaml"
+PLUGINS = "plugins"
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
 """Keys without an effect on the trained weights."""
@@ -27,10 +33,15 @@ _FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
 
 
 def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
-    """Write the record of a run that starts or resumes; ``force`` deletes the folder's content first."""
+    """Write the record of a run that starts or resumes, and copies of its plug-in files; ``force`` deletes the folder's
+    content first."""
     finish_deletion(folder)
     if force:
         delete_folder(folder)
+    others = _not_trained(config)
+    for file in config.plugins:
+        copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
+        write_text(copy, file.source)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
 
 
@@ -58,6 +69,26 @@ def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mappi
             "give another --exp, or --force to repeat that stage",
             differences=differences,
         )
+
+
+def check_plugins(stored: Mapping[str, Any], config: Config, what: str) -> None:
+    """Compare the plug-in files of a checkpoint with those of the config that it is to be used with.
+
+    Args:
+        stored: the config of the checkpoint, as a plain tree.
+        config: of the experiment.
+        what: the checkpoint, for messages.
+
+    Raises:
+        UserError: a file has other content now, unless only data, trackers or scores come from it.
+    """
+    check_unchanged(stored_files(stored, what), config.plugins, what, but=_not_trained(config))
+
+
+def _not_trained(config: Config) -> set[str]:
+    """The origins of components of which only data, trackers or scores depend; hooks of other plug-ins may train."""
+    others = origins_of([config.corpus, config.audio_corpus, config.tracker, config.scoring])
+    return others - origins_of([config.networks, config.targets, config.losses, config.vocoder])
 
 
 def _worded(difference: Difference) -> str:

@@ -8,13 +8,14 @@ from contextlib import suppress
 
 import numpy as np
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
+from v2skit.registry import plugins
 from v2skit.registry.events import report_sections
 from v2skit.synthesis.directory import SPEECH_RECORD
 from v2skit.system.atomic import write_text
@@ -43,7 +44,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     utterances = read_manifest(recipe.test)
     now = Provenance({
         "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
-        "scoring": to_tree(config.scoring),
+        "scoring": identity(config.scoring),
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip
@@ -62,7 +63,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
         now.write(record)
-    sections = report_sections(exp)
+    with plugins.using(config.plugins):
+        sections = report_sections(exp)
     if sections:
         found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
         write_text(results, "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)]))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity, to_tree
 from v2skit.data.data_dir import TABLES, Utterance, is_prepared, read_settings
 from v2skit.data.index import open_index
 from v2skit.data.streams import FOLDER, StoredStream, write_stream
@@ -115,7 +115,7 @@ def _settings(recipe: Recipe, name: str, target: Any) -> dict:
     """What the values of a target depend on besides data and fitted state."""
     more = target.settings_digest() if hasattr(target, "settings_digest") else None
     config = recipe.config
-    return {"target": to_tree(config.targets[name]), "clock": to_tree(config.clock), "mel": to_tree(config.mel)} | (
+    return {"target": identity(config.targets[name]), "clock": to_tree(config.clock), "mel": to_tree(config.mel)} | (
         {"more": more} if more else {}
     )
 

@@ -61,6 +61,8 @@ def transfer(recipe: Recipe) -> None:
     saved = checkpoint.load(source)
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
+    if not config.pretrained:
+        run_record.check_plugins(saved.meta.config, config, str(source))
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
     fitted = targets.load(recipe)
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
@@ -83,6 +85,7 @@ def finetune(recipe: Recipe) -> None:
     if not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     _check_source(recipe)
+    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def transferred(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)
@@ -100,7 +103,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     """The rows of the results: an upper bound, which is copy synthesis, or where the decoder gives waveforms the A2A
     model on the ground-truth audio; and the V2A models."""
     config, directory, device = recipe.config, recipe.test, recipe.device
-    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    decoder: Any = plugins.class_of("decoder", config.networks.decoder)
 
     def vocoder() -> dict:
         if decoder.output == "waveform":

@@ -20,6 +20,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder
 from v2skit.models.model import Model, Vocoder
+from v2skit.recipes import run_record
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
@@ -82,6 +83,7 @@ def finetune(recipe: Recipe) -> None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
         return
     init, predictor = find(recipe, "pretrain"), _predictor(recipe)
+    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config, predictor, fitted)

@@ -38,7 +38,7 @@ class Implementation:
 
 
 def implementations(hook: str) -> list[Implementation]:
-    """The implementations of a hook by all plug-ins that are not broken, in the order of their registration.
+    """The implementations of a hook by the plug-ins in use that are not broken, in the order of their registration.
 
     Those that are marked ``tryfirst`` or ``trylast`` come first or last.
 
@@ -46,7 +46,7 @@ def implementations(hook: str) -> list[Implementation]:
         UserError: one of them is a wrapper, for which there is no use.
     """
     found: dict[Callable[..., Any], Any] = {}  # by function, since a module may have two entry points
-    for plugin in plugins.load()[1]:
+    for plugin in plugins.loaded()[1]:
         for known in getattr(plugin.hooks, hook).get_hookimpls() if plugin.hooks else ():
             found.setdefault(known.function, known)
     usable = []

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity
 from v2skit.config.schema import Config
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import SilentClip, Utterance, read_settings
@@ -35,7 +35,7 @@ SPEECH_RECORD = "source.json"
 
 def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
     """A vocoder in the record of what speech was made from: its settings, and the digest of its weights if any."""
-    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}
+    return {**identity(choice), "digest": getattr(vocoder, "digest", None)}
 
 
 def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from v2skit.models.model import Model
 from v2skit.models.package import open_model, read_voices, vocoder_of
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
+from v2skit.registry.trust import trusting
 from v2skit.synthesis.pipeline import Pipeline, networks_of
 from v2skit.synthesis.video import Progress, Speech, SpeechPieces, Video
 from v2skit.system.devices import choose_device
@@ -186,18 +187,22 @@ class Synthesiser:
             raise UserError(f"{error}{known}", **error.fields) from error
 
 
-def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = None) -> Synthesiser:
+def load(
+    model: str | Path, device: str = "auto", vocoder: str | Path | None = None, trust_plugins: bool = False
+) -> Synthesiser:
     """Load a model.
 
     Args:
         model: a packed model, or a V2A run or checkpoint.
         device: ``auto``, ``cpu`` or ``cuda``.
         vocoder: a trained vocoder's run or checkpoint, or a pack, instead of the model's own.
+        trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed.
 
     Raises:
-        UserError: it can't be read, or the vocoder does not fit the model.
+        UserError: it can't be read, runs code that is not trusted, or the vocoder does not fit the model.
     """
-    return Synthesiser.load(Path(model), choose_device(device), None if vocoder is None else Path(vocoder))
+    with trusting(trust_plugins):
+        return Synthesiser.load(Path(model), choose_device(device), None if vocoder is None else Path(vocoder))
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}

@@ -12,6 +12,7 @@ import torch
 from v2skit.config.schema import Config
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.registry import plugins
 from v2skit.registry.events import implementations
 
 HOOKS = ("training_started", "process_batch", "step_finished", "validated", "training_ended")
@@ -48,7 +49,8 @@ class RunHooks:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._found = {hook: implementations(hook) for hook in HOOKS}
+        with plugins.using(run.config.plugins):
+            self._found = {hook: implementations(hook) for hook in HOOKS}
 
     def call(self, hook: str, **given: Any) -> None:
         """Call a hook with ``run`` and further arguments. Raises UserError, naming the plug-in, where one fails."""
