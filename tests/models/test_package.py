@@ -122,6 +122,7 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
             [{"name": "own.py"}],
             "needs the plug-in file own.py, and a pack",
         ),
+        (("meta", "model", "config", "plugins"), 3, "needs the plug-in file 3"),
         (("meta", "model", "config", "networks", "decoder", "type"), "own:Decoder", "needs own:Decoder"),
         (("vocoder", "type"), "subprocess:Popen", "needs subprocess:Popen, and a pack runs only v2skit and installed"),
     ],

@@ -169,3 +169,16 @@ def test_a_class_by_its_path_is_trained_and_its_absence_is_named(recipe, capsys,
     assert (
         f"{recipe}/conf.yaml: networks.decoder: decoder 'own_models:Mine' (from own_models) can't be loaded" in message
     )
+
+
+def test_a_file_that_no_component_comes_from_is_not_needed_by_the_model(recipe, capsys, stranger):
+    tree = yaml.safe_load((recipe / "conf.yaml").read_text())
+    (recipe / "unused.py").write_text(SOURCE)
+    tree = {"base": tree["base"], "scratch": False, "plugins": ["unused.py"]}
+    (recipe / "conf.yaml").write_text(yaml.safe_dump(tree))
+    assert run(recipe, "pretrain", "transfer", "finetune") == 0
+    trust._named.clear()
+    assert v2skit.load(recipe / "exp/conf/finetune", device="cpu").config.plugins == []
+    assert main(["pack", str(recipe / "exp/conf"), "-o", str(recipe / "model.v2s")]) == 0
+    (recipe / "unused.py").write_text(SOURCE + "x = 1\n")  # its hooks may have changed the training
+    assert run(recipe, "finetune") == 1 and "another version of plug-in unused.py" in capsys.readouterr().err

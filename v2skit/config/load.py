@@ -20,6 +20,7 @@ from v2skit.errors import UserError, suggestion
 from v2skit.registry import direct, plugins
 from v2skit.registry.component import Component
 from v2skit.registry.files import PluginFile
+from v2skit.registry.kinds import kinds
 from v2skit.registry.trust import check_trusted, trust
 
 Origins = dict[str, str]
@@ -122,8 +123,10 @@ def components_in(value: Any) -> Iterator[Component]:
 
 
 def origins_of(value: Any) -> set[str]:
-    """The plug-ins of all components in the settings."""
-    return {component.origin for component in components_in(value)}
+    """The plug-ins of all components in the settings, and of their kinds."""
+    found = list(components_in(value))
+    kinds_of_found = (kinds().get(component.kind) for component in found)
+    return {component.origin for component in found} | {kind.origin for kind in kinds_of_found if kind}
 
 
 def identity(value: Any) -> Any:

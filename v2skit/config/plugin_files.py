@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,11 @@ def read_files(paths: Iterable[str], source: str, copies: Copies | None = None) 
                 key=KEY, source=source,
             )  # fmt: skip
     return list(found.values())
+
+
+def needed(tree: dict, origins: Container[str]) -> dict:
+    """A stored config without the plug-in files that none of its components come from, such as hooks of a training."""
+    return {**tree, KEY: [file for file in tree[KEY] if file["name"] in origins]} if tree.get(KEY) else tree
 
 
 def stored_files(tree: Any, source: str) -> list[PluginFile]:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from v2skit.config.check import check
 from v2skit.config.features import feature_hash, feature_settings
 from v2skit.config.load import check_config, origins_of, to_tree
-from v2skit.config.plugin_files import stored_files
+from v2skit.config.plugin_files import needed, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.registry import plugins
@@ -219,7 +219,7 @@ def config_of(meta: Meta) -> Config:
         UserError: a key, a value or a component in it is unknown, or it runs code that is not trusted.
     """
     try:
-        return check_config(meta.config, source="the checkpoint's config")
+        return check_config(needed(meta.config, meta.plugins), source="the checkpoint's config")
     except UserError as error:
         if "untrusted" in error.fields:
             raise

@@ -97,8 +97,10 @@ def read_header(path: Path) -> Header:
 
 def own_code(config: dict) -> list[str]:
     """What a stored config names and no pack runs: plug-in files, and classes that no plug-in registers."""
-    files = [file.get("name") if isinstance(file, dict) else file for file in config.get("plugins") or ()]
-    return [*(f"the plug-in file {name}" for name in files), *direct.paths(config)]
+    stored = config.get("plugins") or []
+    files = stored if isinstance(stored, list) else [stored]
+    names = (file.get("name") if isinstance(file, dict) else file for file in files)
+    return [*(f"the plug-in file {name}" for name in names), *direct.paths(config)]
 
 
 def _no_model(path: Path, reason: object) -> UserError:

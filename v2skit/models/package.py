@@ -15,7 +15,7 @@ from torch import Tensor
 
 from v2skit.config.features import check_same_features
 from v2skit.config.load import check_component, to_tree
-from v2skit.config.plugin_files import stored_files
+from v2skit.config.plugin_files import needed
 from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
@@ -105,13 +105,12 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
 
 
 def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
-    """A checkpoint without the plug-in files that its model does not need.
+    """A checkpoint without the plug-in files that its config does not need.
 
     Raises:
         UserError: it needs a plug-in file, or a class that no plug-in registers.
     """
-    files = {file.name for file in stored_files(saved.meta.config, str(folder))}
-    config = saved.meta.config if files & saved.meta.plugins.keys() else {**saved.meta.config, "plugins": []}
+    config = needed(saved.meta.config, saved.meta.plugins)
     for code in own_code(config):
         raise UserError(f"{folder} needs {code}, which a pack can't hold; {PLUGIN}")
     return dataclasses.replace(saved, meta=dataclasses.replace(saved.meta, config=config))
