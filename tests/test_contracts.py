@@ -50,6 +50,11 @@ def test_network_keeps_its_contract(kind, name):
     CHECKS[kind](network(kind, name, SMALL.get(name, {})))
 
 
+@pytest.mark.parametrize("name", [entry.name for entry in registry().entries("logger") if entry.origin == "v2skit"])
+def test_logger_keeps_its_contract(name, tmp_path):
+    testing.check_logger(registry().entry("logger", name).load(), tmp_path)
+
+
 @pytest.mark.parametrize("kind, name", STREAMING)
 def test_network_with_limited_look_ahead_keeps_its_contract(kind, name):
     module = network(kind, name, STREAMING[kind, name])

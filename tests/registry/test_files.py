@@ -104,7 +104,7 @@ def test_dataclasses_and_pickle_work_in_a_file():
         ("x = 1\nx.y()\n", "'int' object has no attribute 'y' (line 2)"),
         ("def f(:\n", "SyntaxError: "),
         ("import sys\nsys.exit(0)\n", "it ends the process"),
-        ("x = 1\n", "plug-in mine.py has no hook; mark one of register_c"),
+        ("x = 1\n", "plug-in mine.py has no hook; mark one of"),
         (HEAD + "    register('encoder', 'conformer', ':C')\n", "registered twice: by v2skit"),
         (HEAD + "    register('decodr', 'x', ':C')\n", "unknown kind 'decodr'; did you mean 'decoder'?"),
         (HEAD.replace("components(register)", "component(register)") + "    pass\n", "register_component"),

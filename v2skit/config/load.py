@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from v2skit.config.check import check
+from v2skit.config.defaults import LOGGERS
 from v2skit.config.messages import origin_of, shortened
 from v2skit.config.plain import MAX_DEPTH, fault
 from v2skit.config.plugin_files import KEY, Copies, add_paths, read_files, stored_files
@@ -145,7 +146,12 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 def _overridden(path: Path, overrides: Iterable[str]) -> tuple[dict, Origins, set[str]]:
     """The tree of a config with its bases and overrides, the origin of each key, and the keys that overrides added."""
-    tree, origins = _read(path, (), [])
+    tree: dict = {}
+    origins: Origins = {}
+    _merge(tree, {"loggers": {name: {"type": type_} for name, type_ in LOGGERS.items()}}, "default", origins)
+    given, given_origins = _read(path, (), [])
+    _merge(tree, given, str(path), {})
+    origins |= given_origins
     known = set(origins)
     for override in overrides:
         key, equals, value = override.partition("=")

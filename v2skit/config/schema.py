@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from v2skit.config import defaults
 from v2skit.config.corruption import Corruption, check_corruption
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
@@ -282,6 +283,7 @@ class Config:
             recipe: stage 3 transfers its parts, and stage 2 is skipped.
         predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
             is then fine-tuned on the mels that this model predicts.
+        loggers: where the logs of training runs go, by name; a config adds to these.
         plugins: plug-in files, added to those of the bases; paths are relative to the config that names them.
 
     Raises:
@@ -311,6 +313,7 @@ class Config:
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
+    loggers: dict[str, Annotated[Component, "logger"]] = field(default_factory=defaults.loggers)
     plugins: list[PluginFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -73,13 +73,14 @@ class Meta:
 
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:
-    """The description of a checkpoint of this config."""
+    """The description of a checkpoint of this config, but for its loggers: who uses the model needs none of them."""
+    config = replace(config, loggers={})
     with plugins.using(config.plugins):
         versions = plugins.versions(origins_of(config))
     features = feature_settings(config.clock, config.mel)
     return Meta(
         task=task,
-        config=to_tree(config),
+        config={key: value for key, value in to_tree(config).items() if key != "loggers"},
         features=features,
         feature_hash=feature_hash(features),
         speakers=speakers,

@@ -118,6 +118,7 @@ def _read(path: Path) -> Provenance | None:
     if tree is None:
         return None
     made_from = tree.pop("made_from", {})
+    tree.pop("loggers", None)  # perhaps of a plug-in that is no longer installed; they are not compared
     try:
         with suppress(UserError):  # where it has keys that no longer exist, which show as differences
             tree = to_tree(check_config(tree))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -14,7 +15,10 @@ from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
+from v2skit.registry import plugins
+from v2skit.registry.events import report_sections
 from v2skit.synthesis.directory import SPEECH_RECORD
+from v2skit.system.atomic import write_text
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
 
@@ -32,6 +36,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     """
     with needs("evaluate", "scoring"):
         from v2skit.evaluation.plots import spectrogram_picture
+    from v2skit.evaluation.markdown import to_markdown
     from v2skit.evaluation.report import write_results
     from v2skit.evaluation.score import score as score_files
 
@@ -58,6 +63,11 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
         now.write(record)
+    with plugins.using(config.plugins):
+        sections = report_sections(exp)
+    if sections:
+        found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
+        write_text(results, "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)]))
     print(results.read_text(encoding="utf-8", errors="replace"))
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
 

@@ -108,7 +108,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         if ledger:
             ledger.write(folder, "model", "file")
     trainer.train()
-    print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ are in {folder}/")
+    print(f"{name}: best checkpoint {checkpoint.best(folder)}; logs and samples/ are in {folder}/")
 
 
 def _newest(recipe: Recipe, folder: Path) -> Path | None:

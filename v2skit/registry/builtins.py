@@ -88,6 +88,10 @@ COMPONENTS = {
         "fixed": "v2skit.tracking.fixed:Fixed",
         "none": "v2skit.tracking.none:NoTracker",
     },
+    "logger": {
+        "jsonl": "v2skit.training.loggers.jsonl:JsonLines",
+        "tensorboard": "v2skit.training.loggers.tensorboard:TensorBoard",
+    },
 }
 
 

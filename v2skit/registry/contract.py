@@ -32,6 +32,7 @@ NEEDED = {
     "corpus": ("obtain", "splits"),
     "tracker": ("start", "update", "finish"),
     "tokenizer": ("fit", "load_state", "encode", "decode"),
+    "logger": ("start", "log", "close"),
 }
 """Kind -> attributes and methods of a component that is no module."""
 

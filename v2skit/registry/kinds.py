@@ -48,6 +48,7 @@ KINDS = {
     "asr": Kind("waveform -> words, for the word error rate (WER)", ("grammar",)),
     "corpus": Kind("a corpus as published -> data directories", ("work_dir",)),
     "tracker": Kind("video frames -> place of the mouth in each frame"),
+    "logger": Kind("losses and samples of a training run -> a log, see v2skit.training.loggers.logger"),
 }
 
 IN_USE: ContextVar[Mapping[str, Kind]] = ContextVar("IN_USE", default=KINDS)

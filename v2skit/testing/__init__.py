@@ -25,6 +25,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
 from v2skit.models.model import Part
 from v2skit.models.output import Output
+from v2skit.testing.loggers import check_logger
 from v2skit.testing.networks import CONTEXTS, check_close, check_network, check_receptive_field, padded, without_dropout
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "check_discriminator",
     "check_encoder",
     "check_head",
+    "check_logger",
     "check_loss",
     "check_target",
     "check_training_loss",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -49,6 +49,7 @@ class TrainingStep:
         seed: of all random numbers (dropout), together with the numbers of step and batch.
         roll_call: of the processes.
         corruption: of the model's inputs; None: none.
+        process_batch: changes each batch before its forward pass, after the random generators were seeded for it.
 
     Attributes:
         position: (epoch, batch) in the data's order where training resumes after the last step.
@@ -65,7 +66,9 @@ class TrainingStep:
         seed: int,
         roll_call: RollCall,
         corruption: nn.Module | None = None,
+        process_batch: Callable[[Batch], Batch] = lambda batch: batch,
     ) -> None:
+        self.process_batch = process_batch
         self.model, self.losses, self.optimiser, self.average = model, losses, optimiser, average
         self.batches, self.precision, self.seed, self.roll_call = batches, precision, seed, roll_call
         self.corruption = corruption
@@ -173,7 +176,7 @@ class TrainingStep:
             batch = next(self.batches)
             self.position = batch.position
             torch.manual_seed(self.seed * 1_000_003 + step + (number * self.accumulate + index) * 2_654_435_761)
-            yield batch
+            yield self.process_batch(batch)
 
     def _backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Accumulate the model's gradients for a batch. Returns its losses."""
