@@ -1,0 +1,102 @@
+"""Tokenizer ``sentencepiece``: words and parts of words, by byte-pair encoding or a unigram language model."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from v2skit.errors import UserError
+from v2skit.system.extras import needs
+from v2skit.text.alphabet import FOREIGN_STATE
+from v2skit.text.normalise import normalise
+
+
+class SentencePiece:
+    """Subword units (Kudo and Richardson 2018), learned in memory from the normal form of the training texts.
+
+    Characters that are not in these are one token, ``unknown``, which ``decode`` leaves out. The interface is that of
+    :mod:`v2skit.text`; the state is the model file in base64.
+
+    Args:
+        model: ``bpe`` (Sennrich et al. 2016), ``unigram`` (Kudo 2018), or ``char``.
+        vocab_size: largest number of tokens; small sets of texts give fewer.
+        punctuation: keep punctuation; otherwise only apostrophes within words are kept.
+
+    Raises:
+        UserError: sentencepiece is not installed.
+    """
+
+    def __init__(
+        self,
+        model: Literal["bpe", "unigram", "char"] = "unigram",
+        vocab_size: Annotated[int, Field(ge=2, le=1_000_000)] = 200,
+        punctuation: bool = False,
+    ) -> None:
+        self.model, self.vocab_size, self.punctuation = model, vocab_size, punctuation
+        with needs("text", "tokenizer 'sentencepiece'", "choose tokenizer 'characters'"):
+            import sentencepiece
+        self._processor: Any = sentencepiece.SentencePieceProcessor()
+
+    @property
+    def size(self) -> int:
+        """Number of tokens, ``unknown`` among them."""
+        return self._processor.get_piece_size()
+
+    def normalise(self, text: str) -> str:
+        """The normal form of :func:`v2skit.text.normalise.normalise`."""
+        return normalise(text, self.punctuation)
+
+    def fit(self, texts: Iterable[str]) -> dict:
+        """Learn the model. Returns the state, ``{"model": base64}``.
+
+        Raises:
+            UserError: there are more different characters than tokens, or the texts can't be learned from.
+        """
+        from sentencepiece import SentencePieceTrainer
+
+        written = io.BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=(self.normalise(text) for text in texts),
+                model_writer=written,
+                model_type=self.model,
+                vocab_size=self.vocab_size,
+                hard_vocab_limit=False,
+                character_coverage=1.0,
+                normalization_rule_name="identity",  # the texts are in their normal form
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                unk_surface="",
+                num_threads=1,  # the sums of several threads are not reproducible
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            reason = " ".join(str(error).split()).rpartition("] ")[2]
+            raise UserError(
+                f"sentencepiece can't learn {self.vocab_size} tokens ({reason}); give another vocab_size, or choose "
+                "tokenizer 'characters'"
+            ) from error
+        state = {"model": base64.b64encode(written.getvalue()).decode()}
+        self.load_state(state)
+        return state
+
+    def load_state(self, state: dict) -> None:
+        """Take over a state. Raises UserError where it is that of another tokenizer."""
+        try:
+            self._processor.LoadFromSerializedProto(base64.b64decode(state["model"]))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(FOREIGN_STATE) from error
+
+    def encode(self, text: str) -> list[int]:
+        """Text -> ids of its subwords."""
+        return self._processor.encode(self.normalise(text))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids -> text."""
+        return self._processor.decode([int(number) for number in ids]).strip()
