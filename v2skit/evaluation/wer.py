@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 PERCENT = 100.0
 """Error rates of results are in %."""
 
@@ -28,7 +27,8 @@ class Edits:
 
 
 def count_edits(reference: Sequence[str], hypothesis: Sequence[str]) -> Edits:
-    """Levenshtein alignment of two sequences of words or characters; ties favour insertions, then deletions, over substitutions."""
+    """Levenshtein alignment of two sequences of words or characters; ties favour insertions, then deletions, over
+    substitutions."""
     row = [(j, 0, 0, j) for j in range(len(hypothesis) + 1)]  # (errors, substitutions, deletions, insertions)
     for i, word in enumerate(reference, 1):
         above, row = row, [(i, 0, i, 0)]
