@@ -1,0 +1,48 @@
+"""The CTC head gives logits at its own rate, and reads the text in them."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from v2skit.errors import UserError
+from v2skit.models.heads.ctc import Ctc
+from v2skit.text.characters import Characters
+
+
+def head(upsampling=1):
+    tokenizer = Characters()
+    tokenizer.fit(["ab c"])  # ids: space 0, a 1, b 2, c 3; blank 4
+    torch.manual_seed(0)
+    return Ctc(8, {"tokens": SimpleNamespace(tokenizer=tokenizer)}, upsampling=upsampling)
+
+
+def logits(*paths):
+    return torch.stack([10.0 * torch.eye(5)[list(path)] for path in paths])
+
+
+def test_logits_are_those_of_the_tokens_and_the_blank_at_the_rate_of_the_head():
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    module, x = head(upsampling=2), torch.randn(2, 3, 8)
+    found = module(x, mask)["tokens"]
+    assert found.shape == (2, 6, 5) and (found[1, 2:] == 0).all() and (found[1, :2] != 0).all()
+    assert torch.equal(found[0, 2:4].flatten(), module.linear(x[0, 1]))
+
+
+def test_repetitions_and_blanks_are_left_out():
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    mask[1, 3:] = False
+    found = head().decode(logits([1, 1, 4, 1, 0, 3, 3], [2, 4, 4, 1, 1, 1, 1]), mask)
+    assert found == ["aa c", "b"]
+    assert head().decode(logits([4] * 7, [4] * 7), mask) == ["", ""]
+
+
+def test_decoding_ends_with_the_mask_at_the_rate_of_the_head():
+    mask = torch.tensor([[True, True], [True, False]])
+    assert head(upsampling=2).decode(logits([1, 2, 3, 4], [1, 2, 3, 3]), mask) == ["abc", "ab"]
+
+
+def test_a_stream_without_tokenizer_is_refused():
+    for targets in ({}, {"tokens": SimpleNamespace()}):
+        with pytest.raises(UserError, match="stream 'tokens' is not a target with a tokenizer; add it"):
+            Ctc(8, targets)
