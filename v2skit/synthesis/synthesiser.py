@@ -19,6 +19,7 @@ from v2skit.models.model import Model
 from v2skit.models.package import open_model, read_voices, vocoder_of
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
+from v2skit.synthesis.lip_reading import LipReader
 from v2skit.synthesis.pipeline import Pipeline, networks_of
 from v2skit.synthesis.video import Progress, Speech, SpeechPieces, Video
 from v2skit.system.devices import choose_device
@@ -147,6 +148,18 @@ class Synthesiser:
         """
         pipeline = self.pipeline(speaker)
         return np.concatenate([pipeline.push(crops), pipeline.finish()])
+
+    def read_crops(self, head: str, crops: np.ndarray, speaker: np.ndarray) -> str:
+        """The text that a head of the model reads in the mouth crops of a whole clip.
+
+        Args:
+            head: one of :func:`v2skit.synthesis.lip_reading.reading_heads`.
+            crops: uint8 (T,H,W), as the preparation stores them.
+            speaker: the input of the speaker component.
+        """
+        reader = LipReader(self.model, head, speaker, self.config.augmentation.crop)
+        reader.push(crops)
+        return reader.finish()
 
     def pipeline(self, speaker: np.ndarray, chunk: int | None = None) -> Pipeline:
         """The networks, ready for one clip; see :class:`Pipeline`."""
