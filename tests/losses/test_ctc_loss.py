@@ -8,7 +8,7 @@ import torch
 
 from v2skit.data.batch import PADDING, Batch
 from v2skit.losses.ctc import Ctc, frames_needed
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.testing import check_loss
 
 BLANK = 3

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.data.batch import PADDING, Batch
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 
 
 class Ctc(nn.Module):

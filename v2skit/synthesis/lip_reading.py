@@ -39,7 +39,7 @@ class LipReader:
         self.side, self.device = side, next(model.parameters()).device
         self.head: Part = reading_heads(model)[head]
         stages = [frontend_stage(model)]
-        if model.head_on[head] == "encoder":
+        if model.heads_on[head] == "encoder":
             stages += encoder_stages(model, torch.from_numpy(speaker)[None].to(self.device))
         stream, rate = self.head.outputs[0], getattr(self.head, "upsampling", 1)
         stages.append(windowed(self.head, masked(lambda x, mask: self.head(x, mask)[stream]), rate))
@@ -63,9 +63,7 @@ class LipReader:
         return self.head.decode(logits[None], mask)[0]
 
 
-def write_hypotheses(
-    heads: dict[str, Callable[[SilentClip], str]], clips: list[SilentClip], folder: Path
-) -> None:
+def write_hypotheses(heads: dict[str, Callable[[SilentClip], str]], clips: list[SilentClip], folder: Path) -> None:
     """Write what heads read in all clips, ``folder/<head>.text``; existing files are skipped.
 
     Args:

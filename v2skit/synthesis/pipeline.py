@@ -74,12 +74,14 @@ class Pipeline:
         self.side, self.device = config.augmentation.crop, next(model.parameters()).device
         speaker_input = torch.from_numpy(speaker)[None].to(self.device)
         mels = config.mel.per_frame(config.clock)
-        rate = mels if model.output == "mel" else self.samples_per_frame
+        rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
+        rate = rates.get(model.output) or model.decoder.per_frame
         stages = [frontend_stage(model, chunk), *encoder_stages(model, speaker_input)]
-        stages.append(windowed(model.decoder, masked(model.decoder), rate))
+        stages.append(windowed(model.decoder, masked(model.decode), rate))
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
-            stages.append(windowed(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, mels, few))
+            samples = self.samples_per_frame // rate  # of each value of the decoder's stream
+            stages.append(windowed(vocoder, lambda x: vocoder(_as_input(x[None]))[0], samples, rate, few))
         self._cascade = Cascade(stages)
 
     @property
@@ -155,6 +157,11 @@ def windowed(
     max_steps = None if min_frames == 1 else min_frames * steps
     align = getattr(network, "period_frames", 1)
     return WindowedFunction(function, rate, left, right, min_frames * steps, align=align, max_steps=max_steps)
+
+
+def _as_input(stream: Tensor) -> Tensor:
+    """A stream as a vocoder's input: floats in full precision, integers as they are."""
+    return stream.float() if stream.is_floating_point() else stream
 
 
 def _to_numpy(waveforms: list[Tensor | None]) -> np.ndarray:
