@@ -2,11 +2,13 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from v2skit.errors import UserError
 from v2skit.models.heads.ctc import Ctc
+from v2skit.testing import check_head
 from v2skit.text.characters import Characters
 
 
@@ -46,3 +48,24 @@ def test_a_stream_without_tokenizer_is_refused():
     for targets in ({}, {"tokens": SimpleNamespace()}):
         with pytest.raises(UserError, match="stream 'tokens' is not a target with a tokenizer; add it"):
             Ctc(8, targets)
+
+
+def test_it_keeps_the_contract_of_heads():
+    for upsampling in (1, 3):
+        check_head(head(upsampling), 8)
+
+
+def lengths(*rows):
+    tokens, frames, whole = map(np.array, zip(*rows, strict=True))
+    return tokens, frames, whole.astype(bool)
+
+
+def test_utterances_that_can_not_be_trained_on_are_counted_with_the_remedy():
+    fine, untranscribed, short, cut = (5, 9, 1), (0, 9, 0), (12, 5, 1), (5, 9, 0)
+    assert head().check_lengths(*lengths(fine, untranscribed)) == ""
+    note = head().check_lengths(*lengths(fine, untranscribed, short, cut, cut))
+    assert note.startswith("of 4 utterances with tokens, 1 are trained on; 2 are cut to segments: set segment_frames")
+    assert note.endswith("1 have more tokens than logits: set upsampling: 3")
+    assert head(upsampling=3).check_lengths(*lengths(fine, short)) == ""
+    with pytest.raises(UserError, match="0 are trained on; 1 are cut to segments: set segment_frames: null$"):
+        head().check_lengths(*lengths(cut, untranscribed))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -37,7 +39,7 @@ class Ctc(nn.Module):
         upsampling: Annotated[int, Field(ge=1, le=100)] = 1,
     ) -> None:
         super().__init__()
-        self.tokenizer = getattr(targets.get(stream), "tokenizer", None)
+        self.tokenizer: Any = getattr(targets.get(stream), "tokenizer", None)
         if self.tokenizer is None:
             raise UserError(
                 f"stream '{stream}' is not a target with a tokenizer; add it, as in targets: {{{stream}: "
@@ -62,6 +64,35 @@ class Ctc(nn.Module):
         check_features(x, mask, self.in_dim, "ctc")
         logits = zero_padding(self.linear(x), mask)  # (B, T, k (V + 1))
         return {self.stream: logits.unflatten(-1, (self.upsampling, -1)).flatten(1, 2)}
+
+    def check_lengths(self, tokens: np.ndarray, frames: np.ndarray, whole: np.ndarray) -> str:
+        """Compare the texts of the training data with the lengths of their videos.
+
+        Args:
+            tokens: number of tokens of each utterance (U,).
+            frames: its video frames (U,).
+            whole: whether it is in a batch as a whole; segments have no tokens (U,).
+
+        Returns:
+            which utterances can't be used; "" where all can.
+
+        Raises:
+            UserError: none can be used.
+        """
+        told = tokens > 0
+        short = told & whole & (tokens > frames * self.upsampling)
+        cut = told & ~whole
+        if not (short | cut).any():
+            return ""
+        message = f"of {told.sum()} utterances with tokens, {(told & ~short & ~cut).sum()} are trained on"
+        if cut.any():
+            message += f"; {cut.sum()} are cut to segments: set segment_frames: null"
+        if short.any():
+            least = math.ceil((tokens[short] / frames[short]).max())
+            message += f"; {short.sum()} have more tokens than logits: set upsampling: {least}"
+        if not (told & ~short & ~cut).any():
+            raise UserError(f"stream '{self.stream}': {message}", stream=self.stream)
+        return message
 
     def decode(self, logits: Tensor, mask: Tensor) -> list[str]:
         """The text of the most probable token of each frame: repetitions and blanks are left out.
