@@ -103,12 +103,12 @@ class _Loader(yaml.SafeLoader):
             line, name = key.start_mark.line + 1, key.value
             if not isinstance(key, ScalarNode):
                 self._refuse(f"a key must be text, not a list or keys and values (line {line})")
-            if key.tag == "tag:yaml.org,2002:bool":  # YAML 1.1 reads the key of ``on: encoder`` as true
-                key.tag = "tag:yaml.org,2002:str"
             if name in lines:
                 self._place.append(name)
                 self._refuse(f"given twice, in lines {lines[name]} and {line}; delete one of the two")
             lines[name] = line
+            if key.tag == "tag:yaml.org,2002:bool":  # the key `on`, which YAML 1.1 takes for true
+                key.tag = "tag:yaml.org,2002:str"
         return node
 
     def _check(self, node: Any) -> None:
