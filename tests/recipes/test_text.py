@@ -126,7 +126,7 @@ def test_a_tokenizer_with_other_settings_is_refused(recipe_folder, text, capsys)
         (("targets.tokens=null", "networks.heads.ctc=null"), "loss 'ctc' needs models with output tokens"),
         (("targets.tokens=null",), "head 'ctc': stream 'tokens' is not a target with a tokenizer; add it"),
         (("networks.heads.ctc.upsampling=0",), "upsampling"),
-        (("networks.heads.ctc.upsampling=1",), "6 have more tokens than logits: set upsampling: 3"),
+        (("networks.heads.ctc.upsampling=1",), "0 are trained on; 6 have more tokens than logits: set upsampling: "),
         (("pretrain.segment_frames=8",), "6 are cut to segments: set segment_frames: null"),
     ],
 )
@@ -136,6 +136,7 @@ def test_a_broken_chain_is_named_before_training(recipe_folder, text, capsys, se
 
 
 def test_texts_that_are_too_long_are_noted(recipe_folder, text, capsys):
+    replace_texts(recipe_folder, ("audio",), lambda lines: [f"{lines[0]} AND AGAIN AND AGAIN AND AGAIN", *lines[1:]])
     assert stages(recipe_folder, text, "pretrain", sets=("networks.heads.ctc.upsampling=2",)) == 0
     assert "note: networks.heads.ctc: of 6 utterances with tokens, 5 are trained on; 1 have" in capsys.readouterr().out
 
@@ -152,5 +153,5 @@ def test_a_checkpoint_has_its_tokenizer(recipe_folder, text):
     model = load(run, "cpu").model
     head = model.heads["ctc"]
     assert head.tokenizer.decode(head.tokenizer.encode("BIN BLUE")) == "bin blue"
-    assert head.linear.out_features == head.tokenizer.size + 1
+    assert head.linear.out_features == head.upsampling * (head.tokenizer.size + 1)
     assert torch.isfinite(head.linear.weight).all()
