@@ -9,7 +9,10 @@ import yaml
 
 from tests.conftest import ROOT, make_data, stages, write
 from v2skit.cli.main import main
-from v2skit.data.data_dir import read_manifest
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.batch import Inputs
+from v2skit.data.data_dir import read_manifest, read_silent
+from v2skit.media.crops import read_crops
 from v2skit.models import checkpoint
 from v2skit.synthesis.lip_reading import read_hypotheses
 from v2skit.synthesis.synthesiser import load
@@ -63,6 +66,31 @@ def test_hypotheses_do_not_depend_on_text_and_audio(recipe_folder, text):
     model = ["--model", str(recipe_folder / "exp/text/finetune"), "--out", str(out), "--device", "cpu"]
     assert main(["synth-data", str(recipe_folder / "data/test"), *model]) == 0
     assert (out / "ctc.text").read_bytes() == before
+
+
+def test_a_window_at_a_time_reads_as_the_whole_clip_does_and_synth_prints_it(recipe_folder, text, tmp_path, capsys):
+    networks = {"heads": {"ctc": {"on": "frontend", "upsampling": 3}}}
+    config = write(tmp_path / "frontend.yaml", text, [], networks=networks)
+    assert stages(recipe_folder, config, *TRAINING, sets=("scratch=false",)) == 0
+    run = recipe_folder / "exp/frontend/finetune"
+    synthesiser, clip = load(run, "cpu"), read_silent(recipe_folder / "data/test")[0]
+    crops, speaker = read_crops(clip.video), synthesiser.voice("s0")
+    video = torch.from_numpy(normalise(centre_crop(crops, synthesiser.config.augmentation.crop)))[None]
+    inputs = Inputs({"video": video}, torch.ones(1, len(crops), dtype=torch.bool), torch.from_numpy(speaker)[None])
+    with torch.no_grad():
+        logits = synthesiser.model(inputs, heads=True).stream("tokens")
+    wanted = synthesiser.model.heads["ctc"].decode(logits, inputs.mask)[0]
+    assert synthesiser.read_crops("ctc", crops, speaker) == wanted != ""
+    options = ["--model", str(run), "--voice", "s0", "--tracker", "none", "--device", "cpu", "--text"]
+    capsys.readouterr()
+    assert main(["synth", str(clip.video), "-o", str(tmp_path / "speech.wav"), *options]) == 0
+    assert f"\n  ctc: {wanted}\n" in capsys.readouterr().out
+
+
+def test_a_model_without_heads_reads_nothing(mel_run, tmp_path, capsys):
+    clip = read_silent(mel_run.parents[2] / "data/test")[0]
+    assert main(["synth", str(clip.video), "--model", str(mel_run), "--tracker", "none", "--text"]) == 1
+    assert "--text: this model has no head that reads lips; train one" in capsys.readouterr().err
 
 
 def test_hypotheses_of_another_model_are_replaced_and_missing_ones_are_named(recipe_folder, text, capsys):

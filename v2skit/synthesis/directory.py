@@ -25,7 +25,7 @@ from v2skit.models.build import vocoder_input
 from v2skit.models.finite import finite_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
-from v2skit.synthesis.lip_reading import reading_heads, write_hypotheses
+from v2skit.synthesis.lip_reading import write_hypotheses
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
 from v2skit.synthesis.written import delete_listed, listed, locked, start_list, write_missing
 from v2skit.system.atomic import is_unused
@@ -120,7 +120,7 @@ def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], dire
         return synthesiser.read_crops(head, _crops(clip), reader(clip.id, clip.speaker))
 
     write_missing(clips, synthesise, out, synthesiser.sample_rate)
-    write_hypotheses({head: partial(read, head) for head in reading_heads(synthesiser.model)}, clips, out)
+    write_hypotheses({head: partial(read, head) for head in synthesiser.reading_heads}, clips, out)
 
 
 def _crops(clip: SilentClip) -> np.ndarray:
