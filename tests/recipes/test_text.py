@@ -176,7 +176,7 @@ def test_a_checkpoint_has_its_tokenizer(recipe_folder, text):
     text.write_text(yaml.safe_dump(config))
     assert stages(recipe_folder, text, *TRAINING, sets=("scratch=false",)) == 0
     run = recipe_folder / "exp/text/finetune"
-    assert checkpoint.read_meta(checkpoint.best(run)).targets["tokens"].keys() == {"model"}
+    assert checkpoint.read_meta(checkpoint.best(run)).targets["tokens"].keys() == {"model", "size"}
     shutil.rmtree(recipe_folder / "data")
     model = load(run, "cpu").model
     head = model.heads["ctc"]

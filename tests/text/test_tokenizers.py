@@ -53,9 +53,18 @@ def test_the_state_is_all_and_depends_on_the_texts_only(make):
 
 
 def test_the_state_of_another_tokenizer_is_refused(make):
-    for state in ({}, {"symbols": 3}, {"model": "AAAA"}, {"model": base64.b64encode(b"no model").decode()}):
+    for state in ({}, {"symbols": 3}, {"model": "AAAA"}):
         with pytest.raises(UserError, match="not that of a tokenizer of this type; fit it again"):
             make().load_state(state)
+
+
+def test_a_damaged_model_is_refused_on_first_use():
+    pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
+    tokenizer = SentencePiece()
+    for model in ("AAAA", base64.b64encode(b"no model").decode(), "?"):
+        tokenizer.load_state({"model": model, "size": 3})
+        with pytest.raises(UserError, match="not that of a tokenizer of this type; fit it again"):
+            tokenizer.encode("bin")
 
 
 def test_characters_are_those_of_the_texts():
@@ -89,11 +98,16 @@ def test_phonemes_are_those_of_the_language():
     assert english.decode(english.encode("BLUE TWO")) == "bluː tuː"
     assert Phonemes("de").normalise("zwei") != english.normalise("zwei")
     with pytest.raises(UserError, match="no language 'xx-nope'; give one of its voices"):
-        Phonemes("xx-nope")
+        Phonemes("xx-nope").encode("two")
 
 
 @pytest.mark.parametrize(("module", "make"), [("sentencepiece", SentencePiece), ("espeakng_loader", Phonemes)])
-def test_a_missing_package_is_named_with_its_extra(monkeypatch, module, make):
+def test_a_missing_package_is_named_with_its_extra_and_is_not_needed_for_synthesis(monkeypatch, module, make):
+    fitted = make()
+    state = fitted.fit(TEXTS)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match=rf"needs a package .*{module}.*pip install 'v2skit\[text\]'"):
-        make()
+        make().fit(TEXTS)
+    loaded = make()
+    loaded.load_state(state)
+    assert loaded.size == fitted.size, "synthesis needs no more than this"

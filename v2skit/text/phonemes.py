@@ -14,17 +14,17 @@ class Phonemes(Alphabet):
 
     Args:
         language: a voice of espeak-ng, such as ``en-us``, ``de``, ``cmn``.
-
-    Raises:
-        UserError: espeak-ng is not installed, or has no such language.
     """
 
     def __init__(self, language: str = "en-us") -> None:
         super().__init__()
         self.language = language
-        phonemes("", language)
 
     def split(self, text: str) -> list[str]:
-        """The phonemes of the words, a space between these."""
+        """The phonemes of the words, a space between these.
+
+        Raises:
+            UserError: espeak-ng is not installed, or has no such language.
+        """
         words = phonemes(normalise(text), self.language)
         return [symbol for word in words for symbol in (" ", *word)][1:]
