@@ -1,20 +1,30 @@
 """Every registered network keeps its contract."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 
 from v2skit import testing
 from v2skit.config.features import Clock, Mel
+from v2skit.data.targets import FitUtterance
 from v2skit.registry.kinds import construct
 from v2skit.registry.plugins import registry
+from v2skit.targets.tokens import Tokens
+from v2skit.text.characters import Characters
 
 IN_DIM = 24
 CLOCK, MEL = Clock(), Mel()
+TEXTS = ["BIN BLUE AT F TWO NOW", "Place red by Z, nine please!"]
+TOKENS = Tokens(Characters())
+TOKENS.fit([FitUtterance(text, text, lambda: np.zeros(0, np.float32)) for text in TEXTS])
 SMALL = {
     "griffin_lim": {"iterations": 2, "fit_iterations": 2},
     "hifigan": {"channels": 32},
     "istft": {"dim": 32, "blocks": 2},
     "multi_period": {"channels": 1},
+    "sentencepiece": {"vocab_size": 40},
     "wavegan": {"channels": 32},
 }
 CHECKS = {
@@ -24,11 +34,14 @@ CHECKS = {
     "decoder": lambda module: testing.check_decoder(module, IN_DIM, CLOCK, MEL),
     "vocoder": lambda module: testing.check_vocoder(module, MEL),
     "discriminator": testing.check_discriminator,
+    "head": lambda module: testing.check_head(module, IN_DIM),
+    "tokenizer": lambda tokenizer: testing.check_tokenizer(lambda: copy.deepcopy(tokenizer), TEXTS),
 }
 GIVEN = {
     "vocoder": {"in_dim": MEL.n_mels, "step": MEL.hop},
     "decoder": {"in_dim": IN_DIM, "step": CLOCK.samples_per_frame},
     "encoder": {"in_dim": IN_DIM},
+    "head": {"in_dim": IN_DIM, "targets": {"tokens": TOKENS}},
 }
 NEEDS_A_CHECKPOINT = ("trained",)
 STREAMING = {

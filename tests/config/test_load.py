@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
-from v2skit.models.build import build_model, build_new_vocoder, build_vocoder, needs_vocoder
+from v2skit.models.build import build_model, build_new_vocoder, build_targets, build_vocoder, needs_vocoder
 
 SHIPPED = sorted(ROOT.glob("egs/*/conf/*.yaml"))
 
@@ -21,11 +21,17 @@ def test_every_shipped_config_builds(path):
         models = [build_new_vocoder(config)]
         assert config.finetune.learning_rate < config.pretrain.learning_rate  # its own settings, not the mel model's
     else:
-        models = [build_model(config, task, ["a", "b"]) for task in ("a2a", "v2a")]
+        models = [build_model(config, task, ["a", "b"], build_targets(config)) for task in ("a2a", "v2a")]
         if needs_vocoder(models[1]):
             build_vocoder(config, models[1].output)
     for model in models:
         Losses(config).check(model, config.targets)
+
+
+def test_a_key_is_text_also_where_yaml_has_a_word_for_true(tmp_path, tiny):
+    path = tmp_path / "on.yaml"
+    path.write_text(f"base: [{tiny}, {ROOT / 'egs/conf/text.yaml'}]\nnetworks: {{heads: {{ctc: {{on: frontend}}}}}}\n")
+    assert load_config(path).networks.heads["ctc"].on == "frontend"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ class Model(nn.Module):
     Attributes:
         inputs: names of the streams that it is given.
         output: name of the decoder's stream.
+        heads_on: name of a head -> the features that it is on.
     """
 
     frontend: Part
@@ -53,8 +54,8 @@ class Model(nn.Module):
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
         self.heads = nn.ModuleDict({name: head for name, (head, _) in (heads or {}).items()})
-        self._heads_on = {name: on for name, (_, on) in (heads or {}).items()}
         self.bottleneck = bottleneck
+        self.heads_on = {name: on for name, (_, on) in (heads or {}).items()}
         self.inputs: tuple[str, ...] = stream_names(frontend.input)
         self.output: str = decoder.output
         for part in (encoder, decoder, self.heads):
@@ -127,7 +128,7 @@ class Model(nn.Module):
     def _head_outputs(self, features: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         streams: dict[str, Tensor] = {}
         for name, head in self.heads.items():
-            streams.update(head(features[self._heads_on[name]], mask))
+            streams.update(head(features[self.heads_on[name]], mask))
         return streams
 
 

@@ -14,6 +14,7 @@ from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
+from v2skit.recipes.lip_reading import lip_readings
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry import plugins
 from v2skit.registry.events import report_sections
@@ -58,7 +59,9 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
             row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
             for row, folder in folders.items()
         }
-        write_results(scores, exp, pairs, bootstrap=config.scoring.bootstrap, seed=config.seed)
+        settings = config.scoring
+        readings = lip_readings(recipe, rows, utterances)
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, readings=readings)
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)

@@ -96,6 +96,8 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{resumed}, into {folder}/")
     train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment, fitted=fitted)
+    for note in targets.check_lengths(model, train_set):
+        print(f"note: {note}")
     valid_set = dataset(recipe, [run.valid], model, settings, training=False, fitted=fitted)
     parts = {model_name(name): part for name, part in run.parts.items()}
     trainer = Trainer(

@@ -124,7 +124,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
             synthesiser = Synthesiser.load(find(recipe, run), device, config)
             synthesise_directory(synthesiser, read_silent(directory), directory, out)
 
-        return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised)
+        return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised, reads_lips=True)
 
     found = {}
     if decoder.output == "waveform":

@@ -34,7 +34,15 @@ COMPONENTS = {
         "trained": "v2skit.models.vocoders.trained:Trained",
         **GENERATORS,
     },
+    "head": {"ctc": "v2skit.models.heads.ctc:Ctc"},
+    "target": {"tokens": "v2skit.targets.tokens:Tokens"},
+    "tokenizer": {
+        "characters": "v2skit.text.characters:Characters",
+        "sentencepiece": "v2skit.text.sentencepiece:SentencePiece",
+        "phonemes": "v2skit.text.phonemes:Phonemes",
+    },
     "loss": {
+        "ctc": "v2skit.losses.ctc:Ctc",
         "l1": "v2skit.losses.l1:L1",
         "spectral_convergence": "v2skit.losses.spectral_convergence:SpectralConvergence",
         "multi_resolution_stft": "v2skit.losses.multi_resolution_stft:MultiResolutionStft",

@@ -31,8 +31,8 @@ NEEDED = {
     "asr": ("protocol", "__call__"),
     "corpus": ("obtain", "splits"),
     "tracker": ("start", "update", "finish"),
-    "tokenizer": ("fit", "load_state", "encode", "decode"),
     "logger": ("start", "log", "close"),
+    "tokenizer": ("normalise", "fit", "load_state", "encode", "decode", "size"),
 }
 """Kind -> attributes and methods of a component that is no module."""
 

@@ -17,6 +17,7 @@ MODULES = {
     "stream": ("sounddevice",),
     "slurm": ("submitit",),
     "mini": ("espeakng_loader", "scipy"),
+    "text": ("sentencepiece", "espeakng_loader"),
     "d_vector": ("resemblyzer", "librosa", "webrtcvad"),
     "mediapipe": ("mediapipe",),
     "kaldi": ("kaldiio",),
@@ -40,6 +41,8 @@ COMPONENTS = {
     "pesq_wb": "pesq",
     "pesq_nb": "pesq",
     "torchaudio": "torchaudio",
+    "sentencepiece": "text",
+    "phonemes": "text",
 }
 """Type of a component -> the extra that it needs in addition to ``train`` and ``evaluate``."""
 

@@ -14,7 +14,9 @@ field is the whole clip.
 from __future__ import annotations
 
 import copy
+import json
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ __all__ = [
     "check_logger",
     "check_loss",
     "check_target",
+    "check_tokenizer",
     "check_training_loss",
     "check_visual_frontend",
     "check_vocoder",
@@ -161,6 +164,29 @@ def check_target(target: Any, waveform: np.ndarray, frames: int, text: str | Non
         assert values.ndim == 1 and np.issubdtype(values.dtype, np.integer) and (values >= 0).all()
     else:
         assert len(values) and len(values) % frames == 0 and len(silence) == len(values), "not k values a video frame"
+
+
+def check_tokenizer(make: Callable[[], Any], texts: Sequence[str]) -> None:
+    """Raises AssertionError where a tokenizer, see :mod:`v2skit.text`, breaks its contract.
+
+    Args:
+        make: makes a tokenizer that is not fitted.
+        texts: to fit it to; all have words.
+    """
+    tokenizer, again, copied = make(), make(), make()
+    state = tokenizer.fit(iter(texts))
+    assert json.loads(json.dumps(state)) == state, "the state is not plain: it changes when it is stored as JSON"
+    assert again.fit(iter(texts)) == state, "the same texts give another state"
+    copied.load_state(state)
+    assert copied.size == tokenizer.size > 0, "size differs after load_state()"
+    for text in texts:
+        ids = tokenizer.encode(text)
+        assert ids and all(0 <= number < tokenizer.size for number in ids), f"ids out of 0..size-1: {ids}"
+        assert copied.encode(text) == ids, "encode() differs after load_state()"
+        normal = tokenizer.normalise(text)
+        assert tokenizer.decode(ids) == normal == copied.decode(ids), f"decode(encode({text!r})) is not {normal!r}"
+    for empty in ("", " \t"):
+        assert list(tokenizer.encode(empty)) == [] and tokenizer.normalise(empty) == "", "text without words has ids"
 
 
 def check_vocoder(module: nn.Module, mel: Mel) -> None:
