@@ -14,7 +14,7 @@ NO_UNIT = -1
 
 
 def units_of(targets: dict[str, Any], stream: str) -> Any:
-    """The target of a stream of units, with ``clusters`` and ``per_frame``, as :class:`v2skit.data.targets.units.Units`.
+    """The target of a stream of units, with the attributes ``clusters`` and ``per_frame``.
 
     Raises:
         UserError: there is no target of this stream, or it has no units.

@@ -15,8 +15,8 @@ from v2skit.registry.component import Component
 
 
 class UnitsVocoder(nn.Module):
-    """Embeds units, repeats them to mel frames, and generates the waveform from these (after Polyak et al. 2021, without
-    their speaker embedding and F0): (B, T * per_frame) -> (B, N).
+    """Embeds units, repeats them to mel frames, and generates the waveform from these (after Polyak et al. 2021,
+    without their speaker embedding and F0): (B, T * per_frame) -> (B, N).
 
     Args:
         in_dim: features of an embedding, as many as a mel frame has; given by the toolkit.
