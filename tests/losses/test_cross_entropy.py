@@ -5,7 +5,7 @@ import torch
 
 from v2skit.data.batch import Batch
 from v2skit.losses.cross_entropy import CrossEntropy
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.testing import check_loss
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from v2skit.config.limits import Dropout
 from v2skit.data.batch import Batch
 from v2skit.models.layers.units import masked_cross_entropy
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 
 
 class CrossEntropy(nn.Module):

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+import base64
 import warnings
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
+from torch import Tensor
 
 from v2skit.config.features import Clock
-from v2skit.config.limits import Depth, Rounds
+from v2skit.config.limits import Depth
+from v2skit.data.targets import FitUtterance
 from v2skit.errors import UserError
 from v2skit.registry.component import Component
-from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
-from v2skit.system.state_file import damaged
 
 DEFAULT = Component("audio_frontend", {"run": "exp/mel/pretrain"}, kind="extractor")
-DIGEST_LENGTH = 12
-"""Hexadecimal digits of a digest."""
 
 
 class Units:
@@ -33,14 +31,16 @@ class Units:
         clock: given by the toolkit.
         extractor: of the features; by default the audio frontend of the mel family's pre-training in the same recipe.
         layer: index in the extractor's list of features; -1 is the last.
-        per_frame: units a video frame; features of another rate are interpolated.
+        per_frame: units a video frame; features of another rate are interpolated linearly.
         clusters: number of clusters.
-        frames: number of random units of the training data that k-means is fitted to.
+        frames: number of units' features, of random training utterances, that k-means is fitted to.
         iterations: of k-means, after k-means++ (Arthur and Vassilvitskii 2007).
-        seed: of the choice of frames and the first centroids.
+        seed: of the choice of utterances and of the first centroids.
     """
 
+    rate = "frame"
     dtype = "int32"
+    lazy = ("extractor",)
 
     def __init__(
         self,
@@ -50,99 +50,81 @@ class Units:
         per_frame: Depth = 1,
         clusters: Annotated[int, Field(ge=2, le=65_536)] = 100,
         frames: Annotated[int, Field(ge=2, le=100_000_000)] = 20_000,
-        iterations: Rounds = 50,
-        seed: Annotated[int, Field(ge=0)] = 0,
+        iterations: Annotated[int, Field(ge=1, le=10_000)] = 50,
+        seed: Annotated[int, Field(ge=0, le=2**31)] = 0,
     ) -> None:
-        self.clock, self.extractor, self.layer, self.per_frame = clock, extractor, layer, per_frame
+        self.samples_per_frame, self.layer, self.per_frame = clock.samples_per_frame, layer, per_frame
         self.clusters, self.frames, self.iterations, self.seed = clusters, frames, iterations, seed
-        self.centroids: torch.Tensor | None = None  # (K, D)
+        build: Any = extractor
+        self._build: Callable[[], Any] = build
+        self._centroids: Tensor | None = None  # (K, D)
+
+    @cached_property
+    def _extractor(self) -> Any:
+        return self._build().eval().requires_grad_(False)
 
     def settings_digest(self) -> str:
-        """The digest of the extractor's weights."""
-        return str(getattr(self.extractor, "digest", ""))
+        """The digest of the extractor's weights. Raises UserError where it can't be built."""
+        return str(getattr(self._extractor, "digest", ""))
 
-    def fit(self, utterances: Iterable[Any], folder: Path) -> dict[str, Any]:
-        """Fit k-means to frames of random utterances.
-
-        Args:
-            utterances: of the training data, each with ``waveform()``, float32 (N,).
-            folder: for the file of centroids.
+    def fit(self, utterances: Iterable[FitUtterance]) -> dict[str, Any]:
+        """Fit k-means to the features of random utterances.
 
         Returns:
-            the state: ``clusters``, ``dim``, ``extractor`` (digest of its weights), ``digest`` of the centroids, and
-            ``file``, their name in the folder.
+            the state: ``extractor``, the digest of its weights, and ``centroids``, float32 (K, D) in base 64, with
+            their ``shape``.
 
         Raises:
-            UserError: there are fewer frames than clusters.
+            UserError: there are fewer features than clusters.
         """
         with needs("train", "target 'units'"):
             from scipy.cluster.vq import kmeans2
 
-        features = self._sample(utterances)
+        features = self._sample(list(utterances))
         if len(features) < self.clusters:
             raise UserError(
                 f"k-means needs more frames than clusters, but there are {len(features)} frames for {self.clusters} "
-                "clusters; give the target more frames of more training data, or fewer clusters"
+                "clusters; give it more frames of more training data, or fewer clusters"
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a cluster may be empty: a unit that does not occur
-            centroids, _ = kmeans2(features, self.clusters, iter=max(self.iterations, 1), minit="++", seed=self.seed)
-        digest = _digest(centroids)
-        name = f"centroids-{digest}.npy"
-        with atomic_write(folder / name) as part, part.open("wb") as file:
-            np.save(file, centroids)
-        self.centroids = torch.from_numpy(centroids)
-        dim, extractor = features.shape[1], self.settings_digest()
-        return {"clusters": self.clusters, "dim": dim, "extractor": extractor, "digest": digest, "file": name}
+            centroids, _ = kmeans2(features, self.clusters, iter=self.iterations, minit="++", seed=self.seed)
+        content = base64.b64encode(np.asarray(centroids, "<f4").tobytes()).decode()
+        state = {"extractor": self.settings_digest(), "shape": list(centroids.shape), "centroids": content}
+        self.load_state(state)
+        return state
 
-    def load_state(self, state: dict[str, Any], folder: Path | None) -> None:
-        """Read the centroids of :meth:`fit`; without a folder none, as networks need only the number of clusters.
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Undo :meth:`fit`. Raises ValueError or LookupError where it is no state of as many clusters."""
+        content = np.frombuffer(base64.b64decode(state["centroids"], validate=True), "<f4")
+        centroids = torch.from_numpy(content.astype(np.float32).reshape(state["shape"]))
+        if len(centroids) != self.clusters or not centroids.isfinite().all():
+            raise ValueError(f"{len(centroids)} centroids for {self.clusters} clusters, or some are not finite")
+        self._centroids = centroids
 
-        Raises:
-            UserError: the file of centroids is missing or damaged.
-        """
-        self.clusters = state["clusters"]
-        if folder is None:
-            return
-        path, remedy = folder / state["file"], "delete the folder, then stage 1 makes it again"
-        try:
-            centroids = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise damaged(path, error, remedy) from error
-        if _digest(centroids) != state["digest"]:
-            raise damaged(path, "its content does not match its digest", remedy)
-        self.centroids = torch.from_numpy(centroids)
-
-    @torch.no_grad()
     def compute(self, waveform: np.ndarray, text: str | None = None) -> np.ndarray:
         """Waveform (N,) -> units, int32 (T * per_frame,)."""
-        assert self.centroids is not None, "fitted or loaded before"
-        return torch.cdist(self._features(waveform), self.centroids).argmin(1).int().numpy()
+        assert self._centroids is not None, "fitted or loaded before"
+        return torch.cdist(self._features(waveform), self._centroids).argmin(1).int().numpy()
 
     @torch.no_grad()
-    def _features(self, waveform: np.ndarray) -> torch.Tensor:
+    def _features(self, waveform: np.ndarray) -> Tensor:
         """Waveform (N,) -> features (T * per_frame, D), float32."""
-        module: Any = self.extractor
-        layers = module.eval()(torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None])
+        layers = self._extractor(torch.from_numpy(np.ascontiguousarray(waveform, np.float32))[None])
         if not -len(layers) <= self.layer < len(layers):
             raise UserError(f"layer {self.layer}: the extractor gives {len(layers)} layers; -1 is the last")
-        features = layers[self.layer].float()  # (1, L, D)
-        length = len(waveform) // self.clock.samples_per_frame * self.per_frame
-        if features.shape[1] != length:
-            features = F.interpolate(features.transpose(1, 2), size=length, mode="linear").transpose(1, 2)
-        return features[0]
+        features = layers[self.layer].float().transpose(1, 2)  # (1, L, D) -> (1, D, L)
+        length = len(waveform) // self.samples_per_frame * self.per_frame
+        if features.shape[2] != length:
+            features = F.interpolate(features, size=length, mode="linear")
+        return features[0].T  # (D, T k) -> (T k, D)
 
-    def _sample(self, utterances: Iterable[Any]) -> np.ndarray:
-        """At most ``frames`` features, of utterances in random order."""
-        found, count, choice = [], 0, list(utterances)
-        for index in np.random.default_rng(self.seed).permutation(len(choice)):
-            found.append(self._features(choice[index].waveform()).numpy())
+    def _sample(self, utterances: list[FitUtterance]) -> np.ndarray:
+        """The features of utterances in random order, ``frames`` of them if there are as many."""
+        found, count = [], 0
+        for index in np.random.default_rng(self.seed).permutation(len(utterances)):
+            found.append(self._features(utterances[index].waveform()).numpy())
             count += len(found[-1])
             if count >= self.frames:
                 break
         return np.concatenate(found)[: self.frames] if found else np.zeros((0, 0), np.float32)
-
-
-def _digest(centroids: np.ndarray) -> str:
-    shape = repr((centroids.dtype.str, centroids.shape)).encode()
-    return hashlib.sha256(shape + np.ascontiguousarray(centroids).tobytes()).hexdigest()[:DIGEST_LENGTH]

@@ -30,6 +30,7 @@ class Units(nn.Module):
     def __init__(self, in_dim: int, targets: dict[str, Any], label_smoothing: Dropout = 0.1) -> None:
         super().__init__()
         self.head = UnitsHead(in_dim, targets, self.output)
+        self.per_frame = self.head.per_frame
         self.label_smoothing = label_smoothing
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -28,9 +28,9 @@ class UnitsHead(nn.Module):
     def __init__(self, in_dim: int, targets: dict[str, Any], stream: str = "units") -> None:
         super().__init__()
         target = units_of(targets, stream)
-        self.in_dim, self.stream, self.clusters = in_dim, stream, target.clusters
-        self.outputs = (stream,)
-        self.linear = nn.Linear(in_dim, target.per_frame * target.clusters)
+        self.in_dim, self.stream, self.outputs = in_dim, stream, (stream,)
+        self.clusters, self.per_frame = target.clusters, target.per_frame
+        self.linear = nn.Linear(in_dim, self.per_frame * self.clusters)
 
     def forward(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """The logits.

@@ -7,10 +7,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from v2skit.data.batch import PADDING
 from v2skit.errors import UserError
-
-NO_UNIT = -1
-"""In the place of a unit where there is none."""
 
 
 def units_of(targets: dict[str, Any], stream: str) -> Any:
@@ -32,13 +30,13 @@ def masked_cross_entropy(logits: Tensor, units: Tensor, mask: Tensor, label_smoo
 
     Args:
         logits: (B, T * k, K).
-        units: (B, T * k), from 0 to K - 1, or NO_UNIT.
+        units: (B, T * k), from 0 to K - 1, or PADDING.
         mask: (B, T), True for valid video frames.
         label_smoothing: share of the probability that is distributed over all K units (Szegedy et al. 2016).
     """
     valid = mask.repeat_interleave(logits.shape[1] // mask.shape[1], dim=1)
-    units = units.long().masked_fill(~valid, NO_UNIT).flatten()
+    units = units.long().masked_fill(~valid, PADDING).flatten()
     total = F.cross_entropy(
-        logits.float().flatten(0, 1), units, ignore_index=NO_UNIT, label_smoothing=label_smoothing, reduction="sum"
+        logits.float().flatten(0, 1), units, ignore_index=PADDING, label_smoothing=label_smoothing, reduction="sum"
     )
-    return total / (units != NO_UNIT).sum().clamp(min=1)
+    return total / (units != PADDING).sum().clamp(min=1)
