@@ -6,6 +6,7 @@ import torch
 from tests.unit_targets import unit_targets
 from v2skit.data.batch import Batch
 from v2skit.models.decoders.units import Units
+from v2skit.testing import check_training_loss
 
 MASK = torch.tensor([[True, True, True], [True, False, False]])
 
@@ -22,6 +23,10 @@ def test_the_most_probable_units_are_its_output():
     assert units.dtype == torch.long and units.shape == (2, 6) and not units[1, 2:].any()
     assert torch.equal(units, decoder.head(x, MASK)["units"].argmax(-1))
     assert units[0].unique().numel() > 1
+
+
+def test_its_training_loss_keeps_the_contract():
+    check_training_loss(Units(4, unit_targets()), 4, batch(torch.tensor([[0, 4, 2], [3, -1, -1]])))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
