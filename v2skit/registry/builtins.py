@@ -38,7 +38,7 @@ COMPONENTS = {
         "units": "v2skit.models.heads.units:UnitsHead",
     },
     "target": {
-        "units": "v2skit.data.targets.units:Units",
+        "units": "v2skit.targets.units:Units",
     },
     "vocoder": {
         "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",

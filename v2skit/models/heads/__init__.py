@@ -1,1 +1,1 @@
-"""Heads: features (B,T,D) at the video frame rate -> further streams, for losses of their own."""
+"""Components of kind ``head``: features of frontend or encoder (B,T,D) -> further streams, predicted in training."""
