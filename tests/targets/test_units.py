@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from v2skit.config.features import Clock
-from v2skit.targets.units import Units
 from v2skit.errors import UserError
+from v2skit.targets.units import Units
 from v2skit.testing import check_target
 
 CLOCK = Clock()
