@@ -79,6 +79,15 @@ def test_the_vocoder_is_tuned_on_predicted_units(units, recipe_folder):
     assert before.keys() == after.keys() and not torch.equal(before[name], after[name])
 
 
+def test_a_model_of_units_resumes_exactly(units, recipe_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    vocoder, model = units
+    assert stages(recipe_folder, vocoder, "pretrain") == 0
+    options = ["--config", str(model), "--work_dir", str(recipe_folder), "--exp", str(tmp_path / "verify")]
+    assert main(["verify-resume", *options, "--steps", "8", "--kills", "1"]) == 0
+    assert "are the same, bit for bit, after 1 kills" in capsys.readouterr().out
+
+
 def test_units_of_another_k_means_or_extractor_are_refused(units, recipe_folder, tiny, capsys):
     vocoder, _ = units
     assert stages(recipe_folder, vocoder, "pretrain") == 0
