@@ -1,5 +1,5 @@
-"""Stages 2 to 4 of ``trains: vocoder``: training on audio, then on the mels that a V2S model predicts; and the rows of
-its results."""
+"""Stages 2 to 4 of ``trains: vocoder``: training on audio, then on the mels or units that a V2S model predicts; and the
+rows of its results."""
 
 from __future__ import annotations
 
@@ -78,11 +78,11 @@ def transfer(recipe: Recipe) -> str:
 
 
 def _after_pretraining(config: Config) -> str:
-    return "4 (fine-tuning on predicted mels)" if config.predictor else _SYNTHESIS
+    return "4 (fine-tuning on the predictor's output)" if config.predictor else _SYNTHESIS
 
 
 def finetune(recipe: Recipe) -> None:
-    """Stage 4: the vocoder on the mels that the predictor predicts for the training videos, if there is one."""
+    """Stage 4: the vocoder on what the predictor predicts for the training videos, if there is one."""
     config = recipe.config
     if config.predictor is None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
