@@ -88,6 +88,18 @@ def test_a_model_of_units_resumes_exactly(units, recipe_folder, tmp_path, capsys
     assert "are the same, bit for bit, after 1 kills" in capsys.readouterr().out
 
 
+def test_the_decoders_own_loss_suffices(units, recipe_folder, tiny, tmp_path, capsys):
+    vocoder, model = units
+    assert stages(recipe_folder, vocoder, "pretrain") == 0
+    none = ("losses.l1=null", "losses.spectral_convergence=null")
+    assert stages(recipe_folder, model, "pretrain", sets=(*none, "networks.heads.mel=null")) == 0
+    rows = [json.loads(line) for line in (recipe_folder / "exp/units/pretrain/log.jsonl").read_text().splitlines()]
+    assert all(row["total"] == pytest.approx(row["decoder/cross_entropy"]) for row in rows)
+    capsys.readouterr()
+    assert stages(recipe_folder, write(tmp_path / "mel.yaml", tiny, []), "pretrain", sets=none) == 1
+    assert "at least one loss is needed, since the decoder has none of its own" in capsys.readouterr().err
+
+
 def test_units_of_another_k_means_or_extractor_are_refused(units, recipe_folder, tiny, capsys):
     vocoder, _ = units
     assert stages(recipe_folder, vocoder, "pretrain") == 0
