@@ -335,8 +335,6 @@ class Config:
         for key in ("pretrained", "predictor"):
             if getattr(self, key) is not None and not getattr(self, key).strip():
                 raise UserError(f"{key}: expected the path of a folder, not empty text; for none, write null", key=key)
-        if not self.losses:
-            raise UserError("losses: at least one loss is needed", key="losses")
         taken = sorted(self.targets.keys() & set(BUILT_IN_STREAMS))
         if taken:
             key = f"targets.{taken[0]}"

@@ -28,10 +28,22 @@ COMPONENTS = {
         "conformer": "v2skit.models.encoders.conformer:Conformer",
         "bigru": "v2skit.models.encoders.bigru:BiGru",
     },
-    "decoder": {"mel_linear": "v2skit.models.decoders.mel_linear:MelLinear", **GENERATORS},
+    "decoder": {
+        "mel_linear": "v2skit.models.decoders.mel_linear:MelLinear",
+        "units": "v2skit.models.decoders.units:Units",
+        **GENERATORS,
+    },
+    "head": {
+        "mel": "v2skit.models.heads.mel:MelHead",
+        "units": "v2skit.models.heads.units:UnitsHead",
+    },
+    "target": {
+        "units": "v2skit.targets.units:Units",
+    },
     "vocoder": {
         "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",
         "trained": "v2skit.models.vocoders.trained:Trained",
+        "units": "v2skit.models.vocoders.units:UnitsVocoder",
         **GENERATORS,
     },
     "head": {"ctc": "v2skit.models.heads.ctc:Ctc"},
@@ -49,6 +61,7 @@ COMPONENTS = {
         "log_mel": "v2skit.losses.log_mel:LogMel",
         "power": "v2skit.losses.power:Power",
         "mfcc": "v2skit.losses.mfcc:Mfcc",
+        "cross_entropy": "v2skit.losses.cross_entropy:CrossEntropy",
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
     },

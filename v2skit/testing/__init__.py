@@ -189,22 +189,28 @@ def check_tokenizer(make: Callable[[], Any], texts: Sequence[str]) -> None:
         assert list(tokenizer.encode(empty)) == [] and tokenizer.normalise(empty) == "", "text without words has ids"
 
 
-def check_vocoder(module: nn.Module, mel: Mel) -> None:
-    """Raises AssertionError where a vocoder, (B, F, M) -> (B, F * hop), breaks its contract."""
+def check_vocoder(module: nn.Module, mel: Mel, make: Callable[[int, int], Tensor] | None = None) -> None:
+    """Raises AssertionError where a vocoder, (B, F, M) -> (B, F * hop) or of another stream, breaks its contract.
+
+    Args:
+        module: the vocoder.
+        mel: of the toolkit.
+        make: (B, L) -> a random input (B, L, ...), where that is another stream than the mel.
+    """
+    draw = make or (lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5)
     torch.manual_seed(0)
-    module, mels = module.eval(), 2 * torch.randn(2, 9, mel.n_mels) - 5
+    module, stream = module.eval(), draw(2, 9)
     log = math.log if mel.log == "natural" else math.log10
+    silence = stream[:, :5] if make else torch.full((1, 5, mel.n_mels), log(mel.floor))
     with torch.no_grad():
-        waveform, again, single = module(mels), module(mels), module(mels[1:])
-        silence = module(torch.full((1, 5, mel.n_mels), log(mel.floor)))
-    assert waveform.shape == (2, 9 * mel.hop), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * mel.hop)}"
-    assert torch.equal(waveform, again), "two calls with the same mel have different outputs"
-    assert waveform.isfinite().all() and silence.isfinite().all(), "output holds NaN or infinity"
-    assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the mel"
+        waveform, again, single, silent = module(stream), module(stream), module(stream[1:]), module(silence)
+    step = max(1, waveform.shape[1] // 9) if make else mel.hop
+    assert waveform.shape == (2, 9 * step), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * step)}"
+    assert torch.equal(waveform, again), "two calls with the same input have different outputs"
+    assert waveform.isfinite().all() and silent.isfinite().all(), "output holds NaN or infinity"
+    assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the input"
     check_close(waveform[1], single[0], "the output for a clip depends on its batch")
-    check_receptive_field(
-        module, module, lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5, 1, mel.hop
-    )
+    check_receptive_field(module, module, draw, 1, step)
 
 
 def check_discriminator(module: nn.Module, samples: int = 4800) -> None:
