@@ -60,6 +60,8 @@ COMPONENTS = {
         "pesq_wb": "v2skit.evaluation.pesq:PesqWideBand",
         "pesq_nb": "v2skit.evaluation.pesq:PesqNarrowBand",
         "mcd": "v2skit.evaluation.mcd:Mcd",
+        "f0_rmse": "v2skit.evaluation.f0:F0Rmse",
+        "voicing_error": "v2skit.evaluation.f0:VoicingError",
     },
     "asr": {"pocketsphinx": "v2skit.evaluation.asr:PocketSphinx"},
     "corpus": {
