@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.metadata import version
+
 import numpy as np
 
 from v2skit.evaluation.metrics import DROP_REMEDY, MetricError, check_pair
 from v2skit.signal.f0 import F0Extractor
+from v2skit.system.extras import needs
 
 FRAMES_PER_SECOND = 100
 OCTAVE = 1200.0  # cents
 
 
-class F0Rmse:
+class _F0Metric:
+    """F0 of reference and hypothesis, every 10 ms."""
+
+    def __init__(self, floor_hz: float = 60.0, ceiling_hz: float = 500.0) -> None:
+        self.extract = F0Extractor(floor_hz, ceiling_hz)
+        with needs("f0", "F0", DROP_REMEDY):
+            import_module("parselmouth")
+        praat = f"praat-parselmouth {version('praat-parselmouth')}"
+        self.method = f"F0 by Praat's autocorrelation every 10 ms, {floor_hz:g}-{ceiling_hz:g} Hz, {praat}"
+
+    def contours(self, reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray]:
+        """F0 (F,) of both, Hz, 0 where unvoiced. Raises MetricError as :func:`check_pair`, or without a whole frame."""
+        hop = max(1, rate // FRAMES_PER_SECOND)
+        waveforms = check_pair(reference, hypothesis)
+        if len(waveforms[0]) < hop:
+            raise MetricError(f"shorter than one frame ({hop} samples)")
+        ours, theirs = (self.extract(waveform, rate, hop) for waveform in waveforms)
+        return ours, theirs
+
+
+class F0Rmse(_F0Metric):
     """Root mean square of the difference of F0, cents, over the frames that are voiced in both waveforms.
 
     A frame counts as one octave at most, so that halved and doubled F0 does not decide the mean. A hypothesis with no
@@ -27,11 +51,12 @@ class F0Rmse:
 
     higher_is_better = {"f0_rmse": False}
 
-    def __init__(self, floor_hz: float = 60.0, ceiling_hz: float = 500.0) -> None:
-        self.extract = F0Extractor(floor_hz, ceiling_hz, DROP_REMEDY)
-        self.protocol = (
-            f"root mean square error of F0 in cents, {self.extract.method}, every 10 ms, over frames voiced in both, "
-            f"each at most {OCTAVE:g} cents, which is also the score without such a frame"
+    @property
+    def protocol(self) -> str:
+        """How the number is computed."""
+        return (
+            f"root mean square error of F0 in cents, over frames voiced in both, each at most {OCTAVE:g} cents, which "
+            f"is also the score where there is no such frame; {self.method}"
         )
 
     def __call__(self, reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> dict[str, float]:
@@ -40,7 +65,7 @@ class F0Rmse:
         Raises:
             MetricError: also where the reference has no voiced frame.
         """
-        ours, theirs = _contours(self.extract, reference, hypothesis, rate)
+        ours, theirs = self.contours(reference, hypothesis, rate)
         if not ours.any():
             raise MetricError("the reference has no voiced frame")
         both = (ours > 0) & (theirs > 0)
@@ -50,7 +75,7 @@ class F0Rmse:
         return {"f0_rmse": float(np.sqrt(np.square(cents.clip(-OCTAVE, OCTAVE)).mean()))}
 
 
-class VoicingError:
+class VoicingError(_F0Metric):
     """Share of frames that are voiced in one waveform and unvoiced in the other, 0 to 1 (Nakatani et al. 2008).
 
     Args:
@@ -63,23 +88,12 @@ class VoicingError:
 
     higher_is_better = {"voicing_error": False}
 
-    def __init__(self, floor_hz: float = 60.0, ceiling_hz: float = 500.0) -> None:
-        self.extract = F0Extractor(floor_hz, ceiling_hz, DROP_REMEDY)
-        self.protocol = f"share of 10 ms frames whose voicing differs, {self.extract.method}"
+    @property
+    def protocol(self) -> str:
+        """How the number is computed."""
+        return f"share of frames whose voicing differs; {self.method}"
 
     def __call__(self, reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> dict[str, float]:
         """See :class:`v2skit.evaluation.metrics.Metric`."""
-        ours, theirs = _contours(self.extract, reference, hypothesis, rate)
+        ours, theirs = self.contours(reference, hypothesis, rate)
         return {"voicing_error": float(((ours > 0) != (theirs > 0)).mean())}
-
-
-def _contours(
-    extract: F0Extractor, reference: np.ndarray, hypothesis: np.ndarray, rate: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """F0 (F,) of both, Hz, 0 where unvoiced. Raises MetricError as :func:`check_pair`, or without a whole frame."""
-    hop = max(1, rate // FRAMES_PER_SECOND)
-    waveforms = check_pair(reference, hypothesis)
-    if len(waveforms[0]) < hop:
-        raise MetricError(f"shorter than one frame ({hop} samples)")
-    ours, theirs = (extract(waveform, rate, hop) for waveform in waveforms)
-    return ours, theirs

@@ -28,7 +28,18 @@ COMPONENTS = {
         "conformer": "v2skit.models.encoders.conformer:Conformer",
         "bigru": "v2skit.models.encoders.bigru:BiGru",
     },
-    "decoder": {"mel_linear": "v2skit.models.decoders.mel_linear:MelLinear", **GENERATORS},
+    "decoder": {
+        "mel_linear": "v2skit.models.decoders.mel_linear:MelLinear",
+        "ddsp": "v2skit.models.decoders.ddsp:Ddsp",
+        **GENERATORS,
+    },
+    "head": {
+        "f0": "v2skit.models.heads.f0:F0Head",
+    },
+    "target": {
+        "f0": "v2skit.targets.f0:F0",
+        "voicing": "v2skit.targets.f0:Voicing",
+    },
     "vocoder": {
         "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",
         "trained": "v2skit.models.vocoders.trained:Trained",
@@ -43,6 +54,7 @@ COMPONENTS = {
         "mfcc": "v2skit.losses.mfcc:Mfcc",
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
+        "f0": "v2skit.losses.f0:F0Loss",
     },
     "discriminator": {
         "waveform": "v2skit.losses.discriminators.waveform:WaveformDiscriminator",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 
@@ -23,29 +22,19 @@ class F0Extractor:
     Args:
         floor_hz: lowest F0, Hz; the analysis window has three of its periods.
         ceiling_hz: highest F0, Hz.
-        otherwise: another remedy than the installation of the missing package, for its error.
 
     Raises:
-        UserError: praat-parselmouth is not installed, or the range is empty or out of range.
+        UserError: the range is empty or out of range.
     """
 
     floor_hz: float = 60.0
     ceiling_hz: float = 500.0
-    otherwise: str = ""
 
     def __post_init__(self) -> None:
         check_range(self, floor_hz=(10, 1000), ceiling_hz=(10, 5000))
         if self.floor_hz >= self.ceiling_hz:
             message = f"floor_hz {self.floor_hz:g} must be below ceiling_hz {self.ceiling_hz:g}"
             raise UserError(message, key="floor_hz")
-        with needs("f0", "F0", self.otherwise):
-            import parselmouth  # noqa: F401  its absence is told before any work starts
-
-    @property
-    def method(self) -> str:
-        """How F0 is computed, with the version of the package, for protocols and digests."""
-        praat = f"praat-parselmouth {version('praat-parselmouth')}"
-        return f"F0 by Praat's autocorrelation ({praat}), {self.floor_hz:g}-{self.ceiling_hz:g} Hz"
 
     def __call__(self, waveform: np.ndarray, rate: int, hop: int) -> np.ndarray:
         """F0 of every hop.
@@ -53,15 +42,21 @@ class F0Extractor:
         Args:
             waveform: (N,), in [-1, 1].
             rate: sample rate, Hz.
-            hop: distance between frames, samples; frame ``m`` is centred on sample ``m * hop + hop / 2``, as in the mel.
+            hop: distance between frames, samples; frame ``m`` is centred on sample ``m * hop + hop / 2``, as in
+                the mel.
 
         Returns:
             float32 (N // hop,), Hz, 0 where unvoiced; silence is unvoiced.
+
+        Raises:
+            UserError: praat-parselmouth is not installed.
         """
+        with needs("f0", "F0"):
+            import parselmouth
+
         frames = len(waveform) // hop
         if not np.any(waveform[: frames * hop]):
             return np.zeros(frames, np.float32)
-        import parselmouth
 
         # Praat centres as many frames as fit between the ends, so that this padding, which leaves room for one window
         # and the hops from the first frame to the last, puts them onto the centres of the hops.

@@ -1,0 +1,1 @@
+"""Components of kind ``target``, see :mod:`v2skit.data.targets`."""
