@@ -13,7 +13,7 @@ from v2skit.signal.f0 import F0Extractor
 class F0:
     """F0 of every mel frame, Hz, 0 where unvoiced, by Praat's autocorrelation (Boersma 1993).
 
-    Computed once for each utterance, in about 6 ms for a second of speech.
+    Computed once for each utterance, in 2 to 5 ms for a second of speech (``tools/benchmark_f0.py``).
 
     Args:
         clock: given by the toolkit.
