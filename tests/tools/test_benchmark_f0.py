@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_praat_follows_the_signals_and_what_is_not_installed_is_named(tmp_path):
     """
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(hidden))
     command = [sys.executable, ROOT / "tools" / "benchmark_f0.py", "--seconds=3"]
-    places = (str(tmp_path), str(ROOT), os.path.dirname(parselmouth.__file__))
+    places = (str(tmp_path), str(ROOT), str(Path(parselmouth.__file__).parent))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

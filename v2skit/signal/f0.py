@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,14 @@ from v2skit.system.extras import needs
 
 PERIODS = 3
 """Periods of the lowest F0 in Praat's analysis window."""
+
+
+def check_f0_range(settings: Any) -> None:
+    """Raises UserError where ``floor_hz`` and ``ceiling_hz`` of the settings, Hz, are no range of F0."""
+    check_range(settings, floor_hz=(10, 1000), ceiling_hz=(10, 5000))
+    if settings.floor_hz >= settings.ceiling_hz:
+        message = f"floor_hz {settings.floor_hz:g} must be below ceiling_hz {settings.ceiling_hz:g}"
+        raise UserError(message, key="floor_hz")
 
 
 @dataclass(frozen=True)
@@ -31,10 +40,7 @@ class F0Extractor:
     ceiling_hz: float = 500.0
 
     def __post_init__(self) -> None:
-        check_range(self, floor_hz=(10, 1000), ceiling_hz=(10, 5000))
-        if self.floor_hz >= self.ceiling_hz:
-            message = f"floor_hz {self.floor_hz:g} must be below ceiling_hz {self.ceiling_hz:g}"
-            raise UserError(message, key="floor_hz")
+        check_f0_range(self)
 
     def __call__(self, waveform: np.ndarray, rate: int, hop: int) -> np.ndarray:
         """F0 of every hop.

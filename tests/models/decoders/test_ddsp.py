@@ -6,6 +6,8 @@ import torch
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.ddsp import PERIOD_FRAMES, Ddsp
+from v2skit.synthesis.overlap import concatenated
+from v2skit.synthesis.pipeline import _windowed
 from v2skit.testing import check_decoder
 
 CLOCK, MEL, IN_DIM = Clock(), Mel(), 8
@@ -71,6 +73,20 @@ def test_windows_of_a_long_clip_agree_where_their_context_has_an_unvoiced_frame(
     assert (whole["voicing"][:, 4 * PERIOD_FRAMES : 6 * PERIOD_FRAMES] < 0).any()
     samples = PERIOD_FRAMES * CLOCK.samples_per_frame
     torch.testing.assert_close(part[:, samples:], whole["waveform"][:, 2 * samples :], atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_long_video_in_windows_has_the_waveform_of_the_whole():
+    module = decoder()
+    x, mask = features(1300)
+
+    def function(part):
+        return module(part[None], mask[:, : len(part)])["waveform"][0]
+
+    windows = _windowed(module, function, CLOCK.samples_per_frame)
+    pieces = [windows.push(part) for part in x[0].split(70)] + [windows.finish()]
+    assert sum(piece is not None for piece in pieces) > 2
+    torch.testing.assert_close(concatenated(pieces), function(x[0]), atol=1e-4, rtol=0)
 
 
 def test_only_their_own_streams_train_f0_and_voicing():

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
-from v2skit.config.limits import Depth, Width, check_range
-from v2skit.errors import UserError
+from v2skit.config.limits import Depth, Width
 from v2skit.models.layers.masked import check_features
 from v2skit.models.layers.mel_rate import MelRate
+from v2skit.signal.f0 import check_f0_range
 
 
 class F0Head(nn.Module):
@@ -47,9 +47,7 @@ class F0Head(nn.Module):
     ) -> None:
         super().__init__()
         self.in_dim, self.floor_hz, self.ceiling_hz = in_dim, floor_hz, ceiling_hz
-        check_range(self, floor_hz=(10, 1000), ceiling_hz=(10, 5000))
-        if floor_hz >= ceiling_hz:
-            raise UserError(f"floor_hz {floor_hz:g} must be below ceiling_hz {ceiling_hz:g}", key="floor_hz")
+        check_f0_range(self)
         self.trunk = MelRate(in_dim, mel.per_frame(clock), dim, blocks)
         self.linear = nn.Linear(dim, 2)
 
