@@ -37,6 +37,7 @@ EXTRAS = {
     # 2.11 is the last one. It works with later releases of torch that are built for its CUDA release, as 2.11 to 2.14
     # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
     "torchaudio": ["torchaudio>=2.8,<2.12"],
+    "f0": ["praat-parselmouth"],
     # What the licences of these two allow is little, see LICENCES.md: nothing else may need them.
     "pesq": ["pesq"],
     "kaldi": ["kaldiio"],

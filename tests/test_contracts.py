@@ -23,6 +23,7 @@ TOKENS = Tokens(Characters())
 TOKENS.fit([FitUtterance(text, text, lambda: np.zeros(0, np.float32)) for text in TEXTS])
 SMALL = {
     "griffin_lim": {"iterations": 2, "fit_iterations": 2},
+    "ddsp": {"dim": 16, "blocks": 1, "refiner_blocks": 1, "harmonics": 10, "f0_dim": 16},
     "hifigan": {"channels": 32},
     "istft": {"dim": 32, "blocks": 2},
     "multi_period": {"channels": 1},

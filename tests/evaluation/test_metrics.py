@@ -15,7 +15,17 @@ from v2skit.registry.plugins import registry
 from v2skit.signal.mel import MelSpectrogram
 
 NEEDS = {"stoi": "pystoi", "estoi": "pystoi", "pesq_wb": "pesq", "pesq_nb": "pesq", "mcd": "numpy"}
-PERFECT = {"stoi": 1.0, "estoi": 1.0, "pesq_wb": 4.644, "pesq_nb": 4.549, "mcd": 0.0}
+NEEDS |= {"f0_rmse": "parselmouth", "voicing_error": "parselmouth"}
+EXTRAS = {"pesq": "pesq", "parselmouth": "f0"}
+PERFECT = {
+    "stoi": 1.0,
+    "estoi": 1.0,
+    "pesq_wb": 4.644,
+    "pesq_nb": 4.549,
+    "mcd": 0.0,
+    "f0_rmse": 0.0,
+    "voicing_error": 0.0,
+}
 """The two of PESQ: the raw score 4.5 through the mappings of P.862.2 and P.862.1."""
 
 
@@ -41,14 +51,16 @@ def test_the_reference_itself_is_perfect_whatever_its_level(name):
     assert value(name, sound, 0.5 * sound) == pytest.approx(PERFECT[name], abs=0.01)
 
 
-WORST = {"stoi": 0.5, "estoi": 0.2, "pesq_wb": 1.3, "pesq_nb": 1.8, "mcd": 8}
+WORST = {"stoi": 0.5, "estoi": 0.2, "pesq_wb": 1.3, "pesq_nb": 1.8, "mcd": 8, "f0_rmse": 600, "voicing_error": 0.3}
+MUCH = {"voicing_error": 1.0}
+"""Share of the noise that is much for a metric, where that is not 0.01."""
 
 
 @pytest.mark.parametrize(("name", "worst"), WORST.items())
 def test_scores_fall_with_noise_and_noise_alone_is_bad(name, worst):
     sound, noise = babble(), white(babble())
     direction = 1 if metric(name).higher_is_better[name] else -1
-    hypotheses = sound + noise / 1000, sound + noise / 100, noise
+    hypotheses = sound + noise / 1000, sound + MUCH.get(name, 0.01) * noise, noise
     little, much, alone = (direction * value(name, sound, h) for h in hypotheses)
     assert little > much > alone
     assert alone < direction * worst
@@ -155,7 +167,7 @@ def test_a_missing_package_is_named_with_its_extra(kind, name, monkeypatch):
     component = registry().entry(kind, name).load()
     package = NEEDS.get(name, name)
     monkeypatch.setitem(sys.modules, package, None)
-    extra = "pesq" if package == "pesq" else "evaluate"
+    extra = EXTRAS.get(package, "evaluate")
     told = rf"can't be imported .*{package}.*pip install 'v2skit\[{extra}\]'.*, or drop it"
     with pytest.raises(UserError, match=told):
         component()

@@ -31,14 +31,20 @@ COMPONENTS = {
     "decoder": {
         "mel_linear": "v2skit.models.decoders.mel_linear:MelLinear",
         "units": "v2skit.models.decoders.units:Units",
+        "ddsp": "v2skit.models.decoders.ddsp:Ddsp",
         **GENERATORS,
     },
     "head": {
         "mel": "v2skit.models.heads.mel:MelHead",
         "units": "v2skit.models.heads.units:UnitsHead",
+        "f0": "v2skit.models.heads.f0:F0Head",
+        "ctc": "v2skit.models.heads.ctc:Ctc",
     },
     "target": {
+        "tokens": "v2skit.targets.tokens:Tokens",
         "units": "v2skit.targets.units:Units",
+        "f0": "v2skit.targets.f0:F0",
+        "voicing": "v2skit.targets.f0:Voicing",
     },
     "vocoder": {
         "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",
@@ -46,8 +52,6 @@ COMPONENTS = {
         "units": "v2skit.models.vocoders.units:UnitsVocoder",
         **GENERATORS,
     },
-    "head": {"ctc": "v2skit.models.heads.ctc:Ctc"},
-    "target": {"tokens": "v2skit.targets.tokens:Tokens"},
     "tokenizer": {
         "characters": "v2skit.text.characters:Characters",
         "sentencepiece": "v2skit.text.sentencepiece:SentencePiece",
@@ -64,6 +68,7 @@ COMPONENTS = {
         "cross_entropy": "v2skit.losses.cross_entropy:CrossEntropy",
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
+        "f0": "v2skit.losses.f0:F0Loss",
     },
     "discriminator": {
         "waveform": "v2skit.losses.discriminators.waveform:WaveformDiscriminator",
@@ -81,6 +86,8 @@ COMPONENTS = {
         "pesq_wb": "v2skit.evaluation.pesq:PesqWideBand",
         "pesq_nb": "v2skit.evaluation.pesq:PesqNarrowBand",
         "mcd": "v2skit.evaluation.mcd:Mcd",
+        "f0_rmse": "v2skit.evaluation.f0:F0Rmse",
+        "voicing_error": "v2skit.evaluation.f0:VoicingError",
     },
     "asr": {"pocketsphinx": "v2skit.evaluation.asr:PocketSphinx"},
     "corpus": {

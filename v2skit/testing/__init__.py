@@ -86,7 +86,9 @@ def check_decoder(module: nn.Module, in_dim: int, clock: Clock, mel: Mel) -> Non
 
 
 class _MainStream(nn.Module):
-    """A decoder that gives the stream of its ``output`` alone."""
+    """A decoder that gives the stream of its ``output`` alone; ``further`` has the latest others."""
+
+    further: dict[str, Tensor]
 
     def __init__(self, decoder: Part) -> None:
         super().__init__()
@@ -98,7 +100,13 @@ class _MainStream(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, in_dim) -> its stream."""
         found = self.decoder(x, mask)
-        return found[self.decoder.output] if isinstance(found, dict) else found
+        self.further = dict(found) if isinstance(found, dict) else {}
+        output = self.further.pop(self.decoder.output, found)
+        declared = getattr(self.decoder, "further_outputs", ())
+        assert sorted(self.further) == sorted(declared), (
+            f"besides {self.decoder.output} it gives {list(self.further)}, not {declared}"
+        )
+        return output
 
 
 def check_training_loss(module: Part, in_dim: int, batch: Batch) -> None:

@@ -104,8 +104,10 @@ def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step:
         trained = copy.deepcopy(module).train()
         batch, mask = padded(clips, length, step)
         batch.requires_grad_()
+        torch.manual_seed(0)
         output = trained(batch, mask)
-        output.square().sum().backward()
+        streams: list[Tensor] = [output, *getattr(trained, "further", {}).values()]
+        torch.stack([stream.square().sum() for stream in streams]).sum().backward()
         unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
         assert not unused, f"no gradient reaches {', '.join(unused)}"
         assert batch.grad is not None, "no gradient reaches the input"
