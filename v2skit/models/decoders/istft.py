@@ -5,38 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Mel
 from v2skit.config.limits import AutoWidth, Context, Depth, Width
 from v2skit.errors import UserError
+from v2skit.models.layers.convnext import KERNEL, SIDE, ConvNeXtBlock
 from v2skit.models.layers.masked import LookAheadConv1d, check_features
 from v2skit.signal.stft import Stft
 
-KERNEL = 7
-SIDE = KERNEL // 2
 MAX_LOG_MAGNITUDE = 5.0
 """Log magnitudes are clamped to it, so that one outlier can't make the loss diverge."""
-
-
-class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution, layer norm, two linear layers, scaled residual: (B, F, dim) -> (B, F, dim).
-
-    ``look_ahead``: frames after the current one in the convolution's kernel.
-    """
-
-    def __init__(self, dim: int, ff_dim: int, scale: float, look_ahead: int) -> None:
-        super().__init__()
-        self.depthwise = LookAheadConv1d(dim, dim, KERNEL, look_ahead, groups=dim)
-        self.norm = nn.LayerNorm(dim)
-        self.widen = nn.Linear(dim, ff_dim)
-        self.narrow = nn.Linear(ff_dim, dim)
-        self.scale = nn.Parameter(torch.full((dim,), scale))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Features (B, F, dim), mask (B, F) -> (B, F, dim)."""
-        return x + self.scale * self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x, mask)))))
 
 
 class Istft(nn.Module):
