@@ -19,7 +19,7 @@ LAYERS = (
     "tracking",
     "corpora, data",
     "preparation, models",
-    "losses, evaluation, testing",
+    "losses, evaluation, targets, testing",
     "training, synthesis",
     "recipes, web",
     "cli",

@@ -128,7 +128,7 @@ def training(task: str) -> Callable[[], None]:
         optimiser.start(0)
         ready = replace(batch, mel=spectrogram(batch.waveform))
         with torch.autocast("cpu", precision, enabled=precision is not None):
-            output = model(ready.inputs(model.input))
+            output = model(ready.inputs(model.inputs))
         losses(output, ready)[0].backward()
         optimiser.finish()
 

@@ -20,7 +20,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.config.load import check_component, load_config
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.registry.registry import Registry
@@ -213,7 +213,8 @@ def test_a_constructor_that_fails_is_named(components, fault):
         ("encoder", {"out_dim": None}, "must have the attribute out_dim, its number of features, not None"),
         ("encoder", {"out_dim": "4"}, "out_dim, its number of features, not '4'"),
         ("encoder", {"out_dim": -1}, "out_dim, its number of features, not -1"),
-        ("decoder", {"output": "units"}, "must have the attribute output = 'mel' or 'waveform', not 'units'"),
+        ("decoder", {"output": "units"}, "must have the attribute per_frame, values a video frame, not None"),
+        ("decoder", {"output": 3}, "must have the attribute output = 'mel' or 'waveform', or the name of another stream"),
         (
             "tracker",
             {},

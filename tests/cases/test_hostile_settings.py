@@ -19,7 +19,7 @@ from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.data.batch import Batch
 from v2skit.losses.total import Losses
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)

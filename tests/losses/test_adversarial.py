@@ -12,7 +12,7 @@ from v2skit.errors import UserError
 from v2skit.losses.adversarial import OBJECTIVES, Adversarial, penalty
 from v2skit.losses.discriminators.waveform import WaveformDiscriminator
 from v2skit.losses.total import Losses
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.testing import check_loss
 
 FRAMES, PER_FRAME = 6, 8

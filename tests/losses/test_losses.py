@@ -8,7 +8,7 @@ from v2skit.data.batch import Batch
 from v2skit.losses.l1 import L1
 from v2skit.losses.spectral_convergence import SpectralConvergence
 from v2skit.losses.total import Losses
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 
 
 def example(padding: float = 0.0):

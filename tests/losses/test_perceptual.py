@@ -20,7 +20,7 @@ from v2skit.losses.perceptual import Perceptual
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.signal.mel import MelSpectrogram
 
 CLOCK, MEL = Clock(), Mel()

@@ -16,7 +16,7 @@ from v2skit.losses.mfcc import Mfcc
 from v2skit.losses.multi_resolution_stft import MultiResolutionStft
 from v2skit.losses.power import Power
 from v2skit.losses.total import Losses
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.signal.mel import MelSpectrogram
 
 CLOCK, MEL = Clock(), Mel()

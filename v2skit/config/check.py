@@ -35,6 +35,7 @@ from v2skit.registry.kinds import KINDS, arguments
 
 COLLECTIONS = {list: list, set: set, frozenset: frozenset, dict: dict, Sequence: list, Iterable: list, Mapping: dict}
 """Type of a hint -> type of the value that a config gives for it."""
+_OF_COMPONENT = frozenset(field.name for field in dataclasses.fields(Component))
 YAML_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+|[-+]?(nan|inf)", re.IGNORECASE)
 """Numbers that YAML 1.1 reads as text, such as 1e-3."""
 
@@ -86,7 +87,7 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
     """A ``type:`` and its arguments -> the choice of a component."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str) or not value["type"].isprintable():
         raise expected(f"'type:' with the name of a component of kind {kind}")
-    what, is_term = f"{kind} '{value['type']}'", make is Term
+    what, of_choice = f"{kind} '{value['type']}'", own_hints(make)
     given = {key: argument for key, argument in value.items() if key != "type"}
     try:
         entry = plugins.registry().entry(kind, value["type"])
@@ -94,30 +95,35 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
         allowed = arguments(kind, component)
     except UserError as error:
         raise refused(f"{{place}}: {error}", "type") from error
-    if is_term and "weight" not in given:
+    if make is Term and "weight" not in given:
         raise refused(f"{{place}}: {what} has no weight")
     for key in given:
         if key in KINDS[kind].given:
             raise refused(f"{what}: '{key}' is set by the toolkit, not by the config", key)
-        if key not in allowed and not (is_term and key == "weight"):
+        if key not in allowed and key not in of_choice:
             hint = f"; did you mean '{RENAMED[key]}'?" if RENAMED.get(key) in allowed else suggestion(key, allowed)
             raise refused(f"{what}: unexpected argument '{key}'{hint}", key)
     for key, parameter in allowed.items():
         if parameter.default is parameter.empty and key not in given:
             raise refused(f"{what}: argument '{key}' is missing")
     usual = {key: argument for key, argument in given.items() if not _is_unlimited(argument, allowed.get(key))}
-    checked = {**given, **_checked(component, usual, is_term)}
-    weight = {"weight": checked.pop("weight")} if is_term else {}
+    checked = {**given, **_checked(component, usual, tuple(of_choice.items()))}
+    own = {key: checked.pop(key) for key in of_choice if key in checked}
     defaults = {key: parameter.default for key, parameter in allowed.items()}
-    return make(type=value["type"], args={**defaults, **checked}, origin=entry.origin, kind=kind, **weight)
+    return make(type=value["type"], args={**defaults, **checked}, origin=entry.origin, kind=kind, **own)
 
 
-def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> dict[str, Any]:
+def own_hints(make: type[Component]) -> dict[str, Any]:
+    """The type hints of the keys that belong to a choice itself, see :attr:`Component.own`."""
+    return {key: hint for key, hint in typing.get_type_hints(make).items() if key not in _OF_COMPONENT}
+
+
+def _checked(make: type, given: dict[str, Any], own: tuple[tuple[str, Any], ...] = ()) -> dict[str, Any]:
     """The given arguments of a dataclass or a component, checked by their type hints; pydantic nests the errors."""
     if not given:
         return {}
     try:
-        adapter = _adapter(make, with_weight)
+        adapter = _adapter(make, own)
     except UserError as error:
         raise refused(f"{{place}}: {error}") from error
     values = adapter.validate_python(given)
@@ -125,8 +131,8 @@ def _checked(make: type, given: dict[str, Any], with_weight: bool = False) -> di
 
 
 @functools.cache
-def _adapter(make: type, with_weight: bool = False) -> TypeAdapter:
-    """A check of a dict of arguments of a constructor, with the ``weight`` of a loss in addition to these.
+def _adapter(make: type, own: tuple[tuple[str, Any], ...] = ()) -> TypeAdapter:
+    """A check of a dict of arguments of a constructor, with keys of a choice's own in addition to these.
 
     Raises:
         UserError: a type hint of the constructor can't be read.
@@ -135,8 +141,7 @@ def _adapter(make: type, with_weight: bool = False) -> TypeAdapter:
     try:
         hints: dict[str, Any] = dict.fromkeys(inspect.signature(make).parameters, Any)
         hints |= typing.get_type_hints(constructor.__init__, include_extras=True)
-        if with_weight:
-            hints["weight"] = float
+        hints |= dict(own)
         fields = [(key, _hint(hint), dataclasses.field(default=None)) for key, hint in hints.items() if key != "return"]
         config = {"__pydantic_config__": ConfigDict(arbitrary_types_allowed=True)}
         return TypeAdapter(dataclasses.make_dataclass(make.__name__, fields, namespace=config))

@@ -15,7 +15,7 @@ from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
 from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion
-from v2skit.registry.component import Component, Term
+from v2skit.registry.component import Component
 
 Origins = dict[str, str]
 """Dotted key -> the file (or ``--set``) that gave it."""
@@ -86,8 +86,7 @@ def check_component(kind: str, tree: dict, source: str) -> Component:
 def to_tree(value: Any) -> Any:
     """Settings as plain dicts, lists and scalars, with all defaults: :func:`check_config` reads them without a base."""
     if isinstance(value, Component):
-        weight = {"weight": value.weight} if isinstance(value, Term) else {}
-        return {"type": value.type, **weight, **to_tree(value.args)}
+        return {"type": value.type, **value.own, **to_tree(value.args)}
     if dataclasses.is_dataclass(value):
         return {f.name: to_tree(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):

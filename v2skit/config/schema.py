@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
 from v2skit.errors import UserError
-from v2skit.registry.component import Component, Term
+from v2skit.registry.component import Component, HeadChoice, Term
 
+BUILT_IN_STREAMS = ("video", "waveform", "mel")
+"""Streams that batches have without a target."""
 LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
 """What a run's log has in addition to the losses."""
 
@@ -148,7 +150,8 @@ class Networks:
         audio_frontend: mel or waveform -> features at the video frame rate, for A2A.
         speaker: speaker embedding, concatenated to the features.
         encoder: temporal context.
-        decoder: features -> mel or waveform.
+        decoder: features -> mel, waveform or another stream, which the vocoder then needs as its input.
+        heads: by name, predictions of further streams from the features of frontend or encoder, in training.
         bn: running statistics of batch normalisation in encoder and decoder: ``dual``, separate ones for audio and
             video, or ``shared``.
     """
@@ -158,6 +161,7 @@ class Networks:
     speaker: Annotated[Component, "speaker"]
     encoder: Annotated[Component, "encoder"]
     decoder: Annotated[Component, "decoder"]
+    heads: dict[str, Annotated[HeadChoice, "head"]] = field(default_factory=dict)
     bn: Literal["dual", "shared"] = "dual"
 
 
@@ -269,9 +273,10 @@ class Config:
         corpus: corpus of the experiment.
         networks: parts of the model.
         losses: losses by name, each with its weight.
-        vocoder: vocoder of a mel model.
+        vocoder: from the decoder's stream to a waveform, where that is not one already.
         scoring: scores of the test set.
         transfer: the parts that are transferred from A2A to V2A, by name.
+        targets: by the name of the stream, what losses compare streams with, other than mel and waveform.
         audio_corpus: additional corpus of audio for pre-training; null: none.
         tracker: tracker of the mouth, for the mouth crops.
         seed: seed of all random numbers.
@@ -300,6 +305,7 @@ class Config:
     vocoder: Annotated[Component, "vocoder"]
     scoring: Scoring
     transfer: dict[str, PartTransfer]
+    targets: dict[str, Annotated[Component, "target"]] = field(default_factory=dict)
     audio_corpus: Annotated[Component, "corpus"] | None = None
     tracker: Annotated[Component, "tracker"] = Component("none", {}, kind="tracker")
     seed: int = 1
@@ -336,10 +342,14 @@ class Config:
                 raise UserError(f"{key}: expected the path of a folder, not empty text; for none, write null", key=key)
         if not self.losses:
             raise UserError("losses: at least one loss is needed", key="losses")
-        unknown = self.transfer.keys() - {"speaker", "encoder", "decoder"}
+        taken = sorted(self.targets.keys() & set(BUILT_IN_STREAMS))
+        if taken:
+            key = f"targets.{taken[0]}"
+            raise UserError(f"{key}: every batch has '{taken[0]}' already; give the target another name", key=key)
+        unknown = self.transfer.keys() - {"speaker", "encoder", "decoder", "heads"}
         if unknown:
             key = f"transfer.{min(unknown)}"
-            raise UserError(f"{key}: no such part; parts that can move: speaker, encoder, decoder", key=key)
+            raise UserError(f"{key}: no such part; parts that can move: speaker, encoder, decoder, heads", key=key)
         if self.augmentation.crop > self.crop.size:
             key = "augmentation.crop"
             raise UserError(f"{key} {self.augmentation.crop} is larger than crop.size {self.crop.size}", key=key)

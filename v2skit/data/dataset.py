@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from torch.utils.data import Dataset
 from v2skit.config.features import Clock
 from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
-from v2skit.data.batch import Batch
+from v2skit.data.batch import PADDING, Batch
 from v2skit.data.by_length import ByLength
 from v2skit.data.index import Joined, open_index
 from v2skit.data.sampler import Key
+from v2skit.data.streams import StoredStream
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
@@ -28,13 +29,14 @@ SpeakerReader = Callable[[str, str], np.ndarray]
 
 @dataclass(frozen=True)
 class Example:
-    """A training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None."""
+    """A training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None, stored streams (L,...)."""
 
     id: str
     frames: int
     speaker: np.ndarray
     waveform: np.ndarray
     video: np.ndarray | None
+    extras: Mapping[str, np.ndarray]
     position: tuple[int, int]
 
 
@@ -52,6 +54,7 @@ class SpeechDataset(Dataset):
         seed: of all random choices.
         cache_mb: memory for decoded files, in each data loading process.
         augment: in training, augment the crops.
+        streams: for each directory, the stored streams by name; empty: none.
 
     Raises:
         UserError: a directory is not prepared, empty, or lacks the required audio or video.
@@ -69,13 +72,14 @@ class SpeechDataset(Dataset):
         seed: int = 1,
         cache_mb: int = 0,
         augment: bool = True,
+        streams: Sequence[Mapping[str, StoredStream]] = (),
     ) -> None:
         self.clock, self.with_video, self.augmentation = clock, with_video, augmentation
         self.augments = training and augment
         self.segment_frames = segment_frames if training else None
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
         self._cache: dict[Path, np.ndarray] = {}
-        self._readers = readers
+        self._readers, self._streams = readers, streams or [{}] * len(directories)
         indexes = [open_index(directory) for directory in directories]
         for directory, index, _ in zip(directories, indexes, readers, strict=True):
             if not len(index):
@@ -97,7 +101,8 @@ class SpeechDataset(Dataset):
         return len(self.utterances)
 
     def __getitem__(self, key: Key) -> Example:
-        directory, u = self.utterances.find(key.number)
+        directory, row = self.utterances.place(key.number)
+        u = self.utterances.indexes[directory][row]
         random = np.random.default_rng([self.seed, key.epoch, zlib.crc32(u.id.encode())])
         frames = min(u.frames, self.segment_frames or u.frames)
         start = int(random.integers(0, u.frames - frames + 1))
@@ -113,7 +118,9 @@ class SpeechDataset(Dataset):
         lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
         waveform = self._part(u.audio, lambda path, s, n: read_audio(path, rate, s, n), *lengths)
         speaker = self._readers[directory](u.id, u.speaker)
-        return Example(u.id, frames, speaker, waveform, video, key.position)
+        stored = self._streams[directory].items()
+        extras = {name: stream.read(row, start, frames, frames == u.frames) for name, stream in stored}
+        return Example(u.id, frames, speaker, waveform, video, extras, key.position)
 
     def _part(
         self,
@@ -149,12 +156,16 @@ def collate(clips: list[Example]) -> Batch:
         speaker=torch.from_numpy(np.stack([c.speaker for c in clips])),
         waveform=_padded([c.waveform for c in clips]),
         video=None if clips[0].video is None else _padded([c.video for c in clips if c.video is not None]),
+        extras={name: _padded([c.extras[name] for c in clips]) for name in clips[0].extras},
         position=clips[0].position,
     )
 
 
 def _padded(arrays: list[np.ndarray]) -> torch.Tensor:
-    out = torch.zeros(len(arrays), max(map(len, arrays)), *arrays[0].shape[1:])
+    """(L,...) of several lengths -> (B,L,...): floats padded with zeros, integers, as int64, with PADDING."""
+    shape = (len(arrays), max(map(len, arrays)), *arrays[0].shape[1:])
+    integers = np.issubdtype(arrays[0].dtype, np.integer)
+    out = torch.full(shape, PADDING, dtype=torch.int64) if integers else torch.zeros(shape)
     for row, array in zip(out, arrays):
         row[: len(array)] = torch.from_numpy(array)
     return out

@@ -106,10 +106,15 @@ class Joined(LazySequence[Utterance]):
 
     def find(self, number: int) -> tuple[int, Utterance]:
         """(number of the index with this utterance, the utterance)."""
+        which, row = self.place(number)
+        return which, self.indexes[which][row]
+
+    def place(self, number: int) -> tuple[int, int]:
+        """(number of the index with this utterance, its number in that index)."""
         if not 0 <= number < len(self):
             raise IndexError(number)
         which = int(np.searchsorted(self._starts, number, "right")) - 1
-        return which, self.indexes[which][number - int(self._starts[which])]
+        return which, number - int(self._starts[which])
 
 
 def open_index(directory: Path) -> Index:

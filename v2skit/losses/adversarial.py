@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from v2skit.config.limits import Depth
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.registry.component import Component
 
 # objective -> (loss of a discriminator, given scores of real and generated waveforms; loss of the generator)

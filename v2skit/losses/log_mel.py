@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.signal.mel import MelSpectrogram
 
 

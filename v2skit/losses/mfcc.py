@@ -9,7 +9,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.signal.filterbank import dct
 from v2skit.signal.mel import MelSpectrogram
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.data.batch import Batch
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.registry.component import Component
 
 DEFAULT = Component("audio_frontend", {"run": "exp/mel/pretrain"}, kind="extractor")

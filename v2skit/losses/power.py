@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 from v2skit.signal.stft import Stft
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from v2skit.data.batch import Batch
-from v2skit.models.model import Output
+from v2skit.models.output import Output
 
 
 class SpectralConvergence(nn.Module):

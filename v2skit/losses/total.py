@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from v2skit.config.schema import Config
+from v2skit.config.schema import BUILT_IN_STREAMS, Config
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.models.model import Output
+from v2skit.models.model import Model, Vocoder, stream_names
+from v2skit.models.output import Output
 from v2skit.registry.build import build
 from v2skit.registry.contract import check_scalars
 
@@ -19,7 +21,10 @@ class Losses(nn.Module):
     """The weighted loss terms of a config; the trainer knows only their sum and their values.
 
     ``discriminator_terms`` are those that train discriminators, ``discriminator_steps`` the number of steps that these
-    take for each step of the model, each on batches of its own.
+    take for each step of the model, each on batches of its own. A decoder's own losses are added with weight 1.
+
+    Attributes:
+        validation_only: terms of weight 0 whose streams the model does not give in training; set by :meth:`check`.
 
     Raises:
         UserError: the terms do not fit together, or none of them can be validated.
@@ -32,6 +37,7 @@ class Losses(nn.Module):
             n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()
         }
         self._modules_of_terms = nn.ModuleList(self.terms.values())  # as a ModuleDict it would not take every name
+        self.validation_only: set[str] = set()
         self.weights = {name: term.weight for name, term in config.losses.items()}
         self.discriminator_terms: dict[str, Any] = {
             name: term for name, term in self.terms.items() if hasattr(term, "discriminator_backward")
@@ -56,6 +62,44 @@ class Losses(nn.Module):
         if not any(getattr(term, "validates", True) for term in self.terms.values()):
             raise UserError("losses: discriminators can't select the best checkpoint; add a loss such as log_mel")
 
+    def check(self, model: Model | Vocoder, targets: Iterable[str]) -> None:
+        """Note which terms can only be computed in validation.
+
+        Args:
+            model: to be trained.
+            targets: names of the streams that the config's targets give.
+
+        Raises:
+            UserError: the model does not give a stream that a term needs, or the batches have no such stream.
+        """
+        references = {*BUILT_IN_STREAMS, *targets}
+        trained = model.head_streams if isinstance(model, Model) and model.has_own_losses else model.streams
+        for name, term in self.terms.items():
+            leave_out = f"or leave it out with losses.{name}: null"
+            for stream in stream_names(getattr(term, "input", ())):
+                if stream not in model.streams:
+                    given = ", ".join(sorted(model.streams))
+                    raise UserError(
+                        f"loss '{name}' needs models with output {stream}, this one has output {given}; add a head "
+                        f"that gives it (networks.heads), {leave_out}",
+                        loss=name,
+                    )
+                if stream not in references:
+                    raise UserError(
+                        f"loss '{name}' compares '{stream}' with a target, and the config has none of this name; add "
+                        f"targets.{stream}, {leave_out}",
+                        loss=name,
+                    )
+                if stream not in trained:
+                    self.validation_only.add(name)
+                    if self.weights[name] or name in self.discriminator_terms:
+                        raise UserError(
+                            f"loss '{name}' needs {stream} in training, but the decoder has a training loss of its own "
+                            f"and gives none then; set losses.{name}.weight: 0 to have it in validation only, "
+                            f"{leave_out}",
+                            loss=name,
+                        )
+
     def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """(output, batch) -> (weighted total, all values by name); ``validate``: only of terms that are validated.
 
@@ -63,8 +107,11 @@ class Losses(nn.Module):
             UserError: a term returns something else than scalars, or none of them has a gradient.
         """
         total, values = torch.zeros((), device=batch.mask.device), {}
+        for key, value in output.losses.items():
+            total = total + value
+            values[_label("decoder", key)] = value.detach()
         for name, term in self.terms.items():
-            if not validate or getattr(term, "validates", True):
+            if getattr(term, "validates", True) if validate else name not in self.validation_only:
                 for key, value in term(output, batch).items():
                     total = total + self.weights[name] * value
                     values[_label(name, key)] = value.detach()
@@ -115,7 +162,7 @@ class Losses(nn.Module):
 
 
 def _has_gradient(output: Output) -> bool:
-    return any(value.requires_grad for value in vars(output).values() if value is not None)
+    return any(value.requires_grad for value in output.streams.values())
 
 
 def _label(name: str, key: str) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from v2skit.config.schema import Config
+from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import with_dual_norm
 from v2skit.models.model import Model, Vocoder
@@ -20,27 +22,79 @@ FRONTENDS = {"a2a": "audio_frontend", "v2a": "visual_frontend"}
 """A2A is pre-training, V2A is video-to-speech; they differ only in the frontend. A third task is ``vocoder``."""
 
 
-def build_model(config: Config, task: str, speakers: list[str]) -> Model:
-    """A2A or V2A (``task`` is a key of FRONTENDS), with weights drawn from ``config.seed``. Raises UserError."""
+def build_targets(config: Config, states: Mapping[str, dict] | None = None) -> Targets:
+    """The targets of a config.
+
+    Args:
+        config: of the experiment.
+        states: of those that were fitted.
+
+    Raises:
+        UserError: one can't be built, or its state is not what it reads.
+    """
+    states = {name: state for name, state in (states or {}).items() if name in config.targets}
+    built = {n: build("target", choice, clock=config.clock, mel=config.mel) for n, choice in config.targets.items()}
+    for name, state in states.items():
+        try:
+            built[name].load_state(state)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"target '{name}': its stored state can't be read ({error}); repeat stage 1") from error
+    return Targets(built, states)
+
+
+def build_model(config: Config, task: str, speakers: list[str], targets: Targets = Targets()) -> Model:
+    """A2A or V2A, with weights drawn from ``config.seed``.
+
+    Args:
+        config: of the experiment.
+        task: a key of FRONTENDS.
+        speakers: names behind a speaker table.
+        targets: that decoder and heads predict.
+
+    Raises:
+        UserError: a part can't be built, or two of them give the same stream.
+    """
     torch.manual_seed(config.seed)
-    networks, given = config.networks, {"clock": config.clock, "mel": config.mel}
+    networks, given = config.networks, {"clock": config.clock, "mel": config.mel, "targets": targets.built}
     speaker = build("speaker", networks.speaker, speakers=speakers)
     frontend = build(FRONTENDS[task], getattr(networks, FRONTENDS[task]), **given)
     encoder = build("encoder", networks.encoder, in_dim=frontend.out_dim + speaker.out_dim)
     decoder = build("decoder", networks.decoder, in_dim=encoder.out_dim, step=config.clock.samples_per_frame, **given)
+    widths = {"frontend": frontend.out_dim, "encoder": encoder.out_dim}
+    heads: dict[str, Any] = {
+        n: build("head", choice, in_dim=widths[choice.on], **given) for n, choice in networks.heads.items()
+    }
+    _check_heads(heads, decoder)
     if networks.bn == "dual":
         encoder, decoder = with_dual_norm(encoder), with_dual_norm(decoder)
-    return Model(frontend, speaker, encoder, decoder)
+        heads = {name: with_dual_norm(head) for name, head in heads.items()}
+    on = {name: choice.on for name, choice in networks.heads.items()}
+    return Model(frontend, speaker, encoder, decoder, {name: (head, on[name]) for name, head in heads.items()})
 
 
-def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder:
+def _check_heads(heads: dict[str, Any], decoder: Any) -> None:
+    """Raises UserError where two parts give the same stream, or a name can't be that of a module."""
+    givers = dict.fromkeys((decoder.output, *getattr(decoder, "further_outputs", ())), "the decoder")
+    for name, head in heads.items():
+        if hasattr(nn.ModuleDict, name):
+            raise UserError(f"networks.heads.{name}: '{name}' can't be the name of a head; give it another one")
+        for stream in head.outputs:
+            if stream in givers:
+                message = (
+                    f"networks.heads.{name}: gives '{stream}', which {givers[stream]} gives already; leave one out"
+                )
+                raise UserError(message, stream=stream)
+            givers[stream] = f"head '{name}'"
+
+
+def build_new_vocoder(config: Config, predictor: Model | None = None, targets: Targets = Targets()) -> Vocoder:
     """The config's vocoder with initial weights drawn from ``config.seed``.
 
     Raises:
         UserError: it has no weights, or they are already trained.
     """
     torch.manual_seed(config.seed)
-    generator = _vocoder(config)
+    generator = _vocoder(config, targets)
     if hasattr(generator, "digest"):
         raise UserError(f"vocoder '{config.vocoder.type}' is trained already; name the generator to train, e.g. istft")
     if not list(generator.parameters()):
@@ -49,9 +103,27 @@ def build_new_vocoder(config: Config, predictor: Model | None = None) -> Vocoder
     return Vocoder(generator, config.mel.n_mels, speaker, predictor)
 
 
-def build_vocoder(config: Config) -> nn.Module:
-    """The vocoder, in evaluation mode. Raises UserError where it has untrained weights."""
-    vocoder = _vocoder(config)
+def needs_vocoder(model: Model | Vocoder) -> bool:
+    """Whether a model's stream still has to become a waveform."""
+    return model.output != "waveform"
+
+
+def build_vocoder(config: Config, stream: str, targets: Targets = Targets()) -> nn.Module:
+    """The vocoder, in evaluation mode.
+
+    Args:
+        config: that chooses it.
+        stream: which is to become a waveform.
+        targets: of the config.
+
+    Raises:
+        UserError: it has untrained weights, or needs another stream.
+    """
+    vocoder = _vocoder(config, targets)
+    check_link(vocoder, config.vocoder, stream)
+    check_same_targets(
+        targets.states, getattr(vocoder, "target_states", {}), "the model", f"vocoder '{config.vocoder.type}'"
+    )
     if list(vocoder.parameters()) and not hasattr(vocoder, "digest"):
         raise UserError(
             f"vocoder '{config.vocoder.type}' must be trained first, as conf/vocoder_istft.yaml does; then choose it "
@@ -69,6 +141,23 @@ def for_inference(module: Module) -> Module:
     return module.eval()
 
 
-def _vocoder(config: Config) -> nn.Module:
+def vocoder_input(vocoder: nn.Module) -> str:
+    """The name of the stream that a vocoder needs."""
+    return getattr(vocoder, "input", "mel")
+
+
+def check_link(vocoder: nn.Module, choice: Component, stream: str) -> None:
+    """Raises UserError where a vocoder does not continue the chain from a stream to the waveform."""
+    needed = vocoder_input(vocoder)
+    if needed != stream:
+        raise UserError(
+            f"vocoder '{choice.type}' needs the stream '{needed}', but the decoder gives '{stream}': nothing makes a "
+            f"waveform of '{stream}'; choose a vocoder whose input is '{stream}', or a decoder that gives '{needed}'",
+            stream=stream,
+        )
+
+
+def _vocoder(config: Config, targets: Targets) -> nn.Module:
     mel = config.mel
-    return build("vocoder", config.vocoder, in_dim=mel.n_mels, step=mel.hop, clock=config.clock, mel=mel)
+    given = {"clock": config.clock, "mel": mel, "targets": targets.built}
+    return build("vocoder", config.vocoder, in_dim=mel.n_mels, step=mel.hop, **given)

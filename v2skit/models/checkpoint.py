@@ -51,6 +51,7 @@ class Meta:
         features: :func:`v2skit.config.features.feature_settings`, and ``feature_hash`` of them.
         speakers: names behind the rows of a speaker table.
         plugins: the plug-ins whose components the config uses, and their versions.
+        targets: states of the fitted targets, by name of the stream.
         valid: validation losses at this step, by name; None where there was no validation.
         digest: of the weights that inference uses; empty in the files of earlier versions.
         files: digests of the files that resuming reads, by name; empty in the files of earlier versions.
@@ -64,6 +65,7 @@ class Meta:
     plugins: dict[str, str]
     feature_hash: str = ""
     position: tuple[_COUNT, _COUNT] = (0, 0)
+    targets: dict[str, dict] = field(default_factory=dict)
     valid: dict | None = None
     digest: str = ""
     files: dict[str, str] = field(default_factory=dict)

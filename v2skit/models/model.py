@@ -2,54 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from v2skit.data.batch import Inputs
+from v2skit.data.batch import Batch, Inputs
 from v2skit.models.layers.dual_norm import set_modality
+from v2skit.models.output import Output
+from v2skit.registry.contract import check_scalars
 
 Part = Any
 """A built component: an ``nn.Module`` with the attributes of its kind, which :mod:`v2skit.testing` checks; untyped."""
 
 
-@dataclass(frozen=True)
-class Output:
-    """Output of a decoder: mel (B,F,M) or waveform (B,N); the other is None."""
-
-    mel: Tensor | None = None
-    waveform: Tensor | None = None
-
-    def detached(self) -> Output:
-        """The same values, detached from the graph."""
-        return Output(**{name: value.detach() for name, value in vars(self).items() if value is not None})
-
-
 class Model(nn.Module):
-    """Frontend, speaker embedding, encoder and decoder in sequence. ``input`` is the frontend's input (``video``,
-    ``mel`` or ``waveform``), ``output`` the decoder's output (``mel`` or ``waveform``). Dual batch normalisation in
-    encoder and decoder uses the statistics of the frontend's modality."""
+    """Frontend, speaker embedding, encoder and decoder in sequence, and heads on the features between them.
+
+    Dual batch normalisation in encoder, decoder and heads uses the statistics of the frontend's modality.
+
+    Args:
+        frontend: its ``input`` is the name of a stream of the batch, or a tuple of several.
+        speaker: speaker embedding.
+        encoder: (B,T,D+S) -> (B,T,E).
+        decoder: its ``output`` is the name of the stream that it gives, e.g. ``mel`` or ``waveform``.
+        heads: by name, each with the features that it is on, ``frontend`` or ``encoder``.
+
+    Attributes:
+        inputs: names of the streams that it is given.
+        output: name of the decoder's stream.
+    """
 
     frontend: Part
     speaker: Part
     encoder: Part
     decoder: Part
 
-    def __init__(self, frontend: Part, speaker: Part, encoder: Part, decoder: Part) -> None:
+    def __init__(
+        self,
+        frontend: Part,
+        speaker: Part,
+        encoder: Part,
+        decoder: Part,
+        heads: Mapping[str, tuple[Part, str]] | None = None,
+    ) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
-        self.input: str = frontend.input
+        self.heads = nn.ModuleDict({name: head for name, (head, _) in (heads or {}).items()})
+        self._heads_on = {name: on for name, (_, on) in (heads or {}).items()}
+        self.inputs: tuple[str, ...] = stream_names(frontend.input)
         self.output: str = decoder.output
-        for part in (encoder, decoder):
-            set_modality(part, "video" if self.input == "video" else "audio")
+        for part in (encoder, decoder, self.heads):
+            set_modality(part, "video" if "video" in self.inputs else "audio")
 
-    def forward(self, inputs: Inputs) -> Output:
-        """Mouth crops or audio of a batch -> its mel (B,F,M) or waveform (B,N), zero beyond the mask."""
-        x = self.frontend(inputs.signal, inputs.mask)  # (B, T, D)
-        x = self.encode(x, inputs.speaker, inputs.mask)
-        return Output(**{self.output: self.decoder(x, inputs.mask)})
+    @property
+    def has_own_losses(self) -> bool:
+        """Whether the decoder has a training loss of its own."""
+        return hasattr(self.decoder, "training_loss")
+
+    @property
+    def head_streams(self) -> set[str]:
+        """Names of the streams that heads give."""
+        parts: list[Part] = list(self.heads.values())
+        return {name for head in parts for name in head.outputs}
+
+    @property
+    def streams(self) -> set[str]:
+        """Names of the streams that it gives: the decoder's, those that the decoder gives besides it, the heads'."""
+        return {self.output, *getattr(self.decoder, "further_outputs", ()), *self.head_streams}
+
+    def forward(self, inputs: Inputs, heads: bool = False) -> Output:
+        """Streams of a batch -> that of the decoder, zero beyond the mask; ``heads``: and those of the heads."""
+        features = self._features(inputs)
+        streams = self._decoded(features["encoder"], inputs.mask)
+        return Output.of({**(self._head_outputs(features, inputs.mask) if heads else {}), **streams})
+
+    def training_output(self, batch: Batch, synthesise: bool = True) -> Output:
+        """What the losses are computed from: all streams, and the values of the decoder's own losses if it has any.
+
+        Args:
+            batch: inputs and targets.
+            synthesise: give the decoder's stream too; without it a decoder with own losses computes only these.
+        """
+        inputs = batch.inputs(self.inputs)
+        features = self._features(inputs)
+        streams, losses = self._head_outputs(features, inputs.mask), {}
+        if self.has_own_losses:
+            losses = self.decoder.training_loss(features["encoder"], inputs.mask, batch)
+            check_scalars(f"decoder {type(self.decoder).__name__}: training_loss()", losses)
+        if synthesise or not self.has_own_losses:
+            streams.update(self._decoded(features["encoder"], inputs.mask))
+        return Output.of(streams, losses)
 
     def encode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
         """Features of the frontend (B,T,D) and input of the speaker component (B,...) -> (B,T,E)."""
@@ -59,6 +104,31 @@ class Model(nn.Module):
         """Append the speaker embedding to each frame: features (B,T,D), speaker input (B,...) -> (B,T,D+S)."""
         embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
         return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
+
+    def decode(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Features of the encoder (B,T,E) -> the stream ``output``."""
+        return self._decoded(x, mask)[self.output]
+
+    def _features(self, inputs: Inputs) -> dict[str, Tensor]:
+        """The features of frontend (B,T,D) and encoder (B,T,E)."""
+        x = self.frontend(*(inputs.streams[name] for name in self.inputs), inputs.mask)
+        return {"frontend": x, "encoder": self.encode(x, inputs.speaker, inputs.mask)}
+
+    def _decoded(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """The streams of the decoder, which gives one tensor or several by name."""
+        found = self.decoder(x, mask)
+        return dict(found) if isinstance(found, Mapping) else {self.output: found}
+
+    def _head_outputs(self, features: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
+        streams: dict[str, Tensor] = {}
+        for name, head in self.heads.items():
+            streams.update(head(features[self._heads_on[name]], mask))
+        return streams
+
+
+def stream_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """The names of one stream or of several."""
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 @dataclass(frozen=True)
@@ -73,10 +143,11 @@ class _Outside:
 
 
 class Vocoder(nn.Module):
-    """A generator as a vocoder, and as a model that can be trained: mel, normalised per bin -> waveform.
+    """A generator as a vocoder, and as a model that can be trained: mel, normalised per bin, or another stream as it
+    is -> waveform.
 
     Args:
-        generator: (B,F,M), mask (B,F) -> (B, F * hop).
+        generator: e.g. mel (B,F,M), mask (B,F) -> (B, F * hop); its ``input`` is the stream's name, else ``mel``.
         n_mels: M.
         speaker: the predictor's, or one without input.
         predictor: a trained V2A model: the vocoder is then trained on its predicted mels, and has its inputs. Its
@@ -92,7 +163,8 @@ class Vocoder(nn.Module):
         self.generator = generator
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
-        self.input: str = predictor.input if predictor else "mel"
+        self.input: str = getattr(generator, "input", "mel")
+        self.inputs: tuple[str, ...] = predictor.inputs if predictor else (self.input,)
         self._outside = _Outside(speaker, predictor)
 
     @property
@@ -100,15 +172,26 @@ class Vocoder(nn.Module):
         """The speaker embedding of the predictor; it is not trained with the vocoder."""
         return self._outside.speaker
 
-    def generate(self, mel: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Log mel (B,F,M) -> waveform (B, F * hop), zero where the mask (B,F) is False."""
-        return self.generator((mel - self.mean) / self.std, mask)
+    @property
+    def streams(self) -> set[str]:
+        """Names of the streams that it gives."""
+        return {self.output}
 
-    def forward(self, inputs: Inputs) -> Output:
-        """The batch's mel, or the mel that the predictor predicts -> waveform (B,N)."""
-        mel, predictor = inputs.signal, self._outside.predictor
+    def generate(self, stream: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Log mel (B,F,M), or its own stream (B,F,...) -> waveform (B,N), zero where the mask (B,F) is False."""
+        return self.generator((stream - self.mean) / self.std if self.input == "mel" else stream, mask)
+
+    def forward(self, inputs: Inputs, heads: bool = False) -> Output:
+        """The batch's stream, or that which the predictor predicts -> waveform (B,N)."""
+        predictor = self._outside.predictor
         if predictor is not None:
             with torch.no_grad():
-                mel = predictor(inputs).mel
-        mask = inputs.mask.repeat_interleave(mel.shape[1] // inputs.mask.shape[1], dim=1)
-        return Output(waveform=self.generate(mel, mask))
+                stream = predictor(inputs).stream(self.input)
+        else:
+            stream = inputs.streams[self.input]
+        mask = inputs.mask.repeat_interleave(stream.shape[1] // inputs.mask.shape[1], dim=1)
+        return Output(waveform=self.generate(stream, mask))
+
+    def training_output(self, batch: Batch, synthesise: bool = True) -> Output:
+        """As :meth:`Model.training_output`."""
+        return self(batch.inputs(self.inputs))

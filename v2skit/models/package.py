@@ -16,6 +16,7 @@ from torch import Tensor
 from v2skit.config.features import check_same_features
 from v2skit.config.load import check_component, to_tree
 from v2skit.config.schema import Config
+from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Checkpoint, Meta
@@ -53,7 +54,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
     config = checkpoint.config_of(saved.meta)
-    choice = to_tree(config.vocoder) if outputs_mel(config) else None
+    choice = to_tree(config.vocoder) if has_vocoder(config) else None
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
@@ -65,6 +66,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         parts["vocoder"] = checkpoint.load(theirs)
         features = parts["vocoder"].meta.features
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
+        check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
     elif choice and plugins.registry().entry("vocoder", choice["type"]).origin != "v2skit":
         raise UserError(
             f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
@@ -182,7 +184,7 @@ def vocoder_of(path: Path) -> Component | None:
     """
     header = read_header(path)
     if header.vocoder is None:
-        if outputs_mel(checkpoint.config_of(header.meta["model"])):
+        if has_vocoder(checkpoint.config_of(header.meta["model"])):
             raise damaged(path, "its model outputs mels, but it has no vocoder", REMEDY)
         return None
     choice = dict(header.vocoder)
@@ -197,10 +199,10 @@ def vocoder_of(path: Path) -> Component | None:
     return vocoder
 
 
-def outputs_mel(config: Config) -> bool:
-    """Whether a V2A model's output is a mel, so that it needs a vocoder."""
+def has_vocoder(config: Config) -> bool:
+    """Whether a V2A model's stream still has to become a waveform."""
     decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
-    return decoder.output == "mel"
+    return decoder.output != "waveform"
 
 
 def open_model(path: Path, part: str, remedy: str) -> Checkpoint:

@@ -12,6 +12,7 @@ from v2skit.config.load import to_tree
 from v2skit.corpora.corpus import Corpus
 from v2skit.data.data_dir import is_prepared, read_settings
 from v2skit.errors import UserError
+from v2skit.recipes import targets
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -53,6 +54,7 @@ def prepare(recipe: Recipe) -> None:
             )
         for name in names:
             speaker.prepare(recipe.data(name))
+        targets.prepare_early(recipe, names)
 
 
 def check_names(corpora: list[Corpus]) -> list[str]:

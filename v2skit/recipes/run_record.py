@@ -64,6 +64,9 @@ def _worded(difference: Difference) -> str:
     """A difference of a run's record for people, who do not know the keys of its inputs."""
     if difference.key == "made_from.pretrained" and difference.before and difference.now:
         return "the pre-trained model is another one now"
+    target = difference.key.removeprefix("made_from.targets.")
+    if target != difference.key and difference.before and difference.now:
+        return f"the target '{target}' was fitted to other data or with other settings"
     data = difference.key.removeprefix("made_from.data.")
     if data != difference.key and difference.before and difference.now:
         return f"{data} has other utterances or files now"

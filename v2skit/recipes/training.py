@@ -10,11 +10,12 @@ from typing import Any
 
 from v2skit.config.schema import PartTransfer, Training
 from v2skit.data.dataset import SpeechDataset
+from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
-from v2skit.recipes import data, run_record
+from v2skit.recipes import data, run_record, targets
 from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
@@ -52,8 +53,8 @@ class TrainingRun:
     augment: bool = True
 
 
-NewModel = Callable[[list[str] | None], tuple[Model | Vocoder, list[str]]]
-"""(speakers of the checkpoint to resume from, or None) -> (the model with its initial weights, its speakers)."""
+NewModel = Callable[[list[str] | None, Targets], tuple[Model | Vocoder, list[str]]]
+"""(speakers of the checkpoint to resume from, or None; targets) -> (the model with initial weights, its speakers)."""
 
 
 def train(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
@@ -75,22 +76,24 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         checkpoint.remove_remains(folder)
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
-    made_from = {**run.made_from, "data": digests, "losses": losses.digests()}
+    fitted = targets.prepare(recipe, [*run.train, run.valid])
+    targets.check_not_empty(recipe, fitted, run.train)
+    made_from = {**run.made_from, "data": digests, "losses": losses.digests(), **targets.identities(fitted)}
     newest = _newest(recipe, folder)
     if newest is not None:
         run_record.check(folder, config, run.depends, made_from)
         if checkpoint.read_meta(newest).step >= settings.steps:
             print(f"{name} is finished, skipped: {newest} (--force repeats it)")
             return
-    model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None)
+    model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
     count = sum(p.numel() for p in model.parameters())
     resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{resumed}, into {folder}/")
-    train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment)
-    valid_set = dataset(recipe, [run.valid], model, settings, training=False)
+    train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment, fitted=fitted)
+    valid_set = dataset(recipe, [run.valid], model, settings, training=False, fitted=fitted)
     trainer = Trainer(
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
-        resume=newest is not None, processes=recipe.processes,
+        resume=newest is not None, processes=recipe.processes, targets=fitted,
     )  # fmt: skip
     recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all processes have read
     if recipe.processes.first:
@@ -113,20 +116,22 @@ def dataset(
     settings: Training,
     training: bool,
     augment: bool = True,
+    fitted: Targets = Targets(),
 ) -> SpeechDataset:
-    """The clips of data directories, with the model's inputs."""
+    """The clips of data directories, with the model's inputs and the streams of the targets."""
     directories = [recipe.data(name) for name in names]
     return SpeechDataset(
         directories,
         [model.speaker.reader(directory) for directory in directories],
         recipe.config.clock,
-        with_video=model.input == "video",
+        with_video="video" in model.inputs,
         augmentation=recipe.config.augmentation,
         training=training,
         segment_frames=settings.segment_frames,
         seed=recipe.config.seed,
         cache_mb=settings.cache_mb,
         augment=augment,
+        streams=[targets.stored_streams(recipe, fitted, directory) for directory in directories],
     )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
 from v2skit.data.index import open_index
+from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder
 from v2skit.models.model import Model
-from v2skit.recipes import run_record
+from v2skit.recipes import run_record, targets
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow, checkpoint_source
 from v2skit.recipes.training import NewModel, TrainingRun, best_checkpoint, train
@@ -24,7 +25,10 @@ from v2skit.synthesis.synthesiser import Synthesiser
 
 PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"),)
 
-_MODEL = ("trains", "seed", "clock", "mel", "networks.speaker", "networks.encoder", "networks.decoder", "networks.bn")
+_MODEL = (
+    "trains", "seed", "clock", "mel", "targets",
+    "networks.speaker", "networks.encoder", "networks.decoder", "networks.heads", "networks.bn",
+)  # fmt: skip
 _A2A = (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain")
 _TRANSFER = (*_MODEL, "networks.visual_frontend", "transfer")
 _V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation")
@@ -58,12 +62,14 @@ def transfer(recipe: Recipe) -> None:
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
-    model = build_model(config, "v2a", speakers)
+    fitted = targets.load(recipe)
+    check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
+    model = build_model(config, "v2a", speakers, fitted)
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
         others = f"{source} has other speakers than the videos ({len(speakers)})"
         raise UserError(f"{others}; --set transfer.speaker=null")
     ledger = copy_parts(saved.inference_weights, model, sorted(config.transfer))
-    meta = checkpoint.new_meta(config, "v2a", speakers)
+    meta = checkpoint.new_meta(config, "v2a", speakers, targets=dict(fitted.states))
     run_record.claim(out, config, made_from, force=True)
     checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), _init(recipe))
     ledger.write(out)
@@ -78,9 +84,10 @@ def finetune(recipe: Recipe) -> None:
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     _check_source(recipe)
 
-    def transferred(speakers: list[str] | None) -> tuple[Model, list[str]]:
+    def transferred(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)
-        model = build_model(config, "v2a", saved.meta.speakers)
+        check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the transferred weights {init}")
+        model = build_model(config, "v2a", saved.meta.speakers, fitted)
         checkpoint.restore(model, saved.weights, init)
         return model, saved.meta.speakers
 
@@ -98,10 +105,12 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     def vocoder() -> dict:
         if decoder.output == "waveform":
             return {}
-        return {"vocoder": vocoder_source(config.vocoder, build_vocoder(config))}
+        return {"vocoder": vocoder_source(config.vocoder, build_vocoder(config, decoder.output, targets.load(recipe)))}
 
     def copies(out: Path) -> None:
-        copy_synthesis(build_vocoder(config).to(device), config, read_manifest(directory), out)
+        fitted = targets.load(recipe)
+        built = build_vocoder(config, decoder.output, fitted).to(device)
+        copy_synthesis(built, config, read_manifest(directory), out, fitted)
 
     def resynthesised(out: Path) -> None:
         resynthesise(find(recipe, "pretrain"), device, read_manifest(directory), directory, out)
@@ -156,9 +165,9 @@ def _random_weights(recipe: Recipe, task: str) -> NewModel:
     """An A2A or V2A model that starts from random weights."""
     config, data = recipe.config, recipe.config.data
 
-    def build(speakers: list[str] | None) -> tuple[Model, list[str]]:
+    def build(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
         speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
-        return build_model(config, task, speakers), speakers
+        return build_model(config, task, speakers, fitted), speakers
 
     return build
 

@@ -15,9 +15,10 @@ from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import Key
+from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.build import build_new_vocoder, build_vocoder
+from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
@@ -33,7 +34,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("predicted", "predicted_griffin_lim"),
 )
 
-_DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses")
+_DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets")
 _SYNTHESIS = "5 (synthesis)"
 STATISTICS_CLIPS = 500
 """Clips from which the mel's mean and deviation are taken."""
@@ -54,9 +55,9 @@ def pretrain(recipe: Recipe) -> str:
     """Stage 2: the vocoder on audio."""
     config, data = recipe.config, recipe.config.data
 
-    def build(speakers: list[str] | None) -> tuple[Vocoder, list[str]]:
-        model = build_new_vocoder(config)
-        if speakers is None:  # otherwise a checkpoint has the statistics
+    def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
+        model = build_new_vocoder(config, targets=fitted)
+        if speakers is None and model.input == "mel":  # otherwise a checkpoint has the statistics
             _measure(model, dataset(recipe, data.pretrain, model, config.pretrain, training=True), config)
         return model, []
 
@@ -82,8 +83,13 @@ def finetune(recipe: Recipe) -> None:
         return
     init, predictor = find(recipe, "pretrain"), _predictor(recipe)
 
-    def build(speakers: list[str] | None) -> tuple[Vocoder, list[str]]:
-        model = build_new_vocoder(config, predictor)
+    def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
+        model = build_new_vocoder(config, predictor, fitted)
+        if model.input not in predictor.streams:
+            raise UserError(
+                f"predictor: {_predictor_folder(recipe)} gives {', '.join(sorted(predictor.streams))}, and vocoder "
+                f"'{config.vocoder.type}' needs {model.input}; give a model that gives it"
+            )
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
         return model, []
 
@@ -140,7 +146,7 @@ def _vocoder(recipe: Recipe, row: str) -> tuple[Component, nn.Module]:
     """The vocoder of a results row: its settings, and it."""
     run, args = VOCODERS[row]
     choice = Component("trained", {"run": str(find(recipe, run)), **args}) if run else Component("griffin_lim", {})
-    return choice, build_vocoder(replace(recipe.config, vocoder=choice))
+    return choice, build_vocoder(replace(recipe.config, vocoder=choice), "mel")
 
 
 def _predictor_folder(recipe: Recipe) -> Path:
@@ -150,8 +156,8 @@ def _predictor_folder(recipe: Recipe) -> Path:
 def _predictor(recipe: Recipe) -> Model:
     """The frozen predictor. Raises UserError where it is no mel model, or has another mel or crop."""
     config, folder = recipe.config, _predictor_folder(recipe)
-    theirs, model, meta = load_model(folder, "v2a")
-    if model.output != "mel":
+    theirs, model, meta, _ = load_model(folder, "v2a")
+    if not needs_vocoder(model):
         raise UserError(f"predictor: {folder} outputs waveforms and needs no vocoder; give a V2A run of the mel family")
     check_same_features(feature_settings(config.clock, config.mel), meta.features, "this config", f"predictor {folder}")
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from v2skit.errors import UserError
@@ -30,8 +31,9 @@ def build(kind: str, choice: Component, **given: Any) -> Any:
     entry = plugins.registry().entry(kind, choice.type)
     component = entry.load()
     where = f"{kind} '{choice.type}'"
+    lazy = getattr(component, "lazy", ())
     try:
-        args = {name: _built(value, given) for name, value in choice.args.items()}
+        args = {name: _built(value, given, name in lazy) for name, value in choice.args.items()}
         built = construct(kind, component, args, **given)
     except UserError as error:
         raise UserError(f"{where}: {error}", **error.fields) from error
@@ -42,12 +44,16 @@ def build(kind: str, choice: Component, **given: Any) -> Any:
     return checked(built, kind, f"{where} (from {entry.origin})", given)
 
 
-def _built(value: Any, given: dict[str, Any]) -> Any:
-    """An argument with all components in it built: itself, or in lists, tuples and dicts at any depth."""
+def _built(value: Any, given: dict[str, Any], lazy: bool) -> Any:
+    """An argument with all components in it built: itself, or in lists, tuples and dicts at any depth.
+
+    Those of arguments that the component names in its attribute ``lazy`` are functions that build them: what only
+    training needs, such as the weights of an extractor, need not be there in synthesis.
+    """
     if isinstance(value, Component):
-        return build(value.kind, value, **given)
+        return partial(build, value.kind, value, **given) if lazy else build(value.kind, value, **given)
     if isinstance(value, Mapping):
-        return {key: _built(entry, given) for key, entry in value.items()}
+        return {key: _built(entry, given, lazy) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_built(entry, given) for entry in value)
+        return type(value)(_built(entry, given, lazy) for entry in value)
     return value

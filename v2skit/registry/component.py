@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,26 @@ class Component:
     origin: str = "v2skit"
     kind: str = ""
 
+    @property
+    def own(self) -> dict[str, Any]:
+        """The keys of a config that are not arguments of the component: those of this choice alone."""
+        known = {field.name for field in fields(Component)}
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in known}
+
 
 @dataclass(frozen=True)
 class Term(Component):
     """A loss as a config chooses it, with its ``weight:`` in the total."""
 
     weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class HeadChoice(Component):
+    """A head as a config chooses it.
+
+    Args:
+        on: the features that it is on: those of the frontend or of the encoder.
+    """
+
+    on: Literal["frontend", "encoder"] = "encoder"

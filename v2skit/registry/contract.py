@@ -13,18 +13,23 @@ from typing import Any
 
 from v2skit.errors import UserError
 
-ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
-    "visual_frontend": {"input": ("video",)},
-    "audio_frontend": {"input": ("mel", "waveform")},
-    "decoder": {"output": ("mel", "waveform")},
+STREAMS = {
+    "visual_frontend": ("input", "'video', or a tuple of several streams with 'video' among them"),
+    "audio_frontend": ("input", "'mel' or 'waveform', or another stream without video, or a tuple of several"),
+    "decoder": ("output", "'mel' or 'waveform', or the name of another stream"),
+    "head": ("outputs", "a tuple with the names of the streams that it gives"),
 }
-"""Kind -> attribute of the component -> its values."""
+"""Kind -> attribute with the names of a component's streams, and what it may be."""
+
+RATES = ("frame", "mel", "sample", "sequence")
+"""Rates of streams, see :mod:`v2skit.data.batch`."""
 
 NEEDED = {
     "metric": ("protocol", "higher_is_better", "__call__"),
     "asr": ("protocol", "__call__"),
     "corpus": ("obtain", "splits"),
     "tracker": ("start", "update", "finish"),
+    "tokenizer": ("fit", "load_state", "encode", "decode"),
 }
 """Kind -> attributes and methods of a component that is no module."""
 
@@ -44,6 +49,8 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
     Raises:
         UserError: it is no module though its kind are networks or losses, or lacks an attribute of its kind.
     """
+    if kind == "target":
+        _check_target(component, where)
     for name in NEEDED.get(kind, ()):
         if not hasattr(component, name):
             raise UserError(f"{where} has no {name}; a component of its kind needs {', '.join(NEEDED[kind])}")
@@ -51,17 +58,43 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
         return component
     if not hasattr(component, "register_forward_hook"):
         raise UserError(f"{where} is a {type(component).__name__}; it must be a torch.nn.Module")
-    for name, values in ATTRIBUTES.get(kind, {}).items():
-        value = getattr(component, name, None)
-        if value not in values:
-            wanted = " or ".join(map(repr, values))
-            raise UserError(f"{where} must have the attribute {name} = {wanted}, not {value!r}")
+    if kind in STREAMS:
+        _check_streams(kind, component, where)
     if kind in WITH_DIMENSION:
         width = getattr(component, "out_dim", None)
         if not isinstance(width, int) or isinstance(width, bool) or width < 0:
             raise UserError(f"{where} must have the attribute out_dim, its number of features, not {width!r}")
     component.register_forward_hook(functools.partial(_check, kind, where, dict(given)))
     return component
+
+
+def _check_streams(kind: str, component: Any, where: str) -> None:
+    name, wanted = STREAMS[kind]
+    value = getattr(component, name, None)
+    several = isinstance(value, tuple) and kind != "decoder"
+    names: tuple[Any, ...] = value if isinstance(value, tuple) and several else (value,)
+    fits = bool(names) and all(isinstance(entry, str) and entry for entry in names) and (several or kind != "head")
+    if kind in ("visual_frontend", "audio_frontend"):
+        fits = fits and ("video" in names) == (kind == "visual_frontend")
+    if not fits:
+        raise UserError(f"{where} must have the attribute {name} = {wanted}, not {value!r}")
+    if kind == "decoder" and value not in ("mel", "waveform"):
+        count = getattr(component, "per_frame", None)
+        if not isinstance(count, int) or count < 1:
+            raise UserError(f"{where} must have the attribute per_frame, values a video frame, not {count!r}")
+
+
+def _check_target(component: Any, where: str) -> None:
+    """Raises UserError where a target is neither a module nor stored, see :mod:`v2skit.data.targets`."""
+    if hasattr(component, "register_forward_hook") == hasattr(component, "compute"):
+        raise UserError(f"{where} must be either a torch.nn.Module, for batches, or have compute(), for utterances")
+    rate = getattr(component, "rate", None)
+    if rate not in RATES:
+        raise UserError(f"{where} must have the attribute rate = {' or '.join(map(repr, RATES))}, not {rate!r}")
+    if hasattr(component, "compute") and not hasattr(component, "dtype"):
+        raise UserError(f"{where} must have the attribute dtype, the NumPy type of its values, e.g. 'float32'")
+    if hasattr(component, "fit") and not hasattr(component, "load_state"):
+        raise UserError(f"{where} has fit() but no load_state(), which restores what was fitted; add it")
 
 
 def check_scalars(where: str, values: Any) -> None:
@@ -102,14 +135,54 @@ def _embedding(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any
 
 
 def _speech(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    """Output of a decoder or vocoder for (B,T,E): mel, or a waveform of ``step`` samples for each of the T."""
+    """Output of a decoder for (B,T,E): its stream, or several by name, mel and waveform as long as the clip."""
     x, mel = inputs[0], given["mel"]
     clips, steps = x.shape[:2]
-    if getattr(module, "output", "waveform") == "mel":
-        frames = steps * mel.per_frame(given["clock"])
-        _check_tensor(where, output, (clips, frames, mel.n_mels), "mel (B,F,M)", x)
-    else:
-        _check_tensor(where, output, (clips, steps * given["step"]), "waveform (B,N)", x)
+    streams = output if isinstance(output, Mapping) else {module.output: output}
+    if module.output not in streams:
+        raise UserError(
+            f"{where} returned the streams {', '.join(streams)}, its output '{module.output}' not among them"
+        )
+    shapes = {
+        "mel": (clips, steps * mel.per_frame(given["clock"]), mel.n_mels),
+        "waveform": (clips, steps * given["step"]),
+    }
+    words = {"mel": "mel (B,F,M)", "waveform": "waveform (B,N)"}
+    for name, value in streams.items():
+        if name in shapes:
+            _check_tensor(where, value, shapes[name], words[name], x)
+        else:
+            _check_stream(where, name, value, inputs[1])
+
+
+def _vocoded(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """Output of a vocoder: ``step`` samples for each mel frame; of another stream a whole number for each value."""
+    clips, steps = inputs[0].shape[:2]
+    per_step = given["step"]
+    if getattr(module, "input", "mel") != "mel" and _is_tensor(output) and output.ndim == 2:
+        per_step = max(1, output.shape[1] // steps)
+    _check_tensor(where, output, (clips, steps * per_step), "waveform (B,N)", inputs[0])
+
+
+def _predicted(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """Output of a head: its streams by name."""
+    if not isinstance(output, Mapping) or set(output) != set(module.outputs):
+        found = ", ".join(output) if isinstance(output, Mapping) else _described(output)
+        raise UserError(f"{where} returned {found}, not a dict with its outputs {', '.join(module.outputs)}")
+    for name, value in output.items():
+        _check_stream(where, name, value, inputs[1])
+
+
+def _check_stream(where: str, name: str, value: Any, mask: Any) -> None:
+    """Raises UserError where a stream is no tensor (B,T*k,...) for a mask (B,T)."""
+    clips, frames = mask.shape
+    shaped = hasattr(value, "ndim") and value.ndim >= 2 and value.shape[0] == clips
+    if not shaped or not value.shape[1] or value.shape[1] % frames:
+        raise UserError(
+            f"{where} returned '{name}': {_described(value)}, not (B,T*k,...) with B, T = {clips}, {frames}"
+        )
+    if value.device != mask.device:
+        raise UserError(f"{where} returned '{name}' on {value.device}; its input is on {mask.device}")
 
 
 def _scores(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -156,7 +229,8 @@ OUTPUTS: dict[str, Callable[[str, dict[str, Any], Any, tuple[Any, ...], Any], No
     "speaker": _embedding,
     "encoder": _features,
     "decoder": _speech,
-    "vocoder": _speech,
+    "vocoder": _vocoded,
+    "head": _predicted,
     "discriminator": _scores,
     "extractor": _layers,
     "loss": _scalars,

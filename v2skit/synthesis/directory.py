@@ -16,9 +16,11 @@ from v2skit.config.load import to_tree
 from v2skit.config.schema import Config
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import SilentClip, Utterance, read_settings
+from v2skit.data.targets import Targets, compute
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
+from v2skit.models.build import vocoder_input
 from v2skit.models.finite import finite_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
@@ -119,14 +121,21 @@ def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], dire
 
 
 @torch.no_grad()
-def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utterance], out: Path) -> None:
-    """The vocoder on the ground-truth mel, ``out/<id>.wav``: the upper bound of a mel system, never its input."""
-    spectrogram = MelSpectrogram(config.clock, config.mel)
+def copy_synthesis(
+    vocoder: nn.Module, config: Config, utterances: list[Utterance], out: Path, targets: Targets = Targets()
+) -> None:
+    """The vocoder on its stream (mel, units) of ground-truth audio, ``out/<id>.wav``: the upper bound of a system with
+    this vocoder, never its input."""
+    name, spectrogram = vocoder_input(vocoder), MelSpectrogram(config.clock, config.mel)
     device = next((b.device for b in vocoder.buffers()), torch.device("cpu"))
 
     def synthesise(utterance: Utterance) -> np.ndarray:
-        waveform = vocoder(spectrogram(_ground_truth(utterance, config)).to(device))[0]
-        return finite_speech(waveform)
+        audio = _ground_truth(utterance, config)
+        if name == "mel":
+            stream = spectrogram(audio)
+        else:
+            stream = torch.from_numpy(compute(targets.stored[name], name, audio[0].numpy(), None))[None]
+        return finite_speech(vocoder(stream.to(device))[0])
 
     write_missing([u for u in utterances if u.audio], synthesise, out, config.clock.sample_rate)
 
@@ -134,17 +143,17 @@ def copy_synthesis(vocoder: nn.Module, config: Config, utterances: list[Utteranc
 @torch.no_grad()
 def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance], directory: Path, out: Path) -> None:
     """An A2A model with waveform output on ground-truth audio, ``out/<id>.wav``: the upper bound of its decoder."""
-    config, model, _ = load_model(folder, "a2a")
+    config, model, _, _ = load_model(folder, "a2a")
     model, reader = model.to(device), model.speaker.reader(directory)
     spectrogram = MelSpectrogram(config.clock, config.mel)
 
     def synthesise(utterance: Utterance) -> np.ndarray:
         audio = _ground_truth(utterance, config)
-        signal = spectrogram(audio) if model.input == "mel" else audio
+        streams = {"mel": spectrogram(audio), "waveform": audio}
         mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
         speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
-        waveform = model(Inputs(signal.to(device), mask, speaker)).waveform[0]
-        return finite_speech(waveform)
+        inputs = Inputs({name: streams[name].to(device) for name in model.inputs}, mask, speaker)
+        return finite_speech(model(inputs).stream("waveform")[0])
 
     write_missing([u for u in utterances if u.audio], synthesise, out, config.clock.sample_rate)
 

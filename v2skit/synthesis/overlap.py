@@ -67,7 +67,11 @@ class WindowedFunction:
             count = min(len(self._tail), len(output))
             ramp = torch.arange(1, count + 1, device=y.device) / (count + 1)
             ramp = ramp.view(-1, *[1] * (y.ndim - 1))
-            output = torch.cat([self._tail[:count] * (1 - ramp) + output[:count] * ramp, output[count:]])
+            if output.is_floating_point():
+                faded = self._tail[:count] * (1 - ramp) + output[:count] * ramp
+            else:  # there is nothing between two units
+                faded = torch.where(ramp < 0.5, self._tail[:count], output[:count])
+            output = torch.cat([faded, output[count:]])
         self._tail = y[last : last + self.crossfade * self.rate]
         self._done = end
         start = max(0, end - self.left_context) // self.align * self.align

@@ -74,7 +74,8 @@ class Pipeline:
         self.side, self.device = config.augmentation.crop, next(model.parameters()).device
         speaker_input = torch.from_numpy(speaker)[None].to(self.device)
         mels = config.mel.per_frame(config.clock)
-        rate = mels if model.output == "mel" else self.samples_per_frame
+        rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
+        rate = rates.get(model.output) or model.decoder.per_frame
         stages = [_windowed(model.frontend, _masked(model.frontend), 1, min_frames=chunk or FEW_FRAMES)]
         if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
             layers = [(lambda x, mask: model.condition(x, speaker_input), 0, 0), *model.encoder.links()]
@@ -82,10 +83,11 @@ class Pipeline:
         else:
             encode = _masked(lambda x, mask: model.encode(x, speaker_input, mask))
             stages.append(_windowed(model.encoder, encode, 1))
-        stages.append(_windowed(model.decoder, _masked(model.decoder), rate))
+        stages.append(_windowed(model.decoder, _masked(model.decode), rate))
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
-            stages.append(_windowed(vocoder, lambda x: vocoder(x[None].float())[0], config.mel.hop, mels, few))
+            samples = self.samples_per_frame // rate  # of each value of the decoder's stream
+            stages.append(_windowed(vocoder, lambda x: vocoder(_as_input(x[None]))[0], samples, rate, few))
         self._cascade = Cascade(stages)
 
     @property
@@ -147,6 +149,11 @@ def _windowed(
     max_steps = None if min_frames == 1 else min_frames * steps
     align = getattr(network, "period_frames", 1)
     return WindowedFunction(function, rate, left, right, min_frames * steps, align=align, max_steps=max_steps)
+
+
+def _as_input(stream: Tensor) -> Tensor:
+    """A stream as a vocoder's input: floats in full precision, integers as they are."""
+    return stream.float() if stream.is_floating_point() else stream
 
 
 def _to_numpy(waveforms: list[Tensor | None]) -> np.ndarray:

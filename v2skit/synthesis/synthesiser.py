@@ -12,9 +12,10 @@ from torch import nn
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.load import parse_component
 from v2skit.config.schema import Config
+from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.build import build_model, build_vocoder, for_inference
+from v2skit.models.build import build_model, build_targets, build_vocoder, for_inference, needs_vocoder
 from v2skit.models.model import Model
 from v2skit.models.package import open_model, read_voices, vocoder_of
 from v2skit.registry.build import build
@@ -31,7 +32,7 @@ class Synthesiser:
     Args:
         config: of the model.
         model: V2A, in evaluation mode, on its device.
-        vocoder: mel -> waveform, on the same device; None where the decoder's output is a waveform.
+        vocoder: stream of the decoder -> waveform, on the same device; None where the decoder's output is a waveform.
         packed_voices: inputs of the speaker component that are packed with the model, by name.
         digest: of the weights of the V2A model.
     """
@@ -61,16 +62,22 @@ class Synthesiser:
         Raises:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
-        config, model, meta = load_model(path, "v2a")
+        config, model, meta, targets = load_model(path, "v2a")
+        others = [name for name in model.inputs if name != "video"]
+        if others:
+            raise UserError(
+                f"{path} needs {', '.join(others)} in addition to the video, which synthesis does not have; give a "
+                "model whose only input is the video"
+            )
         if isinstance(vocoder, Path):
-            if model.output == "waveform":
+            if not needs_vocoder(model):
                 raise UserError(f"{path} outputs waveforms and needs no vocoder; leave the vocoder out")
             config = dataclasses.replace(config, vocoder=Component("trained", {"run": str(vocoder)}))
-        if model.output == "mel" and not isinstance(vocoder, nn.Module):
+        if needs_vocoder(model) and not isinstance(vocoder, nn.Module):
             named_in = vocoder if isinstance(vocoder, Config) else config
             settings = feature_settings(named_in.clock, named_in.mel)
             check_same_features(meta.features, settings, f"checkpoint {path}", "the vocoder")
-            vocoder = build_vocoder(named_in).to(device)
+            vocoder = build_vocoder(named_in, model.output, targets).to(device)
         built = vocoder if isinstance(vocoder, nn.Module) else None
         return cls(config, model.to(device), built, read_voices(path) if path.is_file() else {}, meta.digest)
 
@@ -196,9 +203,9 @@ def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = N
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}
 
 
-def load_model(path: Path, task: str) -> tuple[Config, Model, checkpoint.Meta]:
+def load_model(path: Path, task: str) -> tuple[Config, Model, checkpoint.Meta, Targets]:
     """The config of a checkpoint, of the best one of a run or of a pack, its model with the averaged weights, for
-    inference, and its description.
+    inference, its description, and its targets as they are without their training data.
 
     Raises:
         UserError: the checkpoint can't be read, or its task is not ``task``, which is ``a2a`` or ``v2a``.
@@ -210,6 +217,7 @@ def load_model(path: Path, task: str) -> tuple[Config, Model, checkpoint.Meta]:
     config = checkpoint.config_of(saved.meta)
     if path.is_file():
         config = dataclasses.replace(config, vocoder=vocoder_of(path) or config.vocoder)
-    model = build_model(config, task, saved.meta.speakers)
+    targets = build_targets(config, saved.meta.targets)
+    model = build_model(config, task, saved.meta.speakers, targets)
     checkpoint.restore(model, saved.inference_weights, path)
-    return config, for_inference(model), saved.meta
+    return config, for_inference(model), saved.meta, targets

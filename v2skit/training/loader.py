@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from v2skit.data.batch import Batch
@@ -36,6 +37,7 @@ class BatchLoader:
         workers: processes that read; 0: the reading is done when a batch is needed.
         device: of the batches.
         spectrogram: computes the mel (B,F,M) of a batch, on the same device.
+        targets: that compute further streams of a batch there, by the name of the stream.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class BatchLoader:
         workers: int,
         device: torch.device,
         spectrogram: MelSpectrogram,
+        targets: Mapping[str, nn.Module] | None = None,
     ) -> None:
-        self._device, self._spectrogram = device, spectrogram
+        self._device, self._spectrogram, self._targets = device, spectrogram, targets or {}
         self._loader: Any = DataLoader(
             _ErrorsAsData(data),
             batch_sampler=keys,
@@ -77,7 +80,11 @@ class BatchLoader:
         if isinstance(batch, UserError):
             raise batch
         batch = batch.to(self._device)
-        return replace(batch, mel=self._spectrogram(batch.waveform))
+        batch = replace(batch, mel=self._spectrogram(batch.waveform))
+        with torch.no_grad():
+            for name, target in self._targets.items():
+                batch = replace(batch, extras={**batch.extras, name: target(batch)})
+        return batch
 
     def waiting_seconds(self) -> float:
         """Seconds spent on waiting for batches since the last call."""

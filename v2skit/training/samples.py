@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from v2skit.config.schema import Config
-from v2skit.data.batch import Batch, Inputs
+from v2skit.data.batch import Batch
+from v2skit.data.targets import Targets
 from v2skit.evaluation.plots import mel_picture
 from v2skit.media.synthesised import write_speech
-from v2skit.models.build import build_vocoder
+from v2skit.models.build import build_vocoder, needs_vocoder
 from v2skit.models.model import Model, Vocoder
 from v2skit.signal.mel import MelSpectrogram
 
@@ -16,17 +17,16 @@ from v2skit.signal.mel import MelSpectrogram
 class Sampler:
     """Writes ``step-N.wav`` and ``step-N.png`` (target above, prediction below) of a batch's first clip."""
 
-    def __init__(self, folder: Path, config: Config, output: str) -> None:
+    def __init__(self, folder: Path, config: Config, model: Model | Vocoder, targets: Targets) -> None:
         self.folder, self.clock = folder, config.clock
-        self.vocoder = build_vocoder(config) if output == "mel" else None
+        self.vocoder = build_vocoder(config, model.output, targets) if needs_vocoder(model) else None
         self.spectrogram = MelSpectrogram(config.clock, config.mel)
 
     def write(self, model: Model | Vocoder, batch: Batch, step: int) -> None:
         """Synthesise the first clip of a batch."""
-        inputs = batch.inputs(model.input)
         frames = int(batch.mask[0].sum())
-        output = model(Inputs(inputs.signal[:1], inputs.mask[:1], inputs.speaker[:1]))
-        waveform = self.vocoder(output.mel.cpu()) if self.vocoder else output.waveform
+        stream = model(batch.inputs(model.inputs).first()).stream(model.output)
+        waveform = self.vocoder(stream.cpu()) if self.vocoder else stream
         waveform = waveform[0, : frames * self.clock.samples_per_frame].float().cpu()
         target = batch.waveform[0, : len(waveform)].cpu()
         write_speech(self.folder / f"step-{step:08d}.wav", [waveform.numpy()], self.clock.sample_rate)

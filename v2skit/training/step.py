@@ -14,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
-from v2skit.models.model import Model, Output, Vocoder
+from v2skit.models.model import Model, Vocoder
+from v2skit.models.output import Output
 from v2skit.training.accumulation import Gradients, Statistics
 from v2skit.training.distributed import RollCall
 from v2skit.training.optimiser import Average, Optimiser
@@ -185,9 +186,9 @@ class TrainingStep:
 
 
 def forward(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None) -> Output:
-    """The model's output for a batch; ``precision`` is the autocast type, None for full precision."""
+    """What the losses are computed from, for a batch; ``precision`` is the autocast type, None for full precision."""
     with torch.autocast(batch.mask.device.type, precision, enabled=precision is not None):
-        return model(batch.inputs(model.input))
+        return model.training_output(batch, synthesise=not model.training)
 
 
 def _forward_on_device(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None, mask: Tensor) -> Output:

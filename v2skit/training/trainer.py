@@ -11,6 +11,7 @@ import torch
 from v2skit.config.schema import Config, PartTransfer, Training
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import BatchSampler, EpochBatches, Key
+from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
@@ -46,6 +47,7 @@ class Trainer:
         device: of the training.
         resume: from the newest checkpoint; nothing is written before :meth:`train`.
         processes: that train together; only the first writes files.
+        targets: of the config, fitted.
 
     Raises:
         UserError: the data do not fit the batches, the processes can't share these evenly, or precision or checkpoints
@@ -67,17 +69,13 @@ class Trainer:
         device: torch.device,
         resume: bool = True,
         processes: Processes = Processes(),
+        targets: Targets = Targets(),
     ) -> None:
         check_shares(settings.accumulate, processes.world)
         self.run, self.task, self.config, self.settings = run, task, config, settings
-        self.speakers, self.processes = speakers, processes
+        self.speakers, self.processes, self.targets = speakers, processes, targets
         self.model, self.losses = model.to(device), losses.to(device)
-        for name, term in self.losses.terms.items():
-            if getattr(term, "input", model.output) != model.output:
-                raise UserError(
-                    f"loss '{name}' needs models with output {term.input}, this one has output {model.output}; "
-                    f"leave it out with losses.{name}: null"
-                )
+        self.losses.check(model, targets.built)
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
         saved = self._resume() if resume else None
@@ -94,9 +92,10 @@ class Trainer:
         ours = range(processes.rank, len(batches), processes.world)
         keys = [[Key(0, clip, (0, 0)) for clip in batches[number]] for number in ours]
         spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
-        self.batches = BatchLoader(train_set, order, settings.workers, device, spectrogram)
-        self.validation = BatchLoader(valid_set, keys, settings.workers, device, spectrogram)
-        self.sampler = Sampler(run / "samples", config, model.output) if processes.first else None
+        on_device = {name: target.to(device).eval() for name, target in targets.on_device.items()}
+        self.batches = BatchLoader(train_set, order, settings.workers, device, spectrogram, on_device)
+        self.validation = BatchLoader(valid_set, keys, settings.workers, device, spectrogram, on_device)
+        self.sampler = Sampler(run / "samples", config, model, targets) if processes.first else None
         self.roll_call = RollCall(processes)
 
     def train(self) -> None:
@@ -161,6 +160,7 @@ class Trainer:
         sums: dict[str, float] = {}
         frames = 0
         for number, batch in enumerate(self.validation):
+            torch.manual_seed(self.config.seed + number)  # of a decoder's own losses: the same at each validation
             total, values = self.losses(forward(model, batch, self.precision), batch, validate=True)
             count = int(batch.mask.sum())
             frames += count
@@ -181,8 +181,9 @@ class Trainer:
         if not self.processes.first:
             return
         meta = checkpoint.new_meta(
-            self.config, self.task, self.speakers, step=self.step, position=position, valid=valid
-        )
+            self.config, self.task, self.speakers, step=self.step, position=position, valid=valid,
+            targets=dict(self.targets.states),
+        )  # fmt: skip
         state = {"model": self.optimiser.adamw.state_dict(), "losses": self.losses.state()}
         saved = checkpoint.Checkpoint(meta, self.model.state_dict(), self.average.state, state)
         checkpoint.save(saved, checkpoint.folder_of(self.run, self.step))

@@ -13,7 +13,7 @@ from v2skit.models.vocoders.correction import MelCorrection
 
 
 class Trained(nn.Module):
-    """The vocoder of a finished run, followed by mel correction.
+    """The vocoder of a finished run, followed by mel correction where its input is the mel.
 
     Args:
         clock: given by the toolkit.
@@ -28,7 +28,7 @@ class Trained(nn.Module):
     def __init__(self, clock: Clock, mel: Mel, run: str, corrections: Rounds = 8) -> None:
         # Imported here, since these modules build components, and this is one.
         from v2skit.models import checkpoint
-        from v2skit.models.build import build_new_vocoder
+        from v2skit.models.build import build_new_vocoder, build_targets
         from v2skit.models.package import open_model
 
         super().__init__()
@@ -40,15 +40,18 @@ class Trained(nn.Module):
         if saved.meta.task != "vocoder":
             raise UserError(f"{run} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
         check_same_features(feature_settings(clock, mel), saved.meta.features, "the model", f"vocoder {run}")
-        self.vocoder = build_new_vocoder(checkpoint.config_of(saved.meta))
+        config = checkpoint.config_of(saved.meta)
+        self.vocoder = build_new_vocoder(config, targets=build_targets(config, saved.meta.targets))
+        self.input, self.target_states = self.vocoder.input, saved.meta.targets
         checkpoint.restore(self.vocoder, saved.inference_weights, Path(run))
         self.vocoder.requires_grad_(False)
-        self.correction = MelCorrection(clock, mel, corrections)
-        generator = self.vocoder.generator
+        self.correction = MelCorrection(clock, mel, corrections) if self.input == "mel" else None
+        generator, more = self.vocoder.generator, self.correction.context_frames if self.correction else 0
         for name in ("left_context_frames", "look_ahead_frames"):
             context = getattr(generator, name, None)
-            setattr(self, name, None if context is None else context + self.correction.context_frames)
+            setattr(self, name, None if context is None else context + more)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """Log mel (B,F,M) -> waveform (B, F * hop)."""
-        return self.correction(self.vocoder.generate(mel), mel)
+    def forward(self, stream: Tensor) -> Tensor:
+        """Log mel (B,F,M) -> waveform (B, F * hop); or the stream of its ``input`` -> waveform (B,N)."""
+        waveform = self.vocoder.generate(stream)
+        return self.correction(waveform, stream) if self.correction else waveform
