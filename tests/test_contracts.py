@@ -11,6 +11,7 @@ from v2skit.registry.plugins import registry
 IN_DIM = 24
 CLOCK, MEL = Clock(), Mel()
 SMALL = {
+    "flow_mel": {"dim": 16, "blocks": 2, "steps": 3},
     "griffin_lim": {"iterations": 2, "fit_iterations": 2},
     "hifigan": {"channels": 32},
     "istft": {"dim": 32, "blocks": 2},
@@ -34,6 +35,7 @@ NEEDS_A_CHECKPOINT = ("trained",)
 STREAMING = {
     ("visual_frontend", "resnet3d_small"): {"look_ahead_frames": 1},
     ("encoder", "conformer"): {"look_ahead_frames": 2, "attention_frames": 5, "blocks": 3, "conv_kernel": 7},
+    ("decoder", "flow_mel"): {"look_ahead_frames": 0, "dim": 16, "blocks": 2, "steps": 2},
     ("decoder", "istft"): {"look_ahead_frames": 1, "dim": 32, "blocks": 2},
     ("vocoder", "istft"): {"look_ahead_frames": 3, "dim": 32, "blocks": 2},
 }

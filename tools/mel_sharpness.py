@@ -2,10 +2,10 @@
 
     tools/venv/bin/python tools/mel_sharpness.py egs/mini/data/test egs/mini/exp/*/synth/*
 
-The global variance of a clip is the variance over time of each mel bin, in frames at most 40 dB below the loudest one of
-the ground truth; the table has the ratio to that of the ground truth, averaged over clips and bins: 1 is as sharp, below
-1 is blurred. DNSMOS (overall, signal, and P.808) needs the package speechmos with onnxruntime, DistillMOS the package
-distillmos; without one its columns are left out. Both score 16 kHz.
+The global variance of a clip is the variance over time of each mel bin, in frames at most 40 dB below the loudest one
+of the ground truth; the table has the ratio to that of the ground truth, averaged over clips and bins: 1 is as sharp,
+below 1 is blurred. DNSMOS (overall, signal, and P.808) needs the package speechmos with onnxruntime, DistillMOS the
+package distillmos; without one its columns are left out. Both score 16 kHz.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def main() -> None:
         columns |= {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
         if folder is None:
             print(f"| speech | {' | '.join(columns)} |\n| --- |{' --- |' * len(columns)}")
-        print(f"| {folder or 'ground truth'} | {' | '.join(f'{value:.3f}' for value in columns.values())} |", flush=True)
+        print(
+            f"| {folder or 'ground truth'} | {' | '.join(f'{value:.3f}' for value in columns.values())} |", flush=True
+        )
 
 
 if __name__ == "__main__":

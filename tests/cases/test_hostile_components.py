@@ -214,7 +214,11 @@ def test_a_constructor_that_fails_is_named(components, fault):
         ("encoder", {"out_dim": "4"}, "out_dim, its number of features, not '4'"),
         ("encoder", {"out_dim": -1}, "out_dim, its number of features, not -1"),
         ("decoder", {"output": "units"}, "must have the attribute per_frame, values a video frame, not None"),
-        ("decoder", {"output": 3}, "must have the attribute output = 'mel' or 'waveform', or the name of another stream"),
+        (
+            "decoder",
+            {"output": 3},
+            "must have the attribute output = 'mel' or 'waveform', or the name of another stream",
+        ),
         (
             "tracker",
             {},

@@ -28,7 +28,11 @@ COMPONENTS = {
         "conformer": "v2skit.models.encoders.conformer:Conformer",
         "bigru": "v2skit.models.encoders.bigru:BiGru",
     },
-    "decoder": {"mel_linear": "v2skit.models.decoders.mel_linear:MelLinear", **GENERATORS},
+    "decoder": {
+        "mel_linear": "v2skit.models.decoders.mel_linear:MelLinear",
+        "flow_mel": "v2skit.models.decoders.flow_mel:FlowMel",
+        **GENERATORS,
+    },
     "vocoder": {
         "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",
         "trained": "v2skit.models.vocoders.trained:Trained",

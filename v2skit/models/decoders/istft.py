@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from v2skit.config.features import Mel
 from v2skit.config.limits import AutoWidth, Context, Depth, Width
 from v2skit.errors import UserError
-from v2skit.models.layers.convnext import KERNEL, SIDE, ConvNeXtBlock
+from v2skit.models.layers.convnext import KERNEL, SIDE, ConvNeXtBlock, distribute
 from v2skit.models.layers.masked import LookAheadConv1d, check_features
 from v2skit.signal.stft import Stft
 
@@ -116,15 +116,12 @@ def _distribute(look_ahead_frames: int | None, frames: int, blocks: int, needed:
         UserError: it is less than that of the inverse STFT.
     """
     if look_ahead_frames is None:
-        return SIDE, [SIDE] * blocks
+        return SIDE, distribute(None, blocks)
     left = look_ahead_frames * frames - needed
     if left < 0:
         raise UserError(
             f"look_ahead_frames {look_ahead_frames} is less than the look-ahead of the inverse STFT, "
             f"{math.ceil(needed / frames)}; give as many or more, or a smaller n_fft"
         )
-    look_aheads = []
-    for _ in range(blocks):
-        look_aheads.append(min(SIDE, left))
-        left -= look_aheads[-1]
-    return min(SIDE, left // frames), look_aheads[::-1]
+    look_aheads = distribute(left, blocks)
+    return min(SIDE, (left - sum(look_aheads)) // frames), look_aheads

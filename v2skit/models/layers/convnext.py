@@ -1,4 +1,4 @@
-"""ConvNeXt block over time, as in Vocos (Siuzdak 2024); for diffusion and flow models, modulated by time."""
+"""ConvNeXt blocks over time, as in Vocos (Siuzdak 2024); for flow models, modulated by the flow's time."""
 
 from __future__ import annotations
 
@@ -29,11 +29,24 @@ class ConvNeXtBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, modulation: Tensor | None = None) -> Tensor:
         """Features (B, F, dim), mask (B, F) -> (B, F, dim).
 
-        ``modulation`` (B, 1, 2 dim): gains, less 1, and offsets of the normalised features (adaptive layer norm,
-        Peebles and Xie 2023, section 3.2).
+        ``modulation`` (B, 1, 2 dim): gain, less 1, and offset of the normalised features (adaptive layer norm, Peebles
+        and Xie 2023, section 3.2).
         """
         y = self.norm(self.depthwise(x, mask))
         if modulation is not None:
             gain, offset = modulation.chunk(2, dim=-1)
             y = y * (1 + gain) + offset
         return x + self.scale * self.narrow(F.gelu(self.widen(y)))
+
+
+def distribute(look_ahead: int | None, blocks: int) -> list[int]:
+    """Distribute a look-ahead, in frames, over the convolutions of the blocks, from the last to the first.
+
+    Args:
+        look_ahead: of all blocks together; None: no limit, all convolutions are symmetric.
+        blocks: number of blocks.
+    """
+    look_aheads: list[int] = []
+    for _ in range(blocks):
+        look_aheads.append(SIDE if look_ahead is None else min(SIDE, look_ahead - sum(look_aheads)))
+    return look_aheads[::-1]
