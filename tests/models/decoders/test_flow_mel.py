@@ -1,8 +1,11 @@
 """The flow matching decoder."""
 
+import json
+
 import pytest
 import torch
 
+from tests.conftest import ROOT, stages, write
 from tests.receptive_field import measured_receptive_field
 from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
@@ -150,3 +153,17 @@ def test_numbers_out_of_range_are_errors(settings):
 def test_input_of_another_shape_is_an_error():
     with pytest.raises(UserError, match="flow_mel: input of shape"):
         decoder()(torch.randn(1, 9, IN_DIM + 1), valid(9))
+
+
+def test_a_recipe_trains_transfers_and_synthesises_with_it(recipe_folder, tiny, tmp_path):
+    small = {"decoder": {"dim": 8, "blocks": 1, "steps": 2}}
+    config = write(tmp_path / "flow.yaml", tiny, [str(ROOT / "egs/conf/flow_mel.yaml")], networks=small, scratch=False)
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth") == 0
+    exp = recipe_folder / "exp/flow"
+    assert "| decoder | 100.0% of its values |" in (exp / "transfer/ledger.md").read_text()
+    rows = [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]
+    train, valid_row = ([row for row in rows if row["kind"] == kind][-1] for kind in ("train", "valid"))
+    for row in (train, valid_row):
+        assert row["total"] == pytest.approx(row["decoder/flow"] + row["decoder/prior"], rel=1e-4)
+    assert "l1" in valid_row and "l1" not in train
+    assert len(list((exp / "synth/pretrained").glob("*.wav"))) == 3
