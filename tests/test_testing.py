@@ -1,10 +1,14 @@
 """The contract checks accept networks that keep the contract, and refuse those that break it."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.open_components import Letters, LinearHead, Loudness, NoisyMel
+from v2skit import testing
 from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
 from v2skit.testing import check_decoder, check_encoder
@@ -117,3 +121,61 @@ def test_a_decoder_must_declare_its_output():
 def test_the_error_of_a_good_encoder_is_a_user_error():
     with pytest.raises(UserError, match="set in_dim"):
         Good()(torch.zeros(1, 3, DIM + 1), torch.ones(1, 3, dtype=torch.bool))
+
+
+def own_loss_batch(clock, mel):
+    frames = 6
+    mask = torch.ones(2, frames, dtype=torch.bool)
+    mask[1, 4:] = False
+    waveform = 0.1 * torch.randn(2, frames * clock.samples_per_frame)
+    return Batch(["a", "b"], mask, torch.zeros(2), waveform, torch.randn(2, frames * mel.per_frame(clock), mel.n_mels))
+
+
+class LeakyLoss(NoisyMel):
+    def training_loss(self, x, mask, batch):
+        return {"l2": super().training_loss(x, mask, batch)["l2"] + 0 * x.sum() + (x[~mask] ** 2).mean()}
+
+
+class DetachedLoss(NoisyMel):
+    def training_loss(self, x, mask, batch):
+        return super().training_loss(x.detach(), mask, batch)
+
+
+def test_a_decoder_with_its_own_loss():
+    clock, mel = Clock(), Mel()
+    batch = own_loss_batch(clock, mel)
+    good = NoisyMel(8, clock, mel)
+    testing.check_decoder(good, 8, clock, mel)
+    testing.check_training_loss(good, 8, batch)
+    with pytest.raises(AssertionError, match="gradients reach the padding"):
+        testing.check_training_loss(LeakyLoss(8, clock, mel), 8, batch)
+    with pytest.raises(AssertionError, match="no gradient reaches the features"):
+        testing.check_training_loss(DetachedLoss(8, clock, mel), 8, batch)
+
+
+class LeakyHead(LinearHead):
+    def forward(self, x, mask):
+        return {"loudness": self.linear(x - x.mean(1, keepdim=True))[..., 0]}
+
+
+def test_heads():
+    testing.check_head(LinearHead(8), 8)
+    with pytest.raises(AssertionError, match="depends on the padding"):
+        testing.check_head(LeakyHead(8), 8)
+
+
+class RandomTarget(Letters):
+    def compute(self, waveform, text):
+        return np.random.default_rng().integers(0, 1000, 9)
+
+
+def test_targets():
+    loud = Loudness(Clock())
+    loud.load_state({"mean": 1.0})
+    waveform = np.random.default_rng(0).normal(size=4 * 960).astype(np.float32)
+    testing.check_target(loud, waveform, 4, None)
+    testing.check_target(Letters(), waveform, 4, "bin blue")
+    with pytest.raises(AssertionError, match="not k values a video frame"):
+        testing.check_target(loud, waveform, 3, None)
+    with pytest.raises(AssertionError, match="two calls give different values"):
+        testing.check_target(RandomTarget(), waveform, 4, None)

@@ -147,7 +147,7 @@ def synthesis() -> Callable[[], None]:
     model, vocoder = for_inference(build_model(config, "v2a", ["a"])), build_vocoder(config)
     frames, side = 3 * config.clock.fps, config.augmentation.crop
     video, mask = torch.randn(1, frames, 1, side, side), torch.ones(1, frames, dtype=torch.bool)
-    inputs = Inputs(video, mask, torch.zeros(1, dtype=torch.long))
+    inputs = Inputs({"video": video}, mask, torch.zeros(1, dtype=torch.long))
 
     @torch.inference_mode()
     def repeat() -> None:

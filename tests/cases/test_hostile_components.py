@@ -217,7 +217,7 @@ def test_a_constructor_that_fails_is_named(components, fault):
         (
             "decoder",
             {"output": 3},
-            "must have the attribute output = 'mel' or 'waveform', or the name of another stream",
+            "attribute output = 'mel' or 'waveform', or the name of another stream",
         ),
         (
             "tracker",

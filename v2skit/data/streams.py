@@ -97,8 +97,9 @@ def write_stream(
         for frames, array in values(len(lengths)):
             found = np.asarray(array, dtype)
             shape = found.shape[1:] if shape is None else shape
-            per_frame = per_frame or (0 if sequence else len(found) // max(1, frames))
-            fits = sequence or len(found) == frames * per_frame > 0
+            count = len(found) if found.ndim else 0
+            per_frame = per_frame or (0 if sequence else count // max(1, frames))
+            fits = sequence or count == frames * per_frame > 0
             if not found.ndim or found.shape[1:] != shape or not fits:
                 raise UserError(
                     f"the target gave values of shape {found.shape} for {frames} video frames, {per_frame} a frame of "

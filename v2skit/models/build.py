@@ -108,7 +108,7 @@ def needs_vocoder(model: Model | Vocoder) -> bool:
     return model.output != "waveform"
 
 
-def build_vocoder(config: Config, stream: str, targets: Targets = Targets()) -> nn.Module:
+def build_vocoder(config: Config, stream: str = "mel", targets: Targets = Targets()) -> nn.Module:
     """The vocoder, in evaluation mode.
 
     Args:

@@ -99,7 +99,7 @@ def test_a_mel_model_outputs_whole_frames_as_on_the_whole_clip(chunk):
 def whole_mel(synthesiser, crops):
     video = torch.from_numpy(normalise(centre_crop(crops, synthesiser.config.augmentation.crop)))[None]
     with torch.no_grad():
-        inputs = Inputs(video, torch.ones(1, len(crops), dtype=torch.bool), torch.zeros(1, 0))
+        inputs = Inputs({"video": video}, torch.ones(1, len(crops), dtype=torch.bool), torch.zeros(1, 0))
         return synthesiser.model(inputs).mel
 
 
