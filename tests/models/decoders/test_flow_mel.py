@@ -41,6 +41,11 @@ def test_a_trained_one_keeps_the_contract():
     check_training_loss(decoder(), IN_DIM, batch_of(2 * torch.randn(3, 28, 5) - 5, mask))
 
 
+def test_it_keeps_the_contract_at_other_clocks():
+    clock, mel = Clock(16000, 20), Mel(n_mels=5, hop=160, n_fft=800, window=800, f_max=8000)
+    check_decoder(FlowMel(IN_DIM, clock, mel, dim=8, blocks=1, steps=2), IN_DIM, clock, mel)
+
+
 def test_without_noise_an_untrained_one_is_the_prior():
     module, x = decoder(trained=False, temperature=0.0), torch.randn(1, 9, IN_DIM)
     want = module.prior(x).unflatten(-1, (4, 5)).flatten(1, 2) * module.std + module.mean
