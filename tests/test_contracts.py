@@ -22,6 +22,7 @@ TEXTS = ["BIN BLUE AT F TWO NOW", "Place red by Z, nine please!"]
 TOKENS = Tokens(Characters())
 TOKENS.fit([FitUtterance(text, text, lambda: np.zeros(0, np.float32)) for text in TEXTS])
 SMALL = {
+    "flow_mel": {"dim": 16, "blocks": 2, "steps": 3},
     "griffin_lim": {"iterations": 2, "fit_iterations": 2},
     "ddsp": {"dim": 16, "blocks": 1, "refiner_blocks": 1, "harmonics": 10, "f0_dim": 16},
     "hifigan": {"channels": 32},
@@ -54,6 +55,7 @@ NEEDS_A_CHECKPOINT = ("trained",)
 STREAMING = {
     ("visual_frontend", "resnet3d_small"): {"look_ahead_frames": 1},
     ("encoder", "conformer"): {"look_ahead_frames": 2, "attention_frames": 5, "blocks": 3, "conv_kernel": 7},
+    ("decoder", "flow_mel"): {"look_ahead_frames": 0, "dim": 16, "blocks": 2, "steps": 2},
     ("decoder", "istft"): {"look_ahead_frames": 1, "dim": 32, "blocks": 2},
     ("vocoder", "istft"): {"look_ahead_frames": 3, "dim": 32, "blocks": 2},
 }

@@ -30,6 +30,7 @@ COMPONENTS = {
     },
     "decoder": {
         "mel_linear": "v2skit.models.decoders.mel_linear:MelLinear",
+        "flow_mel": "v2skit.models.decoders.flow_mel:FlowMel",
         "units": "v2skit.models.decoders.units:Units",
         "ddsp": "v2skit.models.decoders.ddsp:Ddsp",
         **GENERATORS,

@@ -93,7 +93,7 @@ class _MainStream(nn.Module):
     def __init__(self, decoder: Part) -> None:
         super().__init__()
         self.decoder = decoder
-        for name in CONTEXTS:
+        for name in (*CONTEXTS, "period_frames"):
             if hasattr(decoder, name):
                 setattr(self, name, getattr(decoder, name))
 
