@@ -29,7 +29,7 @@ def test_an_empty_hypothesis_is_all_deletions_and_a_clip_without_transcript_is_l
     assert rates["cer"] == {"mean": None, "low": None, "high": None, "n": 0}
 
 
-def test_the_report_has_a_table_for_each_head(rows, tmp_path):  # noqa: F811
+def test_the_report_has_a_table_for_each_head(rows, tmp_path):  # noqa: F811  pytest gives the fixture
     better, worse = read(*[REFERENCE] * 8), read(*["bin glue at f two now"] * 8)
     results, page = written(rows, tmp_path, readings={"ctc": {"scratch": worse, "pretrained": better}})
     found = results["lip_reading"]["ctc"]
