@@ -19,6 +19,7 @@ EXTRAS = {
     "stream": ["sounddevice"],
     "slurm": ["submitit"],
     "mini": ["espeakng-loader", "scipy"],
+    "text": ["espeakng-loader", "sentencepiece"],
     # resemblyzer asks for a webrtcvad without wheels; tools/install.sh installs it without its dependencies.
     "d_vector": ["librosa", "webrtcvad-wheels"],
     # Later mediapipe wheels lack the face mesh; this one declares a jax and a GUI OpenCV that the face mesh

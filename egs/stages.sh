@@ -15,6 +15,7 @@ nproc=1         # training processes on this machine
 nnodes=1        # machines that run this command
 rdzv=           # rendezvous address: HOST:PORT
 force=false     # run finished stages again
+trust=false     # run the code that is saved in checkpoints of other experiments (docs/plugins.md)
 set=()          # --set key.path=value, any number of times
 
 usage() {
@@ -34,6 +35,7 @@ usage: run.sh [options]
   --nnodes N       machines; the same command runs on each of them, in shared folders
   --rdzv HOST:PORT rendezvous address: one of them and a free port; found automatically in a Slurm allocation
   --force          run finished stages again
+  --trust-plugins  run the code that is saved in checkpoints of other experiments (docs/plugins.md)
   --help           this text
 Finished stages are skipped, an interrupted one resumes.
 END
@@ -48,6 +50,7 @@ while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) usage; exit 0 ;;
         --force) force=true; shift; continue ;;
+        --trust-plugins) trust=true; shift; continue ;;
         --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set) ;;
         --nj | --cluster | --nproc | --nnodes | --rdzv) ;;
         *) die "unknown option $1; --help lists the options" ;;
@@ -94,6 +97,7 @@ arguments=(--config "$config" --exp "${exp:-exp/$(basename "$config" .yaml)}" --
 arguments+=(--nproc "$nproc" --nnodes "$nnodes" --rdzv "$rdzv")
 for value in "${set[@]}"; do arguments+=(--set "$value"); done
 if $force; then arguments+=(--force); fi
+if $trust; then arguments+=(--trust-plugins); fi
 
 names=(obtain prepare pretrain transfer finetune synth score)
 for ((number = stage; number <= stop_stage; number++)); do

@@ -97,10 +97,10 @@ MODERN = {
 }  # fmt: skip
 
 
-def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = ()) -> int:
+def stages(folder: Path, config: Path, *names: str, sets: tuple[str, ...] = (), more: tuple[str, ...] = ()) -> int:
     """Run stages. Returns the largest exit status."""
-    more = [x for value in ("scoring.asr=null", *sets) for x in ("--set", value)]
-    options = ["--config", str(config), "--work_dir", str(folder), "--device", "cpu", *more]
+    changes = [x for value in ("scoring.asr=null", *sets) for x in ("--set", value)]
+    options = ["--config", str(config), "--work_dir", str(folder), "--device", "cpu", *changes, *more]
     return max(main(["stage", name, *options]) for name in names)
 
 

@@ -14,7 +14,7 @@ LAYERS = (
     "system",
     "registry",
     "config",
-    "signal",
+    "signal, text",
     "media",
     "tracking",
     "corpora, data",

@@ -28,7 +28,9 @@ FILES = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", EXTENDING, re.DOTALL))
 BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 PROGRAMS = ("pip", "tools/venv/bin/pip", "python", "cp", "ffmpeg")
 """Of commands that are not v2skit's; their arguments are not checked."""
-PLUGIN_COMPONENTS = ("my_decoder", "my_loss", "parallel_wavegan", "mel_upsampling")
+PLUGIN_COMPONENTS = (
+    "my_decoder", "my_loss", "my_sampler", "my_package", "parallel_wavegan", "mel_upsampling", "wandb", "mlflow",
+)  # fmt: skip
 """Components of packages that are not installed here."""
 NEW_RECIPE = "egs/mine"
 """A recipe that the pages tell users to make."""

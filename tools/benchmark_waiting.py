@@ -144,7 +144,7 @@ def synthesis() -> Callable[[], None]:
     from v2skit.models.build import build_model, build_vocoder, for_inference
 
     config = load_config(CONFIG)
-    model, vocoder = for_inference(build_model(config, "v2a", ["a"])), build_vocoder(config)
+    model, vocoder = for_inference(build_model(config, "v2a", ["a"])), build_vocoder(config, "mel")
     frames, side = 3 * config.clock.fps, config.augmentation.crop
     video, mask = torch.randn(1, frames, 1, side, side), torch.ones(1, frames, dtype=torch.bool)
     inputs = Inputs({"video": video}, mask, torch.zeros(1, dtype=torch.long))

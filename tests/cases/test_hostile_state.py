@@ -31,7 +31,7 @@ from v2skit.recipes import run_record
 from v2skit.synthesis.synthesiser import load
 from v2skit.system.provenance import Provenance
 from v2skit.system.state_file import read_state
-from v2skit.training.log import RunLog
+from v2skit.training.loggers.jsonl import JsonLines
 
 JUNK = [None, True, -1, 0, 7, 0.5, float("nan"), "", "x", "\ud800", "\0", [], [[]], {}, {"": {}}, [None], {"a": [1]}]
 """Values that no key of a stored description expects, or few."""
@@ -302,7 +302,7 @@ def test_flipped_bits_of_what_resuming_reads_are_noticed(trained):
 def test_damaged_lines_of_a_log_are_left_out(tmp_path, line):
     good = '{"step": 1, "kind": "train"}\n'
     (tmp_path / "log.jsonl").write_bytes(good.encode() + b"\xff}\n" + line.encode())
-    RunLog(tmp_path, "run", 1, 2).close()
+    JsonLines().start(tmp_path, "run", 1, {})
     assert (tmp_path / "log.jsonl").read_text() == good
 
 

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
-from v2skit.models.build import build_model, build_new_vocoder, build_vocoder, needs_vocoder
+from v2skit.models.build import build_model, build_new_vocoder, build_targets, build_vocoder, needs_vocoder
 
 SHIPPED = sorted(ROOT.glob("egs/*/conf/*.yaml"))
 
@@ -17,15 +17,25 @@ SHIPPED = sorted(ROOT.glob("egs/*/conf/*.yaml"))
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: f"{p.parts[-3]}/{p.name}")
 def test_every_shipped_config_builds(path):
     config = load_config(path)
+    targets = build_targets(config)
     if config.trains == "vocoder":
-        models = [build_new_vocoder(config)]
+        models = [build_new_vocoder(config, targets=targets)]
         assert config.finetune.learning_rate < config.pretrain.learning_rate  # its own settings, not the mel model's
     else:
-        models = [build_model(config, task, ["a", "b"]) for task in ("a2a", "v2a")]
-        if needs_vocoder(models[1]):
-            build_vocoder(config, models[1].output)
+        models = [build_model(config, task, ["a", "b"], targets) for task in ("a2a", "v2a")]
+        if "run" in config.vocoder.args:
+            with pytest.raises(UserError, match="does not exist; the vocoder recipe's stage 2 makes it"):
+                build_vocoder(config, models[1].output, targets)
+        elif needs_vocoder(models[1]):
+            build_vocoder(config, models[1].output, targets)
     for model in models:
         Losses(config).check(model, config.targets)
+
+
+def test_a_key_is_text_also_where_yaml_has_a_word_for_true(tmp_path, tiny):
+    path = tmp_path / "on.yaml"
+    path.write_text(f"base: [{tiny}, {ROOT / 'egs/conf/text.yaml'}]\nnetworks: {{heads: {{ctc: {{on: frontend}}}}}}\n")
+    assert load_config(path).networks.heads["ctc"].on == "frontend"
 
 
 @pytest.mark.parametrize(

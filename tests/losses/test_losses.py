@@ -1,14 +1,18 @@
 """Losses have the values of their formulas, and padding does not enter."""
 
+from typing import Annotated
+
 import pytest
 import torch
+from torch import nn
 
-from v2skit.config.load import load_config
+from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.data.batch import Batch
 from v2skit.losses.l1 import L1
 from v2skit.losses.spectral_convergence import SpectralConvergence
 from v2skit.losses.total import Losses
 from v2skit.models.output import Output
+from v2skit.registry.component import Component
 
 
 def example(padding: float = 0.0):
@@ -30,3 +34,35 @@ def test_total_is_the_weighted_sum(tiny):
     total, values = losses(*example())
     assert total.item() == pytest.approx(3 * 1.0 + 0.5)
     assert set(values) == {"l1", "spectral_convergence"}
+
+
+class Frozen(nn.Module):
+    def __init__(self, digest: str = "one") -> None:
+        super().__init__()
+        self.digest = digest
+
+    def forward(self, waveform: torch.Tensor) -> list[torch.Tensor]:
+        return [waveform[..., None]]
+
+
+class OfSeveral(nn.Module):
+    """A loss with a list of extractors."""
+
+    input = "waveform"
+
+    def __init__(self, extractors: list[Annotated[Component, "extractor"]]) -> None:
+        super().__init__()
+        self.extractors = nn.ModuleList(extractors)
+
+    def forward(self, output: Output, batch: Batch) -> dict[str, torch.Tensor]:
+        return {"of_several": torch.zeros(())}
+
+
+def test_digests_are_those_of_all_components_in_a_term(tiny):
+    frozen = f"{{type: '{__name__}:Frozen', digest: DIGEST}}"
+    extractors = ", ".join(frozen.replace("DIGEST", name) for name in ("a", "b", "a"))
+    term = f"losses.several={{type: '{__name__}:OfSeveral', weight: 1, extractors: [{extractors}]}}"
+    assert Losses(load_config(tiny, [term])).digests() == {"several": "a b"}
+    changed = load_config(tiny, [term, "losses.several.extractors.1.digest=c"])
+    assert Losses(changed).digests() == {"several": "a c"}
+    assert to_tree(check_config(to_tree(changed))) == to_tree(changed)

@@ -15,6 +15,8 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import describe, open_model, pack, read_part
+from v2skit.registry.files import digest_of
+from v2skit.registry.trust import trusting
 from v2skit.system.provenance import Provenance
 
 CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
@@ -110,6 +112,52 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
         pack(mel_run.parent / "pretrain", tmp_path / "a2a.v2s", None, CARD)
     with pytest.raises(UserError, match="does not exist; stage 4 makes one"):
         pack(tmp_path / "nothing", tmp_path / "x.v2s", None, CARD)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (
+            ("meta", "model", "config", "plugins"),
+            [{"name": "own.py"}],
+            "needs the plug-in file own.py, and a pack",
+        ),
+        (("meta", "model", "config", "plugins"), 3, "needs the plug-in file 3"),
+        (("meta", "model", "config", "networks", "decoder", "type"), "own:Decoder", "needs own:Decoder"),
+        (("vocoder", "type"), "subprocess:Popen", "needs subprocess:Popen, and a pack runs only v2skit and installed"),
+    ],
+)
+def test_code_in_a_pack_is_refused_and_not_run(mel_run, tmp_path, place, value, message):
+    good, foreign = tmp_path / "good.v2s", tmp_path / "foreign.v2s"
+    pack(mel_run, good, None, CARD)
+    header = header_of(good)
+    branch = header
+    for key in place[:-1]:
+        branch = branch[key]
+    branch[place[-1]] = value
+    save_file({"x": torch.zeros(1)}, foreign, {"v2skit": json.dumps(header)})
+    with trusting(), pytest.raises(UserError, match=message):
+        read_part(foreign, "model")
+    assert main(["synth-data", "data", "--model", str(foreign), "-o", str(tmp_path / "out")]) == 1
+
+
+def test_what_a_pack_cannot_hold_is_named_when_it_is_packed(mel_run, tmp_path):
+    folder = checkpoint.best(mel_run)
+    text = (folder / checkpoint.META).read_text()
+    meta = json.loads(text)
+    meta["config"]["plugins"] = [{"name": "hook.py", "digest": digest_of("x = 1"), "source": "x = 1"}]
+    (folder / checkpoint.META).write_text(json.dumps(meta))
+    pack(mel_run, tmp_path / "hook.v2s", None, CARD)  # no component of the model is of that file
+    assert header_of(tmp_path / "hook.v2s")["meta"]["model"]["config"]["plugins"] == []
+    meta["plugins"]["hook.py"] = digest_of("x = 1")
+    (folder / checkpoint.META).write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"needs the plug-in file hook.py, which a pack can't hold; make a plug-in"):
+        pack(mel_run, tmp_path / "used.v2s", None, CARD)
+    meta = json.loads(text)
+    meta["config"]["losses"]["l1"]["type"] = "my_module:Loss"
+    (folder / checkpoint.META).write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"needs my_module:Loss, which a pack can't hold"):
+        pack(mel_run, tmp_path / "direct.v2s", None, CARD)
 
 
 def test_damaged_packs_are_named_and_those_of_format_1_are_read(mel_run, tmp_path):

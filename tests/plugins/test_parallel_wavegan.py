@@ -259,7 +259,7 @@ def test_recipe_config_chooses_it(trained):
     register_components(lambda kind, name, target: plugins.registry().add(kind, name, target, "parallel_wavegan"))
     try:
         config = load_config(SVTS, [f"vocoder={{type: parallel_wavegan, checkpoint: '{trained}'}}"])
-        built = build_vocoder(config)
+        built = build_vocoder(config, "mel")
         assert built(torch.zeros(1, 4, 80)).shape == (1, 1200) and len(built.digest) == 12
     finally:
         plugins.load.cache_clear()

@@ -121,16 +121,16 @@ def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_pat
     with pytest.raises(
         UserError, match=r"f_max: 8000.0 in the model, 12000.0 in vocoder .*; n_mels: 40 in the model, 80"
     ):
-        build_vocoder(other)
+        build_vocoder(other, "mel")
 
 
 def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, capsys):
     with pytest.raises(UserError, match="vocoder 'istft' must be trained first"):
-        build_vocoder(load_config(tiny, ["vocoder={type: istft}"]))
+        build_vocoder(load_config(tiny, ["vocoder={type: istft}"]), "mel")
     with pytest.raises(UserError, match="holds no vocoder"):
-        build_vocoder(load_config(tiny, [f"vocoder={{type: trained, run: {mel_run}}}"]))
+        build_vocoder(load_config(tiny, [f"vocoder={{type: trained, run: {mel_run}}}"]), "mel")
     with pytest.raises(UserError, match="vocoder recipe's stage 2 makes it"):
-        build_vocoder(load_config(tiny, ["vocoder={type: trained, run: nowhere}"]))
+        build_vocoder(load_config(tiny, ["vocoder={type: trained, run: nowhere}"]), "mel")
     config = vocoder_config(tmp_path, tiny)
     assert stages(recipe_folder, config, "pretrain", sets=("vocoder={type: griffin_lim}",)) == 1
     assert "has no weights to train" in capsys.readouterr().err

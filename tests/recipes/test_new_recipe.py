@@ -220,3 +220,16 @@ def test_the_shared_files_of_version_0_1_are_refused(tmp_path):
     with pytest.raises(UserError, match="version 0.1; move that folder away"):
         new_recipe("mini", None, tmp_path)
     assert [path.name for path in (tmp_path / "egs").iterdir()] == ["stages.sh"]
+
+
+def test_run_sh_passes_the_permission_to_run_saved_code_on(tmp_path):
+    new_recipe("mini", None, tmp_path)
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    for more, count in ((["--trust-plugins"], 1), ([], 0)):
+        command = [str(tmp_path / "egs/mini/run.sh"), "--stage", "2", "--stop_stage", "2", *more]
+        done = subprocess.run(
+            command, env={**os.environ, "V2SKIT_PYTHON": str(python)}, capture_output=True, text=True, check=True
+        )
+        assert "-m v2skit stage pretrain" in done.stdout and done.stdout.count("--trust-plugins") == count

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import vocoder_config
 from v2skit.cli.main import main
 from v2skit.errors import UserError
-from v2skit.recipes.verify_resume import compare
+from v2skit.recipes.verify_resume import RUNS, compare
 
 
 def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path, capsys, monkeypatch):
@@ -16,14 +16,20 @@ def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path
     config, folder = vocoder_config(tmp_path, tiny), tmp_path / "verify"
     options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(folder), "--steps", "12"]
     sets = ["--set", "pretrain.workers=2", "--set", "pretrain.ema_decay=0.9"]
+    sets += ["--set", "loggers.jsonl=null"]
     assert main(["verify-resume", *options, "--kills", "1", *sets]) == 0
     told = capsys.readouterr().out
     assert "are the same, bit for bit, after 1 kills" in told and "14 lines of losses" in told
+    assert not list(folder.glob("*/pretrain/tensorboard"))  # nothing is logged but what is compared
     log = folder / "killed/pretrain/log.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     rows[4]["total"] += 1e-7
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(UserError, match="step 5, train total"):
+        compare(folder / "whole/pretrain", folder / "killed/pretrain")
+    for name in RUNS:
+        (folder / name / "pretrain/log.jsonl").unlink()
+    with pytest.raises(UserError, match="no log.jsonl to compare"):
         compare(folder / "whole/pretrain", folder / "killed/pretrain")
 
 

@@ -104,6 +104,20 @@ def test_wrong_plugins_are_named_and_the_rest_works(tmp_path, code, message):
     assert "Traceback" not in result.stderr
 
 
+KIND = "import v2skit\n@v2skit.hookimpl\ndef register_kinds(register):\n    register('segmenter', '{}', ('clock',))\n"
+
+
+def test_a_kind_of_a_plugin_has_components_of_others_and_two_of_one_name_are_an_error(tmp_path):
+    fake_plugin(tmp_path, "kinds", KIND.format("waveform -> segments"))
+    fake_plugin(tmp_path, "a_user", HOOK.format("'segmenter', 'mine', ':Mine'") + "class Mine:\n    'My own.'\n")
+    fake_plugin(tmp_path, "other", KIND.format("another thing"))
+    listing = v2skit("components", "segmenter", site=tmp_path)
+    assert listing.stdout == "segmenter: waveform -> segments  [kinds]\n  mine  [a_user]\n      My own.\n"
+    clash = "kind 'segmenter' is registered twice: by kinds (waveform -> segments) and by other (another thing)"
+    assert f"plug-in 'other' is broken and left out: {clash}" in listing.stderr
+    assert "kinds 1.2\n  kind segmenter\n" in v2skit("plugins", site=tmp_path).stdout
+
+
 def test_duplicate_names_both_origins():
     registry = Registry()
     registry.add("decoder", "mine", "a.b:C", "first")

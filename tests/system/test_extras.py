@@ -76,8 +76,8 @@ def test_a_component_without_its_package_names_the_extra(tmp_path, monkeypatch):
         registry.entry("asr", "needy").load()
 
 
-@pytest.mark.parametrize("module", ["tensorboard", "matplotlib"])
-def test_training_without_its_packages_fails_before_it_begins(module, recipe_folder, tiny, capsys, monkeypatch):
+@pytest.mark.parametrize(("module", "needy"), [("tensorboard", "logger 'tensorboard'"), ("matplotlib", "training")])
+def test_training_without_its_packages_fails_before_it_begins(module, needy, recipe_folder, tiny, capsys, monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, name)
     ours = ("v2skit.training.trainer", "v2skit.training.log", "v2skit.training.samples", "v2skit.evaluation.plots")
@@ -86,7 +86,7 @@ def test_training_without_its_packages_fails_before_it_begins(module, recipe_fol
     monkeypatch.setitem(sys.modules, module, None)
     assert stages(recipe_folder, tiny, "pretrain") == 1
     message = capsys.readouterr().err
-    assert "training needs a package" in message and "pip install 'v2skit[train]'" in message
+    assert f"{needy} needs a package" in message and "pip install 'v2skit[train]'" in message
     assert not (recipe_folder / "exp/tiny/pretrain").exists()
 
 

@@ -38,7 +38,22 @@ RAW = [
     "losses.adversarial={type: adversarial, weight: 0.1, objective: wasserstein, gradient_penalty: 10, "
     f"discriminator_steps: 2, start_after: 2, window_frames: 6, discriminators: {DISCRIMINATORS}}}",
 ]  # fmt: skip
-FAMILIES = {"mel": ["finetune.accumulate=4", "finetune.batch_frames=24"], "raw": RAW}
+FROZEN = "parts.encoder={frozen: all, frozen_steps: 3}"
+CORRUPTED = [
+    *(name.replace("finetune.", "pretrain.") for name in TRAINING), "pretrain.accumulate=2",
+    "parts.speaker.frozen=weights",
+    "pretrain.corruption={time_share: 0.3, band_share: 0.2, snr_db: [0, 20], bottleneck_dim: 3}",
+]  # fmt: skip
+FAMILIES = {
+    "mel": ["finetune.accumulate=4", "finetune.batch_frames=24", FROZEN],
+    "raw": RAW,
+    "corrupted": CORRUPTED,
+}
+"""Name -> settings; with a corruption it is A2A that is trained, otherwise V2A."""
+
+
+def task_of(config: Config) -> str:
+    return "a2a" if config.pretrain.corruption else "v2a"
 
 
 class Recorded:
@@ -60,12 +75,12 @@ class Recorded:
 
 
 def train(folder: Path, name: str, processes: Processes, stop: int = STEPS) -> None:
-    """Train each family's V2A, or resume it, up to a step."""
+    """Train each family's model, or resume it, up to a step."""
     torch.set_num_threads(1)
     for family, sets in FAMILIES.items():
         config: Config = load_config(folder / "tiny.yaml", [*TRAINING, *sets])
         run = folder / f"{name}-{family}"
-        trainer = trainer_of(config, folder, run, processes)
+        trainer = trainer_of(config, folder, run, processes, task=task_of(config))
         trainer.batches = Recorded(trainer, stop)
         processes.gather(None, "at the start")
         try:
@@ -132,12 +147,13 @@ def losses(run: Path) -> list[dict]:
 def test_losses_and_weights_are_those_of_one_process(runs, name, family):
     want, got = losses(runs / f"one-{family}"), losses(runs / f"{name}-{family}")
     assert [row["step"] for row in want] == [1, 2, 3, 3, 4, 5, 6, 6]
-    assert len(want) == len(got) and (family == "mel" or any("adversarial/discriminator" in row for row in want))
+    assert len(want) == len(got) and (family != "raw" or any("adversarial/discriminator" in row for row in want))
     for ours, theirs in zip(want, got, strict=True):
         assert ours.pop("kind") == theirs.pop("kind") and ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
     saved = [checkpoint.load(checkpoint.latest(runs / f"{n}-{family}"), optimiser=True) for n in ("one", name)]
     assert saved[0].meta.position == saved[1].meta.position
-    start = build_model(load_config(runs / "tiny.yaml", [*TRAINING, *FAMILIES[family]]), "v2a", ["s0", "s1"])
+    config = load_config(runs / "tiny.yaml", [*TRAINING, *FAMILIES[family]])
+    start = build_model(config, task_of(config), ["s0", "s1"])
     assert any("running" in key for key in saved[0].weights)
     for part in ("weights", "averaged", "optimiser"):
         ours, theirs = (_tensors(getattr(one, part), part) for one in saved)
@@ -146,6 +162,7 @@ def test_losses_and_weights_are_those_of_one_process(runs, name, family):
             assert torch.allclose(value.double(), theirs[key].double(), rtol=1e-5, atol=1e-5), key
     moved = [key for key, value in start.state_dict().items() if not torch.equal(value, saved[0].weights[key])]
     assert {key.split(".")[0] for key in moved} >= {"frontend", "encoder", "decoder"}
+    assert (family == "corrupted") != any(key.startswith("speaker.") for key in moved)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

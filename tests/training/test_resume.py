@@ -28,6 +28,10 @@ FAMILIES = {
         "networks.decoder={type: wavegan, channels: 16}", "losses.l1=null", "losses.spectral_convergence=null",
         "losses.power={type: power, weight: 1}", f"losses.adversarial={ADVERSARIAL}",
     ],
+    "thawing": [
+        "parts={encoder: {frozen: all, frozen_steps: 7}, decoder: {frozen: weights, frozen_steps: 2}}",
+        "pretrain.corruption={time_share: 0.3, band_share: 0.2, snr_db: [0, 20], bottleneck_dim: 3}",
+    ],
 }  # fmt: skip
 
 
@@ -58,8 +62,8 @@ def wait_for(process: subprocess.Popen, run: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "family"),
-    [(signal.SIGKILL, "mel"), (signal.SIGINT, "mel"), (signal.SIGKILL, "raw")],
-    ids=["killed", "Ctrl-C", "killed, with discriminators"],
+    [(signal.SIGKILL, "mel"), (signal.SIGINT, "mel"), (signal.SIGKILL, "raw"), (signal.SIGKILL, "thawing")],
+    ids=["killed", "Ctrl-C", "killed, with discriminators", "killed, with frozen parts and corrupted inputs"],
 )
 def test_resume_is_exact(recipe_folder, tiny, number, family):
     whole = start(recipe_folder, tiny, "pretrain", "whole", family)

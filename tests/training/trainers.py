@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from v2skit.config.schema import Config, PartTransfer
+from v2skit.config.parts import Part, model_name, parts_of
+from v2skit.config.schema import Config
 from v2skit.data.dataset import SpeechDataset
 from v2skit.losses.total import Losses
 from v2skit.models.build import build_model
@@ -21,18 +22,21 @@ def trainer_of(
     processes: Processes = Processes(),
     losses: Losses | None = None,
     resume: bool = True,
+    task: str = "v2a",
 ) -> Trainer:
-    """Trains V2A, with the decoder frozen for two steps, on the data directories ``train`` and ``valid``."""
+    """Trains V2A or A2A, with the decoder frozen for two steps, on the data directories ``train`` and ``valid``."""
     torch.manual_seed(0)
-    model = build_model(config, "v2a", ["s0", "s1"])
+    model = build_model(config, task, ["s0", "s1"])
+    settings = config.finetune if task == "v2a" else config.pretrain
+    parts = {"decoder": Part(frozen="weights", frozen_steps=2), **parts_of(task, config.parts)}
     train_set, valid_set = (
         SpeechDataset(
-            [data / split], [model.speaker.reader(data / split)], config.clock, True, config.augmentation,
+            [data / split], [model.speaker.reader(data / split)], config.clock, task == "v2a", config.augmentation,
             split == "train", 12,
         )
         for split in ("train", "valid")
     )  # fmt: skip
     return Trainer(
-        run, "v2a", config, config.finetune, model, train_set, valid_set, ["s0", "s1"], losses or Losses(config),
-        {"decoder": PartTransfer(frozen_steps=2)}, torch.device("cpu"), resume, processes,
+        run, task, config, settings, model, train_set, valid_set, ["s0", "s1"], losses or Losses(config),
+        {model_name(name): part for name, part in parts.items()}, torch.device("cpu"), resume, processes,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from v2skit.cli import (
     info,
     new_recipe,
     pack,
+    plugin_commands,
     plugins,
     serve,
     stage,
@@ -22,6 +23,7 @@ from v2skit.cli import (
 )
 from v2skit.cli.options import Parser
 from v2skit.errors import UserError, printable
+from v2skit.registry.trust import trusting
 from v2skit.system.extras import missing
 from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
@@ -46,12 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"stages are run with: v2skit stage {arguments[0]}; if a run.sh printed this, its egs/stages.sh is of "
             "version 0.1: move that egs folder away and copy the recipe again with v2skit new-recipe"
         )
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.argv = arguments
     try:
-        options.run(options)
+        builtin = list(parser.commands.choices)
+        if arguments and arguments[0] not in (*builtin, "--version"):
+            plugin_commands.add(parser.commands, builtin, arguments[0])  # loads all plug-ins
+        options, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        options.argv = arguments
+        with trusting(getattr(options, "trust_plugins", False)):
+            options.run(options)
     except UserError as error:
         print(f"v2skit: error: {error}", file=sys.stderr)
         return 1
@@ -78,11 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
+    """The parser, with the commands of v2skit."""
     parser = Parser("v2skit", description="Video-to-speech synthesis toolkit", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"v2skit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
+    parser.commands = commands
     return parser
 
 

@@ -12,14 +12,16 @@ from v2skit.errors import UserError
 
 if TYPE_CHECKING:  # imported by the commands that need them
     from v2skit.registry.component import Component
+    from v2skit.registry.files import PluginFile
     from v2skit.synthesis.synthesiser import Synthesiser
     from v2skit.tracking.tracker import Tracker
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors may end with a hint."""
+    """A parser whose errors may end with a hint; that of ``v2skit`` knows its commands."""
 
     hint = ""
+    commands: Commands
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, with the hint where arguments are missing or unknown; exit with status 2."""
@@ -44,11 +46,30 @@ def add_recipe(command: Parser) -> None:
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
 
 
+def add_config(command: Parser) -> None:
+    """A config whose plug-in files are listed too."""
+    command.add_argument("--config", type=Path, help="also list the plug-in files of this config, which runs them")
+
+
+def plugins_of(options: argparse.Namespace) -> list[PluginFile]:
+    """The plug-in files of the config that the options name. Raises UserError."""
+    from v2skit.config.load import load_plugins
+
+    return load_plugins(options.config) if options.config else []
+
+
 def add_model(command: Parser) -> None:
     """Options that name a model, its vocoder and its device."""
     command.add_argument("--model", type=Path, required=True, help="a packed model, or a V2A run or checkpoint")
     command.add_argument("--vocoder", type=Path, help="run, checkpoint or pack of a trained vocoder to use instead")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
+    add_trust(command)
+
+
+def add_trust(command: Parser) -> None:
+    """The permission to run the code that comes with checkpoints."""
+    text = "run plug-in files that are saved in checkpoints, and classes of modules that are not installed"
+    command.add_argument("--trust-plugins", action="store_true", help=text)
 
 
 def add_tracker(command: Parser) -> None:
@@ -85,11 +106,11 @@ def chosen_tracker(options: argparse.Namespace) -> Component | None:
 def _with_face(tracker: Component, face: int | None) -> Component:
     """The choice of a tracker that follows face ``face``. Raises UserError where it can't choose one."""
     from v2skit.registry.kinds import arguments
-    from v2skit.registry.plugins import registry
+    from v2skit.registry.plugins import class_of
 
     if face is None:
         return tracker
-    if "face" not in arguments("tracker", registry().entry("tracker", tracker.type).load()):
+    if "face" not in arguments("tracker", class_of("tracker", tracker)):
         raise UserError(f"tracker '{tracker.type}' can't choose a face; leave --face out, or use --tracker face_mesh")
     return replace(tracker, args={**tracker.args, "face": face})
 

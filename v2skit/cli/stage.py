@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from v2skit.cli.options import Commands, add_command, add_recipe, warn_of_broken
+from v2skit.cli.options import Commands, add_command, add_recipe, add_trust, warn_of_broken
 from v2skit.errors import UserError
 from v2skit.registry import plugins
 
@@ -39,6 +39,7 @@ def add(commands: Commands) -> None:
     add_recipe(command)
     command.add_argument("--exp", type=Path, help="folder of the experiment; default: exp/<config name>")
     command.add_argument("--force", action="store_true", help="run the stage again although it is finished")
+    add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     command.add_argument("--nproc", type=int, default=1, help="training processes on this machine; default: 1")
     command.add_argument("--nnodes", type=int, default=1, help="machines that run this command; default: 1")
@@ -50,14 +51,18 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run a stage, in several processes where it trains."""
     from v2skit.config.load import load_config
+    from v2skit.config.plugin_files import Copies
     from v2skit.recipes import stages
+    from v2skit.recipes.run_record import PLUGINS
     from v2skit.training.group import Group
     from v2skit.training.launch import launched, together
 
     if not launched():
         warn_of_broken(plugins.registry().broken)
-    config = load_config(options.config, options.set)
     exp = options.exp or options.work_dir / "exp" / options.config.stem
+    note = print if not launched() else str  # once, not by each of several processes
+    copies = Copies(exp / PLUGINS, preferred=options.stage in ("synth", "score"), note=note)
+    config = load_config(options.config, options.set, copies)
     if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):
         raise UserError(f"--exp {exp} is where the data directories are; give another folder")
     training = getattr(config, options.stage) if options.stage in stages.TRAIN else None

@@ -22,6 +22,7 @@ def add(commands: Commands) -> None:
     add_talker(command)
     command.add_argument("--mux", action="store_true", help="also write the video with the speech as its sound")
     command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
+    command.add_argument("--text", action="store_true", help="also print what a head of the model reads on the lips")
     command.add_argument("--force", action="store_true", help="overwrite existing files, if v2skit wrote them")
     command.set_defaults(run=run, resumes=True)
 
@@ -38,5 +39,5 @@ def run(options: argparse.Namespace) -> None:
     chosen = {"vocoder": options.vocoder, "voice": options.voice, "tracker": options.tracker, "face": options.face}
     facts = {"model": str(options.model), **{name: str(value or "the model's") for name, value in chosen.items()}}
     facts["v2skit"] = __version__
-    extras = Extras(options.mux, options.report, options.force)
+    extras = Extras(options.mux, options.report, options.force, options.text)
     synthesise_files(model, targets, tracker, options.voice, extras, facts)

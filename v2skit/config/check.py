@@ -10,7 +10,7 @@ import operator
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import (
@@ -31,7 +31,7 @@ from v2skit.config.upgrade import RENAMED
 from v2skit.errors import UserError, suggestion
 from v2skit.registry import plugins
 from v2skit.registry.component import Component, Term
-from v2skit.registry.kinds import KINDS, arguments
+from v2skit.registry.kinds import arguments, kinds
 
 COLLECTIONS = {list: list, set: set, frozenset: frozenset, dict: dict, Sequence: list, Iterable: list, Mapping: dict}
 """Type of a hint -> type of the value that a config gives for it."""
@@ -98,7 +98,7 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
     if make is Term and "weight" not in given:
         raise refused(f"{{place}}: {what} has no weight")
     for key in given:
-        if key in KINDS[kind].given:
+        if key in kinds()[kind].given:
             raise refused(f"{what}: '{key}' is set by the toolkit, not by the config", key)
         if key not in allowed and key not in of_choice:
             hint = f"; did you mean '{RENAMED[key]}'?" if RENAMED.get(key) in allowed else suggestion(key, allowed)
@@ -110,7 +110,8 @@ def _component(make: type[Component], kind: str, value: Any) -> Component:
     checked = {**given, **_checked(component, usual, tuple(of_choice.items()))}
     own = {key: checked.pop(key) for key in of_choice if key in checked}
     defaults = {key: parameter.default for key, parameter in allowed.items()}
-    return make(type=value["type"], args={**defaults, **checked}, origin=entry.origin, kind=kind, **own)
+    args, found_in = {**defaults, **checked}, plugins.files()
+    return make(type=value["type"], args=args, origin=entry.origin, kind=kind, files=found_in, **own)
 
 
 def own_hints(make: type[Component]) -> dict[str, Any]:
@@ -179,6 +180,26 @@ def _hint(hint: Any) -> Any:
         named = Annotated[values, AfterValidator(_named)] if _are_components(inner) else values
         return Annotated[named, BeforeValidator(_without_null)]
     return hint
+
+
+def kinds_in(make: type) -> dict[str, list[str]]:
+    """Arguments of a constructor that are components, or have some in them -> the kinds of these."""
+    constructor: Any = make
+    try:
+        hints = typing.get_type_hints(constructor.__init__, include_extras=True)
+    except (NameError, TypeError):  # an error where a config uses it
+        return {}
+    found = {name: list(dict.fromkeys(_kinds_of(hint))) for name, hint in hints.items()}
+    return {name: kinds for name, kinds in found.items() if kinds}
+
+
+def _kinds_of(hint: Any) -> Iterator[str]:
+    inner = typing.get_args(hint)
+    if typing.get_origin(hint) is Annotated and isinstance(inner[0], type) and issubclass(inner[0], Component):
+        yield from (annotation for annotation in inner[1:] if isinstance(annotation, str))
+    else:
+        for each in inner:
+            yield from _kinds_of(each)
 
 
 def _are_components(inner: tuple[Any, ...]) -> bool:

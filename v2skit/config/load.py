@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from v2skit.config.check import check
-from v2skit.config.messages import shortened
+from v2skit.config.defaults import LOGGERS
+from v2skit.config.messages import origin_of, shortened
 from v2skit.config.plain import MAX_DEPTH, fault
+from v2skit.config.plugin_files import KEY, Copies, add_paths, read_files, stored_files
 from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
 from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion
+from v2skit.registry import direct, plugins
 from v2skit.registry.component import Component
+from v2skit.registry.files import PluginFile
+from v2skit.registry.kinds import kinds
+from v2skit.registry.trust import check_trusted, trust
 
 Origins = dict[str, str]
 """Dotted key -> the file (or ``--set``) that gave it."""
@@ -23,40 +29,47 @@ MAX_BASES = 100
 """Files of one config; a base that is named several times counts each time."""
 
 
-def load_config(path: Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a config file with its bases, and apply overrides of the form ``key.path=value``.
+def load_config(path: Path, overrides: Iterable[str] = (), copies: Copies | None = None) -> Config:
+    """Read a config file with its bases, apply overrides of the form ``key.path=value``, and run its plug-in files.
+
+    Args:
+        path: of the file.
+        overrides: as after ``--set``; the path may have the number of an entry of a list.
+        copies: of plug-in files, in an experiment.
 
     Raises:
         UserError: a file can't be read, or a key or value does not fit; names the file, the key and the nearest name,
             and has the fields ``key`` and ``source``.
     """
-    tree, origins = _read(Path(path), (), [])
-    known = set(origins)
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set {override}: expected key.path=value, e.g. --set finetune.steps=100")
-        if key.count(".") >= MAX_DEPTH:
-            raise UserError(f"--set {override[:100]}...: a key has at most {MAX_DEPTH} levels; shorten it")
-        shown = " ".join(override.split())
-        branch: Any = parse_yaml(value, f"--set {shown if len(shown) <= 100 else f'{shown[:100]}...'}")
-        for part in reversed(key.split(".")):
-            branch = {part: branch}
-        _merge(tree, branch, "--set", origins)
-    config = check(tree, Config, str(path), origins)
+    tree, origins, added = _overridden(Path(path), overrides)
+    files = _files(tree, origins, str(path), copies)
+    with plugins.using(files):
+        config = check({**tree, KEY: [to_tree(file) for file in files]}, Config, str(path), origins)
+    trust(files, direct.paths(tree))
     for key, value in flatten(tree).items():
-        if value is None and key not in known:
+        if value is None and key in added:
             _check_left_out(config, key)
     return config
+
+
+def load_plugins(path: Path, overrides: Iterable[str] = ()) -> list[PluginFile]:
+    """The plug-in files of a config, run; the config is not checked. Raises UserError as :func:`load_config`."""
+    tree, origins, _ = _overridden(Path(path), overrides)
+    return _files(tree, origins, str(path))
 
 
 def check_config(tree: dict, source: str = "config") -> Config:
     """A stored tree, as :func:`to_tree` of this version or of 0.1 made it, as settings.
 
     Raises:
-        UserError: a key or value does not fit, as for :func:`load_config`.
+        UserError: a key or value does not fit, as for :func:`load_config`; or it would run code that is not trusted,
+            see :mod:`v2skit.registry.trust`, with the field ``untrusted``.
     """
-    return check(upgrade(tree), Config, source)
+    tree = upgrade(tree)
+    files = stored_files(tree, source)
+    check_trusted(files, direct.paths(tree), source)
+    with plugins.using(files):
+        return check(tree, Config, source)
 
 
 def parse_component(kind: str, text: str, source: str) -> Component:
@@ -96,15 +109,32 @@ def to_tree(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else value
 
 
-def origins_of(value: Any) -> set[str]:
-    """The plug-ins of all components in the settings."""
+def components_in(value: Any) -> Iterator[Component]:
+    """All components in settings, with those among the arguments of others."""
     if isinstance(value, Component):
-        return {value.origin} | origins_of(value.args)
+        yield value
+        value = value.args
     if dataclasses.is_dataclass(value):
         value = [getattr(value, f.name) for f in dataclasses.fields(value)]
     elif isinstance(value, dict):
         value = list(value.values())
-    return {origin for v in value for origin in origins_of(v)} if isinstance(value, (list, tuple)) else set()
+    for each in value if isinstance(value, (list, tuple)) else ():
+        yield from components_in(each)
+
+
+def origins_of(value: Any) -> set[str]:
+    """The plug-ins of all components in the settings, and of their kinds."""
+    found = list(components_in(value))
+    kinds_of_found = (kinds().get(component.kind) for component in found)
+    return {component.origin for component in found} | {kind.origin for kind in kinds_of_found if kind}
+
+
+def identity(value: Any) -> Any:
+    """As :func:`to_tree`, for the record of what is made with the components in it: where these are of plug-in files,
+    with the digests of the files."""
+    found = components_in(value)
+    digests = {file.name: file.digest for each in found for file in each.files if file.name == each.origin}
+    return {**to_tree(value), "plugin_files": digests} if digests else to_tree(value)
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
@@ -112,6 +142,44 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(tree, dict) or not tree:
         return {prefix: tree}
     return {k: v for key, sub in tree.items() for k, v in flatten(sub, f"{prefix}.{key}" if prefix else key).items()}
+
+
+def _overridden(path: Path, overrides: Iterable[str]) -> tuple[dict, Origins, set[str]]:
+    """The tree of a config with its bases and overrides, the origin of each key, and the keys that overrides added."""
+    tree: dict = {}
+    origins: Origins = {}
+    _merge(tree, {"loggers": {name: {"type": type_} for name, type_ in LOGGERS.items()}}, "default", origins)
+    given, given_origins = _read(path, (), [])
+    _merge(tree, given, str(path), {})
+    origins |= given_origins
+    known = set(origins)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {override}: expected key.path=value, e.g. --set finetune.steps=100")
+        if key.count(".") >= MAX_DEPTH:
+            raise UserError(f"--set {override[:100]}...: a key has at most {MAX_DEPTH} levels; shorten it")
+        shown = " ".join(override.split())
+        branch: Any = parse_yaml(value, f"--set {shown if len(shown) <= 100 else f'{shown[:100]}...'}")
+        if key == KEY:
+            add_paths(tree, branch, Path(), "--set")
+            origins[KEY] = "--set"
+            continue
+        for part in reversed(key.split(".")):
+            branch = {part: branch}
+        _merge(tree, branch, "--set", origins)
+    return tree, origins, origins.keys() - known
+
+
+def _files(tree: dict, origins: Origins, path: str, copies: Copies | None = None) -> list[PluginFile]:
+    """The plug-in files that a tree names, run. Raises UserError where one fails."""
+    source = origin_of(KEY, path, origins)
+    files = read_files(tree.get(KEY, []), source, copies)
+    try:
+        with plugins.using(files):
+            return files
+    except UserError as error:
+        raise UserError(f"{source}: {KEY}: {error}", key=KEY, source=source) from error
 
 
 def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, Origins]:
@@ -139,11 +207,16 @@ def _read(path: Path, above: tuple[Path, ...], read: list[Path]) -> tuple[dict, 
         raise UserError(f"{path}: base: the path {shortened(bases)} has control characters; delete them")
     merged: dict = {}
     origins: Origins = {}
+    has_plugins, own_plugins = KEY in tree, tree.pop(KEY, None)
     for base in bases:
         under, their_origins = _read(path.parent / base, (*above, place), read)
+        add_paths(merged, under.pop(KEY, []), Path(), base)
         _merge(merged, under, base, {})
         origins |= their_origins
     _merge(merged, tree, str(path), origins)
+    if has_plugins:
+        add_paths(merged, own_plugins, path.parent, str(path))
+        origins[KEY] = str(path)
     return merged, origins
 
 
@@ -165,11 +238,17 @@ def _text(path: Path) -> tuple[str, Path]:
 
 
 def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = "") -> None:
-    """Merge ``over`` into ``tree``. With another ``type:`` the arguments of the old one are dropped."""
+    """Merge ``over`` into ``tree``. With another ``type:`` the arguments of the old one are dropped; keys with the
+    numbers of entries of a list, as in ``--set losses.p.extractors.0.layer=3``, are merged into these."""
     for key, value in over.items():
         path = f"{prefix}{key}"
         old = tree.get(key)
         origins[path] = source
+        if isinstance(old, list) and isinstance(value, dict) and source == "--set":
+            entries = _numbered(old, value, path)
+            _merge(entries, value, source, origins, f"{path}.")
+            tree[key] = list(entries.values())
+            continue
         if isinstance(old, dict) and isinstance(value, dict):
             if value.get("type", old.get("type")) != old.get("type"):
                 old.clear()
@@ -179,6 +258,17 @@ def _merge(tree: dict, over: dict, source: str, origins: Origins, prefix: str = 
             _merge(tree[key], value, source, origins, f"{path}.")
         else:
             tree[key] = value
+
+
+def _numbered(values: list, wanted: Iterable[str], path: str) -> dict[str, Any]:
+    """The entries of a list by their numbers. Raises UserError where a wanted one does not exist."""
+    entries = {str(number): value for number, value in enumerate(values)}
+    for number in wanted:
+        if number not in entries:
+            has = f"entries 0 to {len(values) - 1}" if values else "no entries"
+            message = f"{path} is a list with {has}, not '{number}'; set the whole list to have others"
+            raise UserError(f"--set: {message}", key=f"{path}.{number}", source="--set")
+    return entries
 
 
 def _check_left_out(config: Config, key: str) -> None:

@@ -10,10 +10,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from v2skit.config import defaults
+from v2skit.config.corruption import Corruption, check_corruption
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
+from v2skit.config.parts import Part, PartTransfer, check_parts
 from v2skit.errors import UserError
 from v2skit.registry.component import Component, HeadChoice, Term
+from v2skit.registry.files import PluginFile
 
 BUILT_IN_STREAMS = ("video", "waveform", "mel")
 """Streams that batches have without a target."""
@@ -187,6 +191,7 @@ class Training:
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations; each is followed by a checkpoint.
         rank_timeout_seconds: timeout of the communication between processes, s.
+        corruption: corruption of the input, for A2A pre-training only; null: none.
 
     Raises:
         UserError: a number is out of range.
@@ -209,6 +214,7 @@ class Training:
     checkpoint_every: int = 200
     validate_every: int = 200
     rank_timeout_seconds: float = 300.0
+    corruption: Corruption | None = None
 
     def __post_init__(self) -> None:
         counts = ("steps", "accumulate", "log_every", "checkpoint_every", "validate_every")
@@ -221,25 +227,6 @@ class Training:
             raise UserError(f"segment_frames {self.segment_frames} must lie in {limits}", key="segment_frames")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"betas must be two numbers from 0 to below 1, not {self.betas}", key="betas")
-
-
-@dataclass(frozen=True)
-class PartTransfer:
-    """Fine-tuning of a part that is transferred from A2A to V2A.
-
-    Args:
-        frozen_steps: number of the first V2A steps in which its weights are frozen (its batch statistics are updated).
-        learning_rate_factor: factor of its learning rate after these.
-
-    Raises:
-        UserError: a number is out of range.
-    """
-
-    frozen_steps: int = 0
-    learning_rate_factor: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_range(self, frozen_steps=(0, 1e12), learning_rate_factor=(0, 1e6))
 
 
 @dataclass(frozen=True)
@@ -276,6 +263,8 @@ class Config:
         vocoder: from the decoder's stream to a waveform, where that is not one already.
         scoring: scores of the test set.
         transfer: the parts that are transferred from A2A to V2A, by name.
+        parts: initial weights and training of any part, by name: ``visual_frontend``, ``audio_frontend``, ``speaker``,
+            ``encoder``, ``decoder``, ``heads``, ``heads.NAME``, or ``generator`` of a vocoder.
         targets: by the name of the stream, what losses compare streams with, other than mel and waveform.
         audio_corpus: additional corpus of audio for pre-training; null: none.
         tracker: tracker of the mouth, for the mouth crops.
@@ -294,6 +283,8 @@ class Config:
             recipe: stage 3 transfers its parts, and stage 2 is skipped.
         predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
             is then fine-tuned on the mels that this model predicts.
+        loggers: where the logs of training runs go, by name; a config adds to these.
+        plugins: plug-in files, added to those of the bases; paths are relative to the config that names them.
 
     Raises:
         UserError: the sections do not fit together.
@@ -305,6 +296,7 @@ class Config:
     vocoder: Annotated[Component, "vocoder"]
     scoring: Scoring
     transfer: dict[str, PartTransfer]
+    parts: dict[str, Part] = field(default_factory=dict)
     targets: dict[str, Annotated[Component, "target"]] = field(default_factory=dict)
     audio_corpus: Annotated[Component, "corpus"] | None = None
     tracker: Annotated[Component, "tracker"] = Component("none", {}, kind="tracker")
@@ -321,6 +313,8 @@ class Config:
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
+    loggers: dict[str, Annotated[Component, "logger"]] = field(default_factory=defaults.loggers)
+    plugins: list[PluginFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_range(self, seed=(0, 2**31))
@@ -330,6 +324,7 @@ class Config:
         if self.pretrained is not None and self.trains != "v2s":
             raise UserError("pretrained: a vocoder has nothing to transfer; leave it out", key="pretrained")
         self.mel.per_frame(self.clock)
+        check_corruption(self.trains, {"pretrain": self.pretrain.corruption, "finetune": self.finetune.corruption})
         for name, term in self.losses.items():
             if not math.isfinite(term.weight):
                 key = f"losses.{name}.weight"
@@ -340,8 +335,6 @@ class Config:
         for key in ("pretrained", "predictor"):
             if getattr(self, key) is not None and not getattr(self, key).strip():
                 raise UserError(f"{key}: expected the path of a folder, not empty text; for none, write null", key=key)
-        if not self.losses:
-            raise UserError("losses: at least one loss is needed", key="losses")
         taken = sorted(self.targets.keys() & set(BUILT_IN_STREAMS))
         if taken:
             key = f"targets.{taken[0]}"
@@ -350,6 +343,7 @@ class Config:
         if unknown:
             key = f"transfer.{min(unknown)}"
             raise UserError(f"{key}: no such part; parts that can move: speaker, encoder, decoder, heads", key=key)
+        check_parts(self.trains, self.parts, self.transfer, self.pretrained is not None, self.networks.heads)
         if self.augmentation.crop > self.crop.size:
             key = "augmentation.crop"
             raise UserError(f"{key} {self.augmentation.crop} is larger than crop.size {self.crop.size}", key=key)

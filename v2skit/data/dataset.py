@@ -100,6 +100,13 @@ class SpeechDataset(Dataset):
     def __len__(self) -> int:
         return len(self.utterances)
 
+    def sequences(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each utterance: its number of values in a stored sequence, its video frames, and whether it is whole in a
+        batch, not cut to a segment; (U,) each."""
+        counts = np.concatenate([streams[name].lengths for streams in self._streams])
+        frames = np.concatenate([index.frames for index in self.utterances.indexes])
+        return counts, frames, frames <= (self.segment_frames or frames)
+
     def __getitem__(self, key: Key) -> Example:
         directory, row = self.utterances.place(key.number)
         u = self.utterances.indexes[directory][row]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 LEVEL = 95
@@ -35,6 +38,26 @@ def interval(*terms: tuple[np.ndarray, np.ndarray], resamples: int, seed: int) -
     ]
     low, high = np.percentile(_statistic(np.concatenate(sums)), [50 - LEVEL / 2, 50 + LEVEL / 2])
     return float(_statistic(table.sum(axis=0, keepdims=True))[0]), float(low), float(high)
+
+
+def summary(*columns: Mapping[str, tuple[float, float]], resamples: int, seed: int) -> dict[str, Any]:
+    """Statistic and :func:`interval` over the files that all columns have.
+
+    Args:
+        columns: id of a file -> its terms of numerator and denominator; of one system, or of two for the paired
+            difference of the first minus the second.
+        resamples: as for :func:`interval`.
+        seed: as for :func:`interval`.
+
+    Returns:
+        ``mean``, ``low``, ``high``, rounded to six decimals, or None without files; and ``n``, the number of files.
+    """
+    ids = [i for i in columns[0] if all(i in column for column in columns)]
+    if not ids:
+        return {"mean": None, "low": None, "high": None, "n": 0}
+    terms = [tuple(np.array([column[i] for i in ids]).T) for column in columns]
+    mean, low, high = (round(v, 6) for v in interval(*terms, resamples=resamples, seed=seed))
+    return {"mean": mean, "low": low, "high": high, "n": len(ids)}
 
 
 def _statistic(sums: np.ndarray) -> np.ndarray:

@@ -44,6 +44,8 @@ def to_markdown(results: dict[str, Any]) -> str:
     for pair, entries in results["differences"].items():
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
         lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
+    for head, found in results.get("lip_reading", {}).items():
+        lines += _lip_reading(head, found)
     lines += ["", "## Files that could not be scored", ""]
     failures = [
         f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
@@ -56,6 +58,18 @@ def to_markdown(results: dict[str, Any]) -> str:
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"* {name}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
+
+
+def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
+    """Error rates of the hypotheses of one head, by row, and their paired differences."""
+    names = list(found["protocols"])
+    lines = ["", f"## Lip reading by head {head}", "", _line("system", *(f"{n.upper()} % ↓" for n in names))]
+    lines.append(_line(*["---"] * (1 + len(names))))
+    lines += [_line(_label(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()]
+    for pair, entries in found["differences"].items():
+        differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1, False)}" for n in names)
+        lines += ["", f"{' minus '.join(map(_label, pair.split(' - ')))}: {differences}."]
+    return [*lines, "", *(f"* {protocol}" for protocol in found["protocols"].values())]
 
 
 def _label(row: str) -> str:

@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from v2skit.errors import UserError
-from v2skit.evaluation.bootstrap import LEVEL, interval
+from v2skit.evaluation import lip_reading
+from v2skit.evaluation.bootstrap import LEVEL, summary
 from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.markdown import to_markdown
 from v2skit.evaluation.score import SystemScores
-from v2skit.evaluation.wer import chance_wer
+from v2skit.evaluation.wer import PERCENT, chance_wer
 from v2skit.system.atomic import write_text
-
-_PERCENT = 100.0
 
 
 def write_results(
@@ -28,6 +25,7 @@ def write_results(
     bootstrap: int = 10000,
     seed: int = 1,
     notes: dict[str, Any] | None = None,
+    readings: lip_reading.Readings | None = None,
 ) -> None:
     """Write ``results.json`` and ``results.md``.
 
@@ -39,11 +37,14 @@ def write_results(
         bootstrap: number of resamples.
         seed: of the bootstrap and of the chance level.
         notes: heading -> text at the end of the report.
+        readings: hypotheses of heads that read lips, if any.
 
     Raises:
         UserError: there are no rows or no resamples, or the rows were scored by different protocols.
     """
     results = summarise(rows, pairs, bootstrap, seed, notes)
+    if readings:
+        results["lip_reading"] = lip_reading.summarise(readings, pairs, bootstrap, seed)
     write_text(directory / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     write_text(directory / "results.md", to_markdown(results))
 
@@ -68,12 +69,7 @@ def summarise(
     def entry(name: str, *systems: SystemScores) -> dict[str, Any]:
         """Mean of one metric, or the paired difference of its means, over the files that all systems have."""
         columns = [{f.id: _term(f, name) for f in s.files if name in f.values} for s in systems]
-        ids = [i for i in columns[0] if all(i in column for column in columns)]
-        if not ids:
-            return {"mean": None, "low": None, "high": None, "n": 0}
-        terms = [tuple(np.array([column[i] for i in ids]).T) for column in columns]
-        mean, low, high = (round(v, 6) for v in interval(*terms, resamples=bootstrap, seed=seed))
-        return {"mean": mean, "low": low, "high": high, "n": len(ids)}
+        return summary(*columns, resamples=bootstrap, seed=seed)
 
     def entries(*systems: SystemScores) -> dict[str, Any]:
         """As ``entry``, of every metric."""
@@ -87,7 +83,7 @@ def summarise(
             for name, row in rows.items()
         },
         "differences": {f"{a} - {b}": entries(rows[a], rows[b]) for a, b in pairs if a in rows and b in rows},
-        "chance_wer": None if chance is None else round(_PERCENT * chance, 2),
+        "chance_wer": None if chance is None else round(PERCENT * chance, 2),
         "files": {name: len(row.files) for name, row in rows.items()},
         "failures": {name: {f.id: f.failures for f in row.files if f.failures} for name, row in rows.items()},
         "protocols": first.protocols,
@@ -100,5 +96,5 @@ def summarise(
 def _term(scores: FileScores, name: str) -> tuple[float, float]:
     """A file's terms of the numerator and the denominator of the mean: of the word error rate, edits and words."""
     if name == WER and scores.edits is not None:
-        return _PERCENT * scores.edits.errors, scores.edits.words
+        return PERCENT * scores.edits.errors, scores.edits.words
     return scores.values[name], 1.0

@@ -21,6 +21,7 @@ from v2skit.errors import UserError
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.file_scores import WER, FileScores, Scorer
 from v2skit.evaluation.metrics import Metric
+from v2skit.registry.files import Portable
 from v2skit.system.devices import cores
 
 SCORES = "scores.jsonl"
@@ -107,7 +108,7 @@ def _in_processes(scorer: Scorer, utterances: list[Utterance], processes: int) -
         return
     # Spawned, not forked: a fork after torch has started its threads can deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _initialise, (scorer,)) as pool:
+    with ProcessPoolExecutor(processes, context, _initialise, (Portable(scorer),)) as pool:
         try:
             yield from pool.map(_score_one, utterances, chunksize=4)
         except BrokenProcessPool as error:
@@ -117,10 +118,10 @@ def _in_processes(scorer: Scorer, utterances: list[Utterance], processes: int) -
 _scorer: Scorer
 
 
-def _initialise(scorer: Scorer) -> None:
+def _initialise(scorer: Portable) -> None:
     global _scorer  # noqa: PLW0603  one for each process, since loading a recogniser takes long
     torch.set_num_threads(1)
-    _scorer = scorer
+    _scorer = scorer.value
 
 
 def _score_one(utterance: Utterance) -> FileScores:

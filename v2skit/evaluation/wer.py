@@ -1,4 +1,4 @@
-"""Word error rate: edits are counted by sentence, and pooled over a set."""
+"""Word and character error rates: edits are counted by sentence, and pooled over a set."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+PERCENT = 100.0
+"""Error rates of results are in %."""
+
 
 @dataclass(frozen=True)
 class Edits:
-    """The smallest number of edits that turn a reference of ``words`` words into a hypothesis."""
+    """The smallest number of edits that turn a reference of ``words`` words, or characters, into a hypothesis."""
 
     substitutions: int
     deletions: int
@@ -24,7 +27,8 @@ class Edits:
 
 
 def count_edits(reference: Sequence[str], hypothesis: Sequence[str]) -> Edits:
-    """Levenshtein alignment of two word sequences; ties favour insertions, then deletions, over substitutions."""
+    """Levenshtein alignment of two sequences of words or characters; ties favour insertions, then deletions, over
+    substitutions."""
     row = [(j, 0, 0, j) for j in range(len(hypothesis) + 1)]  # (errors, substitutions, deletions, insertions)
     for i, word in enumerate(reference, 1):
         above, row = row, [(i, 0, i, 0)]

@@ -59,7 +59,7 @@ class Losses(nn.Module):
                 "discriminator_steps"
             )
         self.discriminator_steps = max(numbers.values(), default=1)
-        if not any(getattr(term, "validates", True) for term in self.terms.values()):
+        if self.terms and not any(getattr(term, "validates", True) for term in self.terms.values()):
             raise UserError("losses: discriminators can't select the best checkpoint; add a loss such as log_mel")
 
     def check(self, model: Model | Vocoder, targets: Iterable[str]) -> None:
@@ -70,8 +70,11 @@ class Losses(nn.Module):
             targets: names of the streams that the config's targets give.
 
         Raises:
-            UserError: the model does not give a stream that a term needs, or the batches have no such stream.
+            UserError: the model does not give a stream that a term needs, or the batches have no such stream, or there
+                is no term at all and the decoder has no losses of its own.
         """
+        if not self.terms and not (isinstance(model, Model) and model.has_own_losses):
+            raise UserError("losses: at least one loss is needed, since the decoder has none of its own", key="losses")
         references = {*BUILT_IN_STREAMS, *targets}
         trained = model.head_streams if isinstance(model, Model) and model.has_own_losses else model.streams
         for name, term in self.terms.items():
@@ -140,8 +143,8 @@ class Losses(nn.Module):
             term.discriminator_update()
 
     def digests(self) -> dict[str, str]:
-        """Digests of the pre-trained weights that terms load, by name of the term."""
-        digests = {name: getattr(term, "digest", None) for name, term in self.terms.items()}
+        """Digests of the pre-trained weights that terms load, by name of the term: its own, or those of its parts."""
+        digests = {name: getattr(term, "digest", None) or _digests_in(term) for name, term in self.terms.items()}
         return {name: str(digest) for name, digest in digests.items() if digest}
 
     def state(self) -> dict[str, Any]:
@@ -159,6 +162,11 @@ class Losses(nn.Module):
                     "v2skit 0.1; finish the run with the version that started it, or train again with --force",
                     loss=name,
                 ) from error
+
+
+def _digests_in(term: nn.Module) -> str:
+    found = (getattr(part, "digest", None) for part in term.modules())
+    return " ".join(dict.fromkeys(str(digest) for digest in found if digest))
 
 
 def _has_gradient(output: Output) -> bool:

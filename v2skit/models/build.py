@@ -69,7 +69,17 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
         encoder, decoder = with_dual_norm(encoder), with_dual_norm(decoder)
         heads = {name: with_dual_norm(head) for name, head in heads.items()}
     on = {name: choice.on for name, choice in networks.heads.items()}
-    return Model(frontend, speaker, encoder, decoder, {name: (head, on[name]) for name, head in heads.items()})
+    placed = {name: (head, on[name]) for name, head in heads.items()}
+    return Model(frontend, speaker, encoder, decoder, placed, _bottleneck(config, task, frontend.out_dim))
+
+
+def _bottleneck(config: Config, task: str, dim: int) -> nn.Module | None:
+    """The bottleneck of pre-training. Without biases, so that padding stays zero."""
+    corruption = config.pretrain.corruption
+    if task != "a2a" or corruption is None or corruption.bottleneck_dim is None:
+        return None
+    narrow = corruption.bottleneck_dim
+    return nn.Sequential(nn.Linear(dim, narrow, bias=False), nn.Linear(narrow, dim, bias=False))
 
 
 def _check_heads(heads: dict[str, Any], decoder: Any) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from v2skit.config.check import check
 from v2skit.config.features import feature_hash, feature_settings
 from v2skit.config.load import check_config, origins_of, to_tree
+from v2skit.config.plugin_files import needed, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.registry import plugins
@@ -50,7 +51,7 @@ class Meta:
         config: resolved, as a plain tree.
         features: :func:`v2skit.config.features.feature_settings`, and ``feature_hash`` of them.
         speakers: names behind the rows of a speaker table.
-        plugins: the plug-ins whose components the config uses, and their versions.
+        plugins: the plug-ins and packages whose components the config uses, and their versions.
         targets: states of the fitted targets, by name of the stream.
         valid: validation losses at this step, by name; None where there was no validation.
         digest: of the weights that inference uses; empty in the files of earlier versions.
@@ -72,16 +73,18 @@ class Meta:
 
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:
-    """The description of a checkpoint of this config."""
-    versions = {p.name: p.version for p in plugins.load()[1]}
+    """The description of a checkpoint of this config, but for its loggers: who uses the model needs none of them."""
+    config = replace(config, loggers={})
+    with plugins.using(config.plugins):
+        versions = plugins.versions(origins_of(config))
     features = feature_settings(config.clock, config.mel)
     return Meta(
         task=task,
-        config=to_tree(config),
+        config={key: value for key, value in to_tree(config).items() if key != "loggers"},
         features=features,
         feature_hash=feature_hash(features),
         speakers=speakers,
-        plugins={name: versions[name] for name in sorted(origins_of(config))},
+        plugins=versions,
         **{"step": 0, **more},
     )
 
@@ -201,18 +204,25 @@ def check_meta(tree: Any, source: str, remedy: str) -> Meta:
 
 def check_plugins(meta: Meta, where: Path) -> None:
     """Raises UserError where a model needs a plug-in that is not installed, or broken."""
-    installed = {p.name: p for p in plugins.load()[1]}
+    saved = {file.name for file in stored_files(meta.config, str(where))}
     for name, version in meta.plugins.items():
-        if name not in installed or installed[name].error:
-            why = f"is broken ({installed[name].error})" if name in installed else "is not installed"
-            raise UserError(f"{where} was made with plug-in '{name}' {version}, which {why}; install that plug-in")
+        why = None if name in saved else plugins.fault(name)
+        if why:
+            made_with = f"plug-in '{name}'{f' {version}' if version else ''}"
+            raise UserError(f"{where} was made with {made_with}, which {why}; install that plug-in")
 
 
 def config_of(meta: Meta) -> Config:
-    """The checked config of a checkpoint. Raises UserError where a key, a value or a component in it is unknown."""
+    """The checked config of a checkpoint.
+
+    Raises:
+        UserError: a key, a value or a component in it is unknown, or it runs code that is not trusted.
+    """
     try:
-        return check_config(meta.config, source="the checkpoint's config")
+        return check_config(needed(meta.config, meta.plugins), source="the checkpoint's config")
     except UserError as error:
+        if "untrusted" in error.fields:
+            raise
         remedy = "install the version of v2skit or the plug-in that made it, or fetch or train it again"
         raise UserError(f"{error}; {remedy}", **error.fields) from error
 

@@ -29,10 +29,12 @@ class Model(nn.Module):
         encoder: (B,T,D+S) -> (B,T,E).
         decoder: its ``output`` is the name of the stream that it gives, e.g. ``mel`` or ``waveform``.
         heads: by name, each with the features that it is on, ``frontend`` or ``encoder``.
+        bottleneck: of the frontend's features before the encoder, (B,T,D) -> (B,T,D); None: none.
 
     Attributes:
         inputs: names of the streams that it is given.
         output: name of the decoder's stream.
+        heads_on: name of a head -> the features that it is on.
     """
 
     frontend: Part
@@ -47,11 +49,13 @@ class Model(nn.Module):
         encoder: Part,
         decoder: Part,
         heads: Mapping[str, tuple[Part, str]] | None = None,
+        bottleneck: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
         self.heads = nn.ModuleDict({name: head for name, (head, _) in (heads or {}).items()})
-        self._heads_on = {name: on for name, (_, on) in (heads or {}).items()}
+        self.bottleneck = bottleneck
+        self.heads_on = {name: on for name, (_, on) in (heads or {}).items()}
         self.inputs: tuple[str, ...] = stream_names(frontend.input)
         self.output: str = decoder.output
         for part in (encoder, decoder, self.heads):
@@ -79,14 +83,15 @@ class Model(nn.Module):
         streams = self._decoded(features["encoder"], inputs.mask)
         return Output.of({**(self._head_outputs(features, inputs.mask) if heads else {}), **streams})
 
-    def training_output(self, batch: Batch, synthesise: bool = True) -> Output:
+    def training_output(self, batch: Batch, synthesise: bool = True, inputs: Inputs | None = None) -> Output:
         """What the losses are computed from: all streams, and the values of the decoder's own losses if it has any.
 
         Args:
             batch: inputs and targets.
             synthesise: give the decoder's stream too; without it a decoder with own losses computes only these.
+            inputs: instead of those of the batch, which then has the targets only.
         """
-        inputs = batch.inputs(self.inputs)
+        inputs = batch.inputs(self.inputs) if inputs is None else inputs
         features = self._features(inputs)
         streams, losses = self._head_outputs(features, inputs.mask), {}
         if self.has_own_losses:
@@ -102,6 +107,7 @@ class Model(nn.Module):
 
     def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
         """Append the speaker embedding to each frame: features (B,T,D), speaker input (B,...) -> (B,T,D+S)."""
+        x = x if self.bottleneck is None else self.bottleneck(x)
         embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
         return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
 
@@ -122,7 +128,7 @@ class Model(nn.Module):
     def _head_outputs(self, features: dict[str, Tensor], mask: Tensor) -> dict[str, Tensor]:
         streams: dict[str, Tensor] = {}
         for name, head in self.heads.items():
-            streams.update(head(features[self._heads_on[name]], mask))
+            streams.update(head(features[self.heads_on[name]], mask))
         return streams
 
 
@@ -192,6 +198,6 @@ class Vocoder(nn.Module):
         mask = inputs.mask.repeat_interleave(stream.shape[1] // inputs.mask.shape[1], dim=1)
         return Output(waveform=self.generate(stream, mask))
 
-    def training_output(self, batch: Batch, synthesise: bool = True) -> Output:
+    def training_output(self, batch: Batch, synthesise: bool = True, inputs: Inputs | None = None) -> Output:
         """As :meth:`Model.training_output`."""
-        return self(batch.inputs(self.inputs))
+        return self(batch.inputs(self.inputs) if inputs is None else inputs)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from v2skit.config.check import check
 from v2skit.errors import UserError
 from v2skit.models.checkpoint import Meta
+from v2skit.registry import direct
 from v2skit.system.state_file import parse_state
 from v2skit.version import __version__
 
@@ -17,6 +18,7 @@ KEY, FORMAT = "v2skit", 2
 """Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it."""
 VOICE = "voice"
 REMEDY = "fetch or pack it again"
+PLUGIN = "make a plug-in package of it (docs/plugins.md), train with that and pack again"
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,25 @@ def read_header(path: Path) -> Header:
         if isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
             version = f"was packed by v2skit {tree.get('v2skit')}, this is {__version__}; install that one or newer"
             raise UserError.about(path, version)
-        return check(tree, Header, "its header")
+        header = check(tree, Header, "its header")
     except UserError as error:
         if error.fields.get("path") == path:
             raise
         raise _no_model(path, error) from error
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise _no_model(path, error) from error
+    codes = [code for meta in header.meta.values() for code in own_code(meta.config)] + direct.paths(header.vocoder)
+    if codes:
+        raise UserError.about(path, f"needs {codes[0]}, and a pack runs only v2skit and installed plug-ins; {PLUGIN}")
+    return header
+
+
+def own_code(config: dict) -> list[str]:
+    """What a stored config names and no pack runs: plug-in files, and classes that no plug-in registers."""
+    stored = config.get("plugins") or []
+    files = stored if isinstance(stored, list) else [stored]
+    names = (file.get("name") if isinstance(file, dict) else file for file in files)
+    return [*(f"the plug-in file {name}" for name in names), *direct.paths(config)]
 
 
 def _no_model(path: Path, reason: object) -> UserError:

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from v2skit.config.features import check_same_features
 from v2skit.config.load import check_component, to_tree
+from v2skit.config.plugin_files import needed
 from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Checkpoint, Meta
-from v2skit.models.pack_header import FORMAT, KEY, REMEDY, VOICE, Card, Header, read_header
+from v2skit.models.pack_header import FORMAT, KEY, PLUGIN, REMEDY, VOICE, Card, Header, own_code, read_header
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -53,6 +54,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
+    saved = _packable(saved, folder)
     config = checkpoint.config_of(saved.meta)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
     if vocoder and choice is None:
@@ -63,7 +65,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
-        parts["vocoder"] = checkpoint.load(theirs)
+        parts["vocoder"] = _packable(checkpoint.load(theirs), theirs)
         features = parts["vocoder"].meta.features
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
         check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
@@ -100,6 +102,18 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         raise UserError(
             f"{out} can't be written ({why}); free some disk space, or name a file in another folder"
         ) from error
+
+
+def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
+    """A checkpoint without the plug-in files that its config does not need.
+
+    Raises:
+        UserError: it needs a plug-in file, or a class that no plug-in registers.
+    """
+    config = needed(saved.meta.config, saved.meta.plugins)
+    for code in own_code(config):
+        raise UserError(f"{folder} needs {code}, which a pack can't hold; {PLUGIN}")
+    return dataclasses.replace(saved, meta=dataclasses.replace(saved.meta, config=config))
 
 
 def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
@@ -201,7 +215,7 @@ def vocoder_of(path: Path) -> Component | None:
 
 def has_vocoder(config: Config) -> bool:
     """Whether a V2A model's stream still has to become a waveform."""
-    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    decoder: Any = plugins.class_of("decoder", config.networks.decoder)
     return decoder.output != "waveform"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from v2skit.config.features import Clock, Crop
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity
 from v2skit.config.schema import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.data.data_dir import SETTINGS, TABLES, Utterance, check_id, write_manifest
@@ -100,7 +100,7 @@ def prepare(
 
 def settings_of(tracker: Component, clock: Clock, crop: Crop) -> dict:
     """The settings that determine prepared utterances, stored in their folder."""
-    return {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": to_tree(tracker)}
+    return {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(crop), "tracker": identity(tracker)}
 
 
 def check_claim(folder: Path, made_with: dict) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity, to_tree
 from v2skit.corpora.corpus import Corpus
 from v2skit.data.data_dir import is_prepared, read_settings
 from v2skit.errors import UserError
@@ -74,7 +74,7 @@ def corpus_settings(corpus: Component) -> dict:
             return tree
         return {key: kept(value) for key, value in tree.items() if key not in ("corpus_dir", "download", "jobs")}
 
-    return kept(to_tree(corpus))
+    return kept(identity(corpus))
 
 
 def digest(directory: Path) -> str | None:

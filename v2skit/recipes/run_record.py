@@ -1,25 +1,35 @@
-"""The record of a run, ``config.yaml`` in its folder: the resolved config, and ``made_from``, digests of its inputs."""
+"""The record of a run, ``config.yaml`` in its folder: the resolved config, and ``made_from``, digests of its inputs.
+
+The plug-in files of the config are copied into ``plugins/`` of the experiment.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from v2skit.config.load import check_config, to_tree
+from v2skit.config.load import check_config, origins_of, to_tree
+from v2skit.config.plugin_files import Copies, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.registry.files import check_unchanged
 from v2skit.system.atomic import delete_folder, finish_deletion, write_text
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import damaged, read_state
 
 NAME = "config.yaml"
+PLUGINS = "plugins"
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
 """Keys without an effect on the trained weights."""
+
+_TRAINED = ("networks", "targets", "losses", "vocoder")
+"""Sections with components that trained weights depend on."""
 
 _REMEDY = "--force repeats that stage"
 
@@ -27,10 +37,15 @@ _FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
 
 
 def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
-    """Write the record of a run that starts or resumes; ``force`` deletes the folder's content first."""
+    """Write the record of a run that starts or resumes, and copies of its plug-in files; ``force`` deletes the folder's
+    content first."""
     finish_deletion(folder)
     if force:
         delete_folder(folder)
+    others = _not_trained(config)
+    for file in config.plugins:
+        copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
+        write_text(copy, file.source)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
 
 
@@ -60,10 +75,34 @@ def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mappi
         )
 
 
+def check_plugins(stored: Mapping[str, Any], config: Config, what: str) -> None:
+    """Compare the plug-in files of a checkpoint with those of the config that it is to be used with.
+
+    Args:
+        stored: the config of the checkpoint, as a plain tree.
+        config: of the experiment.
+        what: the checkpoint, for messages.
+
+    Raises:
+        UserError: a file has other content now, unless only data, trackers or scores come from it.
+    """
+    check_unchanged(stored_files(stored, what), config.plugins, what, but=_not_trained(config))
+
+
+def _not_trained(config: Config) -> set[str]:
+    """The origins of components that only prepare, log or score. (A plug-in without any may have hooks that train.)"""
+    trained = [getattr(config, name) for name in _TRAINED]
+    others = [getattr(config, field.name) for field in fields(config) if field.name not in _TRAINED]
+    return origins_of(others) - origins_of(trained)
+
+
 def _worded(difference: Difference) -> str:
     """A difference of a run's record for people, who do not know the keys of its inputs."""
     if difference.key == "made_from.pretrained" and difference.before and difference.now:
         return "the pre-trained model is another one now"
+    part = difference.key.removeprefix("made_from.parts.")
+    if part != difference.key and difference.before and difference.now:
+        return f"parts.{part}.init has other weights now"
     target = difference.key.removeprefix("made_from.targets.")
     if target != difference.key and difference.before and difference.now:
         return f"the target '{target}' was fitted to other data or with other settings"
@@ -79,6 +118,7 @@ def _read(path: Path) -> Provenance | None:
     if tree is None:
         return None
     made_from = tree.pop("made_from", {})
+    tree.pop("loggers", None)  # perhaps of a plug-in that is no longer installed; they are not compared
     try:
         with suppress(UserError):  # where it has keys that no longer exist, which show as differences
             tree = to_tree(check_config(tree))

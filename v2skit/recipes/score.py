@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
 from v2skit.recipes.data import digest
+from v2skit.recipes.lip_reading import lip_readings
 from v2skit.recipes.recipe import Recipe
+from v2skit.registry import plugins
+from v2skit.registry.events import report_sections
 from v2skit.synthesis.directory import SPEECH_RECORD
+from v2skit.system.atomic import write_text
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
 
@@ -32,6 +37,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     """
     with needs("evaluate", "scoring"):
         from v2skit.evaluation.plots import spectrogram_picture
+    from v2skit.evaluation.markdown import to_markdown
     from v2skit.evaluation.report import write_results
     from v2skit.evaluation.score import score as score_files
 
@@ -39,7 +45,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     utterances = read_manifest(recipe.test)
     now = Provenance({
         "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
-        "scoring": to_tree(config.scoring),
+        "scoring": identity(config.scoring),
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip
@@ -53,11 +59,18 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
             row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
             for row, folder in folders.items()
         }
-        write_results(scores, exp, pairs, bootstrap=config.scoring.bootstrap, seed=config.seed)
+        settings = config.scoring
+        readings = lip_readings(recipe, rows, utterances)
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, readings=readings)
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
         now.write(record)
+    with plugins.using(config.plugins):
+        sections = report_sections(exp)
+    if sections:
+        found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
+        write_text(results, "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)]))
     print(results.read_text(encoding="utf-8", errors="replace"))
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
 

@@ -9,6 +9,7 @@ from v2skit.recipes import data, v2s, vocoder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.score import score
 from v2skit.recipes.synth import ResultsRow, synth
+from v2skit.registry import plugins
 
 
 class Experiment(Protocol):
@@ -65,6 +66,7 @@ def run(name: str, recipe: Recipe) -> None:
     """Run one stage, and print which one follows. Raises UserError."""
     names = list(STAGES)
     number = names.index(name) + 1
-    follows = STAGES[name].run(recipe)
+    with plugins.using(recipe.config.plugins):
+        follows = STAGES[name].run(recipe)
     if number < len(names):
         print(f"next: stage {follows or f'{number} ({STAGES[names[number]].title})'}")

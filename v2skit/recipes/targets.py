@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity, to_tree
 from v2skit.data.data_dir import TABLES, Utterance, is_prepared, read_settings
+from v2skit.data.dataset import SpeechDataset
 from v2skit.data.index import open_index
 from v2skit.data.streams import FOLDER, StoredStream, write_stream
 from v2skit.data.targets import FitUtterance, Targets, compute, is_fitted, state_digest
@@ -21,6 +22,7 @@ from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.models import checkpoint
 from v2skit.models.build import build_targets
+from v2skit.models.model import Model, Vocoder
 from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import write_text
 from v2skit.system.state_file import read_state
@@ -103,6 +105,23 @@ def check_not_empty(recipe: Recipe, targets: Targets, names: Iterable[str]) -> N
             )
 
 
+def check_lengths(model: Model | Vocoder, training_set: SpeechDataset) -> Iterator[str]:
+    """What heads of sequences have to say about the lengths in the training data.
+
+    Raises:
+        UserError: a head can't be trained with any of them.
+    """
+    heads: dict[str, Any] = dict(model.heads.items()) if isinstance(model, Model) else {}
+    for name, head in heads.items():
+        if hasattr(head, "check_lengths"):
+            try:
+                note = head.check_lengths(*training_set.sequences(head.outputs[0]))
+            except UserError as error:
+                raise UserError(f"networks.heads.{name}: {error}", **error.fields) from error
+            if note:
+                yield f"networks.heads.{name}: {note}"
+
+
 def _given_states(recipe: Recipe) -> dict[str, dict]:
     """The states of a given pre-trained model: its parts predict these targets."""
     if not recipe.config.pretrained or not Path(recipe.config.pretrained).exists():
@@ -115,7 +134,7 @@ def _settings(recipe: Recipe, name: str, target: Any) -> dict:
     """What the values of a target depend on besides data and fitted state."""
     more = target.settings_digest() if hasattr(target, "settings_digest") else None
     config = recipe.config
-    return {"target": to_tree(config.targets[name]), "clock": to_tree(config.clock), "mel": to_tree(config.mel)} | (
+    return {"target": identity(config.targets[name]), "clock": to_tree(config.clock), "mel": to_tree(config.mel)} | (
         {"more": more} if more else {}
     )
 
@@ -137,7 +156,8 @@ def _fitted_state(recipe: Recipe, name: str, target: Any, fit: bool) -> dict | N
     try:
         state = target.fit(_fit_utterances(recipe, directories.values()))
     except UserError as error:
-        raise UserError(f"target '{name}': {error}", **error.fields) from error
+        where = ", ".join(map(str, directories.values()))
+        raise UserError(f"target '{name}' can't be fitted to {where}: {error}", **error.fields) from error
     write_text(path, json.dumps({"state": state, "fitted_to": digests}) + "\n")
     return state
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from v2skit.config.schema import PartTransfer, Training
+from v2skit.config.parts import Part, model_name
+from v2skit.config.schema import Training
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.targets import Targets
 from v2skit.errors import UserError
@@ -20,6 +21,7 @@ from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
 from v2skit.training.distributed import SLOW
+from v2skit.training.initialise import initial_digests, initialise
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class TrainingRun:
         depends: beginnings of the config's keys that its weights depend on.
         with_video: the data directories must have video.
         made_from: digests of its inputs other than data and losses.
-        parts: frozen steps and learning-rate factors of transferred parts.
+        parts: initial weights and training of parts, by their names in the config.
         augment: augment the training videos.
     """
 
@@ -49,7 +51,7 @@ class TrainingRun:
     depends: tuple[str, ...]
     with_video: bool = False
     made_from: dict[str, Any] = field(default_factory=dict)
-    parts: dict[str, PartTransfer] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
     augment: bool = True
 
 
@@ -79,27 +81,36 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     fitted = targets.prepare(recipe, [*run.train, run.valid])
     targets.check_not_empty(recipe, fitted, run.train)
     made_from = {**run.made_from, "data": digests, "losses": losses.digests(), **targets.identities(fitted)}
+    made_from |= initial_digests(run.parts, run.task, existing=True)
     newest = _newest(recipe, folder)
     if newest is not None:
+        run_record.check_plugins(checkpoint.read_meta(newest).config, config, str(newest))
         run_record.check(folder, config, run.depends, made_from)
         if checkpoint.read_meta(newest).step >= settings.steps:
             print(f"{name} is finished, skipped: {newest} (--force repeats it)")
             return
+    made_from |= initial_digests(run.parts, run.task)
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
+    ledger = None if newest else initialise(model, run.parts, run.task, config, speakers, fitted)
     count = sum(p.numel() for p in model.parameters())
     resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{resumed}, into {folder}/")
     train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment, fitted=fitted)
+    for note in targets.check_lengths(model, train_set):
+        print(f"note: {note}")
     valid_set = dataset(recipe, [run.valid], model, settings, training=False, fitted=fitted)
+    parts = {model_name(name): part for name, part in run.parts.items()}
     trainer = Trainer(
-        folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, run.parts, recipe.device,
+        folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, parts, recipe.device,
         resume=newest is not None, processes=recipe.processes, targets=fitted,
     )  # fmt: skip
     recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all processes have read
     if recipe.processes.first:
         run_record.claim(folder, config, made_from, recipe.force)  # last, since it may delete a finished run
+        if ledger:
+            ledger.write(folder, "model", "file")
     trainer.train()
-    print(f"{name}: best checkpoint {checkpoint.best(folder)}; log.jsonl, samples/ and tensorboard/ are in {folder}/")
+    print(f"{name}: best checkpoint {checkpoint.best(folder)}; logs and samples/ are in {folder}/")
 
 
 def _newest(recipe: Recipe, folder: Path) -> Path | None:
@@ -145,6 +156,7 @@ def best_checkpoint(recipe: Recipe, run: TrainingRun) -> Path:
     folder = recipe.exp / run.name
     digests = data.existing_digests(recipe, [*run.train, run.valid])
     made_from = {**run.made_from, **{f"data.{name}": digest for name, digest in digests.items()}}
+    made_from |= initial_digests(run.parts, run.task, existing=True)
     run_record.check(folder, recipe.config, run.depends, made_from)
     newest = checkpoint.latest(folder)
     if newest is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.config.features import check_same_features, feature_settings
+from v2skit.config.parts import PARTS, parts_of
 from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
 from v2skit.data.index import open_index
 from v2skit.data.targets import Targets, check_same_targets
@@ -61,6 +62,8 @@ def transfer(recipe: Recipe) -> None:
     saved = checkpoint.load(source)
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
+    if not config.pretrained:
+        run_record.check_plugins(saved.meta.config, config, str(source))
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
     fitted = targets.load(recipe)
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
@@ -83,6 +86,7 @@ def finetune(recipe: Recipe) -> None:
     if not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     _check_source(recipe)
+    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def transferred(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)
@@ -100,7 +104,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     """The rows of the results: an upper bound, which is copy synthesis, or where the decoder gives waveforms the A2A
     model on the ground-truth audio; and the V2A models."""
     config, directory, device = recipe.config, recipe.test, recipe.device
-    decoder: Any = plugins.registry().entry("decoder", config.networks.decoder.type).load()
+    decoder: Any = plugins.class_of("decoder", config.networks.decoder)
 
     def vocoder() -> dict:
         if decoder.output == "waveform":
@@ -120,7 +124,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
             synthesiser = Synthesiser.load(find(recipe, run), device, config)
             synthesise_directory(synthesiser, read_silent(directory), directory, out)
 
-        return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised)
+        return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised, reads_lips=True)
 
     found = {}
     if decoder.output == "waveform":
@@ -148,17 +152,19 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
     if name == "pretrain":
         return TrainingRun(
             name, stage=2, task="a2a", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
-            depends=_A2A,
+            depends=(*_A2A, *(f"parts.{part}" for part in PARTS["a2a"])), parts=parts_of("a2a", config.parts),
         )  # fmt: skip
     scratch = TrainingRun(
         name, stage=4, task="v2a", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
-        depends=_V2A, made_from={"init": None},
+        depends=(*_V2A, *(f"parts.{part}" for part in PARTS["v2a"])), made_from={"init": None},
+        parts=parts_of("v2a", config.parts),
     )  # fmt: skip
     if name == "scratch":
         return scratch
     init = _init(recipe)  # may have been deleted after the training
     made_from = {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
-    return replace(scratch, depends=(*_V2A, "transfer"), made_from=made_from, parts=config.transfer)
+    parts = parts_of("v2a", config.parts, config.transfer)
+    return replace(scratch, depends=(*scratch.depends, "transfer"), made_from=made_from, parts=parts)
 
 
 def _random_weights(recipe: Recipe, task: str) -> NewModel:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from v2skit.config.load import load_config
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 
@@ -96,6 +97,8 @@ def compare(ours: Path, theirs: Path) -> str:
     rows = [_losses(run) for run in (ours, theirs)]
     if len(rows[0]) != len(rows[1]):
         raise UserError(f"{ours} logged {len(rows[0])} lines, {theirs} {len(rows[1])}")
+    if not rows[0]:
+        raise UserError(f"{ours} has no log.jsonl to compare; train with --set loggers.jsonl='{{type: jsonl}}'")
     for one, other in zip(*rows, strict=True):
         keys = [key for key in one if one[key] != other.get(key)]
         if keys:
@@ -134,7 +137,9 @@ def _start(check: Check, name: str) -> subprocess.Popen:
         "pretrain.log_every=1",
         f"pretrain.checkpoint_every={max(1, check.steps // 8)}",
     ]
-    sets = [*check.sets, *sets, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
+    config = load_config(check.config, check.sets)
+    loggers = [*(f"loggers.{logger}=null" for logger in config.loggers), "loggers.verify={type: jsonl}"]
+    sets = [*check.sets, *sets, *loggers, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
     command = [sys.executable, "-m", "v2skit", "stage", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]
     command += ["--nproc", str(check.nproc)]

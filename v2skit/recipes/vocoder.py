@@ -1,28 +1,32 @@
-"""Stages 2 to 4 of ``trains: vocoder``: training on audio, then on the mels that a V2S model predicts; and the rows of
-its results."""
+"""Stages 2 to 4 of ``trains: vocoder``: training on audio, then on the mels or units that a V2S model predicts; and the
+rows of its results."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from v2skit.config.features import check_same_features, feature_settings
+from v2skit.config.parts import PARTS, PartTransfer, parts_of
 from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import Key
-from v2skit.data.targets import Targets
+from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder
+from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
 from v2skit.models.model import Model, Vocoder
+from v2skit.recipes import run_record, targets
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
+from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.directory import copy_synthesis, synthesise_directory, vocoder_source
@@ -34,7 +38,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("predicted", "predicted_griffin_lim"),
 )
 
-_DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets")
+_DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets", "parts")
 _SYNTHESIS = "5 (synthesis)"
 STATISTICS_CLIPS = 500
 """Clips from which the mel's mean and deviation are taken."""
@@ -48,7 +52,10 @@ VOCODERS: dict[str, tuple[str | None, dict]] = {
     "predicted_finetuned": ("finetune", {}),
 }
 """Row of the results -> its vocoder: the run, and arguments of ``trained``; None: Griffin-Lim. Rows ``predicted*`` are
-synthesised from the mels of the predictor, the others from those of the ground-truth audio."""
+synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio."""
+
+OF_MELS = ("griffin_lim", "uncorrected", "predicted_griffin_lim")
+"""Rows that there are only where the vocoder's input is the mel."""
 
 
 def pretrain(recipe: Recipe) -> str:
@@ -72,22 +79,24 @@ def transfer(recipe: Recipe) -> str:
 
 
 def _after_pretraining(config: Config) -> str:
-    return "4 (fine-tuning on predicted mels)" if config.predictor else _SYNTHESIS
+    return "4 (fine-tuning on the predictor's output)" if config.predictor else _SYNTHESIS
 
 
 def finetune(recipe: Recipe) -> None:
-    """Stage 4: the vocoder on the mels that the predictor predicts for the training videos, if there is one."""
+    """Stage 4: the vocoder on what the predictor predicts for the training videos, if there is one."""
     config = recipe.config
     if config.predictor is None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
         return
     init, predictor = find(recipe, "pretrain"), _predictor(recipe)
+    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config, predictor, fitted)
-        if model.input not in predictor.streams:
+        given = predictor.streams - predictor.head_streams
+        if model.input not in given:
             raise UserError(
-                f"predictor: {_predictor_folder(recipe)} gives {', '.join(sorted(predictor.streams))}, and vocoder "
+                f"predictor: {_predictor_folder(recipe)} gives {', '.join(sorted(given))}, and vocoder "
                 f"'{config.vocoder.type}' needs {model.input}; give a model that gives it"
             )
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
@@ -97,27 +106,31 @@ def finetune(recipe: Recipe) -> None:
 
 
 def rows(recipe: Recipe) -> dict[str, ResultsRow]:
-    """The rows of the results; those of predicted mels where there is a predictor. Griffin-Lim is the baseline."""
+    """The rows of the results; those of a predicted stream where there is a predictor. For mels, Griffin-Lim is the
+    baseline."""
     config, directory, device = recipe.config, recipe.test, recipe.device
+    with_mels = _stream(recipe) == "mel"
 
     def row(name: str) -> ResultsRow:
         predicted = name.startswith("predicted")
 
         def made_from() -> dict:
             predictor = {"predictor": checkpoint.digest(_predictor_folder(recipe))} if predicted else {}
-            return {"vocoder": vocoder_source(*_vocoder(recipe, name)), **predictor}
+            return {"vocoder": vocoder_source(*_vocoder(recipe, name, targets.load(recipe))), **predictor}
 
         def synthesised(out: Path) -> None:
-            vocoder = _vocoder(recipe, name)[1].to(device)
+            fitted = targets.load(recipe)
+            vocoder = _vocoder(recipe, name, fitted)[1].to(device)
             if predicted:
                 synthesiser = Synthesiser.load(_predictor_folder(recipe), device, vocoder=vocoder)
                 synthesise_directory(synthesiser, read_silent(directory), directory, out)
             else:
-                copy_synthesis(vocoder, config, read_manifest(directory), out)
+                copy_synthesis(vocoder, config, read_manifest(directory), out, fitted)
 
         return ResultsRow(made_from, synthesised, uses_reference_audio=not predicted)
 
-    return {name: row(name) for name in VOCODERS if config.predictor or not name.startswith("predicted")}
+    names = [name for name in VOCODERS if config.predictor or not name.startswith("predicted")]
+    return {name: row(name) for name in names if with_mels or name not in OF_MELS}
 
 
 def find(recipe: Recipe, name: str) -> Path:
@@ -131,22 +144,28 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
     if name == "pretrain":
         return TrainingRun(
             name, stage=2, task="vocoder", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
-            depends=(*_DEPENDS, "pretrain", "data.pretrain"),
+            depends=(*_DEPENDS, "pretrain", "data.pretrain"), parts=parts_of("vocoder", config.parts),
         )  # fmt: skip
     inputs = {"init": find(recipe, "pretrain"), "predictor": _predictor_folder(recipe)}
     return TrainingRun(
         name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
         depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
         made_from={key: checkpoint.digest(folder) for key, folder in inputs.items()},
-        augment=False,
+        parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}), augment=False,
     )  # fmt: skip
 
 
-def _vocoder(recipe: Recipe, row: str) -> tuple[Component, nn.Module]:
+def _stream(recipe: Recipe) -> str:
+    """The stream that the vocoder makes a waveform of."""
+    vocoder: Any = plugins.registry().entry("vocoder", recipe.config.vocoder.type).load()
+    return vocoder_input(vocoder)
+
+
+def _vocoder(recipe: Recipe, row: str, fitted: Targets) -> tuple[Component, nn.Module]:
     """The vocoder of a results row: its settings, and it."""
     run, args = VOCODERS[row]
     choice = Component("trained", {"run": str(find(recipe, run)), **args}) if run else Component("griffin_lim", {})
-    return choice, build_vocoder(replace(recipe.config, vocoder=choice), "mel")
+    return choice, build_vocoder(replace(recipe.config, vocoder=choice), _stream(recipe), fitted)
 
 
 def _predictor_folder(recipe: Recipe) -> Path:
@@ -154,12 +173,13 @@ def _predictor_folder(recipe: Recipe) -> Path:
 
 
 def _predictor(recipe: Recipe) -> Model:
-    """The frozen predictor. Raises UserError where it is no mel model, or has another mel or crop."""
+    """The frozen predictor. Raises UserError where it needs no vocoder, or has another mel or crop or other units."""
     config, folder = recipe.config, _predictor_folder(recipe)
     theirs, model, meta, _ = load_model(folder, "v2a")
     if not needs_vocoder(model):
         raise UserError(f"predictor: {folder} outputs waveforms and needs no vocoder; give a V2A run of the mel family")
     check_same_features(feature_settings(config.clock, config.mel), meta.features, "this config", f"predictor {folder}")
+    check_same_targets(targets.load(recipe).states, meta.targets, "this config", f"predictor {folder}")
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
         raise UserError(f"predictor: {folder} has other mouth crops; give this config its crop and augmentation.crop")
     return model.requires_grad_(False).to(recipe.device)

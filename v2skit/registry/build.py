@@ -21,13 +21,18 @@ def build(kind: str, choice: Component, **given: Any) -> Any:
     """Build the component that a config chooses.
 
     Args:
-        kind: a key of :data:`v2skit.registry.kinds.KINDS`.
+        kind: a key of :data:`v2skit.registry.kinds.KINDS`, or a kind of a plug-in.
         choice: its type and arguments.
         given: what the toolkit gives to components, see :class:`v2skit.registry.kinds.Kind`; each gets what it names.
 
     Raises:
         UserError: it can't be loaded, or its arguments do not go together; names the component.
     """
+    with plugins.using(choice.files):
+        return _build(kind, choice, given)
+
+
+def _build(kind: str, choice: Component, given: dict[str, Any]) -> Any:
     entry = plugins.registry().entry(kind, choice.type)
     component = entry.load()
     where = f"{kind} '{choice.type}'"

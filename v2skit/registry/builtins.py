@@ -30,28 +30,43 @@ COMPONENTS = {
     },
     "decoder": {
         "mel_linear": "v2skit.models.decoders.mel_linear:MelLinear",
+        "flow_mel": "v2skit.models.decoders.flow_mel:FlowMel",
+        "units": "v2skit.models.decoders.units:Units",
         "ddsp": "v2skit.models.decoders.ddsp:Ddsp",
         **GENERATORS,
     },
     "head": {
+        "mel": "v2skit.models.heads.mel:MelHead",
+        "units": "v2skit.models.heads.units:UnitsHead",
         "f0": "v2skit.models.heads.f0:F0Head",
+        "ctc": "v2skit.models.heads.ctc:Ctc",
     },
     "target": {
+        "tokens": "v2skit.targets.tokens:Tokens",
+        "units": "v2skit.targets.units:Units",
         "f0": "v2skit.targets.f0:F0",
         "voicing": "v2skit.targets.f0:Voicing",
     },
     "vocoder": {
         "griffin_lim": "v2skit.models.vocoders.griffin_lim:GriffinLim",
         "trained": "v2skit.models.vocoders.trained:Trained",
+        "units": "v2skit.models.vocoders.units:UnitsVocoder",
         **GENERATORS,
     },
+    "tokenizer": {
+        "characters": "v2skit.text.characters:Characters",
+        "sentencepiece": "v2skit.text.sentencepiece:SentencePiece",
+        "phonemes": "v2skit.text.phonemes:Phonemes",
+    },
     "loss": {
+        "ctc": "v2skit.losses.ctc:Ctc",
         "l1": "v2skit.losses.l1:L1",
         "spectral_convergence": "v2skit.losses.spectral_convergence:SpectralConvergence",
         "multi_resolution_stft": "v2skit.losses.multi_resolution_stft:MultiResolutionStft",
         "log_mel": "v2skit.losses.log_mel:LogMel",
         "power": "v2skit.losses.power:Power",
         "mfcc": "v2skit.losses.mfcc:Mfcc",
+        "cross_entropy": "v2skit.losses.cross_entropy:CrossEntropy",
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
         "f0": "v2skit.losses.f0:F0Loss",
@@ -101,6 +116,10 @@ COMPONENTS = {
         "landmarks": "v2skit.tracking.landmarks:Landmarks",
         "fixed": "v2skit.tracking.fixed:Fixed",
         "none": "v2skit.tracking.none:NoTracker",
+    },
+    "logger": {
+        "jsonl": "v2skit.training.loggers.jsonl:JsonLines",
+        "tensorboard": "v2skit.training.loggers.tensorboard:TensorBoard",
     },
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+from v2skit.registry.files import PluginFile
 
 
 @dataclass(frozen=True)
@@ -11,16 +13,18 @@ class Component:
     """A component as a config chooses it.
 
     Args:
-        type: its registered name, the ``type:`` of the config.
+        type: its registered name or ``package.module:Class``, the ``type:`` of the config.
         args: arguments of its constructor, defaults included; components at any depth among them are choices too.
-        origin: the plug-in that registered it.
-        kind: a key of :data:`v2skit.registry.kinds.KINDS`.
+        origin: the plug-in that registered it, or the distribution of its class.
+        kind: a key of :data:`v2skit.registry.kinds.KINDS`, or a kind of a plug-in.
+        files: the plug-in files that it is looked up in; with them it can be built in another process.
     """
 
     type: str
     args: dict[str, Any]
     origin: str = "v2skit"
     kind: str = ""
+    files: tuple[PluginFile, ...] = field(default=(), repr=False)
 
     @property
     def own(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from v2skit.errors import UserError
+from v2skit.registry.failure import failure
+from v2skit.registry.kinds import kinds
 
 STREAMS = {
     "visual_frontend": ("input", "'video', or a tuple of several streams with 'video' among them"),
@@ -29,7 +31,8 @@ NEEDED = {
     "asr": ("protocol", "__call__"),
     "corpus": ("obtain", "splits"),
     "tracker": ("start", "update", "finish"),
-    "tokenizer": ("fit", "load_state", "encode", "decode"),
+    "logger": ("start", "log", "close"),
+    "tokenizer": ("normalise", "fit", "load_state", "encode", "decode", "size"),
 }
 """Kind -> attributes and methods of a component that is no module."""
 
@@ -42,13 +45,20 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
 
     Args:
         component: what its constructor made.
-        kind: a key of :data:`v2skit.registry.kinds.KINDS`.
+        kind: a key of :data:`v2skit.registry.kinds.KINDS`, or a kind of a plug-in.
         where: the component's name, for messages.
         given: what the toolkit gave to its constructor.
 
     Raises:
-        UserError: it is no module though its kind are networks or losses, or lacks an attribute of its kind.
+        UserError: it is no module though its kind are networks or losses, lacks an attribute of its kind, or does not
+            pass the check of a plug-in's kind.
     """
+    check = kinds()[kind].check
+    if check:
+        try:
+            check(component)
+        except BaseException as error:  # of a plug-in, which may fail in any way
+            raise UserError(f"{where} is no {kind}: {failure(error)}") from error
     if kind == "target":
         _check_target(component, where)
     for name in NEEDED.get(kind, ()):

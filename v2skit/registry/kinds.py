@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,14 @@ class Kind:
     Args:
         purpose: its input and output.
         given: constructor arguments that the toolkit gives, and a config must not; a constructor names those it needs.
+        check: called with each built component of the kind; raises an exception where it is unusable.
+        origin: the plug-in that registered it.
     """
 
     purpose: str
     given: tuple[str, ...] = ()
+    check: Callable[[Any], object] | None = None
+    origin: str = "v2skit"
 
 
 KINDS = {
@@ -42,7 +48,12 @@ KINDS = {
     "asr": Kind("waveform -> words, for the word error rate (WER)", ("grammar",)),
     "corpus": Kind("a corpus as published -> data directories", ("work_dir",)),
     "tracker": Kind("video frames -> place of the mouth in each frame"),
+    "logger": Kind("losses and samples of a training run -> a log, see v2skit.training.loggers.logger"),
 }
+
+IN_USE: ContextVar[Mapping[str, Kind]] = ContextVar("IN_USE", default=KINDS)
+"""KINDS, which installed plug-ins add to; and the kinds of plug-in files, within
+:func:`v2skit.registry.plugins.using`."""
 
 RENAMED_KINDS = {"critic": "discriminator"}
 """Kinds of components in version 0.1 -> their names now."""
@@ -71,16 +82,21 @@ def check_names(kind: str, component: object) -> None:
             )
 
 
+def kinds() -> Mapping[str, Kind]:
+    """All kinds by name: built-in ones, those of installed plug-ins and of the plug-in files in use."""
+    return IN_USE.get()
+
+
 def arguments(kind: str, component: type) -> dict[str, inspect.Parameter]:
     """The arguments that a config may set: those of the constructor without what the toolkit gives to this kind."""
     parameters = inspect.signature(component).parameters
     named = {n: p for n, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
-    return {n: p for n, p in named.items() if n not in KINDS[kind].given}
+    return {n: p for n, p in named.items() if n not in kinds()[kind].given}
 
 
 def construct(kind: str, component: type, args: dict[str, Any], **given: Any) -> Any:
     """Build a component from the config's arguments and those of ``given`` that its constructor has."""
-    parameters = inspect.signature(component).parameters
-    built = component(**args, **{n: v for n, v in given.items() if n in parameters and n in KINDS[kind].given})
+    parameters, names = inspect.signature(component).parameters, kinds()[kind].given
+    built = component(**args, **{n: v for n, v in given.items() if n in parameters and n in names})
     check_names(kind, built)
     return built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from v2skit.config.load import to_tree
+from v2skit.config.load import identity
 from v2skit.config.schema import Config
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import SilentClip, Utterance, read_settings
@@ -24,6 +25,7 @@ from v2skit.models.build import vocoder_input
 from v2skit.models.finite import finite_speech
 from v2skit.registry.component import Component
 from v2skit.signal.mel import MelSpectrogram
+from v2skit.synthesis.lip_reading import write_hypotheses
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
 from v2skit.synthesis.written import delete_listed, listed, locked, start_list, write_missing
 from v2skit.system.atomic import is_unused
@@ -35,7 +37,7 @@ SPEECH_RECORD = "source.json"
 
 def vocoder_source(choice: Component, vocoder: nn.Module) -> dict:
     """A vocoder in the record of what speech was made from: its settings, and the digest of its weights if any."""
-    return {**to_tree(choice), "digest": getattr(vocoder, "digest", None)}
+    return {**identity(choice), "digest": getattr(vocoder, "digest", None)}
 
 
 def source_of(synthesiser: Synthesiser, model: Path, directory: Path) -> dict[str, Any]:
@@ -96,7 +98,8 @@ def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
 
 
 def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:
-    """Synthesise speech for every clip of a data directory: ``out/<id>.wav``; existing files are skipped.
+    """Synthesise speech for every clip of a data directory: ``out/<id>.wav``; existing files are skipped. With heads
+    that read lips, ``out/<head>.text`` has what they read.
 
     Args:
         synthesiser: a loaded model.
@@ -111,13 +114,22 @@ def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], dire
     reader = synthesiser.model.speaker.reader(directory)
 
     def synthesise(clip: SilentClip) -> np.ndarray:
-        crops = read_crops(clip.video)
-        if len(crops) != clip.frames:
-            reason = f"has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
-            raise UserError.about(clip.video, reason)
-        return synthesiser.synthesise_crops(crops, reader(clip.id, clip.speaker))
+        return synthesiser.synthesise_crops(_crops(clip), reader(clip.id, clip.speaker))
+
+    def read(head: str, clip: SilentClip) -> str:
+        return synthesiser.read_crops(head, _crops(clip), reader(clip.id, clip.speaker))
 
     write_missing(clips, synthesise, out, synthesiser.sample_rate)
+    write_hypotheses({head: partial(read, head) for head in synthesiser.reading_heads}, clips, out)
+
+
+def _crops(clip: SilentClip) -> np.ndarray:
+    """Mouth crops uint8 (T,H,W). Raises UserError where they are not as many as the data directory says."""
+    crops = read_crops(clip.video)
+    if len(crops) != clip.frames:
+        reason = f"has {len(crops)} frames, its data directory says {clip.frames}; prepare it again"
+        raise UserError.about(clip.video, reason)
+    return crops
 
 
 @torch.no_grad()

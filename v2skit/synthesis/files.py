@@ -47,6 +47,8 @@ def synthesise_files(
     if extras.report:
         with needs("evaluate", "--report"):
             import_module("v2skit.evaluation.video_report")
+    if extras.text and not model.reading_heads:
+        raise UserError("--text: this model has no head that reads lips; train one as conf/text.yaml does")
     failed = []
     for number, (video, target) in enumerate(targets.items(), 1):
         label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
@@ -54,7 +56,7 @@ def synthesise_files(
             try:
                 check_replaceable(target, force=True)  # existing speech is either skipped or overwritten
                 paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
-                speech = model.synthesise_pieces(video, voice=voice, tracker=tracker, progress=progress)
+                speech = model.synthesise_pieces(video, None, voice, tracker, progress, extras.text)
                 samples = write_speech(target, speech, model.sample_rate)
                 _write_extras(paths, video, target, speech, facts)
             except FacesError as error:
@@ -70,6 +72,8 @@ def synthesise_files(
         print(f"{target}: {samples / model.sample_rate:.2f} s{_missing_face(speech.track)}")
         for kind, path in paths.items():
             print(f"  {kind}: {path}")
+        for head, text in speech.texts.items():
+            print(f"  {head}: {text}")
     if failed:
         raise UserError(f"{len(failed)} of {len(targets)} videos could not be processed:\n  " + "\n  ".join(failed))
 

@@ -100,17 +100,19 @@ def check_writable(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Extras:
-    """Further files per video, next to the sound file.
+    """Further output per video: files next to the sound file, and text.
 
     Args:
         video: the video with the speech as its sound.
         report: that, and an HTML page about it.
         force: overwrite what exists.
+        text: print what the model's heads read on the lips.
     """
 
     video: bool = False
     report: bool = False
     force: bool = False
+    text: bool = False
 
     def paths(self, video: Path, speech: Path) -> dict[str, Path]:
         """Kind -> file. Raises UserError where the video can't be copied, or as :func:`check_replaceable`."""

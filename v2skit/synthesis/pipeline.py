@@ -76,18 +76,12 @@ class Pipeline:
         mels = config.mel.per_frame(config.clock)
         rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
         rate = rates.get(model.output) or model.decoder.per_frame
-        stages = [_windowed(model.frontend, _masked(model.frontend), 1, min_frames=chunk or FEW_FRAMES)]
-        if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
-            layers = [(lambda x, mask: model.condition(x, speaker_input), 0, 0), *model.encoder.links()]
-            stages += [WindowedFunction(_masked(layer), 1, left, right) for layer, left, right in layers]
-        else:
-            encode = _masked(lambda x, mask: model.encode(x, speaker_input, mask))
-            stages.append(_windowed(model.encoder, encode, 1))
-        stages.append(_windowed(model.decoder, _masked(model.decode), rate))
+        stages = [frontend_stage(model, chunk), *encoder_stages(model, speaker_input)]
+        stages.append(windowed(model.decoder, masked(model.decode), rate))
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
             samples = self.samples_per_frame // rate  # of each value of the decoder's stream
-            stages.append(_windowed(vocoder, lambda x: vocoder(_as_input(x[None]))[0], samples, rate, few))
+            stages.append(windowed(vocoder, lambda x: vocoder(_as_input(x[None]))[0], samples, rate, few))
         self._cascade = Cascade(stages)
 
     @property
@@ -123,12 +117,26 @@ class Pipeline:
         return _to_numpy([self._cascade.finish()])
 
 
-def _masked(network: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def frontend_stage(model: Model, chunk: int | None = None) -> WindowedFunction:
+    """Mouth crops (T,1,H,W) -> features of the frontend (T,D); ``chunk`` as for :class:`Pipeline`."""
+    return windowed(model.frontend, masked(model.frontend), 1, min_frames=chunk or FEW_FRAMES)
+
+
+def encoder_stages(model: Model, speaker: Tensor) -> list[WindowedFunction]:
+    """Features of the frontend (T,D) -> features of the encoder (T,E), for the input (1,...) of the speaker
+    component."""
+    if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
+        layers = [(lambda x, mask: model.condition(x, speaker), 0, 0), *model.encoder.links()]
+        return [WindowedFunction(masked(layer), 1, left, right) for layer, left, right in layers]
+    return [windowed(model.encoder, masked(lambda x, mask: model.encode(x, speaker, mask)), 1)]
+
+
+def masked(network: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """A network on (1, L, ...) and a mask (1, L), as a function of (L, ...)."""
     return lambda x: network(x[None], torch.ones(1, len(x), dtype=torch.bool, device=x.device))[0]
 
 
-def _windowed(
+def windowed(
     network: nn.Module, function: Callable[[Tensor], Tensor], rate: int, steps: int = 1, min_frames: int = 1
 ) -> WindowedFunction:
     """A network on windows.

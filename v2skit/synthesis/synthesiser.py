@@ -20,6 +20,8 @@ from v2skit.models.model import Model
 from v2skit.models.package import open_model, read_voices, vocoder_of
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
+from v2skit.registry.trust import trusting
+from v2skit.synthesis.lip_reading import LipReader, reading_heads
 from v2skit.synthesis.pipeline import Pipeline, networks_of
 from v2skit.synthesis.video import Progress, Speech, SpeechPieces, Video
 from v2skit.system.devices import choose_device
@@ -136,11 +138,14 @@ class Synthesiser:
         voice: str | Path | None = None,
         tracker: str | Component | Tracker | None = None,
         progress: Progress | None = None,
+        read: bool = False,
     ) -> SpeechPieces:
-        """As :meth:`synthesise`, for videos of any length: iterate over the result to get waveforms."""
+        """As :meth:`synthesise`, for videos of any length: iterate over the result to get waveforms. ``read``: heads
+        that decode text also read the lips; after the last waveform, ``texts`` of the result has what they read."""
         source = Video.open(video, fps, self.config.clock)
-        mouth_tracker = self.tracker(tracker)
-        return SpeechPieces(source, mouth_tracker, self.pipeline(self.voice(voice)), self.config, progress)
+        mouth_tracker, speaker = self.tracker(tracker), self.voice(voice)
+        readers = {head: self.lip_reader(head, speaker) for head in self.reading_heads} if read else {}
+        return SpeechPieces(source, mouth_tracker, self.pipeline(speaker), self.config, progress, readers)
 
     def synthesise_crops(self, crops: np.ndarray, speaker: np.ndarray) -> np.ndarray:
         """Synthesise speech for the mouth crops of a whole clip.
@@ -154,6 +159,27 @@ class Synthesiser:
         """
         pipeline = self.pipeline(speaker)
         return np.concatenate([pipeline.push(crops), pipeline.finish()])
+
+    def read_crops(self, head: str, crops: np.ndarray, speaker: np.ndarray) -> str:
+        """The text that a head of the model reads in the mouth crops of a whole clip.
+
+        Args:
+            head: one of :attr:`reading_heads`.
+            crops: uint8 (T,H,W), as the preparation stores them.
+            speaker: the input of the speaker component.
+        """
+        reader = self.lip_reader(head, speaker)
+        reader.push(crops)
+        return reader.finish()
+
+    @property
+    def reading_heads(self) -> list[str]:
+        """Names of the heads that decode text."""
+        return list(reading_heads(self.model))
+
+    def lip_reader(self, head: str, speaker: np.ndarray) -> LipReader:
+        """One of :attr:`reading_heads`, ready for one clip; see :class:`LipReader`."""
+        return LipReader(self.model, head, speaker, self.config.augmentation.crop)
 
     def pipeline(self, speaker: np.ndarray, chunk: int | None = None) -> Pipeline:
         """The networks, ready for one clip; see :class:`Pipeline`."""
@@ -186,18 +212,22 @@ class Synthesiser:
             raise UserError(f"{error}{known}", **error.fields) from error
 
 
-def load(model: str | Path, device: str = "auto", vocoder: str | Path | None = None) -> Synthesiser:
+def load(
+    model: str | Path, device: str = "auto", vocoder: str | Path | None = None, trust_plugins: bool = False
+) -> Synthesiser:
     """Load a model.
 
     Args:
         model: a packed model, or a V2A run or checkpoint.
         device: ``auto``, ``cpu`` or ``cuda``.
         vocoder: a trained vocoder's run or checkpoint, or a pack, instead of the model's own.
+        trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed.
 
     Raises:
-        UserError: it can't be read, or the vocoder does not fit the model.
+        UserError: it can't be read, runs code that is not trusted, or the vocoder does not fit the model.
     """
-    return Synthesiser.load(Path(model), choose_device(device), None if vocoder is None else Path(vocoder))
+    with trusting(trust_plugins):
+        return Synthesiser.load(Path(model), choose_device(device), None if vocoder is None else Path(vocoder))
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from v2skit.errors import UserError
 from v2skit.media.container import probe
 from v2skit.media.timestamps import resample_frames
 from v2skit.media.video import Duration, read_video
+from v2skit.synthesis.lip_reading import LipReader
 from v2skit.synthesis.pipeline import Pipeline
 from v2skit.system.prefetch import in_background
 from v2skit.tracking.crop import MouthCrop, Track, mouth_crops
@@ -92,7 +93,8 @@ class Speech:
 
 class SpeechPieces:
     """Speech of a video of any length: iterates over waveforms, float32 (N,), of exactly the video's length together,
-    muted where no face is visible for long. ``track`` and ``crops`` are complete after the last one.
+    muted where no face is visible for long. ``track``, ``crops`` and ``texts``, what heads read, are complete after the
+    last one.
 
     Args:
         video: silent, at the model's frame rate.
@@ -100,16 +102,24 @@ class SpeechPieces:
         pipeline: that synthesises it.
         config: of the model.
         progress: called for each frame.
+        readers: heads that read the lips, by name.
 
     Raises:
         UserError: while iterating, where there is no video, it is damaged, or no face is in it.
     """
 
     def __init__(
-        self, video: Video, tracker: Tracker, pipeline: Pipeline, config: Config, progress: Progress | None = None
+        self,
+        video: Video,
+        tracker: Tracker,
+        pipeline: Pipeline,
+        config: Config,
+        progress: Progress | None = None,
+        readers: Mapping[str, LipReader] | None = None,
     ) -> None:
         self.video, self.tracker, self.pipeline, self.progress = video, tracker, pipeline, progress
-        self.clock, self.crop = config.clock, config.crop
+        self.clock, self.crop, self._readers = config.clock, config.crop, readers or {}
+        self.texts: dict[str, str] = {}
         self._places: list = []
         self._crops: list[np.ndarray] = []
         self._every, self._started = 1, False
@@ -142,6 +152,7 @@ class SpeechPieces:
         if all(place.silent for place in self._places):
             raise UserError("no face in the video; show one from the front, or choose another tracker")
         missing = round(self.video.span.seconds * self.clock.sample_rate) - samples
+        self.texts = {head: reader.finish() for head, reader in self._readers.items()}
         yield np.pad(pending, (0, max(0, missing - len(pending))))[:missing]
 
     def _observed(self, crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:
@@ -152,6 +163,8 @@ class SpeechPieces:
                 if len(self._crops) == 2 * PREVIEW_CROPS:
                     self._crops, self._every = self._crops[::2], 2 * self._every
             self._places.append(crop.box)
+            for reader in self._readers.values():
+                reader.push(crop.picture[None])
             if self.progress is not None:
                 self.progress(len(self._places) / self.clock.fps, self.video.seconds)
             yield crop

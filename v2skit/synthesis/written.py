@@ -21,6 +21,9 @@ from v2skit.system.atomic import write_text
 WRITTEN = "written.txt"
 """One name a line. A name is added before its file is written, so that after an interruption no file is missing."""
 
+HYPOTHESES = ".text"
+"""Suffix of a file with what a head read in the clips, in Kaldi's form: ``utterance-id words``."""
+
 SCORES = "scores.jsonl"
 """Scoring writes it into the folder."""
 
@@ -65,11 +68,11 @@ def listed(folder: Path) -> set[str] | None:
         return None
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / WRITTEN} can't be read ({error}); give another folder", path=folder) from error
-    return {line for line in lines if line.endswith(".wav") and Path(line).name == line}
+    return {line for line in lines if line.endswith((".wav", HYPOTHESES)) and Path(line).name == line}
 
 
 def delete_listed(folder: Path) -> None:
-    """Delete the sound files in the list, and their scores.
+    """Delete the sound files and hypotheses in the list, and their scores.
 
     Raises:
         UserError: one of them is no synthesised speech, or there is no list although there are sound files; nothing is
@@ -79,7 +82,7 @@ def delete_listed(folder: Path) -> None:
     if names is None:  # a version without lists made the folder, and also without marks
         names = {path.name for path in folder.glob("*.wav")}
     existing = [folder / name for name in sorted(names) if (folder / name).exists()]
-    strange = [path for path in existing if not is_synthesised(path)]
+    strange = [path for path in existing if path.suffix != HYPOTHESES and not is_synthesised(path)]
     if strange:
         raise UserError(
             f"{folder} contains speech of another model or other data, and {len(strange)} files, e.g. {strange[0]}, "
@@ -124,14 +127,14 @@ def write_missing(
         except Exception as error:  # whatever fails in one clip
             failed.append(f"{clip.id}: {reason_of(error)}")
             continue
-        _list(paths[clip.id])
+        add_to_list(paths[clip.id])
         write_speech(paths[clip.id], [waveform], sample_rate)
     if failed:
         reasons = "\n  ".join([*failed[:EXAMPLES], *(["..."] if len(failed) > EXAMPLES else [])])
         raise UserError(f"{len(failed)} of {len(todo)} clips could not be processed:\n  {reasons}")
 
 
-def _list(path: Path) -> None:
+def add_to_list(path: Path) -> None:
     """Add a file that is about to be written to the list of its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (path.parent / WRITTEN).open("a", encoding="utf-8") as file:

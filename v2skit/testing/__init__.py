@@ -14,7 +14,9 @@ field is the whole clip.
 from __future__ import annotations
 
 import copy
+import json
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
 from v2skit.models.model import Part
 from v2skit.models.output import Output
+from v2skit.testing.loggers import check_logger
 from v2skit.testing.networks import CONTEXTS, check_close, check_network, check_receptive_field, padded, without_dropout
 
 __all__ = [
@@ -33,8 +36,10 @@ __all__ = [
     "check_discriminator",
     "check_encoder",
     "check_head",
+    "check_logger",
     "check_loss",
     "check_target",
+    "check_tokenizer",
     "check_training_loss",
     "check_visual_frontend",
     "check_vocoder",
@@ -88,7 +93,7 @@ class _MainStream(nn.Module):
     def __init__(self, decoder: Part) -> None:
         super().__init__()
         self.decoder = decoder
-        for name in CONTEXTS:
+        for name in (*CONTEXTS, "period_frames"):
             if hasattr(decoder, name):
                 setattr(self, name, getattr(decoder, name))
 
@@ -169,22 +174,51 @@ def check_target(target: Any, waveform: np.ndarray, frames: int, text: str | Non
         assert len(values) and len(values) % frames == 0 and len(silence) == len(values), "not k values a video frame"
 
 
-def check_vocoder(module: nn.Module, mel: Mel) -> None:
-    """Raises AssertionError where a vocoder, (B, F, M) -> (B, F * hop), breaks its contract."""
+def check_tokenizer(make: Callable[[], Any], texts: Sequence[str]) -> None:
+    """Raises AssertionError where a tokenizer, see :mod:`v2skit.text`, breaks its contract.
+
+    Args:
+        make: makes a tokenizer that is not fitted.
+        texts: to fit it to; all have words.
+    """
+    tokenizer, again, copied = make(), make(), make()
+    state = tokenizer.fit(iter(texts))
+    assert json.loads(json.dumps(state)) == state, "the state is not plain: it changes when it is stored as JSON"
+    assert again.fit(iter(texts)) == state, "the same texts give another state"
+    copied.load_state(state)
+    assert copied.size == tokenizer.size > 0, "size differs after load_state()"
+    for text in texts:
+        ids = tokenizer.encode(text)
+        assert ids and all(0 <= number < tokenizer.size for number in ids), f"ids out of 0..size-1: {ids}"
+        assert copied.encode(text) == ids, "encode() differs after load_state()"
+        normal = tokenizer.normalise(text)
+        assert tokenizer.decode(ids) == normal == copied.decode(ids), f"decode(encode({text!r})) is not {normal!r}"
+    for empty in ("", " \t"):
+        assert list(tokenizer.encode(empty)) == [] and tokenizer.normalise(empty) == "", "text without words has ids"
+
+
+def check_vocoder(module: nn.Module, mel: Mel, make: Callable[[int, int], Tensor] | None = None) -> None:
+    """Raises AssertionError where a vocoder, (B, F, M) -> (B, F * hop) or of another stream, breaks its contract.
+
+    Args:
+        module: the vocoder.
+        mel: of the toolkit.
+        make: (B, L) -> a random input (B, L, ...), where that is another stream than the mel.
+    """
+    draw = make or (lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5)
     torch.manual_seed(0)
-    module, mels = module.eval(), 2 * torch.randn(2, 9, mel.n_mels) - 5
+    module, stream = module.eval(), draw(2, 9)
     log = math.log if mel.log == "natural" else math.log10
+    silence = stream[:, :5] if make else torch.full((1, 5, mel.n_mels), log(mel.floor))
     with torch.no_grad():
-        waveform, again, single = module(mels), module(mels), module(mels[1:])
-        silence = module(torch.full((1, 5, mel.n_mels), log(mel.floor)))
-    assert waveform.shape == (2, 9 * mel.hop), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * mel.hop)}"
-    assert torch.equal(waveform, again), "two calls with the same mel have different outputs"
-    assert waveform.isfinite().all() and silence.isfinite().all(), "output holds NaN or infinity"
-    assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the mel"
+        waveform, again, single, silent = module(stream), module(stream), module(stream[1:]), module(silence)
+    step = max(1, waveform.shape[1] // 9) if make else mel.hop
+    assert waveform.shape == (2, 9 * step), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * step)}"
+    assert torch.equal(waveform, again), "two calls with the same input have different outputs"
+    assert waveform.isfinite().all() and silent.isfinite().all(), "output holds NaN or infinity"
+    assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the input"
     check_close(waveform[1], single[0], "the output for a clip depends on its batch")
-    check_receptive_field(
-        module, module, lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5, 1, mel.hop
-    )
+    check_receptive_field(module, module, draw, 1, step)
 
 
 def check_discriminator(module: nn.Module, samples: int = 4800) -> None:

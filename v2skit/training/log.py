@@ -1,34 +1,51 @@
-"""The log of a run: JSON lines, TensorBoard, and a progress bar with the estimated remaining time."""
+"""The log of a run: its loggers, and a progress bar with the estimated remaining time."""
 
 from __future__ import annotations
 
-import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from v2skit.system.atomic import write_text
+from v2skit.errors import UserError
+from v2skit.registry.failure import failure
+from v2skit.training.samples import Sample
 
 
 class RunLog:
-    """Log of a run. Lines of an interrupted run after ``step`` are removed: these steps will be repeated.
+    """Log of a run, written by its loggers. One that fails during the run is named once, and left out from then on.
 
     Args:
-        run: the run's folder; ``log.jsonl`` and ``tensorboard/`` are in it.
+        run: the run's folder.
         name: before the progress bar.
-        step: optimiser steps already taken.
+        step: optimiser steps already taken; logged values of an interrupted run after these are repeated.
         steps: in total.
+        loggers: by their name in the config, see :class:`v2skit.training.loggers.logger.Logger`.
+        config: of the experiment, as a plain tree.
+
+    Raises:
+        UserError: a logger can't start; those before it are closed.
     """
 
-    def __init__(self, run: Path, name: str, step: int, steps: int) -> None:
-        path = run / "log.jsonl"
-        kept = [line for line, number in _lines(path) if number <= step]
-        write_text(path, "".join(kept))
-        self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+    def __init__(
+        self, run: Path, name: str, step: int, steps: int, loggers: Mapping[str, Any], config: dict[str, Any]
+    ) -> None:
+        self._loggers: dict[str, Any] = {}
+        run.mkdir(parents=True, exist_ok=True)
+        for logger_name, logger in loggers.items():
+            try:
+                logger.start(run, name, step, config)
+            except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
+                self._each("close", "failed")
+                raise UserError(
+                    f"logger '{logger_name}' can't start: {failure(error)}; correct that, or leave it out with --set "
+                    f"loggers.{logger_name}=null",
+                    logger=logger_name,
+                ) from error
+            self._loggers[logger_name] = logger
         self._bar = tqdm(total=steps, initial=step, desc=name, unit="step", mininterval=1.0, dynamic_ncols=True)
         self._seconds, self._waited, self._started, self._steps = 0.0, 0.0, time.perf_counter(), 0
 
@@ -43,29 +60,41 @@ class RunLog:
         self._started += seconds
 
     def write(self, step: int, kind: str, values: dict[str, float]) -> None:
-        """One line of ``kind`` (``train`` or ``valid``); training lines include the speed since the last one."""
-        row: dict = {"step": step, "kind": kind, **values}
+        """Log values of ``kind`` (``train`` or ``valid``); those of training include the speed since the last ones."""
         if kind == "train":
             seconds = time.perf_counter() - self._started
-            row["seconds_per_step"] = round(seconds / max(1, self._steps), 4)
-            row["waiting_share"] = round(self._waited / max(seconds, 1e-9), 4)
+            share = round(self._waited / max(seconds, 1e-9), 4)
+            speed = {"seconds_per_step": round(seconds / max(1, self._steps), 4), "waiting_share": share}
+            values = {**values, **speed}
             self._started, self._waited, self._steps = time.perf_counter(), 0.0, 0
-            self._bar.set_postfix_str(f"loss {values['total']:.3f}, waiting for data {row['waiting_share']:.0%}")
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-        for name, value in row.items():
-            if isinstance(value, float):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+            self._bar.set_postfix_str(f"loss {values['total']:.3f}, waiting for data {share:.0%}")
+        self._each("log", step, kind, dict(values))
+
+    def sample(self, step: int, sample: Sample) -> None:
+        """Log a clip synthesised in validation, with the loggers that can."""
+        self._each("audio", step, "predicted", sample.waveform, sample.rate)
+        self._each("image", step, "mel", sample.picture)
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
         self._bar.write(text)
 
-    def close(self) -> None:
-        """Flush and close."""
+    def close(self, status: str) -> None:
+        """Flush and close; ``status`` is ``finished``, ``interrupted`` or ``failed``."""
         self._bar.close()
-        self._file.close()
-        self._board.close()
+        self._each("close", status)
+
+    def _each(self, method: str, *arguments: Any) -> None:
+        """Call a method of all loggers that have it, and leave out those that fail."""
+        for name, logger in list(self._loggers.items()):
+            if not hasattr(logger, method):
+                continue
+            try:
+                getattr(logger, method)(*arguments)
+            except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
+                why = failure(error)
+                del self._loggers[name]
+                tqdm.write(f"v2skit: logger '{name}' failed and is left out from now on: {why}", file=sys.stderr)
 
 
 class NoLog:
@@ -73,22 +102,3 @@ class NoLog:
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *arguments: None
-
-
-def _lines(path: Path) -> Iterator[tuple[str, int]]:
-    """The complete lines of a log, each with its step; a damaged one, such as one truncated by a kill, is left out."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            number = _step(line) if line.endswith("}\n") else None
-            if number is not None:
-                yield line, number
-
-
-def _step(line: str) -> int | None:
-    """The step of a line of a log, None where the line is damaged."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-        return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from v2skit.config.schema import PartTransfer, Training
+from v2skit.config.parts import PartTransfer
+from v2skit.config.schema import Training
 from v2skit.errors import UserError
 from v2skit.models.model import Model, Vocoder
 
@@ -27,15 +29,26 @@ class Optimiser:
     """AdamW over the parts of a model.
 
     Args:
-        model: its children are the parts.
+        model: its children are the parts; those of a ``ModuleDict`` are parts too.
         settings: of the run.
-        parts: frozen steps and learning-rate factors of transferred parts.
+        parts: by the names of the model's parts: when they are frozen, and factors of their learning rates.
+
+    Raises:
+        UserError: a part does not exist, can't be frozen, or all are frozen.
     """
 
-    def __init__(self, model: nn.Module, settings: Training, parts: dict[str, PartTransfer]) -> None:
+    def __init__(self, model: nn.Module, settings: Training, parts: Mapping[str, PartTransfer]) -> None:
         self.settings, self.model = settings, model
-        self.parts = {name: parts.get(name, PartTransfer()) for name, _ in model.named_children()}
-        self.trainable = {n: [p for p in part.parameters() if p.requires_grad] for n, part in model.named_children()}
+        self.modules = _parts(model)
+        for name in parts.keys() - self.modules.keys() - {name.partition(".")[0] for name in self.modules}:
+            raise UserError(f"parts: this model has no part {name}; leave it out", part=name)
+        self.parts = {n: parts.get(n, parts.get(n.partition(".")[0], PartTransfer())) for n in self.modules}
+        self.trainable = {n: [p for p in part.parameters() if p.requires_grad] for n, part in self.modules.items()}
+        if all(self.parts[name].is_frozen(0) for name, parameters in self.trainable.items() if parameters):
+            raise UserError("parts: all parts of this model are frozen at the start; train at least one")
+        for name, part in self.parts.items():
+            if part.frozen == "all":
+                _check_can_evaluate(self.modules[name], name)
         groups = []
         for name in self.trainable:
             for decays in (True, False):
@@ -48,13 +61,16 @@ class Optimiser:
         self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(first, second), fused=True)
 
     def start(self, step: int) -> None:
-        """Set learning rates and frozen parts for a step, and clear the gradients."""
+        """Set learning rates and frozen parts for a step, and clear the gradients; the model is in training mode."""
         rate = self.settings.learning_rate * schedule(step, self.settings)
         for group in self.adamw.param_groups:
             group["lr"] = rate * self.parts[group["part"]].learning_rate_factor
         for name, parameters in self.trainable.items():
+            frozen = self.parts[name].is_frozen(step)
             for parameter in parameters:
-                parameter.requires_grad_(step >= self.parts[name].frozen_steps)
+                parameter.requires_grad_(not frozen)
+            if frozen and self.parts[name].frozen == "all":
+                _evaluate(self.modules[name])
         self.adamw.zero_grad(set_to_none=True)
 
     def finish(self) -> Tensor:
@@ -62,6 +78,33 @@ class Optimiser:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.adamw.step()
         return norm
+
+
+def _parts(model: nn.Module) -> dict[str, nn.Module]:
+    """The parts of a model by name: its children; instead of a ``ModuleDict``, its entries as ``NAME.ENTRY``."""
+    parts: dict[str, nn.Module] = {}
+    for name, child in model.named_children():
+        if isinstance(child, nn.ModuleDict):
+            parts |= {f"{name}.{entry}": part for entry, part in child.items()}
+        else:
+            parts[name] = child
+    return parts
+
+
+def _evaluate(part: nn.Module) -> None:
+    """Set the evaluation mode, except for recurrent networks: cuDNN has no backward pass for it, and without dropout
+    both modes are the same."""
+    part.eval()
+    for module in part.modules():
+        if isinstance(module, nn.RNNBase):
+            module.train()
+
+
+def _check_can_evaluate(part: nn.Module, name: str) -> None:
+    """Raises UserError where a part has recurrent networks with dropout, see :func:`_evaluate`."""
+    if any(isinstance(module, nn.RNNBase) and module.dropout for module in part.modules()):
+        message = f"parts: {name} is a recurrent network with dropout, which can't be frozen with all"
+        raise UserError(f"{message}; set its dropout to 0, or frozen: weights", part=name)
 
 
 def load_adamw(optimiser: torch.optim.AdamW, state: dict[str, Any]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from v2skit.data.batch import Batch
@@ -48,6 +48,8 @@ class TrainingStep:
         precision: the autocast type, None for full precision.
         seed: of all random numbers (dropout), together with the numbers of step and batch.
         roll_call: of the processes.
+        corruption: of the model's inputs; None: none.
+        process_batch: changes each batch before its forward pass, after the random generators were seeded for it.
 
     Attributes:
         position: (epoch, batch) in the data's order where training resumes after the last step.
@@ -63,9 +65,13 @@ class TrainingStep:
         precision: torch.dtype | None,
         seed: int,
         roll_call: RollCall,
+        corruption: nn.Module | None = None,
+        process_batch: Callable[[Batch], Batch] = lambda batch: batch,
     ) -> None:
+        self.process_batch = process_batch
         self.model, self.losses, self.optimiser, self.average = model, losses, optimiser, average
         self.batches, self.precision, self.seed, self.roll_call = batches, precision, seed, roll_call
+        self.corruption = corruption
         processes, self.accumulate = roll_call.processes, optimiser.settings.accumulate
         self.numbers = range(processes.rank, self.accumulate, processes.world)
         self.statistics = Statistics(model, processes, self.accumulate)
@@ -122,7 +128,7 @@ class TrainingStep:
         self.statistics.begin()
         for batch in self._draw(step, 0):
             with self.statistics.batch():
-                output = forward(self.model, batch, self.precision)
+                output = forward(self.model, batch, self.precision, self.corruption)
             values.append(self._backward(output, batch))
         return values
 
@@ -145,10 +151,10 @@ class TrainingStep:
         for batch in self._draw(step, number):
             with torch.set_grad_enabled(last), self.statistics.batch():
                 if last and len(self.numbers) > 1:  # the graphs of several batches would fill the memory
-                    inputs = (self.model, batch, self.precision, batch.mask)
+                    inputs = (self.model, batch, self.precision, self.corruption, batch.mask)
                     output = checkpoint(_forward_on_device, *inputs, use_reentrant=False)
                 else:
-                    output = forward(self.model, batch, self.precision)
+                    output = forward(self.model, batch, self.precision, self.corruption)
             values = self.losses.discriminator_backward(output, batch)
             self.discriminator_gradients.add()
             if last:
@@ -170,7 +176,7 @@ class TrainingStep:
             batch = next(self.batches)
             self.position = batch.position
             torch.manual_seed(self.seed * 1_000_003 + step + (number * self.accumulate + index) * 2_654_435_761)
-            yield batch
+            yield self.process_batch(batch)
 
     def _backward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Accumulate the model's gradients for a batch. Returns its losses."""
@@ -185,15 +191,20 @@ class TrainingStep:
         self._last_total = torch.where(self._last_total[:1].isfinite(), current, self._last_total)
 
 
-def forward(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None) -> Output:
+def forward(
+    model: Model | Vocoder, batch: Batch, precision: torch.dtype | None, corruption: nn.Module | None = None
+) -> Output:
     """What the losses are computed from, for a batch; ``precision`` is the autocast type, None for full precision."""
+    inputs = None if corruption is None else corruption(batch).inputs(model.inputs)
     with torch.autocast(batch.mask.device.type, precision, enabled=precision is not None):
-        return model.training_output(batch, synthesise=not model.training)
+        return model.training_output(batch, synthesise=not model.training, inputs=inputs)
 
 
-def _forward_on_device(model: Model | Vocoder, batch: Batch, precision: torch.dtype | None, mask: Tensor) -> Output:
+def _forward_on_device(
+    model: Model | Vocoder, batch: Batch, precision: torch.dtype | None, corruption: nn.Module | None, mask: Tensor
+) -> Output:
     """See :func:`forward`. checkpoint() repeats the random numbers of the devices of its tensors: here, of the mask."""
-    return forward(model, batch, precision)
+    return forward(model, batch, precision, corruption)
 
 
 def _check_finite(totals: list[list[float]]) -> None:

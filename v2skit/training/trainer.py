@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
-from v2skit.config.schema import Config, PartTransfer, Training
+from v2skit.config.load import to_tree
+from v2skit.config.parts import PartTransfer
+from v2skit.config.schema import Config, Training
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import BatchSampler, EpochBatches, Key
 from v2skit.data.targets import Targets
@@ -16,12 +19,15 @@ from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
+from v2skit.registry.build import build
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.system.process import keep_memory
+from v2skit.training.corruption import corruption_of
 from v2skit.training.distributed import SLOW, Processes, RollCall, check_shares
 from v2skit.training.loader import BatchLoader
 from v2skit.training.log import NoLog, RunLog
 from v2skit.training.optimiser import Average, Optimiser, check_adamw, load_adamw, precision_of
+from v2skit.training.run_hooks import Run, RunHooks
 from v2skit.training.samples import Sampler
 from v2skit.training.step import TrainingStep, forward
 
@@ -34,7 +40,7 @@ class Trainer:
     """Trains one model; resumes exactly from the newest checkpoint in its folder.
 
     Args:
-        run: folder of the run: checkpoints, ``log.jsonl``, ``tensorboard/``, ``samples/``.
+        run: folder of the run: checkpoints, ``samples/``, and what the loggers write.
         task: ``a2a``, ``v2a`` or ``vocoder``.
         config: of the experiment; stored in every checkpoint.
         settings: of this run.
@@ -43,15 +49,15 @@ class Trainer:
         valid_set: not in training mode.
         speakers: names behind a speaker table.
         losses: to be minimised.
-        parts: frozen steps and learning-rate factors of transferred parts.
+        parts: by the names of the model's parts: when they are frozen, and factors of their learning rates.
         device: of the training.
         resume: from the newest checkpoint; nothing is written before :meth:`train`.
         processes: that train together; only the first writes files.
         targets: of the config, fitted.
 
     Raises:
-        UserError: the data do not fit the batches, the processes can't share these evenly, or precision or checkpoints
-            do not fit this machine.
+        UserError: the data do not fit the batches, the processes can't share these evenly, precision or checkpoints
+            do not fit this machine, or a logger lacks its package.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class Trainer:
         valid_set: SpeechDataset,
         speakers: list[str],
         losses: Losses,
-        parts: dict[str, PartTransfer],
+        parts: Mapping[str, PartTransfer],
         device: torch.device,
         resume: bool = True,
         processes: Processes = Processes(),
@@ -74,8 +80,13 @@ class Trainer:
         check_shares(settings.accumulate, processes.world)
         self.run, self.task, self.config, self.settings = run, task, config, settings
         self.speakers, self.processes, self.targets = speakers, processes, targets
+        chosen = config.loggers if processes.first else {}
+        self.loggers = {name: build("logger", choice) for name, choice in chosen.items()}
+        self.hooks = RunHooks(Run(run.name, run, task, config, device, processes.rank))
         self.model, self.losses = model.to(device), losses.to(device)
         self.losses.check(model, targets.built)
+        corruption = corruption_of(settings.corruption, config.clock, config.mel, model)
+        self.corruption = corruption and corruption.to(device)
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
         saved = self._resume() if resume else None
@@ -102,33 +113,43 @@ class Trainer:
         """Train to the end.
 
         Raises:
-            UserError: the data are damaged, a process is missing, or a total loss is not finite.
+            UserError: the data are damaged, a process is missing, a total loss is not finite, a logger can't start, or
+                a hook of a plug-in fails.
             Interrupted: after a signal, once a checkpoint has been written.
         """
         keep_memory()
+        log = self._new_log()
         old = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-        log: RunLog | NoLog = (
-            RunLog(self.run, self.run.name, self.step, self.settings.steps) if self.processes.first else NoLog()
-        )
-        loaders = (self.batches, self.validation)
+        loaders, status = (self.batches, self.validation), "failed"
         try:
+            self.hooks.call("training_started")
             self._loop(log)
+            status = "finished"
+        except Interrupted:
+            status = "interrupted"
+            raise
         except (RuntimeError, OSError, EOFError) as error:
             for loader in loaders:
                 loader.check_workers(error)
             raise
         finally:
-            log.close()
+            log.close(status)
             for loader in loaders:
                 loader.close()
             for number, handler in old.items():
                 signal.signal(number, handler)
+            self.hooks.ended(status)
+
+    def _new_log(self) -> RunLog | NoLog:
+        if not self.processes.first:
+            return NoLog()
+        return RunLog(self.run, self.run.name, self.step, self.settings.steps, self.loggers, to_tree(self.config))
 
     def _loop(self, log: RunLog | NoLog) -> None:
         settings, roll_call = self.settings, self.roll_call
         training_step = TrainingStep(
             self.model, self.losses, self.optimiser, self.average, iter(self.batches), self.precision,
-            self.config.seed, roll_call,
+            self.config.seed, roll_call, self.corruption, self.hooks.process_batch,
         )  # fmt: skip
         while self.step < settings.steps:
             last = self.step + 1 == settings.steps
@@ -146,6 +167,9 @@ class Trainer:
             valid = self._validate(log) if validate else None
             if save:
                 self._save(training_step.position, valid)
+            self.hooks.call("step_finished", step=self.step, values=values)  # after the checkpoint: one may fail
+            if valid is not None:
+                self.hooks.call("validated", step=self.step, values=valid)
             if roll_call.stop and not last:
                 roll_call.gather(None, "after a checkpoint")  # no process ends before it is written
                 raise Interrupted(f"interrupted after step {self.step}; the same command resumes from there")
@@ -167,7 +191,7 @@ class Trainer:
             for name, value in {"total": total, **values}.items():
                 sums[name] = sums.get(name, 0.0) + float(value) * count
             if number == 0 and self.sampler:
-                self.sampler.write(model, batch, self.step)
+                log.sample(self.step, self.sampler.write(model, batch, self.step))
         reports = self.roll_call.gather({"frames": frames, "sums": sums}, "in validation")
         frames = sum(report["frames"] for report in reports)
         valid = {name: sum(r["sums"].get(name, 0.0) for r in reports) / frames for name in reports[0]["sums"]}

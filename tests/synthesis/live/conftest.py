@@ -38,7 +38,7 @@ def tiny_synthesiser(changes: dict[str, str] | None = None) -> Synthesiser:
     """Untrained: its output is noise that depends on the picture."""
     config = tiny_config(changes)
     model = for_inference(build_model(config, "v2a", []))
-    vocoder = build_vocoder(config) if model.output == "mel" else None
+    vocoder = build_vocoder(config, "mel") if model.output == "mel" else None
     return Synthesiser(config, model, vocoder)
 
 

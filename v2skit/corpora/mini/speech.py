@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _ctypes
 import ctypes
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,17 +10,17 @@ import numpy as np
 
 from v2skit.errors import UserError
 from v2skit.system.extras import needs
+from v2skit.text import espeak
 
 VOICES = ("en-us+m6", "en-us+f1", "en-us+adam", "en-us+f5", "en-us+m5", "en-us+f3", "en-us+m1", "en-us+f2")
 """Male and female alternate. American, because then Z rhymes with the Z of pocketsphinx's dictionary."""
 
 SAMPLE_RATE = 24000
-ESPEAK_RATE = 22050
 SPELLING = {"A": "eigh"}
 """The letter A would be read as the article."""
 
 # From espeak-ng's speak_lib.h.
-_SYNCHRONOUS, _PHONEME_EVENTS, _PHONEMES_IN_IPA = 2, 1, 2
+_PHONEME_EVENTS, _PHONEMES_IN_IPA = 1, 2
 _PARAMETER_RATE = 1
 _EVENT_LIST_END, _EVENT_PHONEME = 0, 7
 _CHARACTERS, _UTF8 = 1, 1
@@ -63,10 +62,8 @@ class Speech:
 
 
 def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
-    """Synthesise one sentence; the samples are a function of the arguments.
-
-    espeak-ng carries state (phases, flutter, noise) from one sentence to the next, and no call resets it; so that a
-    sentence does not depend on those before it, the library is loaded afresh for each, which takes about 1 ms.
+    """Synthesise one sentence; the samples are a function of the arguments: the state that espeak-ng carries (phases,
+    flutter, noise) ends with the sentence.
 
     Args:
         sentence: words in upper case.
@@ -77,19 +74,13 @@ def speak(sentence: str, voice: str, words_per_minute: int) -> Speech:
         UserError: espeak-ng does not start or does not know the voice.
     """
     with needs("mini", "the mini corpus"):
-        import espeakng_loader
-
         import_module("scipy.signal")  # first used after espeak-ng has synthesised
 
-    library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
-    try:
-        return _speak(library, str(espeakng_loader.get_data_path()), sentence, voice, words_per_minute)
-    finally:
-        library.espeak_Terminate()
-        _ctypes.dlclose(library._handle)
+    with espeak.library("mini", "the mini corpus", _PHONEME_EVENTS | _PHONEMES_IN_IPA) as library:
+        return _speak(library, sentence, voice, words_per_minute)
 
 
-def _speak(library: ctypes.CDLL, data: str, sentence: str, voice: str, words_per_minute: int) -> Speech:
+def _speak(library: ctypes.CDLL, sentence: str, voice: str, words_per_minute: int) -> Speech:
     pieces: list[np.ndarray] = []
     phonemes: list[tuple[float, str]] = []
 
@@ -99,12 +90,10 @@ def _speak(library: ctypes.CDLL, data: str, sentence: str, voice: str, words_per
         index = 0
         while events[index].type != _EVENT_LIST_END:
             if events[index].type == _EVENT_PHONEME:
-                phonemes.append((events[index].sample / ESPEAK_RATE, events[index].id.phoneme.decode("utf-8")))
+                phonemes.append((events[index].sample / espeak.SAMPLE_RATE, events[index].id.phoneme.decode("utf-8")))
             index += 1
         return 0
 
-    if library.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), _PHONEME_EVENTS | _PHONEMES_IN_IPA) != ESPEAK_RATE:
-        raise UserError(f"espeak-ng can't start with the data at {data}; reinstall espeakng-loader")
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # the breath of some voices is seeded with the time of day
     callback = _Callback(collect)
     library.espeak_SetSynthCallback(callback)
@@ -117,5 +106,5 @@ def _speak(library: ctypes.CDLL, data: str, sentence: str, voice: str, words_per
         raise UserError(f"espeak-ng synthesised no samples for '{sentence}'; reinstall espeakng-loader")
     from scipy.signal import resample_poly
 
-    waveform = resample_poly(np.concatenate(pieces) / 32768.0, SAMPLE_RATE // 150, ESPEAK_RATE // 150)
+    waveform = resample_poly(np.concatenate(pieces) / 32768.0, SAMPLE_RATE // 150, espeak.SAMPLE_RATE // 150)
     return Speech(waveform, phonemes)

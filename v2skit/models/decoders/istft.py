@@ -5,38 +5,17 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Mel
 from v2skit.config.limits import AutoWidth, Context, Depth, Width
 from v2skit.errors import UserError
+from v2skit.models.layers.convnext import KERNEL, SIDE, ConvNeXtBlock, distribute
 from v2skit.models.layers.masked import LookAheadConv1d, check_features
 from v2skit.signal.stft import Stft
 
-KERNEL = 7
-SIDE = KERNEL // 2
 MAX_LOG_MAGNITUDE = 5.0
 """Log magnitudes are clamped to it, so that one outlier can't make the loss diverge."""
-
-
-class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution, layer norm, two linear layers, scaled residual: (B, F, dim) -> (B, F, dim).
-
-    ``look_ahead``: frames after the current one in the convolution's kernel.
-    """
-
-    def __init__(self, dim: int, ff_dim: int, scale: float, look_ahead: int) -> None:
-        super().__init__()
-        self.depthwise = LookAheadConv1d(dim, dim, KERNEL, look_ahead, groups=dim)
-        self.norm = nn.LayerNorm(dim)
-        self.widen = nn.Linear(dim, ff_dim)
-        self.narrow = nn.Linear(ff_dim, dim)
-        self.scale = nn.Parameter(torch.full((dim,), scale))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Features (B, F, dim), mask (B, F) -> (B, F, dim)."""
-        return x + self.scale * self.narrow(F.gelu(self.widen(self.norm(self.depthwise(x, mask)))))
 
 
 class Istft(nn.Module):
@@ -137,15 +116,12 @@ def _distribute(look_ahead_frames: int | None, frames: int, blocks: int, needed:
         UserError: it is less than that of the inverse STFT.
     """
     if look_ahead_frames is None:
-        return SIDE, [SIDE] * blocks
+        return SIDE, distribute(None, blocks)
     left = look_ahead_frames * frames - needed
     if left < 0:
         raise UserError(
             f"look_ahead_frames {look_ahead_frames} is less than the look-ahead of the inverse STFT, "
             f"{math.ceil(needed / frames)}; give as many or more, or a smaller n_fft"
         )
-    look_aheads = []
-    for _ in range(blocks):
-        look_aheads.append(min(SIDE, left))
-        left -= look_aheads[-1]
-    return min(SIDE, left // frames), look_aheads[::-1]
+    look_aheads = distribute(left, blocks)
+    return min(SIDE, (left - sum(look_aheads)) // frames), look_aheads

@@ -1,1 +1,9 @@
-"""Heads: features (B,T,D) at the video frame rate -> further streams, for losses of their own."""
+"""Components of kind ``head``: features of frontend or encoder (B,T,D) -> further streams, predicted in training.
+
+A head that reads lips has ``decode(logits, mask) -> list[str]``, for the first stream of its ``outputs``, and an
+argument ``stream``: the name of a target with a ``tokenizer``, whose normal form of text the hypotheses have.
+
+A head of a sequence may have ``check_lengths(counts, frames, whole) -> str``, see
+:meth:`v2skit.data.dataset.SpeechDataset.sequences`: it is called with the training data, and returns a note or raises
+UserError.
+"""

@@ -34,6 +34,23 @@ class DualBatchNorm(nn.Module):
             self.register_buffer(f"{modality}_mean", torch.zeros(channels))
             self.register_buffer(f"{modality}_var", torch.ones(channels))
 
+    @torch.no_grad()
+    def adopt(self) -> dict[str, str]:
+        """Without statistics of the current modality, which are those at the start, copy those of the other one, if it
+        has any. Returns the names of the buffers that were set -> those of their sources."""
+        other = next(modality for modality in MODALITIES if modality != self.modality)
+        if not self._is_untouched(self.modality) or self._is_untouched(other):
+            return {}
+        names = {f"{self.modality}_{name}": f"{other}_{name}" for name in ("mean", "var")}
+        for ours, theirs in names.items():
+            getattr(self, ours).copy_(getattr(self, theirs))
+        return names
+
+    def _is_untouched(self, modality: str) -> bool:
+        """Whether the statistics of a modality are those at the start."""
+        mean, var = getattr(self, f"{modality}_mean"), getattr(self, f"{modality}_var")
+        return bool((mean == 0).all() and (var == 1).all())
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B,C,...) with the statistics of the current modality."""
         mean, var = (getattr(self, f"{self.modality}_{name}") for name in ("mean", "var"))

@@ -34,7 +34,8 @@ class Trained(nn.Module):
         super().__init__()
         if corrections < 0:
             raise UserError(f"corrections {corrections} must not be negative")
-        remedy = "the vocoder recipe's stage 2 makes it (--config conf/vocoder_istft.yaml); give its path from here"
+        made_by = "--config conf/vocoder_istft.yaml, for units conf/units_vocoder.yaml"
+        remedy = f"the vocoder recipe's stage 2 makes it ({made_by}); give its path from here"
         saved = open_model(Path(run), "vocoder", remedy)
         self.digest = saved.meta.digest
         if saved.meta.task != "vocoder":

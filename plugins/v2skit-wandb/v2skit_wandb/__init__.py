@@ -1,0 +1,8 @@
+"""Registers the component of this plug-in; its class is imported when a config uses it."""
+
+import v2skit
+
+
+@v2skit.hookimpl
+def register_components(register):
+    register("logger", "wandb", "v2skit_wandb.logger:Wandb")

@@ -1,0 +1,111 @@
+"""The settings of parts: which run they are for, and contradictions."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from v2skit.config.load import check_config, load_config, to_tree
+from v2skit.config.parts import Part, PartTransfer, parts_of
+from v2skit.errors import UserError
+
+
+def test_each_run_gets_the_parts_of_its_model():
+    parts = {"audio_frontend": Part(frozen="all"), "encoder": Part(init="a"), "heads.ctc": Part(init="b")}
+    assert parts_of("a2a", parts) == parts
+    assert parts_of("v2a", parts).keys() == {"encoder", "heads.ctc"}
+    assert parts_of("vocoder", parts) == {}
+
+
+def test_transferred_parts_are_not_initialised_from_files():
+    parts = {"encoder": Part(init="a", frozen="all"), "heads.ctc": Part(init="b", frozen="weights")}
+    found = parts_of(
+        "v2a", parts, {"encoder": PartTransfer(), "decoder": PartTransfer(3, 0.5), "heads": PartTransfer()}
+    )
+    assert found["encoder"] == Part(frozen="all") and found["heads.ctc"] == Part(frozen="weights")
+    assert found["decoder"] == Part(frozen_steps=3, learning_rate_factor=0.5, frozen="weights")
+
+
+@pytest.mark.parametrize(
+    ("part", "frozen"),
+    [
+        (PartTransfer(), [False, False]),
+        (PartTransfer(2), [True, False]),
+        (Part(frozen="all"), [True, True]),
+        (Part(frozen="weights", frozen_steps=2), [True, False]),
+        (Part(), [False, False]),
+    ],
+)
+def test_frozen_steps(part, frozen):
+    assert [part.is_frozen(step) for step in (1, 2)] == frozen
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("parts.decodr={}", "parts.decodr: no such part; did you mean 'decoder'"),
+        ("parts.generator={}", "parts.generator: no such part; known: audio_frontend, decoder"),
+        ("parts={heads.ctc: {}}", "parts.heads.ctc: no such part"),
+        ("parts.decoder.frozen=some", "parts.decoder.frozen"),
+        ("parts.decoder.frozen_steps=3", "parts.decoder.frozen_steps 3 without frozen; add frozen: weights"),
+        ("transfer.decoder={frozen: none, frozen_steps: 3}", "transfer.decoder.frozen_steps 3 without frozen"),
+        ("parts.decoder.init=''", "parts.decoder.init: expected a path, not empty text"),
+        ("parts.decoder.init_part=encoder", "parts.decoder.init_part without init"),
+        ("parts.decoder={init: a, init_part: x, init_prefix: {a: b}}", "leave one of the two out"),
+        ("parts.decoder={init: a, init_prefix: {}}", "init_prefix: expected beginnings of names"),
+        ("parts.decoder.learning_rate_factor=-1", r"learning_rate_factor must lie in 0\.\.1e\+06"),
+    ],
+)
+def test_mistakes_are_named(tiny, value, message):
+    with pytest.raises(UserError, match=message):
+        load_config(tiny, [value])
+
+
+def test_contradictions_are_named(tiny):
+    sets = ["transfer.decoder.frozen_steps=3", "parts.decoder.frozen=all"]
+    with pytest.raises(UserError, match=r"both transfer.decoder and parts.decoder have settings of its training; give"):
+        load_config(tiny, sets)
+    assert load_config(tiny, [sets[0], "parts.decoder.init=a"]).parts["decoder"].init == "a"
+    with pytest.raises(UserError, match=r"parts.audio_frontend: with pretrained, no model with this part is trained"):
+        load_config(tiny, ["parts.audio_frontend={}", "pretrained=exp/other"])
+
+
+def test_a_stored_config_has_the_same_parts(tiny):
+    config = load_config(tiny, ['parts.decoder={init: a, init_prefix: {"": "", module.: x.}}'])
+    assert config.parts["decoder"].init_prefix == {"": "", "module.": "x."}
+    assert check_config(to_tree(config)) == config
+    former = to_tree(config)
+    del former["parts"], former["pretrain"]["corruption"], former["transfer"]["decoder"]["frozen"]
+    assert check_config(former).transfer == config.transfer
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("finetune.corruption={time_share: 0.3}", "finetune.corruption: only the input of audio pre-training"),
+        ("pretrain.corruption={}", "nothing is corrupted; give time_share, band_share, snr_db or bottleneck_dim"),
+        ("pretrain.corruption={time_share: 1.0}", r"time_share must lie in 0\.\.0\.95"),
+        ("pretrain.corruption={snr_db: [10, 0]}", "snr_db must be two rising numbers"),
+        ("pretrain.corruption={snr_db: [10]}", "snr_db must be two rising numbers"),
+        ("pretrain.corruption={bottleneck_dim: 0}", r"bottleneck_dim must lie in 1\.\.65536"),
+        ("pretrain.corruption={time_shar: 0.1}", "did you mean 'time_share'"),
+    ],
+)
+def test_mistakes_of_a_corruption_are_named(tiny, value, message):
+    with pytest.raises(UserError, match=message):
+        load_config(tiny, [value])
+
+
+def test_a_vocoder_has_no_corruption(tiny):
+    with pytest.raises(UserError, match=r"pretrain.corruption: only the input of audio pre-training"):
+        load_config(tiny, ["trains=vocoder", "pretrain.corruption={time_share: 0.3}"])
+
+
+def test_the_documented_settings_are_valid(tiny, tmp_path):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/configuration.md").read_text(), re.DOTALL)
+    sections = {key: value for block in blocks for key, value in yaml.safe_load(block).items()}
+    (tmp_path / "documented.yaml").write_text(yaml.safe_dump({"base": str(tiny), **sections}))
+    config = load_config(tmp_path / "documented.yaml")
+    assert config.parts.keys() == {"visual_frontend", "decoder", "encoder"}
+    assert config.pretrain.corruption.bottleneck_dim == 16

@@ -1,0 +1,79 @@
+"""Components that a config names by the path of their class, ``package.module:Class``; no plug-in registers them."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from v2skit.errors import UserError
+from v2skit.registry.contract import NEEDED, OUTPUTS
+
+REMEDY = "install the package that has it, or correct its path, package.module:Class"
+_OF_THE_BUILT = ("protocol", "higher_is_better")
+"""Attributes in NEEDED that a constructor may set."""
+
+
+def origin(path: str) -> str:
+    """The distribution that has a class or module, or else the top-level module of its path."""
+    return distribution(path) or _top(path)
+
+
+def distribution(path: str) -> str | None:
+    """The installed distribution that has a class or module, None where it is of none."""
+    found = _distributions().get(_top(path))
+    return found[0] if found else None
+
+
+def version(name: str) -> str | None:
+    """The version of what :func:`origin` named: empty for a module without one; None where it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    try:
+        return "" if importlib.util.find_spec(name) else None
+    except (ImportError, ValueError):
+        return None
+
+
+def check_class(kind: str, component: Any) -> None:
+    """Raises UserError where a path leads to something else than a class of this kind.
+
+    It is checked before the constructor is called: a stored config must not call what is no component.
+    """
+    if not isinstance(component, type):
+        raise UserError(f"is a {type(component).__name__}, not a class")
+    if kind in OUTPUTS and not hasattr(component, "register_forward_hook"):
+        raise UserError("is no torch.nn.Module, as its kind needs")
+    methods = [name for name in NEEDED.get(kind, ()) if name not in _OF_THE_BUILT]
+    for name in methods:
+        if not any(name in vars(base) for base in component.__mro__):
+            raise UserError(f"has no {name}; a component of its kind needs {', '.join(methods)}")
+
+
+def paths(tree: Any) -> list[str]:
+    """All paths of classes in a config, as a plain tree of any depth."""
+    found, left = [], [tree]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            if isinstance(value.get("type"), str) and ":" in value["type"]:
+                found.append(value["type"])
+            value = list(value.values())
+        left += value if isinstance(value, (list, tuple)) else ()
+    return found
+
+
+def _top(path: str) -> str:
+    return path.partition(":")[0].partition(".")[0]
+
+
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    try:
+        return importlib.metadata.packages_distributions()
+    except Exception:  # the metadata of any installed package may be damaged, as `v2skit plugins` says
+        return {}

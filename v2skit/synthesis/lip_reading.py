@@ -1,0 +1,89 @@
+"""Lip reading: the text that a head decodes from silent videos. It has no access to audio and transcripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.data_dir import SilentClip
+from v2skit.errors import UserError
+from v2skit.models.model import Model, Part
+from v2skit.synthesis.overlap import Cascade, concatenated
+from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stage, masked, windowed
+from v2skit.synthesis.written import HYPOTHESES, add_to_list
+from v2skit.system.atomic import write_text
+
+
+def reading_heads(model: Model) -> dict[str, Part]:
+    """The heads of a model that decode text, by name."""
+    return {name: head for name, head in model.heads.items() if hasattr(head, "decode")}
+
+
+class LipReader:
+    """A head that decodes text, on one clip of any length.
+
+    Args:
+        model: V2A, in evaluation mode.
+        head: name of the head.
+        speaker: the input of the speaker component.
+        side: of the centre crops, pixels.
+    """
+
+    def __init__(self, model: Model, head: str, speaker: np.ndarray, side: int) -> None:
+        self.side, self.device = side, next(model.parameters()).device
+        self.head: Part = reading_heads(model)[head]
+        stages = [frontend_stage(model)]
+        if model.heads_on[head] == "encoder":
+            stages += encoder_stages(model, torch.from_numpy(speaker)[None].to(self.device))
+        stream, rate = self.head.outputs[0], getattr(self.head, "upsampling", 1)
+        stages.append(windowed(self.head, masked(lambda x, mask: self.head(x, mask)[stream]), rate))
+        self._cascade, self._rate = Cascade(stages), rate
+        self._logits: list[Tensor | None] = []
+
+    @torch.no_grad()
+    def push(self, crops: np.ndarray) -> None:
+        """The next crops, uint8 (n,H,W)."""
+        for start in range(0, len(crops), FEW_FRAMES):
+            video = normalise(centre_crop(crops[start : start + FEW_FRAMES], self.side))
+            self._logits.append(self._cascade.push(torch.from_numpy(video).to(self.device)))
+
+    @torch.no_grad()
+    def finish(self) -> str:
+        """The text of the whole clip."""
+        logits = concatenated([*self._logits, self._cascade.finish()])
+        if logits is None:
+            return ""
+        mask = torch.ones(1, len(logits) // self._rate, dtype=torch.bool, device=self.device)
+        return self.head.decode(logits[None], mask)[0]
+
+
+def write_hypotheses(heads: dict[str, Callable[[SilentClip], str]], clips: list[SilentClip], folder: Path) -> None:
+    """Write what heads read in all clips, ``folder/<head>.text``; existing files are skipped.
+
+    Args:
+        heads: name -> function that reads a clip.
+        clips: silent.
+        folder: with the list of what was written into it.
+    """
+    for name, read in heads.items():
+        path = folder / f"{name}{HYPOTHESES}"
+        if not path.exists():
+            bar = tqdm(clips, desc=f"{folder.name}, lip reading", unit="clip", dynamic_ncols=True)
+            lines = [f"{clip.id} {read(clip)}".rstrip() for clip in bar]
+            add_to_list(path)
+            write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def read_hypotheses(path: Path) -> dict[str, str]:
+    """Utterance id -> what was read, from a file of :func:`write_hypotheses`. Raises UserError where there is none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read ({error}); run stage 5 again", path=path) from error
+    return {key: text for key, _, text in (line.partition(" ") for line in lines)}

@@ -1,0 +1,137 @@
+"""Initial weights of parts from files, with a ledger of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from v2skit.config.features import check_same_features, feature_settings
+from v2skit.config.parts import Part, model_name
+from v2skit.config.schema import Config
+from v2skit.data.targets import Targets, check_same_targets
+from v2skit.errors import UserError
+from v2skit.models.layers.dual_norm import DualBatchNorm
+from v2skit.models.weights import PartWeights, digest_of, read_weights
+from v2skit.training.ledger import COPIED, Entry, Ledger, entry, problems
+
+MAX_SHOWN = 20
+"""Tensors that an error lists."""
+
+
+def initialise(
+    model: nn.Module,
+    parts: Mapping[str, Part],
+    task: str,
+    config: Config,
+    speakers: list[str],
+    targets: Targets = Targets(),
+) -> Ledger | None:
+    """Initialise the parts of a new model from the files that its config names, in place; and give those that are
+    frozen with their statistics the statistics of the other modality, where they have none of their own.
+
+    Args:
+        model: with its random or transferred weights.
+        parts: settings by name, of this run.
+        task: of the model.
+        config: of the experiment.
+        speakers: names behind a speaker table.
+        targets: of the config, fitted.
+
+    Returns:
+        the outcome for all tensors of these parts and of the files; None where there is nothing to do.
+
+    Raises:
+        UserError: a part or a file does not exist, or does not fit the other; the model is then partly initialised.
+    """
+    entries: dict[tuple[str, str], Entry] = {}
+    shares = {}
+    for name, part in sorted(parts.items()):  # a head after all heads
+        if part.init is not None:
+            weights = read_weights(name, part, task)
+            if part.init_strict:
+                _check_meta(model, name, weights, config, speakers, targets)
+            found = _copy(model, name, part, weights)
+            entries |= {(name, e.tensor): e for e in found}
+            ours = {n for n in model.state_dict() if n.startswith(f"{model_name(name)}.")}
+            values = {n: model.state_dict()[n].numel() for n in ours}
+            copied = sum(values[e.tensor] for e in found if e.status == COPIED)
+            shares[name] = copied / max(1, sum(values.values()))
+    for name, part in parts.items():
+        if part.frozen == "all" and part.is_frozen(0):
+            entries |= _adopt_statistics(model, name, entries)
+    return Ledger(list(entries.values()), shares) if entries else None
+
+
+def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False) -> dict[str, str]:
+    """The digests of the files: ``parts.NAME`` -> digest, for a run's record.
+
+    Args:
+        parts: settings by name, of this run.
+        task: of its model.
+        existing: leave out files that do not exist: a trained run does not need them.
+
+    Raises:
+        UserError: a file does not exist, or can't be read.
+    """
+    named = {n: part for n, part in parts.items() if part.init and not (existing and not Path(part.init).exists())}
+    return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
+
+
+def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list[Entry]:
+    """Copy a part's tensors from a file. Returns the outcome for all tensors of the part and of the file."""
+    key, prefix = f"parts.{name}.init", f"{model_name(name)}."
+    state = model.state_dict()
+    ours = {n.removeprefix(prefix): value for n, value in state.items() if n.startswith(prefix)}
+    if not ours:
+        raise UserError(f"{key}: this model has no weights in its part {name}; leave it out", key=key)
+    theirs = weights.tensors
+    entries = [entry(prefix + n, name, ours.get(n), theirs.get(n), True) for n in sorted({*ours, *theirs})]
+    found = problems(entries, "this model", "the file")
+    copied = {e.tensor: theirs[e.tensor.removeprefix(prefix)] for e in entries if e.status == COPIED}
+    if not copied or (found and part.init_strict):
+        raise UserError(
+            f"{key}: {weights.place} can't initialise it:\n  "
+            + "\n  ".join([*found[:MAX_SHOWN], *([f"and {len(found) - MAX_SHOWN} more"] if found[MAX_SHOWN:] else [])])
+            + f"\nGive the file's part the settings of this one, another init_part or init_prefix, or "
+            f"parts.{name}.init_strict: false to copy what fits",
+            key=key,
+        )
+    bad = [n for n, value in copied.items() if value.is_floating_point() and value.isnan().any()]
+    if bad:
+        raise UserError(f"{key}: {weights.place} has weights that are not finite, e.g. {bad[0]}; give another", key=key)
+    model.load_state_dict({**state, **copied})
+    return entries + [entry(n, name, None, value, False) for n, value in sorted(weights.others.items())]
+
+
+def _check_meta(
+    model: nn.Module, name: str, weights: PartWeights, config: Config, speakers: list[str], targets: Targets
+) -> None:
+    """Raises UserError where a checkpoint has other mel settings or targets, or a speaker table other speakers."""
+    if weights.meta is None:
+        return
+    theirs = weights.meta.features
+    check_same_features(feature_settings(config.clock, config.mel), theirs, "this config", str(weights.place))
+    check_same_targets(targets.states, weights.meta.targets, "this config", str(weights.place))
+    part: Any = getattr(model, model_name(name), None)
+    if getattr(part, "voices", None) and weights.meta.speakers != speakers:
+        key = f"parts.{name}.init"
+        raise UserError(f"{key}: {weights.place} has other speakers than this run ({len(speakers)}); leave it out")
+
+
+def _adopt_statistics(
+    model: nn.Module, name: str, before: Mapping[tuple[str, str], Entry]
+) -> dict[tuple[str, str], Entry]:
+    """Give a part the statistics of the other modality where it has none. Returns the entries of these tensors."""
+    prefix = model_name(name)
+    part, found = model.get_submodule(prefix), {}
+    for path, norm in part.named_modules():
+        for ours, theirs in norm.adopt().items() if isinstance(norm, DualBatchNorm) else ():
+            tensor, source = (".".join(filter(None, (prefix, path, n))) for n in (ours, theirs))
+            size = list(getattr(norm, ours).shape)
+            known = before.get((name, tensor), Entry(tensor, name, COPIED, size, size))
+            found[name, tensor] = replace(known, status=COPIED, source_shape=size, source=source)
+    return found

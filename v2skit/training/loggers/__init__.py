@@ -1,0 +1,1 @@
+"""Where the log of a run goes: one file per logger."""
