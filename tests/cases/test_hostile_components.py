@@ -154,7 +154,7 @@ class Encoder(Returning):
 
 
 class Decoder(Returning):
-    def __init__(self, in_dim: int, output: str = "waveform") -> None:
+    def __init__(self, in_dim: int, output: Any = "waveform") -> None:
         super().__init__()
         self.output = output
 

@@ -199,3 +199,31 @@ def test_a_file_with_scores_only_may_change_and_is_scored_again(recipe, capsys):
     assert after == pytest.approx(before + 1)
     path.unlink()
     assert run(recipe, "score") == 0 and "others/scores.py is used" in capsys.readouterr().out
+
+
+HOOKS = """
+import v2skit
+
+
+@v2skit.hookimpl
+def step_finished(run, step, values):
+    with (run.folder / "steps.txt").open("a") as file:
+        file.write(f"{step} ")
+
+
+@v2skit.hookimpl
+def report_section(exp):
+    return "## Of a file"
+"""
+
+
+def test_hooks_of_a_file_are_called_in_the_stages_of_its_recipe_only(recipe, tiny, capsys):
+    (recipe / "hooks.py").write_text(HOOKS)
+    tree = yaml.safe_load((recipe / "conf.yaml").read_text())
+    (recipe / "conf.yaml").write_text(yaml.safe_dump({**tree, "plugins": ["mine.py", "hooks.py"]}))
+    assert run(recipe, "pretrain", "transfer", "finetune", "synth", "score") == 0
+    assert (recipe / "exp/conf/pretrain/steps.txt").read_text() == "1 2 3 4 "
+    assert "## Of a file" in (recipe / "exp/conf/results.md").read_text()
+    assert main(["plugins", "--config", str(recipe / "conf.yaml")]) == 0
+    assert "\n  hook report_section\n  hook step_finished\n" in capsys.readouterr().out
+    assert stages(recipe, tiny, "pretrain") == 0 and not (recipe / "exp/tiny/pretrain/steps.txt").exists()

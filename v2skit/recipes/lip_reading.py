@@ -21,7 +21,7 @@ def lip_readings(recipe: Recipe, rows: dict[str, synth.ResultsRow], utterances: 
     config, readings = recipe.config, {}
     names = [name for name, row in rows.items() if row.reads_lips]
     for head, choice in config.networks.heads.items():
-        if names and hasattr(plugins.registry().entry("head", choice.type).load(), "decode"):
+        if names and hasattr(plugins.class_of("head", choice), "decode"):
             target = build("target", config.targets[choice.args["stream"]], clock=config.clock, mel=config.mel)
             references = {u.id: target.tokenizer.normalise(u.text or "") for u in utterances}
             readings[head] = {

@@ -157,7 +157,7 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
 
 def _stream(recipe: Recipe) -> str:
     """The stream that the vocoder makes a waveform of."""
-    vocoder: Any = plugins.registry().entry("vocoder", recipe.config.vocoder.type).load()
+    vocoder: Any = plugins.class_of("vocoder", recipe.config.vocoder)
     return vocoder_input(vocoder)
 
 
