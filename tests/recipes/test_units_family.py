@@ -69,8 +69,10 @@ def test_the_vocoder_is_tuned_on_predicted_units(units, recipe_folder):
     predictor = (f"predictor={recipe_folder / 'exp/units/finetune'}",)
     assert stages(recipe_folder, vocoder, "finetune", "synth", "score", sets=predictor) == 0
     results = json.loads((recipe_folder / "exp/units_vocoder/results.json").read_text())
-    assert list(results["rows"]) == ["ground_truth", "copy_synthesis", "predicted", "predicted_finetuned"]
-    assert "predicted_finetuned - predicted" in results["differences"]
+    assert list(results["rows"]) == [
+        "ground_truth", "copy_synthesis", "predicted_input", "predicted_input_finetuned",
+    ]  # fmt: skip
+    assert "predicted_input_finetuned - predicted_input" in results["differences"]
     before, after = (
         checkpoint.load(checkpoint.best(recipe_folder / "exp/units_vocoder" / run)).weights
         for run in ("pretrain", "finetune")

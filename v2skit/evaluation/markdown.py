@@ -15,6 +15,8 @@ LABELS = {
     "predicted_griffin_lim": "predicted mel, Griffin-Lim",
     "predicted": "predicted mel",
     "predicted_finetuned": "predicted mel, fine-tuned",
+    "predicted_input": "predicted input",
+    "predicted_input_finetuned": "predicted input, fine-tuned",
 }
 """Name of a results row -> its label, where that is not the name with spaces."""
 

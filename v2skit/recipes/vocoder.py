@@ -36,6 +36,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("copy_synthesis", "griffin_lim"),
     ("predicted_finetuned", "predicted"),
     ("predicted", "predicted_griffin_lim"),
+    ("predicted_input_finetuned", "predicted_input"),
 )
 
 _DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets", "parts")
@@ -50,12 +51,15 @@ VOCODERS: dict[str, tuple[str | None, dict]] = {
     "predicted_griffin_lim": (None, {}),
     "predicted": ("pretrain", {}),
     "predicted_finetuned": ("finetune", {}),
+    "predicted_input": ("pretrain", {}),
+    "predicted_input_finetuned": ("finetune", {}),
 }
 """Row of the results -> its vocoder: the run, and arguments of ``trained``; None: Griffin-Lim. Rows ``predicted*`` are
 synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio."""
 
-OF_MELS = ("griffin_lim", "uncorrected", "predicted_griffin_lim")
-"""Rows that there are only where the vocoder's input is the mel."""
+OF_MELS = ("griffin_lim", "uncorrected", "predicted_griffin_lim", "predicted", "predicted_finetuned")
+OF_OTHERS = ("predicted_input", "predicted_input_finetuned")
+"""Rows that there are only where the vocoder's input is the mel, and only where it is another stream."""
 
 
 def pretrain(recipe: Recipe) -> str:
@@ -109,7 +113,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     """The rows of the results; those of a predicted stream where there is a predictor. For mels, Griffin-Lim is the
     baseline."""
     config, directory, device = recipe.config, recipe.test, recipe.device
-    with_mels = _stream(recipe) == "mel"
+    left_out = OF_OTHERS if _stream(recipe) == "mel" else OF_MELS
 
     def row(name: str) -> ResultsRow:
         predicted = name.startswith("predicted")
@@ -130,7 +134,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
         return ResultsRow(made_from, synthesised, uses_reference_audio=not predicted)
 
     names = [name for name in VOCODERS if config.predictor or not name.startswith("predicted")]
-    return {name: row(name) for name in names if with_mels or name not in OF_MELS}
+    return {name: row(name) for name in names if name not in left_out}
 
 
 def find(recipe: Recipe, name: str) -> Path:
