@@ -22,7 +22,7 @@ TEXTS = ["BIN BLUE AT F TWO NOW", "Place red by Z, nine please!"]
 TOKENS = Tokens(Characters())
 TOKENS.fit([FitUtterance(text, text, lambda: np.zeros(0, np.float32)) for text in TEXTS])
 SMALL = {
-    "flow_mel": {"dim": 16, "blocks": 2, "steps": 3},
+    "flow_mel": {"dim": 16, "blocks": 2, "steps": 3, "temperature": 1.0},
     "griffin_lim": {"iterations": 2, "fit_iterations": 2},
     "ddsp": {"dim": 16, "blocks": 1, "refiner_blocks": 1, "harmonics": 10, "f0_dim": 16},
     "hifigan": {"channels": 32},

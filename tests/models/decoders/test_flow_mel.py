@@ -20,7 +20,7 @@ IN_DIM, CLOCK, MEL = 6, Clock(), Mel(n_mels=5)
 def decoder(trained=True, **settings):
     """A small decoder; ``trained``: whose stack does not give 0."""
     torch.manual_seed(0)
-    module = FlowMel(IN_DIM, CLOCK, MEL, **{"dim": 8, "blocks": 2, "steps": 2, **settings})
+    module = FlowMel(IN_DIM, CLOCK, MEL, **{"dim": 8, "blocks": 2, "steps": 2, "temperature": 1.0, **settings})
     if trained:
         torch.nn.init.normal_(module.out.weight, std=0.5)
     return module.eval()
