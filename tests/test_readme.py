@@ -68,6 +68,29 @@ def test_own_decoder_keeps_the_contract(installed, monkeypatch):
     check_decoder(my_plugin.MyDecoder(24, Clock(), Mel()), 24, Clock(), Mel())
 
 
+def test_own_decoder_with_a_training_loss_of_its_own_trains(installed, recipe_folder, tiny, monkeypatch):
+    page = TEXT[ROOT / "docs/contracts.md"]
+    code = re.search(r"```python\n# my_sampler.py\n(.*?)```", page, re.DOTALL)[1]
+    assert len(code.splitlines()) <= 60
+    (installed / "my_sampler.py").write_text(code)
+    sets = ("networks.decoder={type: my_sampler:MySampler}", "losses.l1.weight=0", "losses.spectral_convergence=null")
+    assert all(value.replace("'", "") in page.replace("'", "") for value in sets)
+    options = [option for value in sets for option in ("--set", value)]
+    result = v2skit(
+        "stage", "pretrain", "--config", str(tiny), "--work_dir", str(recipe_folder), *options, site=installed
+    )
+    assert result.returncode == 0, result.stderr
+    assert '"decoder/l1"' in (recipe_folder / "exp/tiny/pretrain/log.jsonl").read_text()
+
+    monkeypatch.syspath_prepend(str(installed))
+    import my_sampler
+
+    from v2skit.config.features import Clock, Mel
+    from v2skit.testing import check_decoder
+
+    check_decoder(my_sampler.MySampler(24, Clock(), Mel()), 24, Clock(), Mel())
+
+
 def test_own_corpus_is_prepared(installed, tmp_path):
     """The corpus and config of docs/extending.md, on clips that are mouth crops already."""
     recipe = tmp_path / NEW_RECIPE

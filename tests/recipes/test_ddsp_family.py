@@ -85,3 +85,11 @@ def test_the_head_predicts_f0_on_any_model(recipe_folder, tiny, tmp_path):
     assert stages(recipe_folder, config, "pretrain") == 0
     rows = [json.loads(line) for line in (recipe_folder / "exp/head/pretrain/log.jsonl").read_text().splitlines()]
     assert all({"l1", "f0", "f0/voicing"} <= row.keys() for row in rows)
+
+
+def test_a_killed_run_ends_as_an_uninterrupted_one(config, recipe_folder, tmp_path, capsys, monkeypatch):
+    """The noise of training is drawn; it is the same in the steps after resuming."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(tmp_path / "verify")]
+    assert main(["verify-resume", *options, "--steps", "8", "--kills", "1"]) == 0
+    assert "are the same, bit for bit, after 1 kills" in capsys.readouterr().out

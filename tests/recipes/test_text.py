@@ -183,3 +183,11 @@ def test_a_checkpoint_has_its_tokenizer(recipe_folder, text):
     assert head.tokenizer.decode(head.tokenizer.encode("BIN BLUE")) == "bin blue"
     assert head.linear.out_features == head.upsampling * (head.tokenizer.size + 1)
     assert torch.isfinite(head.linear.weight).all()
+
+
+def test_a_killed_run_with_text_ends_as_a_whole_one(recipe_folder, text, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    replace_texts(recipe_folder, ("audio",), lambda lines: lines[:3])
+    options = ["--config", str(text), "--work_dir", str(recipe_folder), "--exp", str(tmp_path / "verify")]
+    assert main(["verify-resume", *options, "--steps", "10", "--kills", "1", "--set", "pretrain.ema_decay=0.9"]) == 0
+    assert "are the same, bit for bit, after 1 kills" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.models.decoders.ddsp import PERIOD_FRAMES, Ddsp
 from v2skit.synthesis.overlap import concatenated
-from v2skit.synthesis.pipeline import _windowed
+from v2skit.synthesis.pipeline import windowed
 from v2skit.testing import check_decoder
 
 CLOCK, MEL, IN_DIM = Clock(), Mel(), 8
@@ -83,7 +83,7 @@ def test_a_long_video_in_windows_has_the_waveform_of_the_whole():
     def function(part):
         return module(part[None], mask[:, : len(part)])["waveform"][0]
 
-    windows = _windowed(module, function, CLOCK.samples_per_frame)
+    windows = windowed(module, function, CLOCK.samples_per_frame)
     pieces = [windows.push(part) for part in x[0].split(70)] + [windows.finish()]
     assert sum(piece is not None for piece in pieces) > 2
     torch.testing.assert_close(concatenated(pieces), function(x[0]), atol=1e-4, rtol=0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from v2skit.models.decoders.istft import KERNEL, SIDE, ConvNeXtBlock
+from v2skit.models.layers.convnext import KERNEL, SIDE, ConvNeXtBlock
 from v2skit.models.layers.masked import LookAheadConv1d
 
 
