@@ -17,6 +17,7 @@ from v2skit.config.load import check_config, origins_of, to_tree
 from v2skit.config.plugin_files import Copies, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.models.inference import inference_arguments
 from v2skit.registry.files import check_unchanged
 from v2skit.system.atomic import delete_folder, finish_deletion, write_text
 from v2skit.system.provenance import Difference, Provenance
@@ -66,7 +67,8 @@ def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mappi
         return
     now = Provenance({**to_tree(config), "made_from": made_from})
     found = before.diff(now, only=[*depends, *(f"made_from.{key}" for key in made_from)])
-    differences = [difference for difference in found if difference.key not in _NOT_COMPARED]
+    ignored = _NOT_COMPARED | {f"networks.decoder.{name}" for name in inference_arguments(config)}
+    differences = [difference for difference in found if difference.key not in ignored]
     if differences:
         raise UserError(
             f"{folder} was made with another config or data ({'; '.join(map(_worded, differences))}); "

@@ -15,6 +15,7 @@ from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder
+from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model
 from v2skit.recipes import run_record, targets
 from v2skit.recipes.recipe import Recipe
@@ -124,7 +125,15 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
             synthesiser = Synthesiser.load(find(recipe, run), device, config)
             synthesise_directory(synthesiser, read_silent(directory), directory, out)
 
-        return ResultsRow(lambda: {**checkpoint_source(find(recipe, run)), **vocoder()}, synthesised, reads_lips=True)
+        def made_from() -> dict:
+            arguments = inference_arguments(config)
+            return {
+                **checkpoint_source(find(recipe, run)),
+                **vocoder(),
+                **({"decoder": arguments} if arguments else {}),
+            }
+
+        return ResultsRow(made_from, synthesised, reads_lips=True)
 
     found = {}
     if decoder.output == "waveform":

@@ -16,6 +16,7 @@ from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder, for_inference, needs_vocoder
+from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.package import open_model, read_voices, vocoder_of
 from v2skit.registry.build import build
@@ -58,13 +59,13 @@ class Synthesiser:
         Args:
             path: of the model.
             device: where the networks run.
-            vocoder: the config that names it, a trained one's run, checkpoint or pack, or a built one; None: the
-                model's own.
+            vocoder: the config that names it, and the decoder's inference arguments; a trained one's run, checkpoint
+                or pack, or a built one; None: the model's own.
 
         Raises:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
-        config, model, meta, targets = load_model(path, "v2a")
+        config, model, meta, targets = load_model(path, "v2a", vocoder if isinstance(vocoder, Config) else None)
         others = [name for name in model.inputs if name != "video"]
         if others:
             raise UserError(
@@ -233,18 +234,24 @@ def load(
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}
 
 
-def load_model(path: Path, task: str) -> tuple[Config, Model, checkpoint.Meta, Targets]:
+def load_model(path: Path, task: str, chosen: Config | None = None) -> tuple[Config, Model, checkpoint.Meta, Targets]:
     """The config of a checkpoint, of the best one of a run or of a pack, its model with the averaged weights, for
     inference, its description, and its targets as they are without their training data.
 
+    Args:
+        path: of the model.
+        task: that it must have, ``a2a`` or ``v2a``.
+        chosen: a config with other values of the decoder's inference arguments.
+
     Raises:
-        UserError: the checkpoint can't be read, or its task is not ``task``, which is ``a2a`` or ``v2a``.
+        UserError: the checkpoint can't be read, or its task is another one.
     """
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
     saved = open_model(path, "model", f"{made} makes them")
     if saved.meta.task != task:
         raise UserError(f"{path} contains {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
+    config = with_inference_arguments(config, chosen) if chosen else config
     if path.is_file():
         config = dataclasses.replace(config, vocoder=vocoder_of(path) or config.vocoder)
     targets = build_targets(config, saved.meta.targets)

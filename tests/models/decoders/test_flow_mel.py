@@ -171,4 +171,9 @@ def test_a_recipe_trains_transfers_and_synthesises_with_it(recipe_folder, tiny, 
     for row in (train, valid_row):
         assert row["total"] == pytest.approx(row["decoder/flow"] + row["decoder/prior"], rel=1e-4)
     assert "l1" in valid_row and "l1" not in train
-    assert len(list((exp / "synth/pretrained").glob("*.wav"))) == 3
+    speech = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
+    assert len(speech) == 3
+    more = ("networks.decoder.steps=4", "networks.decoder.temperature=0.5")
+    assert stages(recipe_folder, config, "finetune", "synth", sets=more) == 0  # the trained model, with other samples
+    assert all(path.read_bytes() != speech[path.name] for path in (exp / "synth/pretrained").glob("*.wav"))
+    assert rows == [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]

@@ -61,6 +61,7 @@ class FlowMel(nn.Module):
     """
 
     output = "mel"
+    inference_arguments = ("steps", "seed", "temperature")
     period_frames = PERIOD_FRAMES
 
     def __init__(
