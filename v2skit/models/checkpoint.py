@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from v2skit.config.check import check
 from v2skit.config.features import feature_hash, feature_settings
-from v2skit.config.load import check_config, origins_of, to_tree
-from v2skit.config.plugin_files import needed, stored_files
+from v2skit.config.load import origins_of, to_tree
+from v2skit.config.plugin_files import stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins
 from v2skit.system.atomic import delete_folder, flush, temporary
 from v2skit.system.state_file import damaged, read_state
@@ -51,7 +52,7 @@ class Meta:
         config: resolved, as a plain tree.
         features: :func:`v2skit.config.features.feature_settings`, and ``feature_hash`` of them.
         speakers: names behind the rows of a speaker table.
-        plugins: the plug-ins and packages whose components the config uses, and their versions.
+        plugins: the plug-ins and packages whose components the model is made of, and their versions.
         targets: states of the fitted targets, by name of the stream.
         valid: validation losses at this step, by name; None where there was no validation.
         digest: of the weights that inference uses; empty in the files of earlier versions.
@@ -76,7 +77,7 @@ def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Met
     """The description of a checkpoint of this config, but for its loggers: who uses the model needs none of them."""
     config = replace(config, loggers={})
     with plugins.using(config.plugins):
-        versions = plugins.versions(origins_of(config))
+        versions = plugins.versions({"v2skit"} | origins_of(model_sections(config)))
     features = feature_settings(config.clock, config.mel)
     return Meta(
         task=task,
@@ -213,13 +214,13 @@ def check_plugins(meta: Meta, where: Path) -> None:
 
 
 def config_of(meta: Meta) -> Config:
-    """The checked config of a checkpoint.
+    """The checked config of a checkpoint; losses, scores, corpora and the tracker only where they can be used.
 
     Raises:
-        UserError: a key, a value or a component in it is unknown, or it runs code that is not trusted.
+        UserError: a key, a value or a component of its model is unknown, or it runs code that is not trusted.
     """
     try:
-        return check_config(needed(meta.config, meta.plugins), source="the checkpoint's config")
+        return usable_config(meta.config, meta.plugins, source="the checkpoint's config")
     except UserError as error:
         if "untrusted" in error.fields:
             raise

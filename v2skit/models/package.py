@@ -15,13 +15,13 @@ from torch import Tensor
 
 from v2skit.config.features import check_same_features
 from v2skit.config.load import check_component, to_tree
-from v2skit.config.plugin_files import needed
 from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Checkpoint, Meta
 from v2skit.models.pack_header import FORMAT, KEY, PLUGIN, REMEDY, VOICE, Card, Header, own_code, read_header
+from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -105,14 +105,14 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
 
 
 def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
-    """A checkpoint without the plug-in files that its config does not need.
+    """A checkpoint without the plug-in files and classes that its model does not need.
 
     Raises:
-        UserError: it needs a plug-in file, or a class that no plug-in registers.
+        UserError: its model needs a plug-in file, or a class that no plug-in registers.
     """
-    config = needed(saved.meta.config, saved.meta.plugins)
-    for code in own_code(config):
+    for code in own_code(model_tree(saved.meta.config, saved.meta.plugins)):
         raise UserError(f"{folder} needs {code}, which a pack can't hold; {PLUGIN}")
+    config = packable_tree(saved.meta.config)
     return dataclasses.replace(saved, meta=dataclasses.replace(saved.meta, config=config))
 
 

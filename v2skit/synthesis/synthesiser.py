@@ -19,6 +19,7 @@ from v2skit.models.build import build_model, build_targets, build_vocoder, for_i
 from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.package import open_model, read_voices, vocoder_of
+from v2skit.models.stored_config import check_available
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.registry.trust import trusting
@@ -193,6 +194,7 @@ class Synthesiser:
             choice = parse_component("tracker", choice, "tracker")
         if not isinstance(choice, Component):
             return choice
+        check_available(choice)
         if self._tracker is None or self._tracker[0] != choice:
             self._tracker = choice, build("tracker", choice)  # some take long to build
         return self._tracker[1]
