@@ -184,7 +184,7 @@ def test_a_file_that_no_component_comes_from_is_not_needed_by_the_model(recipe, 
     assert run(recipe, "finetune") == 1 and "another version of plug-in unused.py" in capsys.readouterr().err
 
 
-def test_a_file_with_scores_only_may_change_and_is_scored_again(recipe, capsys):
+def test_a_file_with_scores_only_may_change_and_is_scored_again(recipe, capsys, stranger):
     tree = yaml.safe_load((recipe / "conf.yaml").read_text())
     (recipe / "scores.py").write_text(SOURCE.replace('"mine"', '"unused"').replace('"squared"', '"another"'))
     (recipe / "mine.py").write_text(SOURCE.replace('    register("metric", "peak", ":Peak")\n', ""))
@@ -194,11 +194,28 @@ def test_a_file_with_scores_only_may_change_and_is_scored_again(recipe, capsys):
     assert (recipe / "exp/conf/plugins/others/scores.py").is_file()
     path = recipe / "scores.py"
     path.write_text(path.read_text().replace(".max()", ".max() + 1"))
+    trust._named.clear()
+    shutil.rmtree(recipe / "exp/conf/synth")
     assert run(recipe, "pretrain", "synth", "score") == 0
     after = json.loads((recipe / "exp/conf/results.json").read_text())["rows"]["pretrained"]["peak"]["mean"]
     assert after == pytest.approx(before + 1)
     path.unlink()
     assert run(recipe, "score") == 0 and "others/scores.py is used" in capsys.readouterr().out
+
+
+def test_a_model_is_loaded_and_packed_without_the_file_of_its_metrics_and_losses(recipe, capsys, stranger, tmp_path):
+    tree = yaml.safe_load((recipe / "conf.yaml").read_text())
+    del tree["networks"]
+    (recipe / "conf.yaml").write_text(yaml.safe_dump(tree))
+    assert run(recipe, "pretrain", "transfer", "finetune") == 0
+    trust._named.clear()
+    config = v2skit.load(recipe / "exp/conf/finetune", device="cpu").config
+    assert "squared" not in config.losses and "peak" not in config.scoring.metrics and config.plugins == []
+    out = tmp_path / "model.v2s"
+    assert main(["pack", str(recipe / "exp/conf"), "-o", str(out)]) == 0
+    assert "squared" not in v2skit.load(out, device="cpu").config.losses
+    (recipe / "mine.py").write_text(SOURCE + "x = 1\n")  # the training depends on it all the same
+    assert run(recipe, "finetune") == 1 and "another version of plug-in mine.py" in capsys.readouterr().err
 
 
 HOOKS = """

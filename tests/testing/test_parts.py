@@ -1,0 +1,106 @@
+"""Frontends of several streams, and speaker components: the checks accept good ones and refuse the others."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from v2skit import testing
+from v2skit.config.features import Clock, Mel
+from v2skit.errors import UserError
+from v2skit.models.layers.masked import check_features, zero_padding
+from v2skit.models.speakers.table import SpeakerTable
+
+CLOCK, MEL = Clock(), Mel()
+UTTERANCES = [("a-1", "a"), ("b-1", "b"), ("a-2", "a")]
+
+
+class TwoStreams(nn.Module):
+    """Mouth crops and waveform -> features."""
+
+    input, out_dim, crop = ("video", "waveform"), 6, 8
+    left_context_frames = look_ahead_frames = 0
+
+    def __init__(self):
+        super().__init__()
+        self.video, self.audio = nn.Linear(64, 6), nn.Linear(CLOCK.samples_per_frame, 6)
+
+    def parts(self, video, waveform):
+        frames = waveform.unflatten(1, (-1, CLOCK.samples_per_frame))
+        return self.video(video.flatten(2)), self.audio(frames)
+
+    def forward(self, video, waveform, mask):
+        first, second = self.parts(video, waveform)
+        check_features(first, mask, 6, "two")
+        return zero_padding((first + second).tanh(), mask)
+
+
+class UsesVideoOnly(TwoStreams):
+    def parts(self, video, waveform):
+        first, second = super().parts(video, waveform)
+        return first, 0 * second
+
+
+class MixesPadding(TwoStreams):
+    def parts(self, video, waveform):
+        first, second = super().parts(video, waveform)
+        return first, second - second.mean(1, keepdim=True)
+
+
+class MelAndLips(TwoStreams):
+    input = ("mel", "lips")
+
+    def parts(self, mel, lips):
+        return self.video(mel.reshape(len(mel), lips.shape[1], -1)[..., :64]), self.audio(lips)
+
+
+def test_a_frontend_of_several_streams():
+    testing.check_visual_frontend(TwoStreams())
+    with pytest.raises(AssertionError, match="output does not depend on the input 'waveform'"):
+        testing.check_visual_frontend(UsesVideoOnly())
+    with pytest.raises(AssertionError, match="depends on its batch or padding"):
+        testing.check_visual_frontend(MixesPadding())
+    with pytest.raises(AssertionError, match="streams but video"):
+        testing.check_audio_frontend(TwoStreams(), CLOCK, MEL)
+
+
+def test_a_frontend_of_the_stream_of_a_target():
+    lips = {"lips": lambda clips, frames: torch.randn(clips, frames, CLOCK.samples_per_frame)}
+    testing.check_audio_frontend(MelAndLips(), CLOCK, MEL, lips)
+    with pytest.raises(AssertionError, match="'lips' needs random values: give streams="):
+        testing.check_audio_frontend(MelAndLips(), CLOCK, MEL)
+    with pytest.raises(AssertionError, match="input = 'video', or a tuple with it"):
+        testing.check_visual_frontend(MelAndLips(), streams=lips)
+
+
+class OfTheBatch(SpeakerTable):
+    def forward(self, speaker):
+        return super().forward(speaker) + speaker.float().mean()
+
+
+class VoiceOfAnotherType(SpeakerTable):
+    def voice(self, name):
+        return np.zeros(3, np.float32)
+
+
+class ReaderStays(SpeakerTable):
+    def reader(self, directory):
+        return lambda utterance, speaker: np.array(0, np.int64)
+
+
+class NeedsAName(SpeakerTable):
+    def voice(self, name):
+        if name is None:
+            raise UserError("name a voice")
+        return super().voice(name)
+
+
+def test_speakers(tmp_path):
+    for good in (SpeakerTable, NeedsAName):
+        testing.check_speaker(good(["a", "b"]), tmp_path, UTTERANCES)
+    with pytest.raises(AssertionError, match="depends on its batch"):
+        testing.check_speaker(OfTheBatch(["a", "b"]), tmp_path, UTTERANCES)
+    with pytest.raises(AssertionError, match=r"voice\(\) differs from the reader"):
+        testing.check_speaker(VoiceOfAnotherType(["a", "b"]), tmp_path, UTTERANCES)
+    with pytest.raises(AttributeError, match="pickle"):
+        testing.check_speaker(ReaderStays(["a", "b"]), tmp_path, UTTERANCES)

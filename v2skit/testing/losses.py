@@ -1,0 +1,147 @@
+"""The contracts of losses, and of what they are computed with."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.data.batch import Batch
+from v2skit.models.model import Part
+from v2skit.models.output import Output
+from v2skit.testing.networks import check_close
+
+
+def check_training_loss(module: Part, in_dim: int, batch: Batch) -> None:
+    """Raises AssertionError where the ``training_loss`` of a decoder breaks its contract.
+
+    Args:
+        module: the decoder.
+        in_dim: E.
+        batch: with the streams that it needs; clips of unequal length, so that some are padded.
+    """
+    clips, frames = batch.mask.shape
+    torch.manual_seed(0)
+    x = torch.randn(clips, frames, in_dim, requires_grad=True)
+    trained = copy.deepcopy(module).train()
+    values = _training_loss(trained, x, batch)
+    assert values, "training_loss() returns no value"
+    for name, value in values.items():
+        assert value.ndim == 0 and value.isfinite(), f"{name} is no finite scalar"
+    for what, other in (("the same seed gives another value", batch), ("the padding changes it", refilled(batch))):
+        again = _training_loss(copy.deepcopy(module).train(), x, other)
+        for name, value in values.items():
+            check_close(again[name], value, f"{name}: {what}")
+    torch.stack(list(values.values())).sum().backward()
+    unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
+    assert not unused, f"no gradient reaches {', '.join(unused)}"
+    assert x.grad is not None and x.grad[batch.mask].abs().sum() > 0, "no gradient reaches the features"
+    assert not x.grad[~batch.mask].any(), "gradients reach the padding of the features"
+    valid = _training_loss(trained.eval(), x, batch)
+    assert valid.keys() == values.keys(), "the values in validation are others than in training"
+
+
+def _training_loss(module: Any, x: Tensor, batch: Batch) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return module.training_loss(x, batch.mask, batch)
+
+
+def refilled(batch: Batch, fill: float = 100.0) -> Batch:
+    """A batch with another value in the padding of its streams of floats.
+
+    The waveform is as it was, zero: what is computed from it by short-time analysis depends on that.
+    """
+
+    def changed(value: Tensor | None) -> Tensor | None:
+        frames = batch.mask.shape[1]
+        if value is None or not value.is_floating_point() or value.shape[1] % frames:
+            return value
+        valid = batch.mask.repeat_interleave(value.shape[1] // frames, dim=1)
+        return value.where(valid.view(*valid.shape, *[1] * (value.ndim - 2)), torch.full_like(value, fill))
+
+    extras: Any = {name: changed(value) for name, value in batch.extras.items()}
+    return replace(batch, mel=changed(batch.mel), video=changed(batch.video), extras=extras)
+
+
+def check_extractor(module: nn.Module, samples: int = 9600) -> None:
+    """Raises AssertionError where an extractor, waveform (B, N) -> [features (B, L, D)], breaks its contract."""
+    digest = getattr(module, "digest", None)
+    assert isinstance(digest, str) and digest, f"its attribute digest identifies the weights as text, not {digest!r}"
+    torch.manual_seed(0)
+    module, waveform = copy.deepcopy(module).eval().requires_grad_(False), 0.1 * torch.randn(2, samples)
+    waveform.requires_grad_()
+    layers, again, alone = module(waveform), module(waveform), module(waveform[1:])
+    assert layers, "it gives no features"
+    for first, second, single in zip(layers, again, alone, strict=True):
+        assert first.ndim == 3 and len(first) == 2, f"features of shape {tuple(first.shape)}, not (B, L, D)"
+        assert first.isfinite().all(), "features hold NaN or infinity"
+        assert torch.equal(first, second), "two calls with the same input have different outputs"
+        check_close(single[0], first[1], "the features of a clip depend on its batch")
+    (slope,) = torch.autograd.grad(sum(layer[0].sum() for layer in layers), waveform)
+    assert slope[0].abs().sum() > 0, "no gradient reaches the waveform"
+    assert slope[1].abs().sum() == 0, "the features of one clip depend on another"
+
+
+def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
+    """Raises AssertionError where a loss breaks its contract.
+
+    Args:
+        module: the loss.
+        output: a model's possible output for the batch.
+        batch: the targets that the loss compares it with.
+    """
+    given = output.each(lambda tensor: tensor.detach().clone().requires_grad_())
+    if hasattr(module, "discriminator_backward"):
+        _check_discriminator_step(module, output.detached(), batch)
+    values = module(given, batch)
+    for name, value in values.items():
+        assert value.ndim == 0 and value.isfinite(), f"{name} is no finite scalar"
+    if values:
+        sum(values.values()).backward()
+        reached = [value.grad for value in given.streams.values() if value.grad is not None]
+        assert any(grad.abs().sum() > 0 for grad in reached), "no gradient reaches the output"
+
+
+def check_discriminator(module: nn.Module, samples: int = 4800) -> None:
+    """Raises AssertionError where a discriminator, (B, N) -> [(score, features)], breaks its contract."""
+    torch.manual_seed(0)
+    module, waveform = module.eval(), 0.1 * torch.randn(2, samples)
+    waveform.requires_grad_()
+    outputs = module(waveform)
+    assert outputs and all(len(score) == 2 and features for score, features in outputs), (
+        "a part lacks score or features"
+    )
+    for (score, features), (score_alone, features_alone) in zip(outputs, module(waveform[1:]), strict=True):
+        for whole, part in zip((score, *features), (score_alone, *features_alone), strict=True):
+            assert whole.isfinite().all(), "output holds NaN or infinity"
+            check_close(whole[1], part[0], "a clip in a batch is scored otherwise than alone")
+    (slope,) = torch.autograd.grad(sum(score[0].sum() for score, _ in outputs), waveform)
+    assert slope[0].abs().sum() > 0, "the score does not depend on the waveform"
+    assert slope[1].abs().sum() == 0, "the score of one clip depends on another"
+
+
+def _check_discriminator_step(module: Part, output: Output, batch: Batch) -> None:
+    """``discriminator_backward`` adds to gradients and changes no weight; ``discriminator_update`` does, and clears."""
+    assert hasattr(module, "discriminator_update"), "discriminator_backward() without discriminator_update()"
+    start = {name: p.detach().clone() for name, p in module.named_parameters()}
+
+    def accumulated() -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        module.discriminator_backward(output, batch)
+        changed = [name for name, p in module.named_parameters() if not torch.equal(p, start[name])]
+        assert not changed, (
+            f"discriminator_backward() changes {', '.join(changed)}; discriminator_update() is to do that"
+        )
+        return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+    once, twice = accumulated(), accumulated()
+    for name, gradient in once.items():
+        check_close(
+            twice[name], 2 * gradient, f"a second discriminator_backward() does not add to the gradient of {name}"
+        )
+    module.discriminator_update()
+    cleared = all(p.grad is None or not p.grad.any() for p in module.parameters())
+    assert cleared, "discriminator_update() leaves gradients behind"
