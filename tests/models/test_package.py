@@ -156,7 +156,11 @@ def test_what_a_pack_cannot_hold_is_named_when_it_is_packed(mel_run, tmp_path):
     meta = json.loads(text)
     meta["config"]["losses"]["l1"]["type"] = "my_module:Loss"
     (folder / checkpoint.META).write_text(json.dumps(meta))
-    with pytest.raises(UserError, match=r"needs my_module:Loss, which a pack can't hold"):
+    pack(mel_run, tmp_path / "loss.v2s", None, CARD)
+    assert header_of(tmp_path / "loss.v2s")["meta"]["model"]["config"]["losses"].keys() == {"spectral_convergence"}
+    meta["config"]["networks"]["encoder"]["type"] = "my_module:Encoder"
+    (folder / checkpoint.META).write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"needs my_module:Encoder, which a pack can't hold"):
         pack(mel_run, tmp_path / "direct.v2s", None, CARD)
 
 
