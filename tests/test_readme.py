@@ -29,7 +29,8 @@ BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_
 PROGRAMS = ("pip", "tools/venv/bin/pip", "python", "cp", "ffmpeg")
 """Of commands that are not v2skit's; their arguments are not checked."""
 PLUGIN_COMPONENTS = (
-    "my_decoder", "my_loss", "my_sampler", "my_package", "parallel_wavegan", "mel_upsampling", "wandb", "mlflow",
+    "my_decoder", "my_loss", "my_sampler", "my_energy", "my_package", "parallel_wavegan", "mel_upsampling",
+    "wandb", "mlflow",
 )  # fmt: skip
 """Components of packages that are not installed here."""
 NEW_RECIPE = "egs/mine"
@@ -89,6 +90,17 @@ def test_own_decoder_with_a_training_loss_of_its_own_trains(installed, recipe_fo
     from v2skit.testing import check_decoder
 
     check_decoder(my_sampler.MySampler(24, Clock(), Mel()), 24, Clock(), Mel())
+
+
+def test_own_target_head_and_loss_train(installed, recipe_folder, tiny):
+    page = TEXT[ROOT / "docs/contracts.md"]
+    (installed / "my_energy.py").write_text(re.search(r"```python\n# my_energy.py\n(.*?)```", page, re.DOTALL)[1])
+    found = re.findall(r"--set (\S+=)'(\{type: my_energy:[^']*)'", page)
+    assert len(found) == 3
+    sets = [option for key, value in found for option in ("--set", key + value)]
+    result = v2skit("stage", "pretrain", "--config", str(tiny), "--work_dir", str(recipe_folder), *sets, site=installed)
+    assert result.returncode == 0, result.stderr
+    assert '"energy"' in (recipe_folder / "exp/tiny/pretrain/log.jsonl").read_text()
 
 
 def test_own_corpus_is_prepared(installed, tmp_path):

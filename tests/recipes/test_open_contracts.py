@@ -17,6 +17,8 @@ from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder
+from v2skit.recipes import targets
+from v2skit.recipes.recipe import Recipe
 from v2skit.registry.component import Component
 
 __all__ = ["open_components"]  # a fixture
@@ -44,7 +46,7 @@ def test_a_head_on_a_fitted_target_is_trained_transferred_and_not_needed_in_synt
     assert saved.meta.targets["loudness"]["mean"] > 0 and "heads.loud.linear.weight" in saved.weights
     ledger = json.loads((exp / "transfer/ledger.json").read_text())
     assert {e["status"] for e in ledger["entries"] if e["part"] == "heads"} == {"copied"}
-    stored = list((recipe_folder / "data/train/targets").iterdir())
+    stored = list((recipe_folder / "data/train/targets").glob("loudness-*"))
     assert len(stored) == 1
     speech = v2skit.load(exp / "finetune").synthesise_crops(np.zeros((9, 96, 96), np.uint8), np.array(0))
     assert len(speech) == 9 * 960
@@ -101,10 +103,12 @@ def test_a_target_fitted_to_other_data_does_not_resume_or_transfer(recipe_folder
     utterances = read_manifest(train)
     write_manifest(train, utterances[:-1], json.loads((train / "settings.json").read_text()))
     capsys.readouterr()
-    assert stages(recipe_folder, tiny, "finetune", sets=HEAD) == 1
+    assert stages(recipe_folder, tiny, "transfer", sets=HEAD) == 1
     printed = capsys.readouterr()
     assert "target 'loudness' is fitted to" in printed.out
-    assert "have different targets 'loudness', fitted to other data" in printed.err
+    assert "the target 'loudness' was fitted to other data or with other settings" in printed.err
+    assert stages(recipe_folder, tiny, "finetune", sets=HEAD) == 1
+    assert "have different targets 'loudness', fitted to other data" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("open_components")
@@ -144,3 +148,77 @@ def test_equal_seeds_give_equal_losses_with_heads(tiny):
     assert set(second) - set(first) == {"heads.loud.linear.weight", "heads.loud.linear.bias"}
     assert Losses(with_head).weights["loud"] == 0.5
     assert with_head.networks.heads["loud"].on == "encoder" and isinstance(with_head.networks.heads["loud"], Component)
+
+
+@pytest.mark.usefixtures("open_components")
+def test_the_chain_is_checked_before_targets_are_computed(recipe_folder, tiny, capsys):
+    sets = (*HEAD, "losses.other={type: squared_test, stream: nowhere, weight: 1}")
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 1
+    assert "loss 'other' needs models with output nowhere" in capsys.readouterr().err
+    assert not list(recipe_folder.glob("data/*/targets/loudness-*"))
+
+
+@pytest.mark.usefixtures("open_components")
+def test_a_head_that_no_loss_trains_is_named(recipe_folder, tiny, capsys):
+    assert stages(recipe_folder, tiny, "pretrain", sets=HEAD[:2]) == 1
+    assert "no loss is computed from 'loudness'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("open_components")
+def test_transcripts_that_are_added_later_are_read(recipe_folder, tiny, capsys):
+    audio = recipe_folder / "data/audio"
+    text = (audio / "text").read_text()
+    (audio / "text").unlink()
+    sets = ("targets.text={type: letters}",)
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 1
+    assert "target 'text' has no values for any utterance of" in capsys.readouterr().err
+    (audio / "text").write_text(text)
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
+
+
+@pytest.mark.usefixtures("open_components")
+def test_values_are_those_of_the_utterances_that_the_tables_have_now(recipe_folder, tiny):
+    config, audio = load_config(tiny, HEAD), recipe_folder / "data/audio"
+    recipe = Recipe(config, recipe_folder, recipe_folder / "exp", False, torch.device("cpu"))
+    targets.store(recipe, targets.fit(recipe), ["audio"], "valid")
+    utterances = read_manifest(audio)
+    write_manifest(audio, utterances[1:], json.loads((audio / "settings.json").read_text()))
+    fitted = targets.fit(recipe)
+    targets.store(recipe, fitted, ["audio"], "valid")
+    stream = targets.stored_streams(recipe, fitted, audio)["loudness"]
+    assert stream.lengths.tolist() == [u.frames for u in utterances[1:]]
+
+
+@pytest.mark.usefixtures("open_components")
+def test_a_state_belongs_to_its_training_directories(recipe_folder, tiny):
+    """Whichever config of a data folder runs first."""
+    recipes = [
+        Recipe(load_config(tiny, (*HEAD, f"data.pretrain={names}")), recipe_folder, recipe_folder / "exp", False, None)
+        for names in ("[audio]", "[audio, valid]", "[audio]")
+    ]
+    first, second, again = (targets.fit(recipe).states["loudness"]["mean"] for recipe in recipes)
+    assert first == again != second
+
+
+@pytest.mark.usefixtures("open_components")
+def test_a_target_that_fails_is_named_with_its_utterance(recipe_folder, tiny, monkeypatch, capsys):
+    def fails(self, waveform, text):
+        raise ValueError("oops")
+
+    monkeypatch.setattr("tests.open_components.Letters.compute", fails)
+    assert stages(recipe_folder, tiny, "pretrain", sets=("targets.text={type: letters}",)) == 1
+    message = capsys.readouterr().err
+    assert "utterance 's0-0000': target 'text': ValueError: oops" in message and "Traceback" not in message
+
+
+@pytest.mark.usefixtures("open_components")
+def test_a_target_on_the_device_of_another_length_is_named(recipe_folder, tiny, monkeypatch, capsys):
+    monkeypatch.setattr("tests.open_components.MelMean.forward", lambda self, batch: batch.mel.mean(-1)[:, 1:])
+    assert stages(recipe_folder, tiny, "pretrain", sets=("targets.level={type: mel_mean}",)) == 1
+    assert "target 'mel_mean' (from v2skit) returned 'mel'" in capsys.readouterr().err
+
+
+def test_a_visual_frontend_with_further_inputs_is_refused_before_training(tiny, monkeypatch):
+    monkeypatch.setattr("v2skit.models.frontends.resnet3d.ResNet3dSmall.input", ("video", "mel"))
+    with pytest.raises(UserError, match="needs mel in addition to the video, which synthesis does not have"):
+        build_model(load_config(tiny), "v2a", ["a"])

@@ -122,3 +122,16 @@ def test_a_state_that_is_not_finite_is_refused():
     content = base64.b64encode(np.full((4, 2), np.nan, "<f4").tobytes()).decode()
     with pytest.raises(ValueError, match="not finite"):
         target.load_state({**state, "centroids": content})
+
+
+def test_units_of_another_extractor_are_refused(monkeypatch):
+    target, _ = fitted()
+    monkeypatch.setattr(Level, "digest", "4567")
+    target._extractor.digest = "4567"
+    with pytest.raises(UserError, match="the extractor has other weights than the one that the units were fitted with"):
+        target.compute(utterance([0, 1]).waveform())
+
+
+def test_units_without_centroids_name_the_stage_that_fits_them():
+    with pytest.raises(UserError, match="units have no centroids yet; stage 2 or 4"):
+        Units(CLOCK, extractor(), clusters=4).compute(utterance([0, 1]).waveform())

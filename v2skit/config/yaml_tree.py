@@ -107,7 +107,7 @@ class _Loader(yaml.SafeLoader):
                 self._place.append(name)
                 self._refuse(f"given twice, in lines {lines[name]} and {line}; delete one of the two")
             lines[name] = line
-            if key.tag == "tag:yaml.org,2002:bool":  # the key `on`, which YAML 1.1 takes for true
+            if key.value == "on":  # which YAML 1.1 takes for true
                 key.tag = "tag:yaml.org,2002:str"
         return node
 

@@ -57,6 +57,19 @@ class StoredStream:
         """Number of values of each utterance, int64 (U,)."""
         return np.diff(self._offsets)
 
+    def is_empty(self) -> bool:
+        """Whether it has no values, or on the clock none other than 0."""
+        values = (self._values[start : start + 1_000_000] for start in range(0, len(self._values), 1_000_000))
+        return not any(bool(np.any(part)) or not self.per_frame for part in values)
+
+    def check(self, frames: np.ndarray) -> None:
+        """Raises UserError where the values are not those of utterances of these lengths, video frames (U,)."""
+        fits = len(self) == len(frames) and (
+            not self.per_frame or np.array_equal(self.lengths, frames * self.per_frame)
+        )
+        if not fits:
+            raise UserError(f"{self.folder} has the values of other utterances; {_REMEDY}", path=self.folder)
+
     def read(self, number: int, start: int, frames: int, whole: bool) -> np.ndarray:
         """The values of a segment of an utterance.
 
@@ -92,7 +105,7 @@ def write_stream(
     part = temporary(folder)
     part.mkdir(parents=True, exist_ok=True)
     shape, lengths = _written(part, np.dtype(dtype))
-    per_frame = 0
+    per_frame = lengths[-1][1] if lengths else 0
     with (part / VALUES).open("ab") as file, (part / JOURNAL).open("a", encoding="utf-8") as journal:
         for frames, array in values(len(lengths)):
             found = np.asarray(array, dtype)
@@ -102,8 +115,9 @@ def write_stream(
             fits = sequence or count == frames * per_frame > 0
             if not found.ndim or found.shape[1:] != shape or not fits:
                 raise UserError(
-                    f"the target gave values of shape {found.shape} for {frames} video frames, {per_frame} a frame of "
-                    f"shape {shape} before; correct the target, or declare rate = 'sequence'"
+                    f"the target of utterance {len(lengths) + 1} has values of shape {found.shape} for {frames} video "
+                    "frames, not the same whole number of them for each frame as in other utterances; correct the "
+                    "target, or declare rate = 'sequence'"
                 )
             file.write(np.ascontiguousarray(found).data)
             file.flush()
@@ -135,5 +149,9 @@ def _written(part: Path, dtype: np.dtype) -> tuple[tuple[int, ...] | None, list[
     (part / JOURNAL).write_text("".join(whole), encoding="utf-8")
     size = sum(length for length, _ in lengths) * math.prod(shape or ()) * dtype.itemsize
     with (part / VALUES).open("ab") as file:
+        if file.tell() < size:  # the journal was on the disk before the values
+            file.truncate(0)
+            (part / JOURNAL).write_text("", encoding="utf-8")
+            return None, []
         file.truncate(size)
     return shape, lengths

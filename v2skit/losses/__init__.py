@@ -2,7 +2,8 @@
 :class:`v2skit.data.batch.Batch`) to ``{name: scalar}``, averaged over what the batch's mask says is valid. Besides
 ``forward`` it may have:
 
-* ``input = "mel"`` or ``"waveform"``: the decoder output that it needs; another one is refused before training.
+* ``input``: the name of the stream of the output that it needs, or a tuple of several, e.g. ``"mel"``; a model
+  without it is refused before training. ``reference``: likewise of the batch, where these are not those of ``input``.
 * ``validates = False``: left out of the validation, and so of the choice of the best checkpoint.
 * ``discriminator_backward(output, batch) -> {name: value}`` and ``discriminator_update()``, for a loss that trains
   discriminators of its own. In a discriminator step, ``discriminator_backward`` is called for each accumulated batch,

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.data.batch import PADDING, Batch
+from v2skit.errors import UserError
 from v2skit.models.output import Output
 
 
@@ -27,6 +28,11 @@ class Ctc(nn.Module):
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Logits (B,T*k,V+1), tokens (B,L) -> ``{"ctc": scalar}``."""
         logits, tokens = output.stream(self.stream).float(), batch.stream(self.stream)
+        if logits.ndim != 3 or tokens.is_floating_point() or tokens.ndim != 2:
+            raise UserError(
+                f"loss ctc needs logits (B,L,V+1) and tokens (B,L), not {tuple(logits.shape)} and {tokens.dtype} "
+                f"{tuple(tokens.shape)}; choose the stream of a head ctc and of a target tokens"
+            )
         frames = batch.mask.sum(1) * (logits.shape[1] // batch.mask.shape[1])
         counts = (tokens != PADDING).sum(1)
         used = (counts > 0) & (frames_needed(tokens) <= frames)

@@ -16,7 +16,8 @@ class F0Loss(nn.Module):
         voicing_weight: weight of the cross-entropy.
     """
 
-    input = "f0"
+    input = ("f0", "voicing")
+    reference = "f0"
 
     def __init__(self, voicing_weight: float = 1.0) -> None:
         super().__init__()

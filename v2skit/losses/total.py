@@ -75,11 +75,14 @@ class Losses(nn.Module):
         """
         if not self.terms and not (isinstance(model, Model) and model.has_own_losses):
             raise UserError("losses: at least one loss is needed, since the decoder has none of its own", key="losses")
+        self._check_used(model)
         references = {*BUILT_IN_STREAMS, *targets}
         trained = model.head_streams if isinstance(model, Model) and model.has_own_losses else model.streams
         for name, term in self.terms.items():
             leave_out = f"or leave it out with losses.{name}: null"
-            for stream in stream_names(getattr(term, "input", ())):
+            needed = stream_names(getattr(term, "input", ()))
+            compared = stream_names(getattr(term, "reference", needed))
+            for stream in needed:
                 if stream not in model.streams:
                     given = ", ".join(sorted(model.streams))
                     raise UserError(
@@ -87,7 +90,7 @@ class Losses(nn.Module):
                         f"that gives it (networks.heads), {leave_out}",
                         loss=name,
                     )
-                if stream not in references:
+                if stream in compared and stream not in references:
                     raise UserError(
                         f"loss '{name}' compares '{stream}' with a target, and the config has none of this name; add "
                         f"targets.{stream}, {leave_out}",
@@ -102,6 +105,20 @@ class Losses(nn.Module):
                             f"{leave_out}",
                             loss=name,
                         )
+
+    def _check_used(self, model: Model | Vocoder) -> None:
+        """Raises UserError for a stream that nothing trains: its part would stay as it was at the start."""
+        used = {
+            stream for n, t in self.terms.items() if self.weights[n] for stream in stream_names(getattr(t, "input", ()))
+        }
+        known = all(hasattr(term, "input") for term in self.terms.values())  # another term may use any stream
+        unused = sorted(model.streams - {model.output} - used) if known else []
+        if unused:
+            raise UserError(
+                f"no loss is computed from '{unused[0]}', so that nothing trains the part that predicts it; add a loss "
+                "whose input it is, with a weight above 0, or leave out the head that gives it",
+                stream=unused[0],
+            )
 
     def forward(self, output: Output, batch: Batch, validate: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
         """(output, batch) -> (weighted total, all values by name); ``validate``: only of terms that are validated.
@@ -118,9 +135,9 @@ class Losses(nn.Module):
                 for key, value in term(output, batch).items():
                     total = total + self.weights[name] * value
                     values[_label(name, key)] = value.detach()
-        if torch.is_grad_enabled() and not total.requires_grad and _has_gradient(output):
+        if torch.is_grad_enabled() and not total.requires_grad and (_has_gradient(output) or output.losses):
             raise UserError(
-                f"losses: none of {', '.join(self.terms)} has a gradient, so that nothing can be trained; they must be "
+                f"losses: none of {', '.join(values)} has a gradient, so that nothing can be trained; they must be "
                 "computed from the model's output, without detach()"
             )
         return total, values

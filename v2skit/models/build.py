@@ -12,7 +12,7 @@ from v2skit.config.schema import Config
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import with_dual_norm
-from v2skit.models.model import Model, Vocoder
+from v2skit.models.model import Model, Vocoder, stream_names
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 
@@ -37,8 +37,11 @@ def build_targets(config: Config, states: Mapping[str, dict] | None = None) -> T
     for name, state in states.items():
         try:
             built[name].load_state(state)
+        except UserError as error:
+            raise UserError(f"target '{name}': {error}", **error.fields) from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"target '{name}': its stored state can't be read ({error}); repeat stage 1") from error
+            remedy = "give the target the settings that it was fitted with, or delete the state in data/targets/"
+            raise UserError(f"target '{name}': its stored state can't be read ({error}); {remedy}") from error
     return Targets(built, states)
 
 
@@ -68,6 +71,12 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     if networks.bn == "dual":
         encoder, decoder = with_dual_norm(encoder), with_dual_norm(decoder)
         heads = {name: with_dual_norm(head) for name, head in heads.items()}
+    others = [name for name in stream_names(frontend.input) if name != "video"]
+    if task == "v2a" and others:
+        raise UserError(
+            f"visual_frontend '{networks.visual_frontend.type}' needs {', '.join(others)} in addition to the video, "
+            "which synthesis does not have; choose one whose only input is the video"
+        )
     on = {name: choice.on for name, choice in networks.heads.items()}
     placed = {name: (head, on[name]) for name, head in heads.items()}
     return Model(frontend, speaker, encoder, decoder, placed, _bottleneck(config, task, frontend.out_dim))

@@ -54,7 +54,7 @@ def prepare(recipe: Recipe) -> None:
             )
         for name in names:
             speaker.prepare(recipe.data(name))
-        targets.prepare_early(recipe, names)
+        targets.prepare_early(recipe)
 
 
 def check_names(corpora: list[Corpus]) -> list[str]:

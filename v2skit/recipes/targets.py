@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +13,101 @@ import numpy as np
 from tqdm import tqdm
 
 from v2skit.config.load import identity, to_tree
+from v2skit.config.schema import Config
 from v2skit.data.data_dir import TABLES, Utterance, is_prepared, read_settings
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.index import open_index
 from v2skit.data.streams import FOLDER, StoredStream, write_stream
-from v2skit.data.targets import FitUtterance, Targets, compute, is_fitted, state_digest
+from v2skit.data.targets import FitUtterance, Targets, compute, is_fitted, is_stored, state_digest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.models import checkpoint
 from v2skit.models.build import build_targets
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes.recipe import Recipe
-from v2skit.system.atomic import write_text
+from v2skit.registry import plugins
+from v2skit.registry.failure import failure
+from v2skit.system.atomic import waiting_lock, write_text
 from v2skit.system.state_file import read_state
-from v2skit.training.distributed import SLOW
 
+LONG = 10_000.0
+"""Factor on the timeout of processes that wait: targets of a large corpus take hours."""
 _REMEDY = "delete it; the next training stage makes it again"
 
 
-def prepare(recipe: Recipe, names: Iterable[str]) -> Targets:
-    """Fit the targets where that was not done, and store their values for data directories; the first process does it.
-
-    Args:
-        recipe: of the experiment.
-        names: of data directories.
-
-    Raises:
-        UserError: a target can't be fitted or computed; it is named.
-    """
-    if recipe.config.targets and recipe.processes.first:
-        fitted = load(recipe, fit=True)
-        for directory in map(recipe.data, names):
-            for name, target in fitted.stored.items():
-                _store(recipe, fitted, name, target, directory)
+def fit(recipe: Recipe) -> Targets:
+    """The targets, fitted where that was not done; the first process does it. Raises UserError as :func:`load`."""
     if recipe.config.targets:
-        recipe.processes.gather(None, "at the start", SLOW)
+        if recipe.processes.first:
+            load(recipe, fit=True)
+        recipe.processes.gather(None, "while the first one fits targets", LONG)
     return load(recipe)
 
 
-def prepare_early(recipe: Recipe, names: Iterable[str]) -> None:
-    """As :func:`prepare`, in stage 1; a target that needs what a later stage makes is noted, and left to that stage."""
-    try:
-        prepare(recipe, [name for name in names if is_prepared(recipe.data(name))])
-    except UserError as error:
-        print(f"note: {error}; the training stages need it")
+def store(recipe: Recipe, fitted: Targets, train: Iterable[str], valid: str) -> None:
+    """Store the values of targets for data directories, where that was not done; the first process does it.
+
+    Args:
+        recipe: of the experiment.
+        fitted: the targets.
+        train: names of the training directories.
+        valid: name of the directory for validation.
+
+    Raises:
+        UserError: a target can't be computed, or has no values for any training utterance; it is named.
+    """
+    if fitted.stored:
+        if recipe.processes.first:
+            for directory in map(recipe.data, [*train, valid]):
+                for name, target in fitted.stored.items():
+                    _store(recipe, fitted, name, target, directory)
+        recipe.processes.gather(None, "while the first one computes targets", LONG)
+        _check_not_empty(recipe, fitted, train)
 
 
-def load(recipe: Recipe, fit: bool = False) -> Targets:
+def prepare_early(recipe: Recipe) -> None:
+    """As :func:`fit` and :func:`store`, in stage 1, for what is trained or validated on.
+
+    A target that can't be computed, e.g. since it needs what a later stage makes, is noted, and left to the training
+    stages.
+    """
+    data = recipe.config.data
+    names = dict.fromkeys([*data.pretrain, data.pretrain_valid, data.train, data.valid])
+    directories = [recipe.data(name) for name in names if is_prepared(recipe.data(name))]
+    for name in recipe.config.targets:
+        try:
+            fitted = load(recipe, fit=True, only=name)
+            for directory in directories if name in fitted.stored else ():
+                _store(recipe, fitted, name, fitted.stored[name], directory)
+        except UserError as error:
+            print(f"note: {error}; the training stages need it")
+
+
+def load(recipe: Recipe, fit: bool = False, only: str | None = None) -> Targets:
     """The targets of a recipe with their fitted states.
 
     Args:
         recipe: of the experiment.
         fit: those that are not fitted yet, or whose training data have changed, are fitted now.
+        only: name of the one that is loaded with its state; None: all.
 
     Raises:
-        UserError: one can't be built or fitted.
+        UserError: one can't be built or fitted, or a given pre-trained model's is of other settings.
     """
     built = build_targets(recipe.config).built
     given = _given_states(recipe)
     states = {}
     for name, target in built.items():
-        if is_fitted(target):
+        if is_fitted(target) and only in (None, name):
             state = given.get(name) or _fitted_state(recipe, name, target, fit)
             if state is not None:
                 states[name] = state
     return build_targets(recipe.config, states)
+
+
+def stored_names(config: Config) -> list[str]:
+    """Names of the streams that are computed once for each utterance."""
+    return [name for name, choice in config.targets.items() if is_stored(plugins.class_of("target", choice))]
 
 
 def identities(targets: Targets) -> dict[str, Any]:
@@ -87,20 +117,23 @@ def identities(targets: Targets) -> dict[str, Any]:
 
 def stored_streams(recipe: Recipe, targets: Targets, directory: Path) -> dict[str, StoredStream]:
     """The stored values for a data directory, by stream."""
-    return {n: StoredStream(_folder(recipe, targets, n, t, directory)) for n, t in targets.stored.items()}
+    frames = open_index(directory).frames
+    found = {n: StoredStream(_folder(recipe, targets, n, t, directory)) for n, t in targets.stored.items()}
+    for stream in found.values():
+        stream.check(frames)
+    return found
 
 
-def check_not_empty(recipe: Recipe, targets: Targets, names: Iterable[str]) -> None:
+def _check_not_empty(recipe: Recipe, targets: Targets, names: Iterable[str]) -> None:
     """Raises UserError where a target has no value for any utterance of the training directories."""
     directories = [recipe.data(name) for name in names]
     for name, target in targets.stored.items():
         streams = [StoredStream(_folder(recipe, targets, name, target, directory)) for directory in directories]
-        counts = [int(np.count_nonzero(stream.lengths)) for stream in streams]
-        if not sum(counts):
-            why = getattr(target, "why_empty", "its values are empty")
+        if all(stream.is_empty() for stream in streams):
+            why = getattr(target, "why_empty", "its values are empty, or all of them 0")
             raise UserError(
-                f"target '{name}' has no values for any utterance of {', '.join(map(str, directories))}: {why}; mend "
-                f"that, or leave it out with targets.{name}: null and what needs it",
+                f"target '{name}' has no values for any utterance of {', '.join(map(str, directories))}: {why}; "
+                f"correct that, or leave it out with targets.{name}: null and what needs it",
                 stream=name,
             )
 
@@ -123,11 +156,28 @@ def check_lengths(model: Model | Vocoder, training_set: SpeechDataset) -> Iterat
 
 
 def _given_states(recipe: Recipe) -> dict[str, dict]:
-    """The states of a given pre-trained model: its parts predict these targets."""
-    if not recipe.config.pretrained or not Path(recipe.config.pretrained).exists():
+    """The states of a given pre-trained model, whose parts predict these targets; where that model was deleted after
+    stage 3, those that stage 3 stored. Raises UserError where its targets have other settings."""
+    given = recipe.config.pretrained
+    if not given:
         return {}
-    folder = checkpoint.folder_in(Path(recipe.config.pretrained), "give the experiment of a recipe", "pretrain")
-    return checkpoint.read_meta(folder).targets
+    folder = recipe.exp / "transfer" / "init"
+    if Path(given).exists():
+        folder = checkpoint.folder_in(Path(given), "give the experiment of a recipe", "pretrain")
+    elif not (folder / checkpoint.META).exists():
+        return {}
+    meta = checkpoint.read_meta(folder)
+    theirs = meta.config.get("targets", {})
+    for name, choice in recipe.config.targets.items():
+        lazy = getattr(plugins.class_of("target", choice), "lazy", ())  # what they load has a digest in the state
+        ours = {key: value for key, value in to_tree(choice).items() if key not in lazy}
+        if name in meta.targets and ours != {k: v for k, v in theirs.get(name, {}).items() if k not in lazy}:
+            raise UserError(
+                f"target '{name}' has other settings in the pre-trained model {folder}; give targets.{name} the same "
+                "settings in this config",
+                stream=name,
+            )
+    return meta.targets
 
 
 def _settings(recipe: Recipe, name: str, target: Any) -> dict:
@@ -141,16 +191,15 @@ def _settings(recipe: Recipe, name: str, target: Any) -> dict:
 
 def _fitted_state(recipe: Recipe, name: str, target: Any, fit: bool) -> dict | None:
     """The state in the data folder; fitted anew where the data that it was fitted to have changed since."""
-    path = recipe.data_folder / FOLDER / f"{name}-{state_digest(_settings(recipe, name, target))}.json"
+    names = sorted({*recipe.config.data.pretrain, recipe.config.data.train})
+    key = state_digest([_settings(recipe, name, target), names])
+    path = recipe.data_folder / FOLDER / f"{name}-{key}.json"
     found = read_state(path, _REMEDY)
     if not fit:
         return found and found.get("state")
-    data = recipe.config.data
-    directories = {
-        n: recipe.data(n) for n in dict.fromkeys([*data.pretrain, data.train]) if is_prepared(recipe.data(n))
-    }
+    directories = {n: recipe.data(n) for n in names if is_prepared(recipe.data(n))}
     digests = {n: _content(directory) for n, directory in directories.items()}
-    if found and all(digests.get(n) == digest for n, digest in found.get("fitted_to", {}).items()):
+    if found and found.get("fitted_to") == digests:
         return found.get("state")
     print(f"target '{name}' is fitted to {', '.join(map(str, directories.values()))}")
     try:
@@ -171,9 +220,14 @@ def _fit_utterances(recipe: Recipe, directories: Iterable[Path]) -> Iterator[Fit
 def _store(recipe: Recipe, targets: Targets, name: str, target: Any, directory: Path) -> None:
     """Compute a target for all utterances of a data directory, unless that is done."""
     folder = _folder(recipe, targets, name, target, directory)
-    if folder.exists():
-        StoredStream(folder)
-        return
+    with waiting_lock(folder):
+        if folder.exists():
+            StoredStream(folder)
+        else:
+            _compute(recipe, name, target, directory, folder)
+
+
+def _compute(recipe: Recipe, name: str, target: Any, directory: Path, folder: Path) -> None:
     index = open_index(directory)
     with_audio = getattr(target, "needs_audio", True)
 
@@ -184,11 +238,14 @@ def _store(recipe: Recipe, targets: Targets, name: str, target: Any, directory: 
             waveform = _waveform(recipe, utterance) if with_audio else np.zeros(0, np.float32)
             try:
                 yield utterance.frames, compute(target, name, waveform, utterance.text)
-            except UserError as error:
-                raise UserError(f"{directory}: utterance '{utterance.id}': {error}", **error.fields) from error
+            except Exception as error:  # the target of a plug-in may fail in any way
+                message = f"{directory}: utterance '{utterance.id}': target '{name}': {failure(error)}"
+                raise UserError(message, **getattr(error, "fields", {})) from error
 
     try:
         write_stream(folder, values, target.dtype, target.rate == "sequence")
+    except UserError as error:
+        raise UserError(f"target '{name}' of {directory}: {error}", **error.fields) from error
     except OSError as error:
         raise UserError(
             f"{folder} can't be written ({error}); make {directory} writable, or free some disk space"
@@ -201,14 +258,18 @@ def _folder(recipe: Recipe, targets: Targets, name: str, target: Any, directory:
 
 
 def _content(directory: Path) -> str:
-    """What identifies the content of a data directory; of one that preparation did not write, that of its tables."""
-    found = read_settings(directory).get("digest")
-    if found:
-        return str(found)
+    """What identifies the content of a data directory: its tables, which may have been edited, and the files in it."""
+    states = tuple((t, (directory / t).stat().st_mtime_ns) for t in TABLES if (directory / t).exists())
+    return state_digest([read_settings(directory).get("digest"), _tables_digest(directory, states)])
+
+
+@cache
+def _tables_digest(directory: Path, states: tuple[tuple[str, int], ...]) -> str:
+    """Of the tables as they were at these times, ns."""
     content = hashlib.sha256()
-    for path in (directory / table for table in TABLES):
-        content.update(path.read_bytes() if path.exists() else b"")
-    return content.hexdigest()[:12]
+    for table, _ in states:
+        content.update(f"{table}\n".encode() + (directory / table).read_bytes())
+    return content.hexdigest()
 
 
 def _waveform(recipe: Recipe, utterance: Utterance) -> np.ndarray:

@@ -78,8 +78,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         checkpoint.remove_remains(folder)
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
-    fitted = targets.prepare(recipe, [*run.train, run.valid])
-    targets.check_not_empty(recipe, fitted, run.train)
+    fitted = targets.fit(recipe)
     made_from = {**run.made_from, "data": digests, "losses": losses.digests(), **targets.identities(fitted)}
     made_from |= initial_digests(run.parts, run.task, existing=True)
     newest = _newest(recipe, folder)
@@ -91,6 +90,8 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
             return
     made_from |= initial_digests(run.parts, run.task)
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
+    losses.check(model, fitted.built)  # now, not after hours in which targets are computed
+    targets.store(recipe, fitted, run.train, run.valid)
     ledger = None if newest else initialise(model, run.parts, run.task, config, speakers, fitted)
     count = sum(p.numel() for p in model.parameters())
     resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""

@@ -14,7 +14,7 @@ from v2skit.data.index import open_index
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.build import build_model, build_vocoder
+from v2skit.models.build import build_model, build_targets, build_vocoder
 from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model
 from v2skit.recipes import run_record, targets
@@ -55,7 +55,8 @@ def transfer(recipe: Recipe) -> None:
     config, out = recipe.config, recipe.exp / "transfer"
     _check_videos(recipe)
     source = find(recipe, "pretrain")
-    made_from = {"pretrained": checkpoint.digest(source)}
+    fitted = targets.load(recipe, fit=True)
+    made_from = {"pretrained": checkpoint.digest(source), **targets.identities(fitted)}
     if (out / "ledger.json").exists() and not recipe.force:
         run_record.check(out, config, _TRANSFER, made_from)
         print(f"transfer is finished, skipped: {out}/ledger.md (--force repeats it)")
@@ -66,7 +67,6 @@ def transfer(recipe: Recipe) -> None:
     if not config.pretrained:
         run_record.check_plugins(saved.meta.config, config, str(source))
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
-    fitted = targets.load(recipe)
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
     model = build_model(config, "v2a", speakers, fitted)
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
@@ -107,13 +107,16 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     config, directory, device = recipe.config, recipe.test, recipe.device
     decoder: Any = plugins.class_of("decoder", config.networks.decoder)
 
+    def trained() -> Targets:  # with the states of the model: their training data may be elsewhere by now
+        return build_targets(config, checkpoint.read_meta(find(recipe, "finetune")).targets)
+
     def vocoder() -> dict:
         if decoder.output == "waveform":
             return {}
-        return {"vocoder": vocoder_source(config.vocoder, build_vocoder(config, decoder.output, targets.load(recipe)))}
+        return {"vocoder": vocoder_source(config.vocoder, build_vocoder(config, decoder.output, trained()))}
 
     def copies(out: Path) -> None:
-        fitted = targets.load(recipe)
+        fitted = trained()
         built = build_vocoder(config, decoder.output, fitted).to(device)
         copy_synthesis(built, config, read_manifest(directory), out, fitted)
 
@@ -139,7 +142,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     if decoder.output == "waveform":
         a2a = ResultsRow(lambda: checkpoint_source(find(recipe, "pretrain")), resynthesised, uses_reference_audio=True)
         found["audio_to_audio"] = a2a
-    else:
+    elif decoder.output == "mel" or decoder.output in targets.stored_names(config):
         found["copy_synthesis"] = ResultsRow(vocoder, copies, uses_reference_audio=True)
     if config.scratch:
         found["scratch"] = model_row("scratch")

@@ -103,6 +103,8 @@ def finetune(recipe: Recipe) -> None:
                 f"predictor: {_predictor_folder(recipe)} gives {', '.join(sorted(given))}, and vocoder "
                 f"'{config.vocoder.type}' needs {model.input}; give a model that gives it"
             )
+        for folder in (init, _predictor_folder(recipe)):
+            check_same_targets(fitted.states, checkpoint.read_meta(folder).targets, "this recipe", str(folder))
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
         return model, []
 

@@ -64,7 +64,7 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
     for name in NEEDED.get(kind, ()):
         if not hasattr(component, name):
             raise UserError(f"{where} has no {name}; a component of its kind needs {', '.join(NEEDED[kind])}")
-    if kind not in OUTPUTS:
+    if kind not in OUTPUTS or hasattr(component, "compute"):  # a stored target is no module
         return component
     if not hasattr(component, "register_forward_hook"):
         raise UserError(f"{where} is a {type(component).__name__}; it must be a torch.nn.Module")
@@ -183,6 +183,16 @@ def _predicted(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any
         _check_stream(where, name, value, inputs[1])
 
 
+def _target(where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """Values of a target on the device: as long as the batch by its rate."""
+    batch = inputs[0]
+    lengths = {"sample": batch.waveform.shape[1], "mel": batch.mask.shape[1] * given["mel"].per_frame(given["clock"])}
+    _check_stream(where, module.rate, output, batch.mask)
+    if output.shape[1] != lengths.get(module.rate, output.shape[1]):
+        wanted = f"(B,L,...) with L = {lengths[module.rate]}, since its rate is '{module.rate}'"
+        raise UserError(f"{where} returned {_described(output)}, not {wanted}")
+
+
 def _check_stream(where: str, name: str, value: Any, mask: Any) -> None:
     """Raises UserError where a stream is no tensor (B,T*k,...) for a mask (B,T)."""
     clips, frames = mask.shape
@@ -241,6 +251,7 @@ OUTPUTS: dict[str, Callable[[str, dict[str, Any], Any, tuple[Any, ...], Any], No
     "decoder": _speech,
     "vocoder": _vocoded,
     "head": _predicted,
+    "target": _target,
     "discriminator": _scores,
     "extractor": _layers,
     "loss": _scalars,

@@ -50,7 +50,8 @@ def check_class(kind: str, component: Any) -> None:
     """
     if not isinstance(component, type):
         raise UserError(f"is a {type(component).__name__}, not a class")
-    if kind in OUTPUTS and not hasattr(component, "register_forward_hook"):
+    is_stored_target = kind == "target" and hasattr(component, "compute")
+    if kind in OUTPUTS and not hasattr(component, "register_forward_hook") and not is_stored_target:
         raise UserError("is no torch.nn.Module, as its kind needs")
     methods = [name for name in NEEDED.get(kind, ()) if name not in _OF_THE_BUILT]
     for name in methods:

@@ -77,6 +77,19 @@ def _deleted(folder: Path) -> Path:
 
 
 @contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Lock a path for this process, after all other processes that hold the lock; it says so where it waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"another process is at work in {path}; waiting until it is done")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
     """Lock a folder for this process. Raises UserError while another process holds the lock."""
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,7 @@ class Units:
         build: Any = extractor
         self._build: Callable[[], Any] = build
         self._centroids: Tensor | None = None  # (K, D)
+        self._fitted_with = ""
 
     @cached_property
     def _extractor(self) -> Any:
@@ -97,6 +98,7 @@ class Units:
     def load_state(self, state: dict[str, Any]) -> None:
         """Undo :meth:`fit`. Raises ValueError or LookupError where it is no state of as many clusters."""
         content = np.frombuffer(base64.b64decode(state["centroids"], validate=True), "<f4")
+        self._fitted_with = str(state["extractor"])
         centroids = torch.from_numpy(content.astype(np.float32).reshape(state["shape"]))
         if len(centroids) != self.clusters or not centroids.isfinite().all():
             raise ValueError(f"{len(centroids)} centroids for {self.clusters} clusters, or some are not finite")
@@ -104,7 +106,13 @@ class Units:
 
     def compute(self, waveform: np.ndarray, text: str | None = None) -> np.ndarray:
         """Waveform (N,) -> units, int32 (T * per_frame,)."""
-        assert self._centroids is not None, "fitted or loaded before"
+        if self._centroids is None:
+            raise UserError("units have no centroids yet; stage 2 or 4 of the recipe fits them to the training data")
+        if self.settings_digest() != self._fitted_with:
+            raise UserError(
+                "the extractor has other weights than the one that the units were fitted with; give target units that "
+                "extractor, or train anew from stage 2 on"
+            )
         return torch.cdist(self._features(waveform), self._centroids).argmin(1).int().numpy()
 
     @torch.no_grad()

@@ -101,6 +101,7 @@ class Trainer:
         clips = valid_set.by_length
         batches = EpochBatches(clips, max(settings.batch_frames, clips.longest), 0, 0)
         ours = range(processes.rank, len(batches), processes.world)
+        self.validation_numbers = ours
         keys = [[Key(0, clip, (0, 0)) for clip in batches[number]] for number in ours]
         spectrogram = MelSpectrogram(config.clock, config.mel).to(device)
         on_device = {name: target.to(device).eval() for name, target in targets.on_device.items()}
@@ -183,8 +184,9 @@ class Trainer:
         start, model = time.perf_counter(), self.average.model
         sums: dict[str, float] = {}
         frames = 0
-        for number, batch in enumerate(self.validation):
-            torch.manual_seed(self.config.seed + number)  # of a decoder's own losses: the same at each validation
+        for number, batch in zip(self.validation_numbers, self.validation, strict=True):
+            # Of a decoder's own losses: the same at each validation, for any number of processes.
+            torch.manual_seed(self.config.seed + number)
             total, values = self.losses(forward(model, batch, self.precision), batch, validate=True)
             count = int(batch.mask.sum())
             frames += count

@@ -17,7 +17,7 @@ from v2skit.media.synthesised import write_speech
 from v2skit.system.atomic import write_text
 
 ID = "mlflow_run_id"
-"""File in the run's folder: the id with which an interrupted run goes on."""
+"""File in the run's folder: the id with which an interrupted run resumes."""
 STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 BATCH, MAX_CHARACTERS = 100, 500
 """Parameters of one request, and characters of a value, that any server accepts."""
@@ -53,7 +53,7 @@ class Mlflow:
         self.experiment, self.tracking_uri = experiment, tracking_uri
 
     def start(self, run: Path, name: str, step: int, config: dict[str, Any]) -> None:
-        """Begin a run, or go on with the one whose id is in the folder.
+        """Begin a run, or resume the one whose id is in the folder.
 
         Raises:
             UserError: MLflow does not have the run of this id.

@@ -12,7 +12,7 @@ from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
 
 ID = "wandb_id"
-"""File in the run's folder: the id with which an interrupted run goes on."""
+"""File in the run's folder: the id with which an interrupted run resumes."""
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 """Status -> exit code; W&B shows 255 as killed."""
 
@@ -45,7 +45,7 @@ class Wandb:
         self._options: dict[str, Any] = {"project": project, "entity": entity, "mode": mode, "tags": tags}
 
     def start(self, run: Path, name: str, step: int, config: dict[str, Any]) -> None:
-        """Begin a run, or go on with the one whose id is in the folder."""
+        """Begin a run, or resume the one whose id is in the folder."""
         path = run / ID
         known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
         if not known:

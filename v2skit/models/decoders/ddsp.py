@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
-from v2skit.config.limits import Depth, Width
+from v2skit.config.limits import Context, Depth, Width
 from v2skit.models.decoders.istft import MAX_LOG_MAGNITUDE
 from v2skit.models.heads.f0 import F0Head
 from v2skit.models.layers.masked import check_features
@@ -79,7 +79,7 @@ class Ddsp(nn.Module):
         f0_dim: Width = 128,
         floor_hz: float = 60.0,
         ceiling_hz: float = 500.0,
-        seed: int = 0,
+        seed: Context = 0,
     ) -> None:
         super().__init__()
         self.in_dim, self.rate, self.hop, self.harmonics, self.seed = (

@@ -79,18 +79,18 @@ class Ctc(nn.Module):
         Raises:
             UserError: none can be used.
         """
-        told = tokens > 0
-        short = told & whole & (tokens > frames * self.upsampling)
-        cut = told & ~whole
+        transcribed = tokens > 0
+        short = transcribed & whole & (tokens > frames * self.upsampling)
+        cut = transcribed & ~whole
         if not (short | cut).any():
             return ""
-        message = f"of {told.sum()} utterances with tokens, {(told & ~short & ~cut).sum()} are trained on"
+        message = f"of {transcribed.sum()} utterances with tokens, {(transcribed & ~short & ~cut).sum()} are trained on"
         if cut.any():
             message += f"; {cut.sum()} are cut to segments: set segment_frames: null"
         if short.any():
             least = math.ceil((tokens[short] / frames[short]).max())
             message += f"; {short.sum()} have more tokens than logits: set upsampling: {least}"
-        if not (told & ~short & ~cut).any():
+        if not (transcribed & ~short & ~cut).any():
             raise UserError(f"stream '{self.stream}': {message}", stream=self.stream)
         return message
 

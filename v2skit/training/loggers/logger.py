@@ -1,4 +1,4 @@
-"""The logger protocol: what a run tells each of its loggers."""
+"""The logger protocol: what a run reports to each of its loggers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Logger(Protocol):
     """
 
     def start(self, run: Path, name: str, step: int, config: dict[str, Any]) -> None:
-        """Begin, or go on with the log of an interrupted run, in which steps after ``step`` will be repeated.
+        """Begin, or resume the log of an interrupted run, in which steps after ``step`` will be repeated.
 
         Args:
             run: the run's folder, which exists; what identifies the log for resuming is stored there.
