@@ -15,7 +15,7 @@ nproc=1         # training processes on this machine
 nnodes=1        # machines that run this command
 rdzv=           # rendezvous address: HOST:PORT
 force=false     # run finished stages again
-trust=false     # run the code that is saved in checkpoints of other experiments (docs/plugins.md)
+trust=false     # run the code that is saved in checkpoints and experiments (docs/plugins.md)
 set=()          # --set key.path=value, any number of times
 
 usage() {
@@ -35,7 +35,7 @@ usage: run.sh [options]
   --nnodes N       machines; the same command runs on each of them, in shared folders
   --rdzv HOST:PORT rendezvous address: one of them and a free port; found automatically in a Slurm allocation
   --force          run finished stages again
-  --trust-plugins  run the code that is saved in checkpoints of other experiments (docs/plugins.md)
+  --trust-plugins  run the code that is saved in checkpoints and experiments (docs/plugins.md)
   --help           this text
 Finished stages are skipped, an interrupted one resumes.
 END

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -110,6 +111,38 @@ def test_a_plugin_whose_hook_fails_adds_no_command(install, capsys, plugin, mess
     with pytest.raises(SystemExit):
         main(["one"])
     assert "plug-in 'bad' is broken and left out: register_commands: " in capsys.readouterr().err
+
+
+def _nested(required: bool = True, run: Any = print) -> Callable[[], Any]:
+    @v2skit.hookimpl
+    def register_commands(subcommands: Any) -> None:
+        below = subcommands.add_parser("one", help="do one").add_subparsers(required=required, metavar="WHAT")
+        below.add_parser("deep").set_defaults(run=run)
+
+    return lambda: SimpleNamespace(register_commands=register_commands)
+
+
+def test_a_command_has_subcommands(install, capsys):
+    install(a=_nested(run=lambda options: print("done")))
+    assert collect(["synth"]).names == {"a": ["one"]}
+    assert main(["one", "deep"]) == 0 and capsys.readouterr().out == "done\n"
+    with pytest.raises(SystemExit):
+        main(["one"])
+    assert "the following arguments are required: WHAT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (_nested(run=None), "command 'one deep' has no function; call its set_defaults(run=...)"),
+        (_nested(required=False), "command 'one' has no function; .* or make its subcommands required"),
+    ],
+    ids=["no function", "optional"],
+)
+def test_a_subcommand_without_a_function_is_named(install, plugin, message):
+    install(bad=plugin)
+    found = collect(["synth"])
+    assert not found.names and re.search(message.replace("(run=...)", r"\(run=...\)"), found.broken["bad"])
 
 
 def test_an_error_of_a_command_of_a_plugin_is_one_sentence(install, capsys):

@@ -101,7 +101,56 @@ def test_mistakes_name_the_config_and_the_key(config, plugins, message):
     assert error.value.fields["key"] == "plugins" and error.value.fields["source"] == str(config)
 
 
-def test_copies_replace_files_that_are_gone_and_where_preferred_those_that_were_changed(config, tmp_path):
+@pytest.mark.parametrize(("character", "line"), [("\x0c", 1), ("x = 1\nname = '\x1b[0m'", 2), ("# \0", 1)])
+def test_a_control_character_is_named_with_its_file_and_line(config, character, line):
+    (config.parent / "own.py").write_text(f"{character}\n{SOURCE}")
+    message = (
+        f"plugins: line {line} of plug-in file .*own.py has a control character.*; delete it, or in a string write"
+    )
+    with pytest.raises(UserError, match=message) as error:
+        load_config(config)
+    assert error.value.fields["source"] == str(config)
+
+
+KIND = """
+from typing import Annotated
+
+import v2skit
+from v2skit.registry.component import Component
+
+@v2skit.hookimpl
+def register_kinds(register):
+    register("segmenter", "waveform -> segments")
+
+@v2skit.hookimpl
+def register_components(register):
+    register("segmenter", "energy", ":Energy")
+    register("metric", "by_segment", ":BySegment")
+
+class Energy: ...
+
+class BySegment:
+    def __init__(self, segmenter: Annotated[Component, "segmenter"]): ...
+"""
+
+
+def test_a_stored_config_calls_no_class_as_a_component_of_a_plugin_kind(config, monkeypatch):
+    monkeypatch.setattr(trust, "_named", set())
+    (config.parent / "own.py").write_text(KIND)
+    tree = to_tree(load_config(config, ["scoring.metrics.m={type: by_segment, segmenter: {type: energy}}"]))
+    assert check_config(tree).scoring.metrics["m"].args["segmenter"].type == "energy"
+    by_path = {"type": "numpy:memmap", "filename": "precious.txt", "mode": "w+", "shape": 5}
+    tree["scoring"]["metrics"]["m"]["segmenter"] = by_path
+    with pytest.raises(UserError, match="old runs the class numpy:memmap as a segmenter, a kind of a plug-in; if you"):
+        check_config(tree, "old")
+    with trust.trusting():
+        assert check_config(tree).scoring.metrics["m"].args["segmenter"].type == "numpy:memmap"
+    load_config(config, [f"scoring.metrics.m={{type: by_segment, segmenter: {by_path}}}"])  # names the class
+    assert check_config(tree).scoring.metrics["m"].args["segmenter"].type == "numpy:memmap"
+
+
+def test_copies_replace_files_that_are_gone_and_where_preferred_those_that_were_changed(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(trust, "_named", set())
     notes: list[str] = []
     copies = Copies(tmp_path / "plugins", note=notes.append)
     preferred = Copies(tmp_path / "plugins", preferred=True, note=notes.append)
@@ -109,10 +158,38 @@ def test_copies_replace_files_that_are_gone_and_where_preferred_those_that_were_
     copies.folder.mkdir()
     (copies.folder / "own.py").write_text(SOURCE.format("copy"))
     assert load_config(config, ["tracker.type=own"], copies).tracker.type == "own" and not notes
-    assert load_config(config, ["tracker.type=copy"], preferred).tracker.type == "copy"
+    with trust.trusting():
+        assert load_config(config, ["tracker.type=copy"], preferred).tracker.type == "copy"
     own.unlink()
-    assert load_config(config, ["tracker.type=copy"], copies).tracker.type == "copy"
+    with trust.trusting():
+        assert load_config(config, ["tracker.type=copy"], copies).tracker.type == "copy"
     assert "was changed since the training" in notes[0] and "does not exist; its copy" in notes[1]
+
+
+@pytest.mark.parametrize(("gone", "why"), [(True, "does not exist"), (False, "was changed since the training")])
+def test_a_copy_that_is_not_trusted_is_not_run(config, tmp_path, monkeypatch, gone, why):
+    monkeypatch.setattr(trust, "_named", set())
+    copies = Copies(tmp_path / "plugins", preferred=True, note=pytest.fail)
+    copies.folder.mkdir()
+    (copies.folder / "own.py").write_text("raise SystemExit('it was run')\n")
+    if gone:
+        (tmp_path / "own.py").unlink()
+    message = (
+        f"own.py {why}; restore it, or, if you trust where its copy .*plugins/own.py comes from, use that with --t"
+    )
+    with pytest.raises(UserError, match=message):
+        load_config(config, (), copies)
+
+
+def test_a_copy_is_trusted_no_longer_than_the_command_says(config, tmp_path, monkeypatch):
+    copies = Copies(tmp_path / "plugins", note=lambda note: None)
+    copies.folder.mkdir()
+    (copies.folder / "own.py").write_text(SOURCE.format("copy") + "x = 1\n")
+    (tmp_path / "own.py").unlink()
+    with trust.trusting():
+        tree = to_tree(load_config(config, ["tracker.type=copy"], copies))
+    with pytest.raises(UserError, match="runs the plug-in file own.py saved in it"):
+        check_config(tree)
 
 
 def test_listings_have_the_plugins_of_a_config(config, capsys):

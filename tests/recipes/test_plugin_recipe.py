@@ -94,7 +94,9 @@ def test_a_file_is_saved_and_all_stages_work_without_it(recipe, capsys, monkeypa
     assert (recipe / "exp/conf/plugins/mine.py").read_text() == SOURCE
     (recipe / "mine.py").unlink()
     monkeypatch.setattr(trust, "_named", set())
-    assert run(recipe, "pretrain", "transfer", "finetune", "synth", "score") == 0
+    assert run(recipe, "pretrain") == 1 and "use that with --trust-plugins" in capsys.readouterr().err
+    all_stages = ("pretrain", "transfer", "finetune", "synth", "score")
+    assert stages(recipe, recipe / "conf.yaml", *all_stages, more=("--trust-plugins",)) == 0
     text = capsys.readouterr().out
     assert "does not exist; its copy" in text and "resumed from step 2" in text
     rows = json.loads((recipe / "exp/conf/results.json").read_text())["rows"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -11,6 +13,8 @@ from v2skit.config.load import check_component, to_tree
 from v2skit.errors import UserError
 from v2skit.registry import direct, trust
 from v2skit.registry.build import build
+from v2skit.registry.component import Component
+from v2skit.registry.kinds import KINDS
 from v2skit.registry.plugins import fault, versions
 from v2skit.registry.trust import check_trusted, trusting
 
@@ -56,6 +60,7 @@ def test_a_class_is_checked_and_built_like_a_registered_one():
         ("encoder", "os:getcwd", "is a builtin_function_or_method, not a class"),
         ("encoder", "subprocess:Popen", "is no torch.nn.Module"),
         ("metric", "pathlib:Path", "has no __call__"),
+        ("target", "numpy:memmap", "is no torch.nn.Module and has no compute"),
         ("tracker", f"{HERE}:Metric", "has no start; a component of its kind needs start, update, finish"),
     ],
 )
@@ -71,6 +76,37 @@ def test_the_origin_is_the_distribution_or_the_module():
     found = versions({"v2skit", TOP, "torch"})
     assert found[TOP] == "" and found["torch"] and found["v2skit"] == v2skit.__version__
     assert fault(TOP) is None and fault("torch") is None and fault("no_such_package") == "is not installed"
+
+
+def test_to_ask_for_a_version_imports_nothing(tmp_path, monkeypatch):
+    (tmp_path / "payload").mkdir()
+    (tmp_path / "payload/__init__.py").write_text("raise SystemExit('it was imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert direct.version("payload") == "" and fault("payload") is None
+    for name in ("payload.x", "payload.", ".payload", ""):
+        assert direct.version(name) is None and fault(name) == "is not installed"
+    assert "payload" not in sys.modules
+
+
+def test_a_target_is_a_module_or_has_compute():
+    class Stored:
+        def compute(self, utterance: object) -> None: ...
+
+    direct.check_class("target", Stored)
+    direct.check_class("target", Encoder)
+
+
+def test_the_classes_of_all_kinds_but_those_of_plugins_are_checked(monkeypatch):
+    assert all(direct.is_checked(kind) for kind in KINDS) and not direct.is_checked("segmenter")
+    monkeypatch.setattr(trust, "_named", set())
+    checked = Component("torch.nn:Linear", {}, kind="encoder")
+    segmenter = Component("torch.nn:Linear", {}, kind="segmenter")
+    trust.check_classes([checked, Component("energy", {}, kind="segmenter")], "a checkpoint")
+    message = "a checkpoint runs the class torch.nn:Linear as a segmenter, a kind of a plug-in; if you trust"
+    with pytest.raises(UserError, match=message):
+        trust.check_classes([checked, segmenter], "a checkpoint")
+    with trusting():
+        trust.check_classes([segmenter], "a checkpoint")
 
 
 def test_paths_are_found_at_any_depth():

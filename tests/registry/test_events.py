@@ -44,14 +44,16 @@ def test_a_section_that_fails_is_named_in_the_report(tmp_path):
     assert broken.endswith(f"hook report_section of plug-in 'broken' failed: OSError: no file{remedy}") and good == "x"
 
 
-def test_a_wrapper_is_an_error():
+@pytest.mark.parametrize("mark", ["wrapper", "hookwrapper"])
+def test_a_wrapper_makes_its_plugin_a_broken_one(mark):
     class Wrapping:
-        @v2skit.hookimpl(wrapper=True)
-        def step_finished(self, run, step, values):
+        @v2skit.hookimpl(**{mark: True})
+        def report_section(self, exp):
             yield
 
-    with installed(mine=Wrapping()), pytest.raises(UserError, match="step_finished of plug-in 'mine' is a wrapper"):
-        implementations("step_finished")
+    message = "hook report_section of plug-in 'wrapping' is a wrapper; make it a plain function"
+    with pytest.raises(UserError, match=message), installed(wrapping=Wrapping()):
+        pass
 
 
 def test_a_hook_with_an_unknown_argument_makes_its_plugin_a_broken_one():

@@ -13,7 +13,7 @@ import pytest
 
 from v2skit.config.load import check_component
 from v2skit.errors import UserError
-from v2skit.registry import plugins
+from v2skit.registry import files, plugins, trust
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.registry.files import PluginFile, Portable, check_unchanged, digest_of, read_file
@@ -155,6 +155,19 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path):
 def test_a_damaged_copy_is_refused():
     with pytest.raises(UserError, match="does not match its digest"):
         PluginFile("mine.py", digest_of("x = 1\n"), "x = 2\n")
+
+
+def test_files_with_the_same_short_digest_are_not_the_same(monkeypatch):
+    monkeypatch.setattr(files, "digest_of", lambda source: "0" * 12)
+    monkeypatch.setattr(trust, "_named", set())
+    one, two = (PluginFile("mine.py", "0" * 12, f"x = {x}\n") for x in (1, 2))
+    trust.trust([one])
+    trust.check_trusted([one], [], "a checkpoint")
+    with pytest.raises(UserError, match="runs the plug-in file mine.py saved in it"):
+        trust.check_trusted([two], [], "a checkpoint")
+    assert [file.module().x for file in (one, two)] == [1, 2]
+    with pytest.raises(UserError, match="another version of plug-in mine.py"):
+        check_unchanged([one], [two], "a checkpoint")
 
 
 def test_only_other_content_of_the_same_name_is_a_change():

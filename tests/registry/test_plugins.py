@@ -118,6 +118,29 @@ def test_a_kind_of_a_plugin_has_components_of_others_and_two_of_one_name_are_an_
     assert "kinds 1.2\n  kind segmenter\n" in v2skit("plugins", site=tmp_path).stdout
 
 
+def test_the_kind_of_a_broken_plugin_is_unknown(tmp_path):
+    fails = "@v2skit.hookimpl\ndef register_components(register):\n    raise ValueError('oh')\n"
+    fake_plugin(tmp_path, "kinds", KIND.format("waveform -> segments") + fails)
+    fake_plugin(tmp_path, "a_user", HOOK.format("'segmenter', 'mine', ':Mine'") + "class Mine:\n    'My own.'\n")
+    fake_plugin(tmp_path, "z_user", HOOK.format("'segmenter', 'last', ':Mine'") + "class Mine:\n    'My own.'\n")
+    listing = v2skit("plugins", site=tmp_path).stdout
+    assert "kinds 1.2\n  broken: ValueError: oh\n" in listing and "unknown kind 'segmenter'" in listing
+    assert "kind segmenter" not in listing and "segmenter mine" not in listing
+
+
+def test_a_kind_that_is_gone_names_the_broken_plugin():
+    registry = Registry({})
+    registry.add_kinds([("segmenter", "waveform -> segments", (), None)], "kinds")
+    registry.add_kinds([("other", "x -> y", (), None)], "more")
+    registry.add("segmenter", "mine", "a.b:C", "user")
+    registry.add("other", "mine", "a.b:C", "user")
+    registry.broken["kinds"] = "ValueError: oh"
+    registry.remove_kinds("kinds")
+    assert list(registry.kinds) == ["other"] and [entry.kind for entry in registry.entries()] == ["other"]
+    with pytest.raises(UserError, match="unknown kind 'segmenter'.*\n  plug-in kinds is broken: ValueError: oh"):
+        registry.entry("segmenter", "mine")
+
+
 def test_duplicate_names_both_origins():
     registry = Registry()
     registry.add("decoder", "mine", "a.b:C", "first")

@@ -67,8 +67,8 @@ def add_model(command: Parser) -> None:
 
 
 def add_trust(command: Parser) -> None:
-    """The permission to run the code that comes with checkpoints."""
-    text = "run plug-in files that are saved in checkpoints, and classes of modules that are not installed"
+    """The permission to run the code that comes with checkpoints and experiments."""
+    text = "run plug-in files that are saved in checkpoints and experiments, and classes of modules not installed"
     command.add_argument("--trust-plugins", action="store_true", help=text)
 
 

@@ -5,6 +5,7 @@ The hook is called twice: first to collect the names, since a plug-in whose hook
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,6 +114,22 @@ def _names(plugin: plugins.Plugin) -> list[str]:
     collected = Subcommands()
     plugin.hooks.register_commands(subcommands=collected)
     for name, parser in collected.parsers.items():
-        if not callable(parser.get_default("run")):
-            raise UserError(f"command '{name}' has no function; call its set_defaults(run=...)")
+        _check_function(name, parser)
     return list(collected.parsers)
+
+
+def _check_function(name: str, parser: argparse.ArgumentParser) -> None:
+    """Raises UserError where a command has no function, nor its subcommands each one."""
+    if callable(parser.get_default("run")):
+        return
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        raise UserError(f"command '{name}' has no function; call its set_defaults(run=...)")
+    for action in below:
+        if not action.required:
+            raise UserError(
+                f"command '{name}' has no function; call its set_defaults(run=...), or make its "
+                "subcommands required: add_subparsers(required=True)"
+            )
+        for inner, subcommand in action.choices.items():
+            _check_function(f"{name} {inner}", subcommand)

@@ -21,7 +21,7 @@ from v2skit.registry import direct, plugins
 from v2skit.registry.component import Component
 from v2skit.registry.files import PluginFile
 from v2skit.registry.kinds import kinds
-from v2skit.registry.trust import check_trusted, trust
+from v2skit.registry.trust import check_classes, check_trusted, trust
 
 Origins = dict[str, str]
 """Dotted key -> the file (or ``--set``) that gave it."""
@@ -45,7 +45,7 @@ def load_config(path: Path, overrides: Iterable[str] = (), copies: Copies | None
     files = _files(tree, origins, str(path), copies)
     with plugins.using(files):
         config = check({**tree, KEY: [to_tree(file) for file in files]}, Config, str(path), origins)
-    trust(files, direct.paths(tree))
+    trust([file for file in files if copies is None or file not in copies.used], direct.paths(tree))
     for key, value in flatten(tree).items():
         if value is None and key in added:
             _check_left_out(config, key)
@@ -69,7 +69,9 @@ def check_config(tree: dict, source: str = "config") -> Config:
     files = stored_files(tree, source)
     check_trusted(files, direct.paths(tree), source)
     with plugins.using(files):
-        return check(tree, Config, source)
+        config = check(tree, Config, source)
+    check_classes(components_in(config), source)
+    return config
 
 
 def parse_component(kind: str, text: str, source: str) -> Component:

@@ -14,6 +14,8 @@ from v2skit.registry.contract import NEEDED, OUTPUTS
 REMEDY = "install the package that has it, or correct its path, package.module:Class"
 _OF_THE_BUILT = ("protocol", "higher_is_better")
 """Attributes in NEEDED that a constructor may set."""
+_EITHER = {"target": ("compute", "register_forward_hook")}
+"""Kind -> methods of which a class has one."""
 
 
 def origin(path: str) -> str:
@@ -31,8 +33,10 @@ def version(name: str) -> str | None:
     """The version of what :func:`origin` named: empty for a module without one; None where it is not installed."""
     try:
         return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    except (importlib.metadata.PackageNotFoundError, ValueError):
         pass
+    if not name.isidentifier():  # find_spec imports the packages above "a.b", and the name may be of a stored file
+        return None
     try:
         return "" if importlib.util.find_spec(name) else None
     except (ImportError, ValueError):
@@ -51,8 +55,15 @@ def check_class(kind: str, component: Any) -> None:
         raise UserError("is no torch.nn.Module, as its kind needs")
     methods = [name for name in NEEDED.get(kind, ()) if name not in _OF_THE_BUILT]
     for name in methods:
-        if not any(name in vars(base) for base in component.__mro__):
+        if not _defines(component, name):
             raise UserError(f"has no {name}; a component of its kind needs {', '.join(methods)}")
+    if kind in _EITHER and not any(_defines(component, name) for name in _EITHER[kind]):
+        raise UserError("is no torch.nn.Module and has no compute; a component of its kind needs one of the two")
+
+
+def is_checked(kind: str) -> bool:
+    """Whether :func:`check_class` can tell classes of a kind from others; of the kinds of plug-ins it can't."""
+    return kind in OUTPUTS or kind in NEEDED or kind in _EITHER
 
 
 def paths(tree: Any) -> list[str]:
@@ -66,6 +77,11 @@ def paths(tree: Any) -> list[str]:
             value = list(value.values())
         left += value if isinstance(value, (list, tuple)) else ()
     return found
+
+
+def _defines(component: type, name: str) -> bool:
+    """Whether a class or one of its bases has a method; that of its metaclass is none of its own."""
+    return any(name in vars(base) for base in component.__mro__)
 
 
 def _top(path: str) -> str:

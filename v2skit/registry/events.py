@@ -41,21 +41,13 @@ def implementations(hook: str) -> list[Implementation]:
     """The implementations of a hook by the plug-ins in use that are not broken, in the order of their registration.
 
     Those that are marked ``tryfirst`` or ``trylast`` come first or last.
-
-    Raises:
-        UserError: one of them is a wrapper, for which there is no use.
     """
     found: dict[Callable[..., Any], Any] = {}  # by function, since a module may have two entry points
     for plugin in plugins.loaded()[1]:
         for known in getattr(plugin.hooks, hook).get_hookimpls() if plugin.hooks else ():
             found.setdefault(known.function, known)
-    usable = []
-    for known in sorted(found.values(), key=lambda known: known.trylast - known.tryfirst):
-        implementation = Implementation(known.plugin_name, hook, known.function, tuple(known.argnames))
-        if known.wrapper or known.hookwrapper:
-            raise implementation.error("is a wrapper; make it a plain function")
-        usable.append(implementation)
-    return usable
+    ordered = sorted(found.values(), key=lambda known: known.trylast - known.tryfirst)
+    return [Implementation(known.plugin_name, hook, known.function, tuple(known.argnames)) for known in ordered]
 
 
 def report_sections(exp: Path) -> list[str]:

@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 from v2skit.registry.failure import failure
 
 DIGEST_LENGTH = 12
-"""Hexadecimal digits of a digest."""
+"""Hexadecimal digits of a digest, which is shown and recorded; whether two files are the same, all 64 tell."""
 MAX_BYTES = 1_000_000
 
 
@@ -29,7 +29,7 @@ class PluginFile:
 
     Args:
         name: of the file, without its folder; the origin of its components.
-        digest: of the source; other content is another plug-in.
+        digest: of the source, shortened.
         source: its text.
 
     Raises:
@@ -49,9 +49,14 @@ class PluginFile:
             )
 
     @property
+    def sha256(self) -> str:
+        """The SHA-256 of the source; other content is another plug-in."""
+        return _sha256(self.source)
+
+    @property
     def module_name(self) -> str:
         """The name of its module, which no other content has."""
-        return f"{re.sub('[^0-9A-Za-z_]', '_', self.name.removesuffix('.py'))}_{self.digest}"
+        return f"{re.sub('[^0-9A-Za-z_]', '_', self.name.removesuffix('.py'))}_{self.sha256}"
 
     def module(self) -> types.ModuleType:
         """Its module, executed once in a process. Raises UserError, with the line, where that fails."""
@@ -114,7 +119,7 @@ def read_file(path: Path) -> PluginFile:
 
 def digest_of(source: str) -> str:
     """A short hash of a plug-in's source."""
-    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:DIGEST_LENGTH]
+    return _sha256(source)[:DIGEST_LENGTH]
 
 
 def check_unchanged(
@@ -131,15 +136,19 @@ def check_unchanged(
     Raises:
         UserError: a file has other content now.
     """
-    digests = {file.name: file.digest for file in now}
+    found = {file.name: file for file in now}
     for file in before:
-        if file.name not in but and digests.get(file.name, file.digest) != file.digest:
+        if file.name not in but and found.get(file.name, file).sha256 != file.sha256:
             raise UserError(
                 f"{what} was made with another version of plug-in {file.name} (digest {file.digest}, now "
-                f"{digests[file.name]}); restore the file, give another --exp, or repeat the stage that made it with "
-                "--force",
+                f"{found[file.name].digest}); restore the file, give another --exp, or repeat the stage that made it "
+                "with --force",
                 plugin=file.name,
             )
+
+
+def _sha256(source: str) -> str:
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _line(error: BaseException, place: str) -> str:

@@ -89,6 +89,7 @@ def load() -> tuple[Registry, list[Plugin]]:
             _register_components(module, plugins[name], registry)
         except BaseException as error:
             broken(name, plugins[name].version, failure(error))
+            registry.remove_kinds(name)
     return registry, list(plugins.values())
 
 
@@ -144,7 +145,7 @@ def _failed(file: PluginFile, error: BaseException) -> UserError:
 
 
 def _hooks(plugin: Any, name: str) -> Any:
-    """The hooks of one plug-in. Raises UserError where it has none, or one that does not exist."""
+    """The hooks of one plug-in. Raises UserError where it has none, one that does not exist, or a wrapper of one."""
     manager = pluggy.PluginManager(GROUP)  # of its own: what is wrong with one plug-in does not concern the next
     manager.add_hookspecs(hookspecs)
     manager.register(plugin, name)
@@ -155,6 +156,9 @@ def _hooks(plugin: Any, name: str) -> Any:
         raise UserError(f"plug-in {name}: {error}; the hooks are: {', '.join(names)}") from error
     if not manager.get_hookcallers(plugin):
         raise UserError(f"plug-in {name} has no hook; mark one of {', '.join(names)} with @v2skit.hookimpl")
+    for hook in names:
+        if any(known.wrapper or known.hookwrapper for known in getattr(manager.hook, hook).get_hookimpls()):
+            raise UserError(f"hook {hook} of plug-in '{name}' is a wrapper; make it a plain function")
     return manager.hook
 
 

@@ -94,6 +94,12 @@ class Registry:
             found[name] = Kind(purpose, names, check, origin)
         self.kinds.update(found)
 
+    def remove_kinds(self, origin: str) -> None:
+        """Remove the kinds that a plug-in registered, and all components of these kinds."""
+        for name in [name for name, kind in self.kinds.items() if kind.origin == origin]:
+            del self.kinds[name]
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.kind in self.kinds}
+
     def add_all(self, components: Iterable[tuple[str, str, str]], origin: str) -> None:
         """Register all components (kind, name, target) of a plug-in, or none. Raises UserError as :meth:`add` does."""
         before = dict(self._entries)
@@ -138,16 +144,20 @@ class Registry:
         """
         if kind not in self.kinds:
             new = RENAMED_KINDS.get(kind)
-            raise UserError(f"unknown kind '{kind}'{f'; it is {new!r} now' if new else suggestion(kind, self.kinds)}")
+            hint = f"; it is {new!r} now" if new else suggestion(kind, self.kinds)
+            raise UserError(f"unknown kind '{kind}'{hint}{self._reasons()}")
         if ":" in name:
             return Entry(kind, name, name, direct.origin(name))
         if (kind, name) in self._contested:
             raise UserError(self._contested[kind, name])
         if (kind, name) not in self._entries:
             hint = suggestion(name, (e.name for e in self.entries(kind)))
-            broken = "".join(f"\n  plug-in {origin} is broken: {why}" for origin, why in self.broken.items())
-            raise UserError(f"unknown {kind} '{name}'{hint}{broken}")
+            raise UserError(f"unknown {kind} '{name}'{hint}{self._reasons()}")
         return self._entries[kind, name]
+
+    def _reasons(self) -> str:
+        """Why plug-ins are broken, one of which may have registered what is not found."""
+        return "".join(f"\n  plug-in {origin} is broken: {why}" for origin, why in self.broken.items())
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """All entries, or those of one kind, sorted by kind and name."""
