@@ -27,6 +27,18 @@ def test_transferred_parts_are_not_initialised_from_files():
     assert found["decoder"] == Part(frozen_steps=3, learning_rate_factor=0.5, frozen="weights")
 
 
+def test_the_settings_of_transferred_heads_hold_for_each(tiny):
+    found = parts_of("v2a", {"heads.ctc": Part(init="b")}, {"heads": PartTransfer(3, 0.5)})
+    assert found == dict.fromkeys(("heads", "heads.ctc"), Part(3, 0.5, "weights"))
+    sets = [
+        "targets.loudness={type: f0}", "networks.heads.ctc={type: mel, on: encoder}", "transfer.heads.frozen_steps=3",
+        "parts={heads.ctc: {learning_rate_factor: 0.5}}",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"both transfer.heads and parts.heads.ctc have settings of its training"):
+        load_config(tiny, sets)
+    assert load_config(tiny, [*sets[:3], "parts={heads.ctc: {init: b}}"]).parts["heads.ctc"].init == "b"
+
+
 @pytest.mark.parametrize(
     ("part", "frozen"),
     [
@@ -50,6 +62,8 @@ def test_frozen_steps(part, frozen):
         ("parts.decoder.frozen=some", "parts.decoder.frozen"),
         ("parts.decoder.frozen_steps=3", "parts.decoder.frozen_steps 3 without frozen; add frozen: weights"),
         ("transfer.decoder={frozen: none, frozen_steps: 3}", "transfer.decoder.frozen_steps 3 without frozen"),
+        ("transfer.decoder.frozen=all", "transfer.decoder.frozen: all with frozen_steps 0 freezes nothing; give a num"),
+        ("parts.decoder={frozen: all, frozen_steps: 0}", "parts.decoder.frozen: all with frozen_steps 0 freezes"),
         ("parts.decoder.init=''", "parts.decoder.init: expected a path, not empty text"),
         ("parts.decoder.init_part=encoder", "parts.decoder.init_part without init"),
         ("parts.decoder={init: a, init_part: x, init_prefix: {a: b}}", "leave one of the two out"),

@@ -37,3 +37,5 @@ def test_sections_are_at_the_end_of_the_results(mel_run, recipe_folder, tiny, ca
             assert added.startswith("\n## Plug-in 'broken'\n\nhook report_section of plug-in 'broken' failed: KeyError")
             assert added.endswith(f".\n\n## Rows\n\n3 rows, section {number}.\n") and added.count("##") == 2
             assert added in capsys.readouterr().out
+    assert stages(recipe_folder, tiny, "score", sets=sets) == 0
+    assert results.read_text() == plain

@@ -3,13 +3,31 @@
 import pytest
 import yaml
 
-from v2skit.config.load import load_config
+from v2skit.config.load import load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.recipes import run_record
 from v2skit.system.provenance import Difference
 
 DEPENDS = ("seed", "pretrain")
 MADE_FROM = {"data": {"train": "0123456789ab"}, "init": None}
+LOGGER = """import v2skit
+
+
+class Mine:
+    def start(self, run, name, step, config):
+        pass
+
+    def log(self, step, kind, values):
+        pass
+
+    def close(self, status):
+        pass
+
+
+@v2skit.hookimpl
+def register_components(register):
+    register("logger", "mine", ":Mine")
+"""
 
 
 @pytest.fixture
@@ -70,3 +88,20 @@ def test_force_empties_the_folder(run, tiny):
     assert (run / "log.jsonl").exists()
     run_record.claim(run, load_config(tiny), {}, force=True)
     assert [path.name for path in run.iterdir()] == [run_record.NAME]
+
+
+CHANGES_BATCHES = "\n\n@v2skit.hookimpl\ndef process_batch(batch):\n    return batch\n"
+
+
+@pytest.mark.parametrize("hook", ["", CHANGES_BATCHES])
+def test_a_file_with_a_logger_may_change_unless_it_changes_batches(tmp_path, tiny, hook):
+    file, sets = tmp_path / "mine.py", [f"plugins=[{tmp_path / 'mine.py'}]", "loggers.mine={type: mine}"]
+    file.write_text(LOGGER + hook)
+    stored = to_tree(load_config(tiny, sets))
+    file.write_text(LOGGER + hook + "# changed\n")
+    now = load_config(tiny, sets)
+    if hook:
+        with pytest.raises(UserError, match=r"the checkpoint was made with another version of plug-in mine.py"):
+            run_record.check_plugins(stored, now, "the checkpoint")
+    else:
+        run_record.check_plugins(stored, now, "the checkpoint")

@@ -4,11 +4,14 @@ import json
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
 from tests.conftest import stages, vocoder_config
+from tests.registry.installed import Stops, installed
 from v2skit.config.load import load_config
 from v2skit.config.parts import Part
+from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
@@ -16,12 +19,13 @@ from v2skit.models.layers.dual_norm import DualBatchNorm
 from v2skit.training.initialise import initial_digests, initialise
 
 
-def saved_model(tiny, folder, task, *overrides, speakers=("a",)) -> dict:
+def saved_model(tiny, folder, task, *overrides, speakers=("a",), targets=None) -> dict:
     """Write a checkpoint whose weights are all shifted by one, and whose audio statistics were trained."""
     config = load_config(tiny, overrides)
     state = build_model(config, task, list(speakers)).state_dict()
     state = {n: v if n.endswith(("video_mean", "video_var")) else v + 1 for n, v in state.items()}
-    checkpoint.save(checkpoint.Checkpoint(checkpoint.new_meta(config, task, list(speakers)), state), folder)
+    meta = checkpoint.new_meta(config, task, list(speakers), targets=targets or {})
+    checkpoint.save(checkpoint.Checkpoint(meta, state), folder)
     return state
 
 
@@ -55,7 +59,7 @@ def test_what_does_not_fit_is_an_error_unless_it_may_be_left_out(tiny, tmp_path)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     part = Part(init=str(tmp_path / "a"))
     with pytest.raises(UserError, match=r"do not share their mel settings \(floor: 0.0001 in this config"):
-        initialise(model, {"encoder": part}, "v2a", config, ["a"])
+        initialise(model, {"decoder": part}, "v2a", config, ["a"])
     saved_model(tiny, tmp_path / "a", "a2a", "networks.encoder.ff_dim=20")
     with pytest.raises(
         UserError, match=r"(?s)parts.encoder.init: .*: shape 20 in the file, 16 in this model.*init_strict"
@@ -78,6 +82,19 @@ def test_what_does_not_fit_is_an_error_unless_it_may_be_left_out(tiny, tmp_path)
     )
     with pytest.raises(UserError, match=r"weights that are not finite, e.g. decoder"):
         initialise(model, {"decoder": Part(init=str(tmp_path / "c.safetensors"))}, "v2a", config, ["a"])
+
+
+def test_a_visual_frontend_does_not_depend_on_mel_and_targets(tiny, tmp_path):
+    theirs = saved_model(tiny, tmp_path / "a", "v2a", "mel.floor=1e-3", targets={"tokens": {"size": 3}})
+    saved_model(tiny, tmp_path / "b", "v2a", "clock.fps=50")
+    config, targets = load_config(tiny), Targets({}, {"tokens": {"size": 2}})
+    model = build_model(config, "v2a", ["a"])
+    assert initialise(
+        model, {"visual_frontend": Part(init=str(tmp_path / "a"))}, "v2a", config, ["a"], targets
+    ).shares == {"visual_frontend": 1.0}
+    assert all(torch.equal(v, theirs[n]) for n, v in model.state_dict().items() if n.startswith("frontend."))
+    with pytest.raises(UserError, match=r"\(fps: 25 in this config, 50 in "):
+        initialise(model, {"visual_frontend": Part(init=str(tmp_path / "b"))}, "v2a", config, ["a"])
 
 
 def test_a_speaker_table_of_others_and_a_part_without_weights_are_refused(tiny, tmp_path):
@@ -156,6 +173,19 @@ def test_a_run_is_initialised_recorded_and_not_resumed_with_another_file(recipe_
     assert "pretrain.steps: 4 there, 5 now" in capsys.readouterr().err
     assert stages(recipe_folder, other, "finetune", sets=sets) == 1
     assert "parts.visual_frontend.init: " in (message := capsys.readouterr().err) and "does not exist" in message
+
+
+def test_a_run_resumes_without_its_initial_weights(recipe_folder, tiny, tmp_path, capsys):
+    saved_model(tiny, tmp_path / "a", "a2a", speakers=("s0", "s1"))
+    sets = (f"parts.decoder.init={tmp_path / 'a'}", "pretrain.checkpoint_every=2")
+    with installed(stops=Stops(3)):
+        assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 1
+    record = recipe_folder / "exp/tiny/pretrain/config.yaml"
+    before = yaml.safe_load(record.read_text())["made_from"]
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
+    assert "resumed from step 2" in capsys.readouterr().out
+    assert before["parts.decoder"] and yaml.safe_load(record.read_text())["made_from"] == before
 
 
 def test_a_transferred_part_can_be_frozen_with_its_statistics(recipe_folder, tiny):

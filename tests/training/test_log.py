@@ -11,8 +11,10 @@ from tests.registry.installed import Stops, installed
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
+from v2skit.recipes import run_record
 from v2skit.registry import plugins
 from v2skit.training.log import RunLog
+from v2skit.training.optimiser import schedule
 from v2skit.training.samples import Sample
 
 
@@ -86,7 +88,7 @@ class Near(Recorder):
     """A logger beside one that fails."""
 
 
-@pytest.mark.parametrize(("method", "calls"), [("log", 1), ("audio", 2), ("close", 7)])
+@pytest.mark.parametrize(("method", "calls"), [("log", 2), ("audio", 3), ("close", 7)])
 def test_a_logger_that_fails_is_named_once_and_the_others_go_on(tmp_path, capsys, method, calls):
     log = RunLog(tmp_path, "pretrain", 0, 2, {"far": Recorder(method), "near": Near()}, {"seed": 1})
     for step in (1, 2):
@@ -95,7 +97,8 @@ def test_a_logger_that_fails_is_named_once_and_the_others_go_on(tmp_path, capsys
     log.close("finished")
     message = capsys.readouterr().err
     assert message.count("logger 'far' failed and is left out from now on: ConnectionError: no route to host") == 1
-    assert len(Recorder.told) == calls and [call[0] for call in Near.told] == [
+    assert len(Recorder.told) == calls and (method == "close" or Recorder.told[-1] == ("close", "failed"))
+    assert [call[0] for call in Near.told] == [
         "start", *("log", "audio", "image") * 2, "close",
     ]  # fmt: skip
 
@@ -120,6 +123,40 @@ def test_a_logger_that_cannot_start_is_an_error_and_closes_the_others(recorder, 
     with pytest.raises(UserError, match="logger 'second' can't start"):
         RunLog(recipe_folder, "pretrain", 0, 2, {"first": first, "second": second}, {"seed": 1})
     assert Recorder.told == [("start", "pretrain", 0, 1), ("close", "failed")]
+
+
+def test_a_repeated_run_whose_logger_cannot_start_is_kept(recorder, recipe_folder, tiny):
+    assert stages(recipe_folder, tiny, "pretrain") == 0
+    run = recipe_folder / "exp/tiny/pretrain"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    sets = ("loggers.mine={type: recorder, fails_in: start}", "seed=7")
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets, more=("--force",)) == 1
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    assert stages(recipe_folder, tiny, "pretrain", sets=("seed=7",), more=("--force",)) == 0
+    assert before[run / run_record.NAME] != (run / run_record.NAME).read_bytes()
+
+
+def test_the_logged_learning_rate_has_no_factor_of_a_part(recipe_folder, tiny):
+    sets = ("parts.audio_frontend.learning_rate_factor=0.5", "loggers.tensorboard=null")
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
+    lines = map(json.loads, (recipe_folder / "exp/tiny/pretrain/log.jsonl").read_text().splitlines())
+    rates = [line["learning_rate"] for line in lines if line["kind"] == "train"]
+    settings = load_config(tiny).pretrain
+    assert rates == [settings.learning_rate * schedule(step, settings) for step in range(4)] and rates[0]
+
+
+def test_a_logger_gets_digests_of_plugin_files_without_their_source(recorder, recipe_folder, tiny):
+    class Keeping(Recorder):
+        def start(self, run, name, step, config):
+            type(self).config = config
+
+    plugins.registry().add("logger", "keeping", f"{__name__}:Keeping", "v2skit")
+    globals()["Keeping"] = Keeping
+    (tiny.parent / "watched.py").write_text("import v2skit\n\n\n@v2skit.hookimpl\ndef validated():\n    pass\n")
+    sets = (f"plugins=[{tiny.parent / 'watched.py'}]", "loggers.mine={type: keeping}")
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
+    (file,) = Keeping.config["plugins"]
+    assert file == {"name": "watched.py", "digest": load_config(tiny, sets).plugins[0].digest}
 
 
 def test_loggers_add_to_the_default_and_can_be_left_out(recorder, tiny, recipe_folder, capsys):

@@ -10,7 +10,7 @@ import torch
 
 import v2skit
 from tests.conftest import ROOT, stages
-from tests.registry.installed import installed
+from tests.registry.installed import Stops, installed
 from v2skit.models import checkpoint
 from v2skit.registry.events import implementations, report_sections
 from v2skit.training.run_hooks import HOOKS
@@ -94,7 +94,7 @@ def test_events_come_in_order_with_the_run(recipe_folder, tiny):
 
 
 @pytest.mark.parametrize(
-    ("hook", "reached"), [("training_started", 0), ("step_finished", 0), ("validated", 2), ("training_ended", 4)]
+    ("hook", "reached"), [("training_started", 4), ("step_finished", 0), ("validated", 2), ("training_ended", 4)]
 )
 def test_a_hook_that_fails_is_named_and_training_resumes_from_the_last_checkpoint(
     recipe_folder, tiny, capsys, hook, reached
@@ -112,6 +112,34 @@ def test_a_hook_that_fails_is_named_and_training_resumes_from_the_last_checkpoin
     assert (checkpoint.read_meta(newest).step if newest else 0) == reached
     assert stages(recipe_folder, tiny, "pretrain", sets=SETS) == 0
     assert totals(run) == expected
+
+
+def test_a_repeated_training_that_does_not_start_keeps_the_run(recipe_folder, tiny, capsys):
+    assert stages(recipe_folder, tiny, "pretrain", sets=SETS) == 0
+    run = recipe_folder / "exp/tiny/pretrain"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for found, seed in ((Observer("training_started"), 7), (Observer("step_finished"), 8)):
+        with installed(mine=found):
+            assert stages(recipe_folder, tiny, "pretrain", sets=(*SETS, f"seed={seed}"), more=("--force",)) == 1
+        after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        assert (after == before) == (seed == 7)
+    assert [path.name for path in run.parent.iterdir() if path.name.startswith(".")] == [".pretrain.lock"]
+
+
+def test_a_training_does_not_resume_with_other_plugins_that_change_batches(recipe_folder, tiny, capsys):
+    half = ("pretrain.checkpoint_every=2",)
+    with installed(noise=Noise(), stops=Stops(3)):
+        assert stages(recipe_folder, tiny, "pretrain", sets=half) == 1
+    for found, message in (
+        ({}, "plug-in noise changes the batches: version 1.0 there, not used now"),
+        ({"noise": Noise(), "mine": Scaled()}, "plug-in mine changes the batches: not used there, version 1.0 now"),
+    ):
+        capsys.readouterr()
+        with installed(**found):
+            assert stages(recipe_folder, tiny, "pretrain", sets=half) == 1
+        assert message in capsys.readouterr().err
+    with installed(noise=Noise(), observer=Observer()):
+        assert stages(recipe_folder, tiny, "pretrain", sets=half) == 0
 
 
 def test_an_error_of_the_end_does_not_hide_that_of_the_training(recipe_folder, tiny, capsys):

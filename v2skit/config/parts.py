@@ -32,7 +32,7 @@ class PartTransfer:
             mode, with the statistics of the other modality where it has none of its own; ``none``: it is not frozen.
 
     Raises:
-        UserError: a number is out of range, or there are frozen steps, but nothing is frozen.
+        UserError: a number is out of range, or only one of ``frozen`` and ``frozen_steps`` freezes the part.
     """
 
     frozen_steps: int | None = 0
@@ -44,6 +44,9 @@ class PartTransfer:
         if self.frozen == "none" and self.frozen_steps:
             message = f"frozen_steps {self.frozen_steps} without frozen; add frozen: weights or frozen: all"
             raise UserError(message, key="frozen_steps")
+        if self.frozen == "all" and self.frozen_steps == 0:
+            message = "frozen: all with frozen_steps 0 freezes nothing; give a number of steps as frozen_steps, or null"
+            raise UserError(f"{message} for all steps", key="frozen")
 
     def is_frozen(self, step: int) -> bool:
         """Whether the part is frozen after this number of steps."""
@@ -65,7 +68,8 @@ class Part(PartTransfer):
         init_part: name of the part in that file; null: the same.
         init_prefix: beginning of names in the file -> beginning of names in the part, for files with names of their
             own, such as ``{module.decoder.: ""}``; its other tensors are left out. Null: those of ``init_part``.
-        init_strict: refuse the file if a tensor of the part can't be copied, or it has other mel settings or targets.
+        init_strict: refuse the file if a tensor of the part can't be copied, or it has another frame rate, or other
+            mel settings or targets that the part depends on.
 
     Raises:
         UserError: a number is out of range, or the settings do not fit together.
@@ -108,7 +112,9 @@ def parts_of(task: str, parts: Mapping[str, Part], transferred: Mapping[str, Par
         if training != PartTransfer() or name not in found:
             found[name] = replace(found.get(name, Part()), **vars(training))
     for name in [name for name in found if _whole(name) in transferred]:
-        found[name] = replace(found[name], init=None, init_part=None, init_prefix=None)
+        training = transferred[_whole(name)]
+        given = {} if training == PartTransfer() else vars(training)  # also to each of the heads
+        found[name] = replace(found[name], init=None, init_part=None, init_prefix=None, **given)
     return found
 
 
@@ -139,7 +145,7 @@ def check_parts(
         if pretrained and name not in PARTS["v2a"] and _whole(name) == name:
             raise UserError(f"{key}: with pretrained, no model with this part is trained; leave it out", key=key)
         training = {field.name: getattr(part, field.name) for field in fields(PartTransfer)}
-        theirs = transfer.get(name, PartTransfer())
+        theirs = transfer.get(_whole(name), PartTransfer())
         if theirs != PartTransfer() and any(value != getattr(Part(), k) for k, value in training.items()):
-            rule = f"both transfer.{name} and {key} have settings of its training; give them in one of the two"
+            rule = f"both transfer.{_whole(name)} and {key} have settings of its training; give them in one of the two"
             raise UserError(f"{key}: {rule}", key=key)

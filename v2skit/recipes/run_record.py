@@ -5,8 +5,8 @@ The plug-in files of the config are copied into ``plugins/`` of the experiment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from typing import Any
 import yaml
 
 from v2skit.config.load import check_config, origins_of, to_tree
+from v2skit.config.parts import Part
 from v2skit.config.plugin_files import Copies, stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.models.inference import inference_arguments
 from v2skit.registry.files import check_unchanged
-from v2skit.system.atomic import delete_folder, finish_deletion, write_text
+from v2skit.system.atomic import delete_aside, delete_folder, finish_deletion, put_back, set_aside, write_text
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import damaged, read_state
+from v2skit.training.run_hooks import batch_processors
 
 NAME = "config.yaml"
 PLUGINS = "plugins"
@@ -48,6 +50,27 @@ def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: 
         copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
         write_text(copy, file.source)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
+
+
+@contextmanager
+def claimed(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> Iterator[Callable[[], None]]:
+    """As :func:`claim`, for a training that may fail to start: with ``force``, the folder's content comes back, unless
+    the function that this gives is called."""
+    if force:
+        set_aside(folder)
+    try:
+        claim(folder, config, made_from, force=False)
+        yield lambda: delete_aside(folder)
+    finally:
+        put_back(folder)
+
+
+def initial_digests(folder: Path, parts: Mapping[str, Part]) -> dict[str, Any]:
+    """The digests of the files with initial weights in a run's record: ``parts.NAME`` -> digest."""
+    before = _read(folder / NAME)
+    recorded = {} if before is None else before.part("made_from").values
+    keys = [f"parts.{name}" for name, part in parts.items() if part.init]
+    return {key: recorded[key] for key in keys if key in recorded}
 
 
 def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mapping[str, object]) -> None:
@@ -86,16 +109,17 @@ def check_plugins(stored: Mapping[str, Any], config: Config, what: str) -> None:
         what: the checkpoint, for messages.
 
     Raises:
-        UserError: a file has other content now, unless only data, trackers or scores come from it.
+        UserError: a file has other content now, unless only data, trackers, loggers or scores come from it.
     """
     check_unchanged(stored_files(stored, what), config.plugins, what, but=_not_trained(config))
 
 
 def _not_trained(config: Config) -> set[str]:
-    """The origins of components that only prepare, log or score. (A plug-in without any may have hooks that train.)"""
+    """The origins of components that only prepare, log or score, and that do not change batches either. (A plug-in
+    without components may have other hooks that matter.)"""
     trained = [getattr(config, name) for name in _TRAINED]
     others = [getattr(config, field.name) for field in fields(config) if field.name not in _TRAINED]
-    return origins_of(others) - origins_of(trained)
+    return origins_of(others) - origins_of(trained) - batch_processors(config).keys()
 
 
 def _worded(difference: Difference) -> str:
@@ -108,6 +132,10 @@ def _worded(difference: Difference) -> str:
     target = difference.key.removeprefix("made_from.targets.")
     if target != difference.key and difference.before and difference.now:
         return f"the target '{target}' was fitted to other data or with other settings"
+    plugin = difference.key.removeprefix("made_from.process_batch.")
+    if plugin != difference.key:
+        before, now = (f"version {value}" if value else "not used" for value in (difference.before, difference.now))
+        return f"plug-in {plugin} changes the batches: {before} there, {now} now"
     data = difference.key.removeprefix("made_from.data.")
     if data != difference.key and difference.before and difference.now:
         return f"{data} has other utterances or files now"

@@ -68,9 +68,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         now.write(record)
     with plugins.using(config.plugins):
         sections = report_sections(exp)
-    if sections:
-        found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
-        write_text(results, "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)]))
+    found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
+    write_text(results, "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)]))
     print(results.read_text(encoding="utf-8", errors="replace"))
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
 

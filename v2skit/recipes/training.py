@@ -18,10 +18,11 @@ from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes import data, run_record, targets
 from v2skit.recipes.recipe import Recipe
-from v2skit.system.atomic import exclusive_lock
+from v2skit.system.atomic import exclusive_lock, put_back
 from v2skit.system.extras import needs
 from v2skit.training.distributed import SLOW
 from v2skit.training.initialise import initial_digests, initialise
+from v2skit.training.run_hooks import batch_processors
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,13 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
 
     config, folder, name, settings = recipe.config, recipe.exp / run.name, run.name, run.settings
     if recipe.processes.first:
+        put_back(folder)  # after a kill before a repeated training had started
         checkpoint.remove_remains(folder)
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
     fitted = targets.fit(recipe)
     made_from = {**run.made_from, "data": digests, "losses": losses.digests(), **targets.identities(fitted)}
+    made_from |= {"process_batch": batch_processors(config) or None}
     made_from |= initial_digests(run.parts, run.task, existing=True)
     newest = _newest(recipe, folder)
     if newest is not None:
@@ -88,7 +91,10 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         if checkpoint.read_meta(newest).step >= settings.steps:
             print(f"{name} is finished, skipped: {newest} (--force repeats it)")
             return
-    made_from |= initial_digests(run.parts, run.task)
+    if newest is None:
+        made_from |= initial_digests(run.parts, run.task)
+    else:  # the files may have been deleted
+        made_from = {**run_record.initial_digests(folder, run.parts), **made_from}
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
     losses.check(model, fitted.built)  # now, not after hours in which targets are computed
     targets.store(recipe, fitted, run.train, run.valid)
@@ -106,12 +112,17 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         resume=newest is not None, processes=recipe.processes, targets=fitted,
     )  # fmt: skip
     recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all processes have read
-    if recipe.processes.first:
-        run_record.claim(folder, config, made_from, recipe.force)  # last, since it may delete a finished run
-        if ledger:
+    first = recipe.processes.first
+    # Last, since it may replace a finished run.
+    with run_record.claimed(folder, config, made_from, recipe.force) if first else nullcontext(_nothing) as started:
+        if ledger and first:
             ledger.write(folder, "model", "file")
-    trainer.train()
+        trainer.train(started)
     print(f"{name}: best checkpoint {checkpoint.best(folder)}; logs and samples/ are in {folder}/")
+
+
+def _nothing() -> None:
+    """What a process that does not claim the run does once the training has started."""
 
 
 def _newest(recipe: Recipe, folder: Path) -> Path | None:

@@ -41,6 +41,8 @@ def pretrain(recipe: Recipe) -> str | None:
     config = recipe.config
     if config.pretrained:
         print(f"pretrained: {find(recipe, 'pretrain')}")
+        if config.pretrain.corruption:
+            print("note: pretrain.corruption has no effect with pretrained; leave one of the two out")
         return None
     train(recipe, _run(recipe, "pretrain"), _random_weights(recipe, "a2a"))
     if is_prepared(recipe.data(config.data.train)):

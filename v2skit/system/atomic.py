@@ -72,6 +72,42 @@ def finish_deletion(folder: Path) -> None:
     shutil.rmtree(_deleted(folder.resolve()), ignore_errors=True)
 
 
+def set_aside(folder: Path) -> None:
+    """Rename a folder, if there is one, until :func:`put_back` undoes that or :func:`delete_aside` deletes it; one that
+    can't be renamed is deleted. Of a symbolic link to a folder, that folder is renamed."""
+    target = folder.resolve()
+    if not target.is_dir():
+        return
+    try:
+        target.rename(_aside(target))
+    except OSError:  # as in delete_folder()
+        delete_folder(folder)
+        return
+    if folder.is_symlink():
+        target.mkdir()
+
+
+def put_back(folder: Path) -> None:
+    """Replace a folder, if it was set aside, by what it was before."""
+    target = folder.resolve()
+    if _aside(target).is_dir():
+        delete_folder(target)
+        _aside(target).rename(target)
+
+
+def delete_aside(folder: Path) -> None:
+    """Delete what was set aside, in one step as :func:`delete_folder` does."""
+    target = folder.resolve()
+    if _aside(target).is_dir():
+        finish_deletion(target)
+        _aside(target).rename(_deleted(target))
+        finish_deletion(target)
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
+
+
 def _deleted(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.deleted")
 

@@ -15,6 +15,7 @@ from v2skit.config.schema import Config
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import DualBatchNorm
+from v2skit.models.model import Vocoder, stream_names
 from v2skit.models.weights import PartWeights, digest_of, read_weights
 from v2skit.training.ledger import COPIED, Entry, Ledger, entry, problems
 
@@ -110,16 +111,38 @@ def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list
 def _check_meta(
     model: nn.Module, name: str, weights: PartWeights, config: Config, speakers: list[str], targets: Targets
 ) -> None:
-    """Raises UserError where a checkpoint has other mel settings or targets, or a speaker table other speakers."""
+    """Raises UserError where a checkpoint has another frame rate; other mel settings or targets that the part depends
+    on; or a speaker table other speakers."""
     if weights.meta is None:
         return
-    theirs = weights.meta.features
-    check_same_features(feature_settings(config.clock, config.mel), theirs, "this config", str(weights.place))
-    check_same_targets(targets.states, weights.meta.targets, "this config", str(weights.place))
-    part: Any = getattr(model, model_name(name), None)
+    part: Any = _part(model, name)
+    streams = {model.input, model.output} if isinstance(model, Vocoder) else _streams(part)
+    ours, theirs = feature_settings(config.clock, config.mel), weights.meta.features
+    if streams <= {"video"}:
+        ours, theirs = ({"fps": settings["fps"]} for settings in (ours, theirs))
+    check_same_features(ours, theirs, "this config", str(weights.place))
+    reads_targets = hasattr(part, "training_loss")  # any of the batch
+    states = {stream: state for stream, state in targets.states.items() if reads_targets or stream in streams}
+    check_same_targets(states, weights.meta.targets, "this config", str(weights.place))
     if getattr(part, "voices", None) and weights.meta.speakers != speakers:
         key = f"parts.{name}.init"
         raise UserError(f"{key}: {weights.place} has other speakers than this run ({len(speakers)}); leave it out")
+
+
+def _part(model: nn.Module, name: str) -> nn.Module | None:
+    """A part of a model; None where it has no such part."""
+    try:
+        return model.get_submodule(model_name(name))
+    except AttributeError:
+        return None
+
+
+def _streams(part: Any) -> set[str]:
+    """The names of the streams that a part, or each of several, has as input or output."""
+    attributes = ("input", "output", "outputs", "further_outputs")
+    found = {name for attribute in attributes for name in stream_names(getattr(part, attribute, ()))}
+    heads = part.values() if isinstance(part, nn.ModuleDict) else ()
+    return found.union(*(_streams(head) for head in heads))
 
 
 def _adopt_statistics(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from v2skit.training.samples import Sample
 
 
 class RunLog:
-    """Log of a run, written by its loggers. One that fails during the run is named once, and left out from then on.
+    """Log of a run, written by its loggers. One that fails during the run is named once, closed, and left out from then
+    on.
 
     Args:
         run: the run's folder.
@@ -94,6 +96,9 @@ class RunLog:
             except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()
                 why = failure(error)
                 del self._loggers[name]
+                if method != "close":
+                    with suppress(BaseException):  # it has failed already
+                        logger.close("failed")
                 tqdm.write(f"v2skit: logger '{name}' failed and is left out from now on: {why}", file=sys.stderr)
 
 

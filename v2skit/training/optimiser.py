@@ -62,7 +62,7 @@ class Optimiser:
 
     def start(self, step: int) -> None:
         """Set learning rates and frozen parts for a step, and clear the gradients; the model is in training mode."""
-        rate = self.settings.learning_rate * schedule(step, self.settings)
+        rate = self.learning_rate(step)
         for group in self.adamw.param_groups:
             group["lr"] = rate * self.parts[group["part"]].learning_rate_factor
         for name, parameters in self.trainable.items():
@@ -72,6 +72,10 @@ class Optimiser:
             if frozen and self.parts[name].frozen == "all":
                 _evaluate(self.modules[name])
         self.adamw.zero_grad(set_to_none=True)
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, before the factors of parts."""
+        return self.settings.learning_rate * schedule(step, self.settings)
 
     def finish(self) -> Tensor:
         """Clip the gradients and step. Returns their norm before clipping, a scalar on the device."""

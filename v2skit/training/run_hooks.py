@@ -40,6 +40,17 @@ class Run:
     rank: int
 
 
+def batch_processors(config: Config) -> dict[str, str]:
+    """The plug-ins that change the batches of a training: name -> version of the package, or digest of the file.
+
+    Raises:
+        UserError: a plug-in's implementation can't be used.
+    """
+    with plugins.using(config.plugins):
+        names = {implementation.plugin for implementation in implementations("process_batch")}
+        return {plugin.name: plugin.version for plugin in plugins.loaded()[1] if plugin.name in names}
+
+
 class RunHooks:
     """Calls the hooks. Without a plug-in that implements one, a call does nothing.
 

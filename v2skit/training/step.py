@@ -90,7 +90,8 @@ class TrainingStep:
             logged: whether the losses are needed.
 
         Returns:
-            if logged: the losses, means over all batches of the model's step, gradient norm and learning rate.
+            if logged: the losses, means over all batches of the model's step, gradient norm, and learning rate before
+            the factors of parts.
 
         Raises:
             UserError: the data are damaged, a process is missing, or, if logged, see :meth:`check_finite`.
@@ -110,13 +111,12 @@ class TrainingStep:
         self.gradients.average([report["gradients"] for report in reports])
         if not self.losses.discriminator_terms:
             self.statistics.finish()
-        learning_rate = self.optimiser.adamw.param_groups[0]["lr"]
         gradient_norm = self.optimiser.finish()
         self.average.update(self.model, step + 1)
         if not logged:
             return {}
         means = {name: sum(r["sums"][name] for r in reports) / self.accumulate for name in payload["sums"]}
-        return {**means, "gradient_norm": float(gradient_norm), "learning_rate": learning_rate}
+        return {**means, "gradient_norm": float(gradient_norm), "learning_rate": self.optimiser.learning_rate(step)}
 
     def check_finite(self, when: str) -> None:
         """Raises UserError if a total loss of the steps so far, on any process, was not finite."""

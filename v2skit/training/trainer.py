@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -110,8 +110,11 @@ class Trainer:
         self.sampler = Sampler(run / "samples", config, model, targets) if processes.first else None
         self.roll_call = RollCall(processes)
 
-    def train(self) -> None:
+    def train(self, started: Callable[[], object] = lambda: None) -> None:
         """Train to the end.
+
+        Args:
+            started: called once all loggers and hooks of all processes have started, before the first step.
 
         Raises:
             UserError: the data are damaged, a process is missing, a total loss is not finite, a logger can't start, or
@@ -124,6 +127,8 @@ class Trainer:
         loaders, status = (self.batches, self.validation), "failed"
         try:
             self.hooks.call("training_started")
+            self.processes.gather(None, "at the start", SLOW)
+            started()
             self._loop(log)
             status = "finished"
         except Interrupted:
@@ -144,7 +149,9 @@ class Trainer:
     def _new_log(self) -> RunLog | NoLog:
         if not self.processes.first:
             return NoLog()
-        return RunLog(self.run, self.run.name, self.step, self.settings.steps, self.loggers, to_tree(self.config))
+        files = [{"name": file.name, "digest": file.digest} for file in self.config.plugins]
+        tree = {**to_tree(self.config), "plugins": files}  # their source is not for servers
+        return RunLog(self.run, self.run.name, self.step, self.settings.steps, self.loggers, tree)
 
     def _loop(self, log: RunLog | NoLog) -> None:
         settings, roll_call = self.settings, self.roll_call

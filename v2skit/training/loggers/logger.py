@@ -23,7 +23,7 @@ class Logger(Protocol):
             run: the run's folder, which exists; what identifies the log for resuming is stored there.
             name: of the run, such as ``pretrain``.
             step: optimiser steps already taken.
-            config: of the experiment, as dicts, lists and scalars.
+            config: of the experiment, as dicts, lists and scalars; plug-in files by name and digest, without source.
         """
 
     def log(self, step: int, kind: str, values: dict[str, float]) -> None:
