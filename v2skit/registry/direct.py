@@ -50,8 +50,7 @@ def check_class(kind: str, component: Any) -> None:
     """
     if not isinstance(component, type):
         raise UserError(f"is a {type(component).__name__}, not a class")
-    is_stored_target = kind == "target" and hasattr(component, "compute")
-    if kind in OUTPUTS and not hasattr(component, "register_forward_hook") and not is_stored_target:
+    if kind in OUTPUTS and kind not in _EITHER and not hasattr(component, "register_forward_hook"):
         raise UserError("is no torch.nn.Module, as its kind needs")
     methods = [name for name in NEEDED.get(kind, ()) if name not in _OF_THE_BUILT]
     for name in methods:
