@@ -3,6 +3,7 @@
 A component of kind ``target`` is of one of two sorts.
 
 * On the device: an ``nn.Module`` with ``rate``, (batch) -> (B,L,...) with L by its rate, computed for each batch.
+  ``needs`` may name other targets that it is computed from.
 * Stored: an object with ``rate``, ``dtype`` and ``compute(waveform (N,), text) -> (L,...)``, computed once for each
   utterance. It may be fitted to training utterances before: ``fit(utterances) -> state``, plain and JSON-able, which
   ``load_state(state)`` restores; every checkpoint has it. ``settings_digest()`` may name what else its values depend

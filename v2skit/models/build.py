@@ -34,6 +34,11 @@ def build_targets(config: Config, states: Mapping[str, dict] | None = None) -> T
     """
     states = {name: state for name, state in (states or {}).items() if name in config.targets}
     built = {n: build("target", choice, clock=config.clock, mel=config.mel) for n, choice in config.targets.items()}
+    for name, target in built.items():
+        missing = [stream for stream in getattr(target, "needs", ()) if stream not in built]
+        if missing:
+            remedy = f"add targets.{missing[0]}, as in targets: {{{missing[0]}: {{type: {missing[0]}}}}}"
+            raise UserError(f"target '{name}' is computed from the target '{missing[0]}', which is not there; {remedy}")
     for name, state in states.items():
         try:
             built[name].load_state(state)

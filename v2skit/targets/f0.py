@@ -39,8 +39,8 @@ class F0:
 class Voicing(nn.Module):
     """Whether a mel frame is voiced, from the target ``f0`` of a batch."""
 
-    rate = "mel"
+    rate, needs = "mel", ("f0",)
 
     def forward(self, batch: Batch) -> Tensor:
-        """1 where voiced, 0 where not, float32 (B,F). Raises UserError where the config has no target ``f0``."""
+        """1 where voiced, 0 where not, float32 (B,F)."""
         return (batch.stream("f0") > 0).float()
