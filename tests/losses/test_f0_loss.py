@@ -56,5 +56,5 @@ def test_it_keeps_its_contract():
 def test_what_is_missing_is_named():
     with pytest.raises(UserError, match="no stream 'f0' in a batch"):
         F0Loss()(output(), Batch(["a", "b"], MASK, torch.zeros(2, 0), torch.zeros(2, 1920)))
-    with pytest.raises(UserError, match="the model gives no stream 'f0'"):
+    with pytest.raises(UserError, match="the model outputs no stream 'f0'"):
         F0Loss()(Output(waveform=torch.zeros(2, 1920)), batch(SPEECH))

@@ -81,7 +81,7 @@ def test_a_target_on_the_device_is_a_stream_of_each_batch(recipe_folder, tiny):
         (HEAD[1:], "loss 'loud' compares 'loudness' with a target, and the config has none of this name"),
         ((HEAD[0], HEAD[2]), "loss 'loud' needs models with output loudness, this one has output mel; add a head"),
         ((*HEAD, "networks.heads.loud.on=decoder"), "networks.heads.loud.on: 'decoder' is neither"),
-        ((*HEAD, "networks.heads.two={type: linear_test}"), "gives 'loudness', which head 'loud' gives already"),
+        ((*HEAD, "networks.heads.two={type: linear_test}"), "outputs 'loudness', which head 'loud' outputs already"),
         ((*HEAD, "networks.heads.items={type: linear_test, stream: x}"), "'items' can't be the name of a head"),
         ((*HEAD, "targets.mel={type: loudness}"), "targets.mel: every batch has 'mel' already"),
         (OWN_LOSS[:1], "loss 'l1' needs mel in training, but the decoder has a training loss of its own"),
@@ -133,7 +133,7 @@ def test_an_interrupted_computation_continues(recipe_folder, tiny, monkeypatch, 
 
 def test_a_vocoder_of_another_stream_is_named(tiny):
     config = load_config(tiny)
-    message = "vocoder 'griffin_lim' needs the stream 'mel', but the decoder gives 'units'"
+    message = "vocoder 'griffin_lim' needs the stream 'mel', but the decoder outputs 'units'"
     with pytest.raises(UserError, match=message):
         build_vocoder(config, "units")
 

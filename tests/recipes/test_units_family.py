@@ -137,7 +137,7 @@ def test_what_is_missing_is_named_before_training(units, recipe_folder, tiny, tm
     assert stages(recipe_folder, model, "pretrain") == 1
     assert "for units conf/units_vocoder.yaml" in capsys.readouterr().err
     assert stages(recipe_folder, model, "pretrain", sets=("vocoder={type: griffin_lim}",)) == 1
-    assert "vocoder 'griffin_lim' needs the stream 'mel', but the decoder gives 'units'" in capsys.readouterr().err
+    assert "vocoder 'griffin_lim' needs the stream 'mel', but the decoder outputs 'units'" in capsys.readouterr().err
     assert not (recipe_folder / "exp/units").exists() or not checkpoint.latest(recipe_folder / "exp/units/pretrain")
 
 

@@ -87,7 +87,7 @@ class Losses(nn.Module):
                     given = ", ".join(sorted(model.streams))
                     raise UserError(
                         f"loss '{name}' needs models with output {stream}, this one has output {given}; add a head "
-                        f"that gives it (networks.heads), {leave_out}",
+                        f"that outputs it (networks.heads), {leave_out}",
                         loss=name,
                     )
                 if stream in compared and stream not in references:
@@ -101,7 +101,7 @@ class Losses(nn.Module):
                     if self.weights[name] or name in self.discriminator_terms:
                         raise UserError(
                             f"loss '{name}' needs {stream} in training, but the decoder has a training loss of its own "
-                            f"and gives none then; set losses.{name}.weight: 0 to have it in validation only, "
+                            f"and outputs none then; set losses.{name}.weight: 0 to have it in validation only, "
                             f"{leave_out}",
                             loss=name,
                         )
@@ -116,7 +116,7 @@ class Losses(nn.Module):
         if unused:
             raise UserError(
                 f"no loss is computed from '{unused[0]}', so that nothing trains the part that predicts it; add a loss "
-                "whose input it is, with a weight above 0, or leave out the head that gives it",
+                "whose input it is, with a weight above 0, or leave out the head that outputs it",
                 stream=unused[0],
             )
 

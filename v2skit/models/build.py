@@ -105,7 +105,7 @@ def _check_heads(heads: dict[str, Any], decoder: Any) -> None:
         for stream in head.outputs:
             if stream in givers:
                 message = (
-                    f"networks.heads.{name}: gives '{stream}', which {givers[stream]} gives already; leave one out"
+                    f"networks.heads.{name}: outputs '{stream}', which {givers[stream]} outputs already; leave one out"
                 )
                 raise UserError(message, stream=stream)
             givers[stream] = f"head '{name}'"
@@ -175,8 +175,8 @@ def check_link(vocoder: nn.Module, choice: Component, stream: str) -> None:
     needed = vocoder_input(vocoder)
     if needed != stream:
         raise UserError(
-            f"vocoder '{choice.type}' needs the stream '{needed}', but the decoder gives '{stream}': nothing makes a "
-            f"waveform of '{stream}'; choose a vocoder whose input is '{stream}', or a decoder that gives '{needed}'",
+            f"vocoder '{choice.type}' needs the stream '{needed}', but the decoder outputs '{stream}': nothing makes a "
+            f"waveform of '{stream}'; choose a vocoder whose input is '{stream}', or a decoder that outputs '{needed}'",
             stream=stream,
         )
 

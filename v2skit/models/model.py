@@ -27,7 +27,7 @@ class Model(nn.Module):
         frontend: its ``input`` is the name of a stream of the batch, or a tuple of several.
         speaker: speaker embedding.
         encoder: (B,T,D+S) -> (B,T,E).
-        decoder: its ``output`` is the name of the stream that it gives, e.g. ``mel`` or ``waveform``.
+        decoder: its ``output`` is the name of the stream that it outputs, e.g. ``mel`` or ``waveform``.
         heads: by name, each with the features that it is on, ``frontend`` or ``encoder``.
         bottleneck: of the frontend's features before the encoder, (B,T,D) -> (B,T,D); None: none.
 
@@ -74,7 +74,7 @@ class Model(nn.Module):
 
     @property
     def streams(self) -> set[str]:
-        """Names of the streams that it gives: the decoder's, those that the decoder gives besides it, the heads'."""
+        """Names of the streams that it outputs: the decoder's, its further ones, and the heads'."""
         return {self.output, *getattr(self.decoder, "further_outputs", ()), *self.head_streams}
 
     def forward(self, inputs: Inputs, heads: bool = False) -> Output:
@@ -121,7 +121,7 @@ class Model(nn.Module):
         return {"frontend": x, "encoder": self.encode(x, inputs.speaker, inputs.mask)}
 
     def _decoded(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """The streams of the decoder, which gives one tensor or several by name."""
+        """The streams of the decoder, which outputs one tensor or several by name."""
         found = self.decoder(x, mask)
         return dict(found) if isinstance(found, Mapping) else {self.output: found}
 
@@ -180,7 +180,7 @@ class Vocoder(nn.Module):
 
     @property
     def streams(self) -> set[str]:
-        """Names of the streams that it gives."""
+        """Names of the streams that it outputs."""
         return {self.output}
 
     def generate(self, stream: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a model gives: named streams, and in training the values of its decoder's own losses."""
+"""What a model outputs: named streams, and in training the values of its decoder's own losses."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Output:
         found = self.streams
         if name not in found:
             raise UserError(
-                f"the model gives no stream '{name}'{suggestion(name, found)}; it gives {', '.join(found) or 'none'}; "
-                "another decoder or a head (networks.heads) has to give it",
+                f"the model outputs no stream '{name}'{suggestion(name, found)}; it outputs "
+                f"{', '.join(found) or 'none'}; another decoder or a head (networks.heads) has to give it",
                 stream=name,
             )
         return found[name]

@@ -100,8 +100,8 @@ def finetune(recipe: Recipe) -> None:
         given = predictor.streams - predictor.head_streams
         if model.input not in given:
             raise UserError(
-                f"predictor: {_predictor_folder(recipe)} gives {', '.join(sorted(given))}, and vocoder "
-                f"'{config.vocoder.type}' needs {model.input}; give a model that gives it"
+                f"predictor: {_predictor_folder(recipe)} outputs {', '.join(sorted(given))}, and vocoder "
+                f"'{config.vocoder.type}' needs {model.input}; give a model that outputs it"
             )
         for folder in (init, _predictor_folder(recipe)):
             check_same_targets(fitted.states, checkpoint.read_meta(folder).targets, "this recipe", str(folder))
