@@ -26,7 +26,7 @@ def config(tiny, tmp_path):
 def test_ddsp_from_the_targets_to_the_table_and_the_pack(config, recipe_folder, tmp_path, monkeypatch):
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
     exp = recipe_folder / "exp/ddsp"
-    (folder,) = (recipe_folder / "data/train/targets").iterdir()
+    (folder,) = (recipe_folder / "data/train/targets").glob("f0-*")
     stored = StoredStream(folder)
     lengths = [4 * u.frames for u in read_manifest(recipe_folder / "data/train")]
     assert stored.lengths.tolist() == lengths

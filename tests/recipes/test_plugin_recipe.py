@@ -202,7 +202,9 @@ def test_a_file_with_scores_only_may_change_and_is_scored_again(recipe, capsys, 
     after = json.loads((recipe / "exp/conf/results.json").read_text())["rows"]["pretrained"]["peak"]["mean"]
     assert after == pytest.approx(before + 1)
     path.unlink()
-    assert run(recipe, "score") == 0 and "others/scores.py is used" in capsys.readouterr().out
+    assert run(recipe, "score") == 1 and "use that with --trust-plugins" in capsys.readouterr().err
+    assert stages(recipe, recipe / "conf.yaml", "score", more=("--trust-plugins",)) == 0
+    assert "others/scores.py is used" in capsys.readouterr().out
 
 
 def test_a_model_is_loaded_and_packed_without_the_file_of_its_metrics_and_losses(recipe, capsys, stranger, tmp_path):

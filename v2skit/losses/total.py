@@ -137,7 +137,7 @@ class Losses(nn.Module):
                     values[_label(name, key)] = value.detach()
         if torch.is_grad_enabled() and not total.requires_grad and (_has_gradient(output) or output.losses):
             raise UserError(
-                f"losses: none of {', '.join(values)} has a gradient, so that nothing can be trained; they must be "
+                f"losses: none of {', '.join([*output.losses, *self.terms])} has a gradient, so that nothing can be trained; they must be "
                 "computed from the model's output, without detach()"
             )
         return total, values

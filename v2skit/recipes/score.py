@@ -69,8 +69,10 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     with plugins.using(config.plugins):
         sections = report_sections(exp)
     found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
-    write_text(results, "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)]))
-    print(results.read_text(encoding="utf-8", errors="replace"))
+    text = "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)])
+    if not results.exists() or results.read_text(encoding="utf-8", errors="replace") != text:
+        write_text(results, text)
+    print(text)
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
 
 

@@ -110,6 +110,8 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     decoder: Any = plugins.class_of("decoder", config.networks.decoder)
 
     def trained() -> Targets:  # with the states of the model: their training data may be elsewhere by now
+        if not config.targets:
+            return Targets()
         return build_targets(config, checkpoint.read_meta(find(recipe, "finetune")).targets)
 
     def vocoder() -> dict:

@@ -58,10 +58,10 @@ def _inputs(module: Part) -> tuple[Any, ...]:
 
 
 def _check_frontend(module: Part, clock: Clock, mel: Mel, streams: Mapping[str, Draw]) -> None:
-    size, mels, samples = getattr(module, "crop", 0), mel.per_frame(clock), clock.samples_per_frame
+    size, samples = getattr(module, "crop", 0), clock.samples_per_frame
     draws: dict[str, Draw] = {
         "video": lambda b, t: torch.randn(b, t, 1, size, size),
-        "mel": lambda b, t: 2 * torch.randn(b, t * mels, mel.n_mels) - 5,
+        "mel": lambda b, t: 2 * torch.randn(b, t * mel.per_frame(clock), mel.n_mels) - 5,
         "waveform": lambda b, t: 0.1 * torch.randn(b, t * samples),
         **streams,
     }
