@@ -138,8 +138,8 @@ class Losses(nn.Module):
         if torch.is_grad_enabled() and not total.requires_grad and (_has_gradient(output) or output.losses):
             names = ", ".join([*output.losses, *self.terms])
             raise UserError(
-                f"losses: none of {names} has a gradient, so that nothing can be trained; they must be computed from the "
-                "model's output, without detach()"
+                f"losses: none of {names} has a gradient, so that nothing can be trained; they must be computed from "
+                "the model's output, without detach()"
             )
         return total, values
 
