@@ -87,6 +87,7 @@ def test_a_target_on_the_device_is_a_stream_of_each_batch(recipe_folder, tiny):
         (OWN_LOSS[:1], "loss 'l1' needs mel in training, but the decoder has a training loss of its own"),
         (("targets.text={type: letters, keep: z}",), "target 'text' has no values for any utterance of"),
         (("targets.loudness={type: loudness, scale: .nan}",), "expected a finite number"),
+        (("targets.loudness={type: loudness, scale: 0}",), "target 'loudness' has no values for any utterance of"),
         (("targets.voicing={type: voicing}",), "target 'voicing' is computed from the target 'f0', which is not there"),
     ],
 )

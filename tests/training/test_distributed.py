@@ -44,10 +44,15 @@ CORRUPTED = [
     "parts.speaker.frozen=weights",
     "pretrain.corruption={time_share: 0.3, band_share: 0.2, snr_db: [0, 20], bottleneck_dim: 3}",
 ]  # fmt: skip
+FLOW = [
+    "finetune.accumulate=4", "finetune.batch_frames=24", "losses.l1.weight=0", "losses.spectral_convergence=null",
+    "networks.decoder={type: flow_mel, dim: 8, blocks: 1, steps: 2}",
+]  # fmt: skip
 FAMILIES = {
     "mel": ["finetune.accumulate=4", "finetune.batch_frames=24", FROZEN],
     "raw": RAW,
     "corrupted": CORRUPTED,
+    "flow": FLOW,
 }
 """Name -> settings; with a corruption it is A2A that is trained, otherwise V2A."""
 
