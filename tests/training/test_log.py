@@ -1,4 +1,4 @@
-"""The log of a run: its loggers are told everything, one that fails is left out, one that can't start is an error."""
+"""The log of a run: its loggers are given all entries, one that fails is left out, one that can't start is an error."""
 
 import json
 
@@ -19,17 +19,17 @@ from v2skit.training.samples import Sample
 
 
 class Recorder:
-    """Keeps what it is told; fails in a method if told to."""
+    """Records its calls; fails in a chosen method."""
 
-    told: list
+    calls: list
 
     def __init__(self, fails_in: str = ""):
-        type(self).told, self.fails_in = [], fails_in
+        type(self).calls, self.fails_in = [], fails_in
 
     def _keep(self, method, *arguments):
         if method == self.fails_in:
             raise ConnectionError("no route to host")
-        self.told.append((method, *arguments))
+        self.calls.append((method, *arguments))
 
     def start(self, run, name, step, config):
         self._keep("start", name, step, config["seed"])
@@ -70,14 +70,14 @@ def curve(run, name: str) -> list:
 def test_a_logger_is_told_losses_samples_and_the_end(recorder, recipe_folder, tiny, capsys):
     sets = ("loggers.mine={type: recorder}", "loggers.leaving={type: leaving}", "pretrain.log_every=2")
     assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
-    told, run = recorder.told, recipe_folder / "exp/tiny/pretrain"
-    assert told[0] == ("start", "pretrain", 0, 1) and told[-1] == ("close", "finished")
+    calls, run = recorder.calls, recipe_folder / "exp/tiny/pretrain"
+    assert calls[0] == ("start", "pretrain", 0, 1) and calls[-1] == ("close", "finished")
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    logged = [call[1:] for call in told if call[0] == "log"]
+    logged = [call[1:] for call in calls if call[0] == "log"]
     assert [{"step": step, "kind": kind, **values} for step, kind, values in logged] == lines
     assert [(step, kind) for step, kind, _ in logged] == [(2, "train"), (4, "train"), (4, "valid")]
     assert curve(run, "train/total") == [(line["step"], round(line["total"], 4)) for line in lines[:2]]
-    (audio,), (image,) = ([call for call in told if call[0] == method] for method in ("audio", "image"))
+    (audio,), (image,) = ([call for call in calls if call[0] == method] for method in ("audio", "image"))
     assert audio[1:3] == (4, "predicted") and audio[3][0] % 960 == 0 and audio[4] == 24000
     assert image == ("image", 4, "mel", "step-00000004.png")
     message = capsys.readouterr().err
@@ -97,8 +97,8 @@ def test_a_logger_that_fails_is_named_once_and_the_others_go_on(tmp_path, capsys
     log.close("finished")
     message = capsys.readouterr().err
     assert message.count("logger 'far' failed and is left out from now on: ConnectionError: no route to host") == 1
-    assert len(Recorder.told) == calls and (method == "close" or Recorder.told[-1] == ("close", "failed"))
-    assert [call[0] for call in Near.told] == [
+    assert len(Recorder.calls) == calls and (method == "close" or Recorder.calls[-1] == ("close", "failed"))
+    assert [call[0] for call in Near.calls] == [
         "start", *("log", "audio", "image") * 2, "close",
     ]  # fmt: skip
 
@@ -122,7 +122,7 @@ def test_a_logger_that_cannot_start_is_an_error_and_closes_the_others(recorder, 
     first, second = Recorder(), Leaving("start")
     with pytest.raises(UserError, match="logger 'second' can't start"):
         RunLog(recipe_folder, "pretrain", 0, 2, {"first": first, "second": second}, {"seed": 1})
-    assert Recorder.told == [("start", "pretrain", 0, 1), ("close", "failed")]
+    assert Recorder.calls == [("start", "pretrain", 0, 1), ("close", "failed")]
 
 
 def test_a_repeated_run_whose_logger_cannot_start_is_kept(recorder, recipe_folder, tiny):

@@ -19,13 +19,13 @@ SETS = ("pretrain.log_every=2", "pretrain.checkpoint_every=2", "pretrain.validat
 
 
 class Observer:
-    """Keeps what it is told; fails in a hook if told to."""
+    """Records its calls; fails in a chosen hook."""
 
     def __init__(self, fails_in: str = "", error: BaseException | None = None):
-        self.told, self.fails_in, self.error = [], fails_in, error or ValueError("no")
+        self.calls, self.fails_in, self.error = [], fails_in, error or ValueError("no")
 
     def keep(self, hook, run, *more):
-        self.told.append((hook, *more))
+        self.calls.append((hook, *more))
         self.run = run
         if hook == self.fails_in:
             raise self.error
@@ -84,10 +84,10 @@ def test_events_come_in_order_with_the_run(recipe_folder, tiny):
     assert (run.name, run.folder, run.task, run.rank) == ("pretrain", run_folder, "a2a", 0)
     assert run.device == torch.device("cpu") and run.config.pretrain.log_every == 2
     valid = checkpoint.read_meta(checkpoint.latest(run_folder)).valid
-    assert observer.told == [
+    assert observer.calls == [
         ("training_started",),
         ("step_finished", 1, False), ("step_finished", 2, True),
-        ("validated", 2, "checkpoint-00000002", observer.told[3][-1]),
+        ("validated", 2, "checkpoint-00000002", observer.calls[3][-1]),
         ("step_finished", 3, False), ("step_finished", 4, True), ("validated", 4, "checkpoint-00000004", valid),
         ("training_ended", "finished"),
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def test_a_hook_that_fails_is_named_and_training_resumes_from_the_last_checkpoin
         assert stages(recipe_folder, tiny, "pretrain", sets=SETS, more=("--force",)) == 1
     message = capsys.readouterr().err
     assert f"hook {hook} of plug-in 'mine' failed: ValueError: no; correct or uninstall the plug-in" in message
-    assert observer.told[-1] == ("training_ended", "finished" if hook == "training_ended" else "failed")
+    assert observer.calls[-1] == ("training_ended", "finished" if hook == "training_ended" else "failed")
     newest = checkpoint.latest(run)
     assert (checkpoint.read_meta(newest).step if newest else 0) == reached
     assert stages(recipe_folder, tiny, "pretrain", sets=SETS) == 0
@@ -189,7 +189,7 @@ def test_the_example_of_the_documentation(recipe_folder, tiny, capsys):
     run = recipe_folder / "exp/tiny/finetune"
     valid = {"step": 4, **checkpoint.read_meta(checkpoint.latest(run)).valid}
     assert section == f"## Newest losses\n\n{json.dumps(valid)}"
-    assert f"v2a on cpu, into {run}\n" in (told := capsys.readouterr().out) and "finetune: finished\n" in told
+    assert f"v2a on cpu, into {run}\n" in (calls := capsys.readouterr().out) and "finetune: finished\n" in calls
 
 
 def test_a_file_of_the_recipe_has_hooks(recipe_folder, tiny, capsys):
