@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from v2skit.config.features import Clock
+from v2skit.media.audio import read_audio
+from v2skit.media.crops import read_crops
 
 MAX_FRAMES = 12
 """Largest offset that is searched, video frames."""
@@ -44,6 +50,27 @@ class Offset:
     frames: float | None = None
     low: float | None = None
     high: float | None = None
+
+    @property
+    def width(self) -> float:
+        """Of the interval; infinite where there is none."""
+        return math.inf if self.low is None or self.high is None else self.high - self.low
+
+
+def read_clip(audio: Path, video: Path, frames: int, clock: Clock) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a prepared clip that is measured: audio, float32 (N,), and mouth crops, uint8 (T,S,S).
+
+    Args:
+        audio: its audio.
+        video: its mouth crops.
+        frames: its length, video frames.
+        clock: rates of audio and video.
+
+    Raises:
+        UserError: a file can't be read.
+    """
+    count = min(frames, LONGEST_FRAMES)
+    return read_audio(audio, clock.sample_rate, 0, count * clock.samples_per_frame), read_crops(video, 0, count)
 
 
 def measure_offset(clips: Iterable[tuple[np.ndarray, np.ndarray]], seed: int = 0) -> Offset:
