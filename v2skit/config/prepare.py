@@ -50,8 +50,8 @@ class Prepare:
         filters: limits of utterances for audio pre-training.
         cluster: ``local``: jobs are processes of this machine; ``slurm``: jobs are a Slurm job array.
         slurm: sbatch options of the job array, such as ``partition``, ``time`` (minutes), ``mem``.
-        offset: of each speaker's audio against the video: ``correct`` where it deviates from that of the corpus's other
-            speakers, ``measure`` and report only, or ``none``.
+        offset: of each speaker's audio against the video: ``correct`` it where it exceeds a fifth of a frame,
+            ``measure`` and report it only, or ``none``.
 
     Raises:
         UserError: a number is out of range, or ``jobs`` is not given for Slurm.

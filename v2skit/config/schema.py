@@ -181,6 +181,7 @@ class Scoring:
         asr: speech recognition for the word error rate; null: none.
         bootstrap: number of bootstrap resamples for the 95 % confidence intervals.
         jobs: number of parallel processes; 0: one for each core of this machine.
+        aligned: score time-aligned speech as well, in a second table.
 
     Raises:
         UserError: a number is out of range.
@@ -190,6 +191,7 @@ class Scoring:
     asr: Annotated[Component, "asr"] | None = None
     bootstrap: int = 10000
     jobs: int = 0
+    aligned: bool = True
 
     def __post_init__(self) -> None:
         check_range(self, bootstrap=(1, 1e7), jobs=(0, 10_000))

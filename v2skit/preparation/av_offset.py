@@ -12,6 +12,7 @@ import numpy as np
 from v2skit.config.features import Clock
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
+from v2skit.signal.delay import peaks
 
 MAX_FRAMES = 12
 """Largest offset that is searched, video frames."""
@@ -88,9 +89,9 @@ def measure_offset(clips: Iterable[tuple[np.ndarray, np.ndarray]], seed: int = 0
     if len(pairs) < FEWEST_CLIPS:
         return Offset(len(pairs))
     table, random = _correlations(*zip(*pairs, strict=True)), np.random.default_rng(seed)  # (clips, lags)
-    found = _peaks(table.mean(0)[None])[0]
+    found = _delays(table.mean(0)[None])[0]
     draws = random.multinomial(len(table), np.full(len(table), 1 / len(table)), RESAMPLES)
-    low, high = np.percentile(_peaks(draws @ table), [2.5, 97.5])
+    low, high = np.percentile(_delays(draws @ table), [2.5, 97.5])
     if high - low > WIDEST or abs(found) >= MAX_FRAMES:
         return Offset(len(table))
     return Offset(len(table), *(round(float(value), 2) for value in (found, low, high)))
@@ -152,11 +153,6 @@ def _lagged(voice: np.ndarray) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)[::STEPS].swapaxes(1, 2)
 
 
-def _peaks(curves: np.ndarray) -> np.ndarray:
-    """Curves over lags (N,L) -> their peaks (N,), video frames, each refined by a parabola through its neighbours."""
-    top = curves.argmax(1)
-    inner = top.clip(1, curves.shape[1] - 2)
-    before, at, after = (curves[np.arange(len(curves)), inner + step] for step in (-1, 0, 1))
-    bend = before - 2 * at + after
-    refined = np.where((inner == top) & (bend < 0), 0.5 * (before - after) / np.where(bend < 0, bend, -1.0), 0.0)
-    return (top + refined) / STEPS - MAX_FRAMES
+def _delays(curves: np.ndarray) -> np.ndarray:
+    """Correlations at each lag (N,L) -> the delays of their peaks (N,), video frames."""
+    return peaks(curves) / STEPS - MAX_FRAMES

@@ -1,7 +1,7 @@
 """The audio-video offset of each speaker, measured over the prepared clips of all splits of a corpus.
 
-The measured delay includes the natural lead of the mouth, which all speakers share: an offset is its deviation from the
-median of the corpus's speakers.
+The measured delay includes the natural lead of the mouth: an offset is its deviation from a reference, the median of
+the corpus's speakers, unless that is none of synchronous speakers.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ CLIPS = 100
 
 SMALLEST = 0.2
 """Smallest offset that is corrected, video frames."""
+
+
+SYNCHRONOUS, TOLERANCE = -0.2, 0.3
+"""Delay of synchronous audio, and the largest deviation of a corpus's median from it, video frames: talkers of GRID
+measure -0.31 to -0.06, drawn mouths -0.38 to -0.22."""
 
 
 class Clip(NamedTuple):
@@ -61,20 +66,24 @@ class Offsets:
     corrects: bool = True
 
     @cached_property
-    def median(self) -> float | None:
-        """The median delay of the speakers, video frames; None where none could be measured."""
+    def reference(self) -> float | None:
+        """The delay of synchronous audio, video frames: the median of the speakers or, where it is farther than
+        :data:`TOLERANCE` from it, :data:`SYNCHRONOUS`; None where no speaker could be measured."""
         known = [delay.frames for delay in self.delays.values() if delay.frames is not None]
-        return statistics.median(known) if known else None
+        if not known:
+            return None
+        median = statistics.median(known)
+        return median if abs(median - SYNCHRONOUS) <= TOLERANCE else SYNCHRONOUS
 
     @cached_property
     def corrections(self) -> dict[str, float]:
         """Speaker -> by how many video frames the audio is made earlier: the offset, where it is larger than
         :data:`SMALLEST` and than its 95 % interval is wide."""
-        if self.median is None or not self.corrects:
+        if self.reference is None or not self.corrects:
             return {}
         found = {}
         for name, delay in self.delays.items():
-            if delay.frames is not None and abs(offset := delay.frames - self.median) > max(SMALLEST, delay.width):
+            if delay.frames is not None and abs(offset := delay.frames - self.reference) > max(SMALLEST, delay.width):
                 found[name] = round(offset, 2)
         return found
 
@@ -125,7 +134,8 @@ def _read_record(path: Path) -> dict[str, Offset]:
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
-            known[row.pop("key")] = Offset(**row)
+            key = row.pop("key")
+            known[key] = Offset(**row)
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
     return known

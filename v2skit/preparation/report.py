@@ -89,7 +89,7 @@ def write_report(summary: Summary, offsets: Offsets | None = None) -> None:
     corrected = {name: offsets.corrections.get(name, 0.0) for name in speakers} if offsets else {}
     if offsets and speakers:
         rows = {name: {**vars(offsets.delays[name]), "corrected": corrected[name]} for name in speakers}
-        report["offsets"] = {"median": offsets.median, "speakers": rows}
+        report["offsets"] = {"reference": offsets.reference, "speakers": rows}
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
     hours, total, excluded = report["hours"], len(summary.utterances), len(summary.excluded)
     title = f"{len(kept)} of {total} prepared, {excluded} excluded; {hours['kept']:.2f} h"
