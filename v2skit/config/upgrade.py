@@ -7,7 +7,7 @@ from typing import Any
 RENAMED = {"critics": "discriminators", "learn_steps": "discriminator_steps"}
 """Arguments of the loss ``adversarial`` in version 0.1 -> their names now."""
 FORMER_SPEAKER = {"d_vector": {"dropout": 0.0, "scale": 1.0}}
-"""Speaker component -> what it did in version 0.2.0 by arguments that it did not have."""
+"""Speaker component -> the arguments that it lacked in earlier versions, with the values that it had then."""
 
 
 def upgrade(tree: Any) -> Any:

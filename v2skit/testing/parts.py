@@ -201,8 +201,8 @@ def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str,
         directory: a data directory, that it may prepare.
         utterances: of the directory, with their speakers: (id, speaker).
 
-    Its reader may have ``draw(utterance, speaker, random)``, which training calls instead; one without it, as every
-    reader of version 0.2.0, gives the same input in each epoch.
+    Its reader may have ``draw(utterance, speaker, random)``, which training calls instead; one without it gives the
+    same input in each epoch.
     """
     module = copy.deepcopy(module).eval()
     for _ in range(2):  # stage 1 may be repeated

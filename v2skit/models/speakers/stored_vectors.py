@@ -19,7 +19,7 @@ DIM = 256
 TABLE, CLIPS = "d_vector", "d_vector_clips"
 """``d_vector.ark/.scp``: utterance -> d-vector; ``d_vector_clips``: speaker, percent-encoded, -> utterances in it."""
 FORMER = "d_vector_sources"
-"""The file that version 0.2.0 wrote: its vectors were means over other clips, nearly the same for all of a speaker."""
+"""A file of earlier versions: their vectors were means over other clips, nearly the same for all of a speaker."""
 MAX_DRAWN = 2
 """Clips whose mean is a training example's d-vector; one as often as two."""
 VOICE_CLIPS = 20
