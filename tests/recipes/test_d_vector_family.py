@@ -3,6 +3,7 @@
 import json
 
 import torch
+import yaml
 
 import v2skit
 from tests.conftest import make_d_vectors, stages
@@ -42,3 +43,18 @@ def test_a_pretrained_model_without_the_unknown_voice_is_named(recipe_folder, ti
     assert stages(recipe_folder, tiny, "transfer", sets=(*SETS, given)) == 1
     assert "speaker.unknown: A2A does not have it" in capsys.readouterr().err
     assert stages(recipe_folder, tiny, "transfer", sets=(*before, given)) == 0
+
+
+def test_a_run_of_an_earlier_version_is_not_continued_with_other_settings(recipe_folder, tiny, capsys):
+    for folder in (recipe_folder / "data").iterdir():
+        make_d_vectors(folder)
+    before = "networks.speaker={type: d_vector, dropout: 0, scale: 1}"
+    assert stages(recipe_folder, tiny, "pretrain", sets=(before,)) == 0
+    record = recipe_folder / "exp/tiny/pretrain/config.yaml"
+    stored = yaml.safe_load(record.read_text())
+    stored["networks"]["speaker"] = {"type": "d_vector", "clips": 10}
+    record.write_text(yaml.safe_dump(stored))
+    assert stages(recipe_folder, tiny, "pretrain", sets=SETS[:1]) == 1
+    assert "networks.speaker.dropout: 0.0 there, 0.5 now" in capsys.readouterr().err
+    assert stages(recipe_folder, tiny, "pretrain", sets=(before,)) == 0
+    assert "pretrain is finished, skipped" in capsys.readouterr().out
