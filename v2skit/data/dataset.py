@@ -24,9 +24,8 @@ from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 
 SpeakerReader = Callable[[str, str], np.ndarray]
-"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance. One that also has
-``draw(utterance id, speaker, random)`` gives another input for a training utterance in each epoch; its only random
-numbers are those of the generator."""
+"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance; it may have ``draw``, see
+:mod:`v2skit.models.speakers`."""
 
 
 @dataclass(frozen=True)

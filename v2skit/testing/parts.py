@@ -200,9 +200,6 @@ def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str,
         module: the component.
         directory: a data directory, that it may prepare.
         utterances: of the directory, with their speakers: (id, speaker).
-
-    Its reader may have ``draw(utterance, speaker, random)``, which training calls instead; one without it gives the
-    same input in each epoch.
     """
     module = copy.deepcopy(module).eval()
     for _ in range(2):  # stage 1 may be repeated
