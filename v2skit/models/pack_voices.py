@@ -91,10 +91,11 @@ def _speaker(meta: Meta) -> Any:
 
 @torch.no_grad()
 def _is_input(speaker: Any, vector: Tensor) -> bool:
-    """Whether a tensor is what the speaker component accepts as a recording's vector: float32 (S,), finite."""
-    if vector.dtype != torch.float32 or vector.ndim != 1 or not vector.isfinite().all():
+    """Whether a tensor is what the speaker component accepts as the vector of a voice: float32 (S,), finite."""
+    makes_vectors = getattr(speaker, "accepts_recording", False) or hasattr(speaker, "voices_of")
+    if not makes_vectors or vector.dtype != torch.float32 or vector.ndim != 1 or not vector.isfinite().all():
         return False
     try:
-        return bool(speaker.accepts_recording) and speaker(vector[None]).shape == (1, speaker.out_dim)
+        return speaker(vector[None]).shape == (1, speaker.out_dim)
     except (AttributeError, RuntimeError, UserError):
         return False
