@@ -60,7 +60,7 @@ def test_a_share_of_the_training_part_is_nested_in_larger_ones_and_leaves_the_te
     folder = str(make_grid(tmp_path / "grid", (1,), names=NAMES))
     splits = [Grid(tmp_path, folder, "s1", share).splits() for share in (0.1, 0.25, 0.5, 1.0)]
     train = [{s.id for s in found["s1/train"]} for found in splits]
-    assert all(small < large for small, large in zip(train, train[1:]))
+    assert all(small < large for small, large in itertools.pairwise(train))
     assert all(abs(len(part) / len(train[-1]) - share) < 0.05 for part, share in zip(train, (0.1, 0.25, 0.5, 1.0)))
     assert all(found["s1/test"] == splits[-1]["s1/test"] for found in splits)
 
