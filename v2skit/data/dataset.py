@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from v2skit.config.augmentation import Augmentation
 from v2skit.config.features import Clock
-from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
 from v2skit.data.batch import PADDING, Batch
 from v2skit.data.by_length import ByLength
