@@ -79,7 +79,7 @@ def measure_offset(clips: Iterable[tuple[np.ndarray, np.ndarray]], seed: int = 0
 
     At each lag, a linear map predicts the changes of the audio's band levels from those of the mouth, as in FaceSync
     (Slaney & Covell, NIPS 2000); the delay is the lag at which prediction and audio of clips that the map was not
-    fitted on correlate best. The natural lead of the mouth is part of it: synchronous talkers of GRID measure -0.3 to 0 frames.
+    fitted on correlate best. The natural lead of the mouth is part of it: talkers of GRID measure -0.3 to 0 frames.
 
     Args:
         clips: audio, float (T * samples per frame,), and mouth crops, uint8 (T,S,S).
