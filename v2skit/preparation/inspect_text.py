@@ -8,7 +8,7 @@ from v2skit.preparation.overlap import SHARED
 
 DELAY = "audio delay, frames"
 DELAY_NOTE = (
-    "Audio delay: the lag at which the audio is predicted best from the mouth, which leads naturally: synchronous clips "
+    "Audio delay: the lag at which the mouth predicts the audio best; it leads naturally, so that synchronous clips "
     "measure about -0.2 frames (GRID) to -0.4 (the mini corpus). Compare corpora that are trained on together; a "
     "difference between them is real. Stage 1 corrects the offsets of speakers, unless prepare.offset says otherwise."
 )
