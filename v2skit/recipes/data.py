@@ -122,7 +122,8 @@ def _note_other_settings(recipe: Recipe, directory: Path) -> None:
         return
     now = Provenance({"corpus": corpus_settings(choice), "prepare": _preparation(recipe)})
     corpus, filters = (dict(made.part(key).values) for key in ("corpus", "filters"))
-    before = Provenance({"corpus": corpus, "prepare": {"filters": filters, "offset": made.values.get("offset")}})
+    offset = {"offset": made.values["offset"]} if "offset" in made.values else {}
+    before = Provenance({"corpus": corpus, "prepare": {"filters": filters, **offset}})
     both = before.values.keys() & now.values.keys()  # not settings of one version of v2skit only
     differences = before.diff(now, only=both)
     if differences:
