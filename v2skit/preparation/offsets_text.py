@@ -37,7 +37,7 @@ def describe(offsets: Offsets, speakers: Collection[str]) -> list[str]:
     if reference is None or not rows:
         return []
     listed = [rows[key] for key in sorted(rows)][:LISTED]
-    lines = ["", "## Audio-video offset by speaker", "", NOTE.format(reference=reference), ""]
+    lines = ["## Audio-video offset by speaker", "", NOTE.format(reference=reference), ""]
     lines += ["| speaker | clips | delay | offset | audio shifted by |", "| --- |" + " --- |" * 4, *listed, ""]
     more, unknown = len(rows) - len(listed), len(speakers) - len(rows)
     return [*lines, f"With smaller offsets: {more} more. Not measurable, left as they are: {unknown}."]

@@ -100,7 +100,8 @@ def write_report(summary: Summary, offsets: Offsets | None = None) -> None:
     used = [*kept, *(o for outcomes in summary.filtered.values() for o in outcomes)]
     notes = Counter(note for o in sorted(used, key=lambda o: o.id) for note in o.notes)
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
-    lines += describe(offsets, speakers) if offsets else []
+    section = describe(offsets, speakers) if offsets else []
+    lines += ["", *section] if section and lines[-1] else section
     write_text(folder / "report.md", "\n".join(lines) + "\n")
     filtered = f", {report['counts']['filtered']} filtered" if summary.filtered else ""
     counts = f"{len(kept)} utterances, {excluded} excluded{filtered}, {hours['kept']:.2f} h"
