@@ -92,12 +92,12 @@ def test_a_folder_without_voices_is_named(kokoro, tmp_path):
 
 
 def test_speech(kokoro):
-    waveform = kokoro.speak("BIN BLUE AT A TWO NOW", "bf_emma", isolated=True)
+    waveform = kokoro.synthesise("BIN BLUE AT A TWO NOW", "bf_emma", isolated=True)
     assert 1.2 < len(waveform) / SAMPLE_RATE < 3 and waveform.dtype == np.float32
     assert 0.1 < np.abs(waveform).max() <= 1 and np.isfinite(waveform).all()
-    assert np.array_equal(waveform, kokoro.speak("BIN BLUE AT A TWO NOW", "bf_emma", isolated=True))
+    assert np.array_equal(waveform, kokoro.synthesise("BIN BLUE AT A TWO NOW", "bf_emma", isolated=True))
     assert np.sqrt(np.mean(waveform[: SAMPLE_RATE // 20] ** 2)) < 0.01 * np.sqrt(np.mean(waveform**2)) * 10
     made_of = kokoro.made_of(list(VOICES))
     assert set(made_of["sha256"]) == {"model", *VOICES} and made_of["version"]["kokoro-js"]
     with pytest.raises(UserError, match="phonemes, Kokoro's context is 509; divide it"):
-        kokoro.speak("one million " * 60, "af_sky", isolated=False)
+        kokoro.synthesise("one million " * 60, "af_sky", isolated=False)

@@ -33,7 +33,7 @@ class Tones:
     version: int = 1
     fails_after: int = 1000
 
-    def speak(self, sentence, voice, isolated):
+    def synthesise(self, sentence, voice, isolated):
         with (self.folder / self.calls).open("a") as file:
             file.write(f"{voice} {sentence} {isolated}\n")
         if len(self.said()) > self.fails_after:
@@ -144,10 +144,13 @@ def test_nothing_is_needed_where_it_is_complete(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seed": 1}, "was made with another seed"),
-        ({"voices": ["af_sky"]}, "was made with another voices"),
-        ({"text": "text.txt"}, "was made with another text"),
-        ({"hours": 1, "make": lambda folder: Tones(folder, version=2)}, "was begun with another packages.version"),
+        ({"seed": 1}, r"was made with other settings \(seed\)"),
+        ({"voices": ["af_sky"]}, r"was made with other settings \(voices\)"),
+        ({"text": "text.txt"}, r"was made with other settings \(text\)"),
+        (
+            {"hours": 1, "make": lambda folder: Tones(folder, version=2)},
+            r"other packages \(packages.version\); install those that made_of.json names",
+        ),
     ],
 )
 def test_another_corpus_is_not_mixed_in(tmp_path, arguments, message):

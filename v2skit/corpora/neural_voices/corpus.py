@@ -95,9 +95,9 @@ class NeuralVoices(AudioCorpus):
                 with other settings or packages.
         """
         assert self.directory is not None, "it has a default folder"
-        with exclusive_lock(self.directory):
-            self._check_settings()
-            if _seconds(self._rows()) < self.hours * 3600:
+        self._check_settings()
+        if _seconds(self._rows()) < self.hours * 3600:
+            with exclusive_lock(self.directory):
                 self._synthesise(self.directory)
         return super().obtain()
 
@@ -119,7 +119,7 @@ class NeuralVoices(AudioCorpus):
         return INDEX
 
     def _rows(self) -> list[Row]:
-        """Of the utterances that were made, in the order of the plan."""
+        """The utterances that were made, in the order of the plan."""
         assert self.directory is not None, "it has a default folder"
         path = self.directory / INDEX
         try:
@@ -144,7 +144,7 @@ class NeuralVoices(AudioCorpus):
         if made is None and any((self.directory / voice).is_dir() for voice in self.voices):
             raise self._occupied(f"has no {RECORD}, which says what made its files")
         if made and (differences := made.part("settings").diff(Provenance(self._settings))):
-            raise self._occupied(f"was made with another {', '.join(each.key for each in differences)}")
+            raise self._occupied(f"was made with other settings ({', '.join(each.key for each in differences)})")
 
     def _synthesise(self, folder: Path) -> None:
         given = self.work_dir / self.kokoro_js_dir if self.kokoro_js_dir else None
@@ -153,7 +153,7 @@ class NeuralVoices(AudioCorpus):
         made = Provenance.read(folder / RECORD)
         if made and (differences := made.diff(made_of)):
             keys = ", ".join(each.key for each in differences)
-            raise self._occupied(f"was begun with another {keys}; install what {RECORD} names, or")
+            raise self._occupied(f"was begun with other packages ({keys}); install those that {RECORD} names")
         made_of.write(folder / RECORD)
         synthesise = partial(_synthesise, folder, voices)
         print(f"{self.title}: {self.hours:g} h take about {self.hours * 60 / self.jobs:.0f} min, jobs: {self.jobs}")
@@ -164,7 +164,7 @@ class NeuralVoices(AudioCorpus):
             for row in _first(_in_order(synthesise, planned, self.jobs, self.info.key), wanted):
                 rows.append(row)
                 progress.update(min(row[1], wanted - progress.n))
-        write_text(folder / INDEX, "".join(f"{name}\t{seconds:.6f}\t{text}\n" for name, seconds, text in rows))
+        write_text(folder / INDEX, "".join(f"{name}\t{seconds}\t{text}\n" for name, seconds, text in rows))
         if (seconds := _seconds(rows)) < wanted:
             raise UserError(
                 f"{self.text}: {len(self._sentences)} sentences in {len(self.voices)} voices are {seconds / 3600:.3g} "
@@ -172,7 +172,7 @@ class NeuralVoices(AudioCorpus):
             )
 
     def _occupied(self, problem: str) -> UserError:
-        return self.info.error(f"{self.directory} {problem}; use another folder, or delete this one")
+        return self.info.error(f"{self.directory} {problem}, use another folder, or delete this one")
 
 
 def _first(rows: Iterator[Row], seconds: float) -> Iterator[Row]:
@@ -188,11 +188,11 @@ def _seconds(rows: Iterable[Row]) -> float:
 
 
 def _synthesise(folder: Path, voices: Voices, voice: str, sentence: Sentence) -> Row:
-    """Of an utterance, after writing its file unless that exists."""
+    """Write an utterance's file, unless it exists."""
     name = f"{voice}-{sentence.name}"
     path = folder / voice / f"{name}.flac"
     if not path.is_file():
-        waveform = voices.speak(sentence.text, voice, sentence.isolated)
+        waveform = voices.synthesise(sentence.text, voice, sentence.isolated)
         with atomic_write(path) as part:
             soundfile.write(part, waveform, SAMPLE_RATE, "PCM_16", format="FLAC")
     return name, soundfile.info(path).duration, sentence.text

@@ -43,7 +43,7 @@ _FULL_SCALE = 0.99
 class Voices(Protocol):
     """A speech synthesiser with several voices. It is copied to other processes: it must be picklable, and hashable."""
 
-    def speak(self, sentence: str, voice: str, isolated: bool) -> np.ndarray:
+    def synthesise(self, sentence: str, voice: str, isolated: bool) -> np.ndarray:
         """Synthesise a sentence.
 
         Args:
@@ -82,7 +82,7 @@ class Kokoro:
                 "unpacked npm package kokoro-js with kokoro_js_dir"
             )
 
-    def speak(self, sentence: str, voice: str, isolated: bool) -> np.ndarray:
+    def synthesise(self, sentence: str, voice: str, isolated: bool) -> np.ndarray:
         """See :class:`Voices`. The samples are a function of the arguments and of what :meth:`made_of` names.
 
         Raises:
