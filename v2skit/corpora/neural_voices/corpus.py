@@ -26,6 +26,7 @@ from v2skit.corpora.transcript import table, words
 from v2skit.errors import UserError, suggestion
 from v2skit.system.atomic import atomic_write, exclusive_lock, write_text
 from v2skit.system.devices import cores
+from v2skit.system.process import end_with_parent
 from v2skit.system.provenance import Provenance
 
 GRID = "grid"
@@ -206,7 +207,8 @@ def _in_order(
         yield from (synthesise(*item) for item in planned)
         return
     pending: deque[Future[Row]] = deque()
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))  # a fork of a process with threads may hang
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    pool = ProcessPoolExecutor(jobs, spawn, end_with_parent)
     try:
         for item in planned:
             pending.append(pool.submit(synthesise, *item))
