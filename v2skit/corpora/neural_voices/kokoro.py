@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from v2skit.corpora.neural_voices.package import PACKAGE
 from v2skit.corpora.neural_voices.phonemes import BRITISH, SYMBOLS, US, kokoro_phonemes
 from v2skit.errors import UserError
 from v2skit.system.extras import MODULES, needs
@@ -76,10 +77,11 @@ class Kokoro:
         with needs("neural_voices", "the corpus neural_voices"):
             for module in MODULES["neural_voices"]:
                 import_module(module)  # before hours of work
-        if not self._style_file(VOICES[0]).is_file():
+        files = (self.folder / "package.json", *map(self._style_file, VOICES))
+        if missing := [path for path in files if not path.is_file()]:
             raise UserError(
-                f"{self.folder} has no {self._style_file(VOICES[0]).relative_to(self.folder)}; give the folder of the "
-                "unpacked npm package kokoro-js with kokoro_js_dir"
+                f"{self.folder} has no {missing[0].relative_to(self.folder)}; give the folder of the unpacked npm "
+                f"package {PACKAGE} with kokoro_js_dir"
             )
 
     def synthesise(self, sentence: str, voice: str, isolated: bool) -> np.ndarray:
