@@ -13,8 +13,10 @@ LABELS = {
     "audio_to_audio": "A2A on ground-truth audio",
     "griffin_lim": "Griffin-Lim",
     "predicted_griffin_lim": "predicted mel, Griffin-Lim",
+    "predicted_uncorrected": "predicted mel, uncorrected",
     "predicted": "predicted mel",
     "predicted_finetuned": "predicted mel, fine-tuned",
+    "predicted_finetuned_corrected": "predicted mel, fine-tuned, corrected",
     "predicted_input": "predicted input",
     "predicted_input_finetuned": "predicted input, fine-tuned",
 }

@@ -22,6 +22,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
 from v2skit.models.model import Model, Vocoder
+from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.recipes import run_record, targets
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
@@ -34,7 +35,11 @@ from v2skit.synthesis.synthesiser import Synthesiser, load_model
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("copy_synthesis", "griffin_lim"),
+    ("copy_synthesis", "uncorrected"),
     ("predicted_finetuned", "predicted"),
+    ("predicted_finetuned", "predicted_uncorrected"),
+    ("predicted_finetuned_corrected", "predicted_finetuned"),
+    ("predicted", "predicted_uncorrected"),
     ("predicted", "predicted_griffin_lim"),
     ("predicted_input_finetuned", "predicted_input"),
 )
@@ -49,16 +54,19 @@ VOCODERS: dict[str, tuple[str | None, dict]] = {
     "uncorrected": ("pretrain", {"corrections": 0}),
     "copy_synthesis": ("pretrain", {}),
     "predicted_griffin_lim": (None, {}),
+    "predicted_uncorrected": ("pretrain", {"corrections": 0}),
     "predicted": ("pretrain", {}),
     "predicted_finetuned": ("finetune", {}),
+    "predicted_finetuned_corrected": ("finetune", {"corrections": ROUNDS}),
     "predicted_input": ("pretrain", {}),
     "predicted_input_finetuned": ("finetune", {}),
 }
 """Row of the results -> its vocoder: the run, and arguments of ``trained``; None: Griffin-Lim. Rows ``predicted*`` are
-synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio."""
+synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio. Mel correction
+is as :class:`v2skit.models.vocoders.trained.Trained` chooses it, where the row does not say otherwise."""
 
-OF_MELS = ("griffin_lim", "uncorrected", "predicted_griffin_lim", "predicted", "predicted_finetuned")
 OF_OTHERS = ("predicted_input", "predicted_input_finetuned")
+OF_MELS = tuple(row for row in VOCODERS if row not in ("copy_synthesis", *OF_OTHERS))
 """Rows that there are only where the vocoder's input is the mel, and only where it is another stream."""
 
 
@@ -72,7 +80,9 @@ def pretrain(recipe: Recipe) -> str:
             _measure(model, dataset(recipe, data.pretrain, model, config.pretrain, training=True), config)
         return model, []
 
-    train(recipe, _run(recipe, "pretrain"), build)
+    # A predictor in the config of its checkpoints says that a vocoder was tuned on predictions; these are not.
+    on_audio = replace(recipe, config=replace(config, predictor=None))
+    train(on_audio, _run(on_audio, "pretrain"), build)
     return _after_pretraining(config)
 
 
