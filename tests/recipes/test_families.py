@@ -71,8 +71,9 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     rows += ["predicted_finetuned", "predicted_finetuned_corrected"]
     results = json.loads((exp / "results.json").read_text())
     assert list(results["rows"]) == rows
-    corrections = {"copy_synthesis - uncorrected", "predicted_finetuned_corrected - predicted_finetuned"}
-    assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"} | corrections
+    assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"}
+    corrected = {"copy_synthesis - uncorrected", "predicted_finetuned_corrected - predicted_finetuned"}
+    assert set(results["differences"]) >= corrected
     for name, args, rounds in (("pretrain", {}, 8), ("finetune", {}, 0), ("finetune", {"corrections": 3}, 3)):
         assert Trained(Clock(), Mel(), str(exp / name), **args).correction.rounds == rounds
     rows = [json.loads(line) for line in (exp / "pretrain/log.jsonl").read_text().splitlines()]

@@ -1,5 +1,5 @@
-"""Mel correction brings a waveform's mel closer to the input mel, and does not change a correct waveform. Where the input
-mel is a smooth prediction, it makes a vocoder's output worse."""
+"""Mel correction brings a waveform's mel closer to the input mel, and does not change a correct waveform. Where the
+input mel is a smooth prediction, it makes a vocoder's output worse."""
 
 import numpy as np
 import pytest
