@@ -15,7 +15,7 @@ from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.parts import PARTS, PartTransfer, parts_of
 from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
-from v2skit.data.dataset import SpeechDataset
+from v2skit.data.dataset import SpeechDataset, collate
 from v2skit.data.sampler import Key
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
@@ -24,6 +24,7 @@ from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder,
 from v2skit.models.model import Model, Vocoder
 from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.recipes import run_record, targets
+from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
@@ -102,11 +103,13 @@ def finetune(recipe: Recipe) -> None:
     if config.predictor is None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
         return
-    init, predictor = find(recipe, "pretrain"), _predictor(recipe)
+    init, predictor, stream = find(recipe, "pretrain"), _predictor(recipe), _stream(recipe)
+    dtype = getattr(targets.load(recipe).built.get(stream), "dtype", "float32")
+    predictions = Predictions(recipe, predictor, checkpoint.digest(_predictor_folder(recipe)), stream, dtype)
     run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
-        model = build_new_vocoder(config, predictor, fitted)
+        model = build_new_vocoder(config, fitted, predictions.name)
         given = predictor.streams - predictor.head_streams
         if model.input not in given:
             raise UserError(
@@ -118,7 +121,7 @@ def finetune(recipe: Recipe) -> None:
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
         return model, []
 
-    train(recipe, _run(recipe, "finetune"), build)
+    train(recipe, replace(_run(recipe, "finetune"), predictions=predictions), build)
 
 
 def rows(recipe: Recipe) -> dict[str, ResultsRow]:
@@ -167,7 +170,7 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
         name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
         depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
         made_from={key: checkpoint.digest(folder) for key, folder in inputs.items()},
-        parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}), augment=False,
+        parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}),
     )  # fmt: skip
 
 
@@ -205,7 +208,7 @@ def _measure(vocoder: Vocoder, clips: SpeechDataset, config: Config) -> None:
     """Set the mean and deviation of every mel bin to those of random training clips."""
     spectrogram = MelSpectrogram(config.clock, config.mel)
     chosen = np.random.default_rng(config.seed).permutation(len(clips))[:STATISTICS_CLIPS]
-    waveforms = (torch.from_numpy(clips[Key(0, int(index), (0, 0))].waveform)[None] for index in chosen)
-    frames = torch.cat([spectrogram(waveform)[0] for waveform in waveforms])
+    batches = (collate([clips[Key(0, int(index), (0, 0))]]).with_mel(spectrogram) for index in chosen)
+    frames = torch.cat([batch.stream("mel")[0] for batch in batches])
     vocoder.mean.copy_(frames.mean(0))
     vocoder.std.copy_(frames.std(0).clamp(min=1e-3))
