@@ -76,6 +76,11 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert set(results["differences"]) >= corrected
     for name, args, rounds in (("pretrain", {}, 8), ("finetune", {}, 0), ("finetune", {"corrections": 3}, 3)):
         assert Trained(Clock(), Mel(), str(exp / name), **args).correction.rounds == rounds
+    packed = tmp_path / "tuned.v2s"
+    assert main(["pack", str(mel_run), "-o", str(packed), "--vocoder", str(exp / "finetune")]) == 0
+    assert Trained(Clock(), Mel(), str(packed)).correction.rounds == 0
+    assert set(results["notes"]) == {"copy_synthesis", "predicted", "predicted_finetuned_corrected"}
+    assert "* predicted mel, fine-tuned, corrected: with mel correction" in (exp / "results.md").read_text()
     rows = [json.loads(line) for line in (exp / "pretrain/log.jsonl").read_text().splitlines()]
     begun = [row["step"] for row in rows if "adversarial/feature_matching" in row]
     assert begun == [3, 4] and all(

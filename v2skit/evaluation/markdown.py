@@ -60,7 +60,7 @@ def to_markdown(results: dict[str, Any]) -> str:
     lines += ["", "## Protocols", ""]
     lines += [f"* {_title(name)}: {protocol}" for name, protocol in results["protocols"].items()]
     if results["notes"]:
-        lines += ["", "## Notes", "", *(f"* {name}: {note}" for name, note in results["notes"].items())]
+        lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
 
 

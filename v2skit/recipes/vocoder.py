@@ -53,22 +53,23 @@ STATISTICS_CLIPS = 500
 VOCODERS: dict[str, tuple[str | None, dict]] = {
     "griffin_lim": (None, {}),
     "uncorrected": ("pretrain", {"corrections": 0}),
-    "copy_synthesis": ("pretrain", {}),
+    "copy_synthesis": ("pretrain", {"corrections": ROUNDS}),
     "predicted_griffin_lim": (None, {}),
     "predicted_uncorrected": ("pretrain", {"corrections": 0}),
-    "predicted": ("pretrain", {}),
-    "predicted_finetuned": ("finetune", {}),
+    "predicted": ("pretrain", {"corrections": ROUNDS}),
+    "predicted_finetuned": ("finetune", {"corrections": 0}),
     "predicted_finetuned_corrected": ("finetune", {"corrections": ROUNDS}),
     "predicted_input": ("pretrain", {}),
     "predicted_input_finetuned": ("finetune", {}),
 }
 """Row of the results -> its vocoder: the run, and arguments of ``trained``; None: Griffin-Lim. Rows ``predicted*`` are
-synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio. Mel correction
-is as :class:`v2skit.models.vocoders.trained.Trained` chooses it, where the row does not say otherwise."""
+synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio."""
+
+_NOTE = "with mel correction, which minimises a distance of mels, as MCD is: compare MCD with rows that have it too"
 
 OF_OTHERS = ("predicted_input", "predicted_input_finetuned")
 OF_MELS = tuple(row for row in VOCODERS if row not in ("copy_synthesis", *OF_OTHERS))
-"""Rows that there are only where the vocoder's input is the mel, and only where it is another stream."""
+"""Rows that there are only where the vocoder's input is another stream than the mel, and only where it is the mel."""
 
 
 def pretrain(recipe: Recipe) -> str:
@@ -128,7 +129,8 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     """The rows of the results; those of a predicted stream where there is a predictor. For mels, Griffin-Lim is the
     baseline."""
     config, directory, device = recipe.config, recipe.test, recipe.device
-    left_out = OF_OTHERS if _stream(recipe) == "mel" else OF_MELS
+    stream = _stream(recipe)
+    left_out = OF_OTHERS if stream == "mel" else OF_MELS
 
     def row(name: str) -> ResultsRow:
         predicted = name.startswith("predicted")
@@ -146,7 +148,8 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
             else:
                 copy_synthesis(vocoder, config, read_manifest(directory), out, fitted)
 
-        return ResultsRow(made_from, synthesised, uses_reference_audio=not predicted)
+        note = _NOTE if stream == "mel" and VOCODERS[name][1].get("corrections") else ""
+        return ResultsRow(made_from, synthesised, uses_reference_audio=not predicted, note=note)
 
     names = [name for name in VOCODERS if config.predictor or not name.startswith("predicted")]
     return {name: row(name) for name in names if name not in left_out}
