@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from v2skit.config.augmentation import Augmentation
 from v2skit.config.features import Clock
-from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
 from v2skit.data.batch import PADDING, Batch
 from v2skit.data.by_length import ByLength
@@ -24,7 +24,8 @@ from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 
 SpeakerReader = Callable[[str, str], np.ndarray]
-"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance."""
+"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance; it may have ``draw``, see
+:mod:`v2skit.models.speakers`."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,11 @@ class SpeechDataset(Dataset):
         clock: rates of audio and video.
         with_video: read the mouth crops too.
         augmentation: of the crops; its ``crop`` is the side of the frontend's input.
-        training: random segments, augmented crops; otherwise whole utterances, centre crop.
+        training: random segments, and augmentation where ``augment`` is set; otherwise whole utterances, centre crop.
         segment_frames: longest segment in training, None: whole utterances.
         seed: of all random choices.
         cache_mb: memory for decoded files, in each data loading process.
+        augment: in training, augment the crops, and draw speaker inputs where the reader can.
         streams: for each directory, the stored streams by name; empty: none.
         margin_samples: audio read before and after a segment, for its mel (:meth:`Batch.with_mel`).
 
@@ -73,11 +75,12 @@ class SpeechDataset(Dataset):
         segment_frames: int | None = None,
         seed: int = 1,
         cache_mb: int = 0,
+        augment: bool = True,
         streams: Sequence[Mapping[str, StoredStream]] = (),
         margin_samples: int = 0,
     ) -> None:
         self.clock, self.with_video, self.augmentation = clock, with_video, augmentation
-        self.training = training
+        self.augments = training and augment
         self.segment_frames = segment_frames if training else None
         self.margin_samples = margin_samples if self.segment_frames else 0
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
@@ -120,12 +123,14 @@ class SpeechDataset(Dataset):
         video = None
         if self.with_video:
             crops = self._part(u.video, read_crops, u.frames, start, frames)
-            if self.training:
+            if self.augments:
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))
         waveform, margins = self._audio(u.audio, u.frames * per_frame, start * per_frame, frames * per_frame)
-        speaker = self._readers[directory](u.id, u.speaker)
+        reader = self._readers[directory]
+        draw = getattr(reader, "draw", None) if self.augments else None
+        speaker = draw(u.id, u.speaker, random) if draw else reader(u.id, u.speaker)
         stored = self._streams[directory].items()
         extras = {name: stream.read(row, start, frames, frames == u.frames) for name, stream in stored}
         return Example(u.id, frames, speaker, waveform, margins, video, extras, key.position)
