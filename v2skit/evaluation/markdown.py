@@ -50,7 +50,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
         lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
     if "aligned" in results:
-        lines += ["", "## Time-aligned", "", "Each file shifted by its lag; compare the scores above with others.", ""]
+        lines += ["", "## Time-aligned", "", "Each file shifted by its lag. The scores to compare with published ones are those above.", ""]
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
     for head, found in results.get("lip_reading", {}).items():
         lines += _lip_reading(head, found)
