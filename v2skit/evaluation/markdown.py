@@ -26,6 +26,8 @@ LABELS = {
 TITLES = {WER: "WER %", LAG: "lag, ms"}
 """Name of a number -> its title, where that is not the name in capitals."""
 
+ALIGNED_NOTE = "Each file shifted by its lag. The scores to compare with published ones are those above."
+
 MIN_FILES = 6
 """Files from which on an interval is shown: with fewer, not even a difference of the same sign in all of them is
 significant at the interval's level (sign test)."""
@@ -50,7 +52,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
         lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
     if "aligned" in results:
-        lines += ["", "## Time-aligned", "", "Each file shifted by its lag. The scores to compare with published ones are those above.", ""]
+        lines += ["", "## Time-aligned", "", ALIGNED_NOTE, ""]
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
     for head, found in results.get("lip_reading", {}).items():
         lines += _lip_reading(head, found)
