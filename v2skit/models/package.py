@@ -20,7 +20,18 @@ from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Checkpoint, Meta
-from v2skit.models.pack_header import FORMAT, KEY, PLUGIN, REMEDY, VOICE, Card, Header, own_code, read_header
+from v2skit.models.pack_header import (
+    FORMAT,
+    KEY,
+    PLUGIN,
+    REMEDY,
+    VOICE,
+    Card,
+    Header,
+    own_code,
+    printable_lines,
+    read_header,
+)
 from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.registry import plugins
 from v2skit.registry.build import build
@@ -35,7 +46,14 @@ TRAINED = "trained"
 """The vocoder whose weights are in the pack."""
 
 
-def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: dict[str, Path] | None = None) -> None:
+def pack(
+    model: Path,
+    out: Path,
+    vocoder: Path | None,
+    card: Card,
+    recordings: dict[str, Path] | None = None,
+    half: bool = False,
+) -> None:
     """Write a pack.
 
     Args:
@@ -44,6 +62,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
         card: for people.
         recordings: voices to include, by name; of each only the speaker vector is kept.
+        half: store matrices as float16, half the size; the scores in the pack are those of the unrounded weights.
 
     Raises:
         UserError: there is no V2A model, it accepts no recording, or the vocoder has weights that a pack can't hold.
@@ -60,7 +79,8 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
-        choice = {"type": TRAINED, "run": str(vocoder)}
+        kept = choice if choice and choice["type"] == TRAINED else {}  # arguments such as corrections
+        choice = {**kept, "type": TRAINED, "run": str(vocoder)}
     parts = {"model": saved}
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
@@ -73,7 +93,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         raise UserError(
             f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
         )
-    tensors = {name: part.inference_weights for name, part in parts.items()}
+    tensors = {name: _rounded(part.inference_weights, half) for name, part in parts.items()}
     identities = {name: part.meta.digest for name, part in parts.items()}
     voices = _voices(saved.meta, recordings or {})
     tensors[VOICE] = {name: torch.from_numpy(vector) for name, vector in voices.items()}
@@ -104,6 +124,13 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         ) from error
 
 
+def _rounded(tensors: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
+    """Weights as they are packed. Vectors (biases, statistics) are small and stay as they are, as does what float16
+    can't represent."""
+    halves = {n: t.half() for n, t in tensors.items() if half and t.dtype == torch.float32 and t.ndim > 1}
+    return {**tensors, **{name: value for name, value in halves.items() if value.isfinite().all()}}
+
+
 def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
     """A checkpoint without the plug-in files and classes that its model does not need.
 
@@ -132,24 +159,25 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
     scores = read_state(exp / "results.json", "stage 6 with --force scores again")
     if scored is None or scores is None:
         return None
-    through = {"type": vocoder["type"], "digest": digests.get("vocoder")} if vocoder else None
+    through = {**vocoder, "digest": digests.get("vocoder")} if vocoder else None
     packed = Provenance({"digest": digests["model"], "vocoder": through})
+    compared = ("digest", *(f"vocoder.{name}" for name in through or {"type": None}))
     rows = scores.get("rows")
     for row, entry in rows.items() if isinstance(rows, dict) else ():
-        if not scored.part(f"speech.{row}").diff(packed, only=("digest", "vocoder.type", "vocoder.digest")):
+        if not scored.part(f"speech.{row}").diff(packed, only=compared):
             return {"row": entry, "protocols": scores.get("protocols", {})}
     return None
 
 
 def _read_tensors(path: Path, header: Header, part: str) -> dict[str, Tensor]:
-    """The tensors of a part, checked against its digest."""
+    """The tensors of a part, checked against its digest; those stored as float16 become float32."""
     prefix = f"{part}."
     with safe_open(path, "pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  it is no dict
         tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     if header.format >= 2:
         checkpoint.check_digest(tensors, header.digest[part], path, REMEDY)
-    return tensors
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in tensors.items()}
 
 
 def read_part(path: Path, part: str) -> Checkpoint:
@@ -235,7 +263,9 @@ def describe(path: Path) -> str:
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", ""]
-    lines += [f"{key + ':':10} {getattr(card, key) or 'not stated'}" for key in ("data", "licence", "notes")]
+    facts = {"made for": card.made_for, "limits": card.limits, "data": card.data, "licence": card.licence}
+    facts |= {"credits": "\n           ".join(card.credits), "notes": card.notes}
+    lines += [f"{key + ':':10} {value or 'not stated'}" for key, value in facts.items()]
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
@@ -249,4 +279,4 @@ def describe(path: Path) -> str:
     if means:
         scores = (f"{k.removesuffix('.mean')} {v:.3g}" for k, v in means.items() if isinstance(v, (int, float)))
         lines.append(f"scores:    {', '.join(scores)} (its own test set; WER in %)")
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in "\n".join(lines))
+    return printable_lines("\n".join(lines))

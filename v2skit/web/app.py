@@ -56,6 +56,7 @@ def build_app(
         return JSONResponse(
             {
                 "name": name,
+                "made_for": model.card.headline,
                 "voices": model.voices,
                 "accepts_recording": model.accepts_recording,
                 "max_mb": limits.megabytes,

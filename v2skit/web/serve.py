@@ -50,6 +50,8 @@ def serve(
     limits = Limits(max_mb, max_seconds)
     with _listen(host, port) as listener:
         model = synthesiser.load(model_path, device=device, vocoder=vocoder)
+        if model.card.headline:
+            print(model.card.headline)
         app = build_app(model, model_path.name, limits, tracker, LOCAL_HOSTS if host in LOCAL_HOSTS else None)
         run(app, listener, host)
 
