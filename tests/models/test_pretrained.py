@@ -8,11 +8,12 @@ import pytest
 
 import v2skit
 from tests.cases.model import untrained_run
+from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import pretrained
-from v2skit.models.pack_header import Card, read_header
+from v2skit.models.pack_header import Card, read_card, read_header
 from v2skit.models.package import SUFFIX, pack
 
 MEGABYTES = 12
@@ -77,7 +78,16 @@ def test_without_a_model_the_remedy_is_named(folder, command, tmp_path, monkeypa
 def test_what_is_installed_is_small_scored_and_says_what_it_is(path):
     assert path.stat().st_size <= MEGABYTES * 1e6
     header = read_header(path)
-    card = header.card
-    assert card.headline and "\n" not in card.made_for and all((card.data, card.licence, card.limits, card.credits))
+    check_card(header.card)
     assert header.scores is not None
-    assert v2skit.load(path, "cpu").card == card
+    assert v2skit.load(path, "cpu").card == header.card
+
+
+@pytest.mark.parametrize("path", ROOT.glob("egs/*/card*.yaml"), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_cards_of_recipes_are_complete(path):
+    check_card(read_card(path))
+
+
+def check_card(card: Card) -> None:
+    assert all((card.name, card.made_for, card.data, card.licence, card.limits, card.credits))
+    assert "\n" not in card.made_for and len(card.headline) <= 160
