@@ -80,7 +80,7 @@ def pack(
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
         kept = choice if choice and choice["type"] == TRAINED else {}  # arguments such as corrections
-        choice = {**kept, "type": TRAINED, "run": str(vocoder)}
+        choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
@@ -161,10 +161,11 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
         return None
     through = {**vocoder, "digest": digests.get("vocoder")} if vocoder else None
     packed = Provenance({"digest": digests["model"], "vocoder": through})
-    compared = ("digest", *(f"vocoder.{name}" for name in through or {"type": None}))
     rows = scores.get("rows")
     for row, entry in rows.items() if isinstance(rows, dict) else ():
-        if not scored.part(f"speech.{row}").diff(packed, only=compared):
+        made_from = scored.part(f"speech.{row}")
+        arguments = {key for key in (*made_from.values, *packed.values) if key.startswith("vocoder.")}
+        if not made_from.diff(packed, only={"digest", *arguments} - {"vocoder.run"}):
             return {"row": entry, "protocols": scores.get("protocols", {})}
     return None
 
