@@ -152,14 +152,23 @@ def test_what_float16_cannot_hold_stays_as_it_is(mel_run, tmp_path):
     assert (read_part(tmp_path / "half.v2s", "model").weights[name] == saved.weights[name]).all()
 
 
-def test_a_vocoder_that_is_named_keeps_the_arguments_of_the_config(mel_run, recipe_folder, tiny, tmp_path):
+def test_a_vocoder_that_is_named_has_the_arguments_of_the_config_and_of_the_scores(
+    mel_run, recipe_folder, tiny, tmp_path
+):
     assert stages(recipe_folder, vocoder_config(tmp_path, tiny), "pretrain") == 0
     folder, trained = checkpoint.best(mel_run), recipe_folder / "exp/vocoder/pretrain"
     meta = json.loads((folder / checkpoint.META).read_text())
     meta["config"]["vocoder"] = {"type": "trained", "run": "elsewhere", "corrections": 0}
     (folder / checkpoint.META).write_text(json.dumps(meta))
-    pack(folder, tmp_path / "model.v2s", trained, CARD)
-    assert read_header(tmp_path / "model.v2s").vocoder == {"type": "trained", "corrections": 0}
+    exp, digests = mel_run.parent, [checkpoint.digest(path) for path in (folder, checkpoint.best(trained))]
+    (exp / "results.json").write_text('{"rows": {"pretrained": {"estoi": {"mean": 0.5}}}}')
+    for corrections in (0, 8):
+        vocoder = {"type": "trained", "run": "exp/vocoder", "corrections": corrections, "digest": digests[1]}
+        Provenance({"speech": {"pretrained": {"digest": digests[0], "vocoder": vocoder}}}).write(exp / "scored.json")
+        pack(folder, tmp_path / "model.v2s", trained, CARD)
+        header = read_header(tmp_path / "model.v2s")
+        assert header.vocoder == {"type": "trained", "corrections": 0}
+        assert (header.scores is None) == (corrections != 0)
 
 
 def test_wrong_packs_are_refused(mel_run, tmp_path):

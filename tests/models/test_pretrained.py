@@ -83,7 +83,9 @@ def test_what_is_installed_is_small_scored_and_says_what_it_is(path):
     assert v2skit.load(path, "cpu").card == header.card
 
 
-@pytest.mark.parametrize("path", ROOT.glob("egs/*/card*.yaml"), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("egs/*/card*.yaml")), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_cards_of_recipes_are_complete(path):
     check_card(read_card(path))
 
