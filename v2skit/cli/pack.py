@@ -20,6 +20,12 @@ def add(commands: Commands) -> None:
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
     text = "a voice to pack: a recording, of which only a d-vector is kept; may be given again"
     command.add_argument("--voice", action="append", default=[], metavar="NAME=RECORDING", help=text)
+    text = (
+        "a prepared data directory, e.g. that of the training: each of its speakers becomes a voice; may be given again"
+    )
+    command.add_argument("--voices", type=Path, action="append", default=[], metavar="DATA_DIR", help=text)
+    text = "the voice that is used where none is named; default: the only one, or that of the model"
+    command.add_argument("--default-voice", metavar="NAME", help=text)
     text = "a YAML file with the fields of the model card, such as egs/grid/card.yaml"
     command.add_argument("--card", type=Path, metavar="FILE", help=text)
     for name, what in CARD.items():
@@ -31,6 +37,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print the size of the file, and whether it has scores."""
     from v2skit.models.pack_header import Card, read_card, read_header
+    from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
 
     given = {name: getattr(options, name) for name in CARD}
@@ -42,7 +49,8 @@ def run(options: argparse.Namespace) -> None:
         if not (name and equals and recording):
             raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
         recordings[name] = Path(recording)
-    pack(options.model, options.out, options.vocoder, card, recordings, options.half)
+    voices = VoiceSources(recordings, options.voices, options.default_voice)
+    pack(options.model, options.out, options.vocoder, card, voices, options.half)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
     if read_header(options.out).scores is None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, chosen_model, load_model
+from v2skit.cli.options import (
+    Commands,
+    add_command,
+    add_model,
+    add_talker,
+    add_tracker,
+    chosen_model,
+    chosen_voice,
+    load_model,
+)
 from v2skit.version import __version__
 
 
@@ -34,9 +43,10 @@ def run(options: argparse.Namespace) -> None:
 
     videos = find_videos(options.videos)
     model, tracker = load_model(options)
-    model.voice(options.voice)
+    chosen_voice(options, model)
     targets = outputs(videos, options.out, options.force)
-    chosen = {"vocoder": options.vocoder, "voice": options.voice, "tracker": options.tracker, "face": options.face}
+    voice = options.voice or model.default_voice
+    chosen = {"vocoder": options.vocoder, "voice": voice, "tracker": options.tracker, "face": options.face}
     facts = {"model": str(chosen_model(options)), "made for": model.card.headline or "not stated"}
     facts |= {**{name: str(value or "the model's") for name, value in chosen.items()}, "v2skit": __version__}
     if model.card.headline:

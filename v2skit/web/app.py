@@ -58,6 +58,7 @@ def build_app(
                 "name": name,
                 "made_for": model.card.headline,
                 "voices": model.voices,
+                "default_voice": model.default_voice,
                 "accepts_recording": model.accepts_recording,
                 "max_mb": limits.megabytes,
                 "max_seconds": limits.seconds,

@@ -193,8 +193,8 @@ fetch("model")
     $("model").textContent = about.name;
     $("made_for").textContent = about.made_for;
     $("limits").textContent = `up to ${about.max_seconds} s and ${about.max_mb} MB`;
-    $("voices").hidden = !about.voices.length;
-    $("voice").add(new Option("default", ""));
+    $("voices").hidden = !about.voices.length && !about.default_voice;
+    $("voice").add(new Option(about.default_voice ? `default: ${about.default_voice}` : "default", ""));
     for (const voice of about.voices) $("voice").add(new Option(voice, voice));
     $("recordings").hidden = !about.accepts_recording;
   })
