@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +256,19 @@ def describe(path: Path) -> str:
     if voices:
         default = f"; default: {header.default_voice}" if header.default_voice else ""
         lines.append(f"voices:    {', '.join(voices)}{default}")
-    means = {k: v for k, v in Provenance(header.scores or {}).part("row").values.items() if k.endswith(".mean")}
-    if means:
-        scores = (f"{k.removesuffix('.mean')} {v:.3g}" for k, v in means.items() if isinstance(v, (int, float)))
-        lines.append(f"scores:    {', '.join(scores)} (its own test set; WER in %)")
+    scores = _described_scores(Provenance(header.scores or {}).part("row").values)
+    if scores:
+        lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
+        lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
+
+
+def _described_scores(row: Mapping[str, Any]) -> list[str]:
+    """Mean and interval of each metric of a results row, such as ``estoi 0.45 [0.44, 0.47]``."""
+    numbers = {key: f"{value:.3g}" for key, value in row.items() if isinstance(value, (int, float))}
+
+    def described(metric: str) -> str:
+        mean, low, high = (numbers.get(f"{metric}.{key}", "?") for key in ("mean", "low", "high"))
+        return f"{metric} {mean} [{low}, {high}]"
+
+    return [described(key.removesuffix(".mean")) for key in numbers if key.endswith(".mean")]
