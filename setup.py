@@ -63,11 +63,11 @@ setup(
     packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs", "v2skit.docs"],
     package_dir={"v2skit.egs": "egs", "v2skit.docs": "docs"},
     package_data={
-        "v2skit": ["py.typed"],
+        "v2skit": ["py.typed", "pretrained/*.v2s"],
         "v2skit.evaluation": ["templates/*.html"],
         "v2skit.web": ["page/*"],
         "v2skit.docs": ["*.md"],
-        "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
+        "v2skit.egs": ["stages.sh", "*/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.
     install_requires=[
