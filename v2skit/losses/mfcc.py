@@ -17,7 +17,8 @@ from v2skit.signal.mel import MelSpectrogram
 class Mfcc(nn.Module):
     """Mean absolute difference of the MFCCs (V2S-WGAN, Mira et al. 2022; weight 0.4 there), over the valid frames.
 
-    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel.
+    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel. Those of the target are computed
+    from the waveform of the batch, which has no margins, as the output has none.
 
     Args:
         clock: given by the toolkit.
@@ -39,6 +40,7 @@ class Mfcc(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"mfcc": scalar}``."""
-        difference = (self.spectrogram(output.waveform) - batch.mel)[batch.mel_mask()]  # (V, M), V valid frames
+        target = self.spectrogram(batch.waveform)
+        difference = (self.spectrogram(output.waveform) - target)[batch.mel_mask()]  # (V, M), V valid frames
         with torch.autocast(difference.device.type, enabled=False):
             return {"mfcc": (difference @ self.dct).abs().mean()}
