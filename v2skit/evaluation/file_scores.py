@@ -30,6 +30,7 @@ class FileScores:
         edits: counts behind the word error rate; None where there is none.
         reference: words of the transcript, in upper case.
         hypothesis: recognised words.
+        silent: all samples of the hypothesis are zero: metrics then give their lowest score.
     """
 
     id: str
@@ -38,6 +39,7 @@ class FileScores:
     edits: Edits | None = None
     reference: list[str] = field(default_factory=list)
     hypothesis: list[str] = field(default_factory=list)
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Scorer:
         except Exception as error:  # whatever fails for one file is counted, and the other files are still scored
             scores.failures = dict.fromkeys([*names, WER] if self.asr else names, reason_of(error))
             return scores
+        scores.silent = not hypothesis.any()
         try:
             reference = self._reference(utterance)
         except Exception as error:

@@ -15,6 +15,7 @@ from v2skit.models.model import Model, Vocoder, stream_names
 from v2skit.models.output import Output
 from v2skit.registry.build import build
 from v2skit.registry.contract import check_scalars
+from v2skit.system.seeds import seed_part
 
 
 class Losses(nn.Module):
@@ -32,10 +33,10 @@ class Losses(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        torch.manual_seed(config.seed)
-        self.terms: dict[str, Any] = {
-            n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()
-        }
+        self.terms: dict[str, Any] = {}
+        for name, term in config.losses.items():
+            seed_part(config.seed, f"losses.{name}")
+            self.terms[name] = build("loss", term, clock=config.clock, mel=config.mel)
         self._modules_of_terms = nn.ModuleList(self.terms.values())  # as a ModuleDict it would not take every name
         self.validation_only: set[str] = set()
         self.weights = {name: term.weight for name, term in config.losses.items()}
