@@ -9,6 +9,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.losses.power import RANGE_DB, below, check_dynamic_range
 from v2skit.models.output import Output
 from v2skit.signal.filterbank import dct
 from v2skit.signal.mel import MelSpectrogram
@@ -17,28 +18,39 @@ from v2skit.signal.mel import MelSpectrogram
 class Mfcc(nn.Module):
     """Mean absolute difference of the MFCCs (V2S-WGAN, Mira et al. 2022; weight 0.4 there), over the valid frames.
 
-    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel.
+    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel. (torchaudio's, which also has a
+    floor relative to the clip, are of the mel in dB.)
 
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit.
         n_mfcc: coefficients, with the zeroth, the frame's level.
+        range_db: added to the mel magnitudes is the one that lies so far below the largest of the clip's target, so that
+            background noise has little weight. null: nothing.
 
     Raises:
-        UserError: there are fewer mel bins than coefficients.
+        UserError: there are fewer mel bins than coefficients, or the range is not positive.
     """
 
     input = "waveform"
 
-    def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25) -> None:
+    def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25, range_db: float | None = RANGE_DB) -> None:
         super().__init__()
         if not 0 < n_mfcc <= mel.n_mels:
             raise UserError(f"n_mfcc {n_mfcc} must lie in 1..mel.n_mels ({mel.n_mels})")
+        check_dynamic_range(range_db)
+        self.range_db = range_db
         self.spectrogram = MelSpectrogram(clock, mel)
         self.register_buffer("dct", dct(mel.n_mels, n_mfcc), persistent=False)  # (M, n_mfcc)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"mfcc": scalar}``."""
-        difference = (self.spectrogram(output.waveform) - batch.mel)[batch.mel_mask()]  # (V, M), V valid frames
+        assert batch.mel is not None, "computed on the device"
+        mask, target, predicted = batch.mel_mask(), batch.mel, self.spectrogram(output.waveform)
+        if self.range_db is not None:
+            to_magnitude, to_log = self.spectrogram.magnitude, self.spectrogram.log
+            added = below(self.range_db) * to_magnitude(target.amax(2).where(mask, -torch.inf).amax(1))[:, None, None]
+            predicted, target = to_log(to_magnitude(predicted) + added), to_log(to_magnitude(target) + added)
+        difference = (predicted - target)[mask]  # (V, M), V valid frames
         with torch.autocast(difference.device.type, enabled=False):
             return {"mfcc": (difference @ self.dct).abs().mean()}
