@@ -2,9 +2,9 @@
 
     tools/venv/bin/python tools/noise_share.py --clips 20 /data/grid/s1/*.mpg
 
-Predicted is Griffin-Lim's resynthesis of the clip's mel. Noise are the bins of the STFT of the loss ``power`` in which the
-clip is below the level of white noise at -60 dB of full scale. The table has, averaged over clips, their share of all
-bins, their share of the loss for several ``range_db``, and the loss.
+Predicted is Griffin-Lim's resynthesis of the clip's mel. Noise are the bins of the STFT of the loss ``power`` in which
+the clip is below the level of white noise at -60 dB of full scale. The table has their share of the loss for several
+``range_db``, and the loss, averaged over clips.
 """
 
 from __future__ import annotations
@@ -28,13 +28,11 @@ RANGES: tuple[float | None, ...] = (None, 80.0, 70.0, 60.0, 50.0, 40.0)
 
 @torch.no_grad()
 def shares(waveform: torch.Tensor, clock: Clock, mel: Mel) -> list[tuple[float, float]]:
-    """Waveform (1,N) -> for each of RANGES the share of noise in the loss, and the loss; last (their share of bins, 0)."""
+    """Waveform (1,N) -> for each of RANGES the share of noise in the loss, and the loss; last its share of bins, 0."""
     resynthesised = GriffinLim(clock=clock, mel=mel, iterations=16)(MelSpectrogram(clock, mel)(waveform))
     mask = torch.ones(1, waveform.shape[1] // clock.samples_per_frame, dtype=torch.bool)
     loss = Power()
-    spectra = valid_power(
-        loss.stft, Output(waveform=resynthesised), Batch(["clip"], mask, torch.zeros(1, 0), waveform)
-    )
+    spectra = valid_power(loss.stft, Output(waveform=resynthesised), Batch(["clip"], mask, torch.zeros(1, 0), waveform))
     noise = spectra[1] < NOISE_POWER * loss.stft.window.square().sum()
     found = []
     for range_db in RANGES:
@@ -54,7 +52,9 @@ def main() -> None:
     rows = []
     for file in chosen:
         waveform = torch.from_numpy(decode_audio(file, clock.sample_rate)).float()
-        rows.append(shares(waveform[None, : len(waveform) // clock.samples_per_frame * clock.samples_per_frame], clock, mel))
+        rows.append(
+            shares(waveform[None, : len(waveform) // clock.samples_per_frame * clock.samples_per_frame], clock, mel)
+        )
     means = torch.tensor(rows).mean(0).tolist()
     print(f"{len(rows)} clips; noise is {means[-1][0]:.1%} of all bins\n\n| range_db | noise in the loss | loss |")
     print("| --- | --- | --- |")

@@ -285,7 +285,9 @@ def test_the_penalty_is_on_what_a_discriminator_sees():
 
 
 def test_the_discriminators_have_the_schedule_of_the_model(tiny):
-    losses = Losses(load_config(tiny, [f"losses.gan={{type: adversarial, weight: 1, discriminators: {DISCRIMINATORS}}}"]))
+    losses = Losses(
+        load_config(tiny, [f"losses.gan={{type: adversarial, weight: 1, discriminators: {DISCRIMINATORS}}}"])
+    )
     gan, waveform = losses.terms["gan"], torch.randn(2, 4 * 960)
     batch = Batch(["a", "b"], torch.ones(2, 4, dtype=torch.bool), torch.zeros(2, 0), waveform)
     for factor in (0.5, 0.0):

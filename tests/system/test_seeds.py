@@ -7,6 +7,7 @@ from v2skit.losses.total import Losses
 from v2skit.models.build import build_model
 from v2skit.system.seeds import seed_part
 
+
 def equal(a, b):
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 

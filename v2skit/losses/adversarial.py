@@ -30,9 +30,9 @@ REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": 
 class Adversarial(nn.Module):
     """Owns its discriminators and their optimiser (AdamW without weight decay).
 
-    With ``objective: wasserstein``, ``gradient_penalty: 10``, ``discriminator_steps: 6`` and ``reduction: sum`` it is the
-    WGAN-GP of the raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares`` or
-    ``hinge`` and ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Those papers have sums
+    With ``objective: wasserstein``, ``gradient_penalty: 10``, ``discriminator_steps: 6`` and ``reduction: sum`` it is
+    the WGAN-GP of the raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares``
+    or ``hinge`` and ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Those papers sum
     over all sub-discriminators and over their layers. With means, their weights 1 and 2 for P sub-discriminators of L
     layers each are P and, within this loss, 2 L.
 

@@ -25,8 +25,8 @@ class Mfcc(nn.Module):
         clock: given by the toolkit.
         mel: given by the toolkit.
         n_mfcc: coefficients, with the zeroth, the frame's level.
-        range_db: added to the mel magnitudes is the one that lies so far below the largest of the clip's target, so that
-            background noise has little weight. null: nothing.
+        range_db: added to the mel magnitudes is the one that lies so far below the largest of the clip's target, so
+            that background noise has little weight. null: nothing.
 
     Raises:
         UserError: there are fewer mel bins than coefficients, or the range is not positive.

@@ -15,7 +15,7 @@ from v2skit.signal.mel import MelSpectrogram
 CLIPS = 500
 """Clips that the statistics are taken from."""
 LEAST_SHARE = 0.1
-"""Of the average deviation, that a bin has at least: else those above the bandwidth of the audio would outweigh speech."""
+"""Of the average deviation, that a bin has at least: else bins above the audio's bandwidth would outweigh speech."""
 
 
 def mel_statistics(clips: SpeechDataset, config: Config) -> tuple[Tensor, Tensor]:

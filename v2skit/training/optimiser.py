@@ -154,8 +154,10 @@ def check_adamw(optimiser: torch.optim.AdamW) -> None:
 
 
 class Average:
-    """Exponential moving average of weights and batch statistics. After n steps its decay is at most (1 + n) / (10 + n),
-    a memory of about n / 9 steps, so that short runs are averaged as well and the initial weights are forgotten.
+    """Exponential moving average of weights and batch statistics.
+
+    After n steps its decay is at most (1 + n) / (10 + n), a memory of about n / 9 steps: one decay serves runs of any
+    length, and the initial weights are forgotten.
 
     Not ``torch.optim.swa_utils.AveragedModel``: that one starts from the weights after the first step, not before it,
     and averages constant buffers too, where the -inf of an attention mask would become NaN.

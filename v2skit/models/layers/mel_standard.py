@@ -10,7 +10,7 @@ class MelStandard(nn.Module):
     """Log mel (..., M) -> (mel - mean) / deviation of each bin, (..., M).
 
     At the start of a run, all layers of this class in its losses are set to the statistics of the training clips, by
-    :func:`v2skit.training.mel_statistics.fit_standards`; until then it changes nothing. Checkpoints have the statistics.
+    :func:`v2skit.training.mel_statistics.fit_standards`, which checkpoints store; until then it changes nothing.
 
     Args:
         n_mels: M.
