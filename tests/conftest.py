@@ -12,9 +12,10 @@ import yaml
 
 from v2skit.cli.main import main
 from v2skit.config.features import Clock, Crop
-from v2skit.data.data_dir import Utterance, write_manifest
+from v2skit.data.data_dir import Utterance, read_manifest, write_manifest
 from v2skit.media.audio import write_audio
 from v2skit.media.crops import write_crops
+from v2skit.models.speakers import stored_vectors
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,6 +74,15 @@ def make_data(directory: Path, count: int = 6, video: bool = True, seed: int = 0
     settings = {"clock": dataclasses.asdict(clock), "crop": dataclasses.asdict(Crop())}
     write_manifest(directory, utterances, settings)
     return utterances
+
+
+def make_d_vectors(directory: Path) -> None:
+    """Random d-vectors of a data directory, as its preparation writes them."""
+    utterances = sorted(read_manifest(directory), key=lambda u: u.id)
+    vectors = np.random.default_rng(0).random((len(utterances), stored_vectors.DIM))
+    clips = stored_vectors.clips_of_speakers(utterances, len(utterances))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    stored_vectors.write(directory, clips, ((u.id, vector) for u, vector in zip(utterances, unit, strict=True)))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.conftest import make_data
 from v2skit.config.load import load_config
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.speakers import d_vector
+from v2skit.models.speakers import d_vector, stored_vectors
 from v2skit.models.speakers.d_vector import DVector
 from v2skit.preparation.prepare import PREPARED_WITH
 from v2skit.preparation.prepare import _claim as claim
@@ -132,14 +132,14 @@ def embedded(monkeypatch) -> list[list[str]]:
 
     def embed(utterances: list, rate: int) -> dict[str, np.ndarray]:
         calls.append([u.id for u in utterances])
-        return {u.id: np.ones(256) for u in utterances}
+        return ((name, np.ones(256)) for name in calls[-1])
 
     monkeypatch.setattr(d_vector, "_embed", embed)
     return calls
 
 
 @pytest.mark.parametrize(
-    "change", ["audio", "same size and time", "record", "archive", "table", "cut record", "clips", "killed"]
+    "change", ["audio", "same size and time", "record", "archive", "table", "cut record", "pool", "killed"]
 )
 def test_d_vectors_are_of_the_content(embedded, tmp_path, monkeypatch, change):
     data = tmp_path / "data"
@@ -163,12 +163,12 @@ def test_d_vectors_are_of_the_content(embedded, tmp_path, monkeypatch, change):
         content = clip.read_bytes()
         shutil.copy(made[1].audio, clip)
         with monkeypatch.context() as patched, pytest.raises(Killed):
-            patched.setattr(d_vector, "write_text", _killed)
+            patched.setattr(stored_vectors, "write_text", _killed)
             DVector().prepare(data)
         clip.write_bytes(content)  # as before the kill
-    DVector(clips=1 if change == "clips" else 10).prepare(data)
+    DVector(pool=1 if change == "pool" else 100).prepare(data)
     assert len(embedded) == (3 if change == "killed" else 2)
-    DVector(clips=1 if change == "clips" else 10).prepare(data)
+    DVector(pool=1 if change == "pool" else 100).prepare(data)
     assert len(embedded) == (3 if change == "killed" else 2)
 
 

@@ -1,4 +1,4 @@
-"""Stored configs of version 0.1 are read; a user's own file with the old keys is an error that names the new ones."""
+"""Stored configs of earlier versions are read; a user's file with the old keys is an error that names the new ones."""
 
 from copy import deepcopy
 from typing import Annotated
@@ -40,7 +40,20 @@ def test_a_loss_of_a_plugin_keeps_its_arguments():
     assert upgrade(tree) == tree
 
 
-@pytest.mark.parametrize("tree", [{}, {"losses": None}, {"losses": {"l1": 3}}, [], None])
+def test_d_vectors_of_a_stored_config_keep_their_scale():
+    def networks(**speaker):
+        return {"networks": {"speaker": speaker}}
+
+    before = networks(type="d_vector", clips=3)
+    assert upgrade(before) == networks(type="d_vector", clips=3, dropout=0.0, scale=1.0)
+    assert upgrade(upgrade(before)) == upgrade(before) and "scale" not in before["networks"]["speaker"]
+    for same in (networks(type="d_vector", dropout=0.1, scale=16.0), networks(type="table", dim=4)):
+        assert upgrade(same) == same
+
+
+@pytest.mark.parametrize(
+    "tree", [{}, {"losses": None}, {"losses": {"l1": 3}}, {"networks": {"speaker": 3}}, {"networks": []}, [], None]
+)
 def test_what_is_no_config_stays_for_the_check_to_refuse(tree):
     assert upgrade(tree) == tree
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_data
+from v2skit.config.augmentation import Augmentation
 from v2skit.config.features import Clock
-from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
 from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.data.dataset import SpeechDataset, collate
@@ -136,3 +136,39 @@ def test_augmentation():
 def test_normalisation():
     crops = np.full((2, 96, 96), 107, np.uint8)
     assert abs(normalise(centre_crop(crops, 88))).max() < 0.02 and normalise(crops).shape == (2, 1, 96, 96)
+
+
+PLAIN = {"flip": 0.0, "erase": 0.0, "time_mask_seconds": 0.0}
+
+
+def disc(radius):
+    rows, columns = np.mgrid[:96, :96] - 47.5
+    return np.where(rows**2 + (columns * 1.5) ** 2 < radius**2, 200, 40).astype(np.uint8)[None].repeat(3, 0)
+
+
+def test_jitter_of_the_geometry_is_the_same_in_all_frames_and_within_its_limits():
+    areas, crops = [], disc(24)
+    for seed in range(60):
+        out = augment(crops, Augmentation(scale=0.2, **PLAIN), 25, np.random.default_rng(seed))
+        assert out.dtype == np.uint8 and (out == out[0]).all()
+        areas.append((out[0] > 120).sum() / (crops[0] > 120).sum())
+    assert 0.8**2 * 0.97 < min(areas) < 0.75 and 1.3 < max(areas) < 1.2**2 * 1.03
+    quarter = [
+        augment(crops, Augmentation(rotation=90, **PLAIN), 25, np.random.default_rng(seed))[0] for seed in range(20)
+    ]
+    heights = [np.ptp(np.nonzero(out > 120)[0]) for out in quarter]
+    assert min(heights) <= 36 and max(heights) >= 44  # from lying to upright
+
+
+def test_jitter_of_the_light_keeps_the_order_of_values():
+    crops = disc(24)
+    means, contrasts = [], []
+    for seed in range(60):
+        settings = Augmentation(brightness=0.1, contrast=0.3, **PLAIN)
+        out = augment(crops, settings, 25, np.random.default_rng(seed)).astype(int)
+        low, high = out.min(), out.max()
+        assert set(np.unique(out)) == {low, high} and low < high
+        means.append(out.mean() - crops.mean())
+        contrasts.append((high - low) / 160)
+    assert -33 < min(means) < -15 and 15 < max(means) < 33
+    assert 0.69 < min(contrasts) < 0.8 and 1.2 < max(contrasts) < 1.31

@@ -13,7 +13,7 @@ from tests.conftest import ISTFT, WAVEFORM, stages, vocoder_config, write
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.pack_header import Card, read_header
+from v2skit.models.pack_header import FORMAT, Card, read_header
 from v2skit.models.package import describe, open_model, pack, read_part
 from v2skit.registry.files import digest_of
 from v2skit.registry.trust import trusting
@@ -99,7 +99,7 @@ def test_wrong_packs_are_refused(mel_run, tmp_path):
             read_header(path)
     header = header_of(good)
     newer, foreign = tmp_path / "newer.v2s", tmp_path / "foreign.v2s"
-    save_file({"x": torch.zeros(1)}, newer, {"v2skit": json.dumps({**header, "format": 3, "v2skit": "9.0"})})
+    save_file({"x": torch.zeros(1)}, newer, {"v2skit": json.dumps({**header, "format": FORMAT + 1, "v2skit": "9.0"})})
     with pytest.raises(UserError, match="was packed by v2skit 9.0"):
         read_header(newer)
     header["meta"]["model"]["plugins"]["gone"] = "1.0"

@@ -180,17 +180,17 @@ def test_a_voice_that_is_packed_needs_no_recording(voices_folder, tmp_path, caps
     assert len(others) == 2 and (0, expected) not in others and {status for status, _ in others} == {0}
     assert synth(both, "--voice", str(voices_folder / "anna.wav")) == (0, expected)
     capsys.readouterr()
-    for voice, message in (((), "needs a voice: --voice FILE"), (("--voice", "cleo"), "cleo does not exist")):
-        assert synth(both, *voice)[0] == 1
-        error = capsys.readouterr().err
-        assert message in error and "voices of this model: anna, ben" in error
+    assert synth(both, "--voice", "cleo")[0] == 1
+    error = capsys.readouterr().err
+    assert "cleo does not exist" in error and "voices of this model: anna, ben" in error
+    status, unknown = synth(both)
+    assert status == 0 and unknown not in (expected, *(samples for _, samples in others))
+    assert "voice: unknown voice, the model's default; --voice names another" in capsys.readouterr().err
 
 
 def test_properties_of_a_model_that_accepts_recordings(voices_folder):
     model = v2skit.load(voices_folder, "cpu")
-    assert model.voices == [] and model.accepts_recording
-    with pytest.raises(UserError, match="needs a voice"):
-        model.voice(None)
+    assert model.voices == [] and model.accepts_recording and model.default_voice == "unknown voice"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0])

@@ -88,6 +88,32 @@ class ReaderStays(SpeakerTable):
         return lambda utterance, speaker: np.array(0, np.int64)
 
 
+class Reader:
+    def __call__(self, utterance, speaker):
+        return np.array(0, np.int64)
+
+    def draw(self, utterance, speaker, random):
+        return np.array(random.integers(3), np.int64)
+
+
+class OtherRandomNumbers(Reader):
+    def draw(self, utterance, speaker, random):
+        return np.array(np.random.default_rng().integers(2**40), np.int64)
+
+
+class DrawsOtherShapes(Reader):
+    def draw(self, utterance, speaker, random):
+        return np.zeros(2, np.int64)
+
+
+def drawing(reader):
+    class Drawing(SpeakerTable):
+        def reader(self, directory):
+            return reader()
+
+    return Drawing(["a", "b"])
+
+
 class NeedsAName(SpeakerTable):
     def voice(self, name):
         if name is None:
@@ -102,5 +128,10 @@ def test_speakers(tmp_path):
         testing.check_speaker(OfTheBatch(["a", "b"]), tmp_path, UTTERANCES)
     with pytest.raises(AssertionError, match=r"voice\(\) differs from the reader"):
         testing.check_speaker(VoiceOfAnotherType(["a", "b"]), tmp_path, UTTERANCES)
+    testing.check_speaker(drawing(Reader), tmp_path, UTTERANCES)
+    with pytest.raises(AssertionError, match=r"random numbers that are not those of its generator"):
+        testing.check_speaker(drawing(OtherRandomNumbers), tmp_path, UTTERANCES)
+    with pytest.raises(AssertionError, match=r"draw\(\) differs from the reader"):
+        testing.check_speaker(drawing(DrawsOtherShapes), tmp_path, UTTERANCES)
     with pytest.raises(AttributeError, match="pickle"):
         testing.check_speaker(ReaderStays(["a", "b"]), tmp_path, UTTERANCES)

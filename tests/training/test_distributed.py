@@ -11,7 +11,7 @@ import torch
 import yaml
 from torch import multiprocessing
 
-from tests.conftest import TINY, make_data
+from tests.conftest import TINY, make_d_vectors, make_data
 from tests.training.trainers import trainer_of
 from v2skit.config.load import load_config
 from v2skit.config.schema import Config
@@ -47,6 +47,7 @@ CORRUPTED = [
 FLOW = [
     "finetune.accumulate=4", "finetune.batch_frames=24", "losses.l1.weight=0", "losses.spectral_convergence=null",
     "networks.decoder={type: flow_mel, dim: 8, blocks: 1, steps: 2}",
+    "networks.speaker={type: d_vector, dropout: 0.5}",
 ]  # fmt: skip
 FAMILIES = {
     "mel": ["finetune.accumulate=4", "finetune.batch_frames=24", FROZEN],
@@ -135,6 +136,8 @@ def runs(tmp_path_factory) -> Path:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
     make_data(folder / "train", CLIPS)
     make_data(folder / "valid", 5, seed=1)
+    for name in ("train", "valid"):
+        make_d_vectors(folder / name)
     train(folder, "one", Processes())
     multiprocessing.spawn(process, (folder, "first", [("two", STEPS), ("cut", 2)]), nprocs=2)
     train(folder, "cut", Processes(), 4)

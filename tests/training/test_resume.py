@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_d_vectors
 from v2skit.models import checkpoint
 
 SETS = ["steps=12", "checkpoint_every=3", "validate_every=6", "accumulate=2", "workers=1"]
@@ -30,6 +30,7 @@ FAMILIES = {
     ],
     "thawing": [
         "parts={encoder: {frozen: all, frozen_steps: 7}, decoder: {frozen: weights, frozen_steps: 2}}",
+        "networks.speaker={type: d_vector, dropout: 0.5}",
         "pretrain.corruption={time_share: 0.3, band_share: 0.2, snr_db: [0, 20], bottleneck_dim: 3}",
     ],
 }  # fmt: skip
@@ -66,6 +67,8 @@ def wait_for(process: subprocess.Popen, run: Path, text: str) -> None:
     ids=["killed", "Ctrl-C", "killed, with discriminators", "killed, with frozen parts and corrupted inputs"],
 )
 def test_resume_is_exact(recipe_folder, tiny, number, family):
+    for name in ("audio", "valid"):
+        make_d_vectors(recipe_folder / "data" / name)
     whole = start(recipe_folder, tiny, "pretrain", "whole", family)
     run = recipe_folder / "cut" / "pretrain"
     cut = start(recipe_folder, tiny, "pretrain", "cut", family)

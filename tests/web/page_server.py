@@ -20,6 +20,7 @@ class Humming:
 
     def __init__(self, voices=(), accepts_recording=False, before: Callable[[Path], None] = lambda video: None) -> None:
         self.voices, self.accepts_recording, self.before = list(voices), accepts_recording, before
+        self.default_voice = self.voices[0] if self.voices else None
         self.requests: list[tuple] = []
 
     def synthesise(self, video, voice=None, tracker=None, progress=None) -> Speech:

@@ -172,7 +172,7 @@ def test_a_trained_model_synthesises_speech(page, mel_run, tmp_path):
     with page_server(v2skit.load(mel_run, device="cpu"), tracker=Component("none", {})) as address:
         page.goto(address)
         page.wait_for_selector("#voices", state="visible")
-        assert page.locator("#voice option").all_inner_texts() == ["default", "s0", "s1"]
+        assert page.locator("#voice option").all_inner_texts() == ["default: mean of its voices", "s0", "s1"]
         page.set_input_files("#file", video)
         page.click("#go")
         assert wait_for_speech(page) == pytest.approx(1.0, abs=0.001)

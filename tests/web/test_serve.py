@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import av
@@ -147,6 +148,13 @@ def test_an_internal_error_is_one_sentence_for_the_user_and_a_traceback_in_the_t
     assert answer == {"error": "Sorry, this video can't be processed; the terminal of v2skit serve shows the reason."}
     assert "ZeroDivisionError: a secret" in capfd.readouterr().err
     assert not list(temporary.iterdir())
+
+
+def test_the_page_lists_the_voices_and_names_the_default():
+    for voices in (["s1", "s2"], []):
+        with page_server(Humming(voices)) as address, urllib.request.urlopen(f"{address}/model", timeout=20) as answer:
+            about = json.load(answer)
+        assert about["voices"] == voices and about["default_voice"] == (voices[0] if voices else None)
 
 
 def test_voices_are_the_models_or_a_recording_that_it_takes(video):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 from v2skit.errors import UserError
 
 if TYPE_CHECKING:  # imported by the commands that need them
+    import numpy as np
+
     from v2skit.registry.component import Component
     from v2skit.registry.files import PluginFile
     from v2skit.synthesis.synthesiser import Synthesiser
@@ -81,7 +83,7 @@ def add_tracker(command: Parser) -> None:
 def add_talker(command: Parser) -> None:
     """The choices of a face and of a voice."""
     command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
-    text = "a voice of the model, or for a model with d-vectors a recording; default: the only or mean voice"
+    text = "a voice of the model, or for a model with d-vectors a recording; default: that of the model"
     command.add_argument("--voice", help=text)
 
 
@@ -94,6 +96,15 @@ def load_model(options: argparse.Namespace) -> tuple[Synthesiser, Tracker]:
     choice = chosen_tracker(options)  # before the model, which takes longer to load
     model = load(options.model, options.device, options.vocoder)
     return model, model.tracker(_with_face(choice or model.config.tracker, options.face))
+
+
+def chosen_voice(options: argparse.Namespace, model: Synthesiser) -> np.ndarray:
+    """The input of the speaker component for the voice that the options name; where they name none, the voice that is
+    used is named on standard error. Raises UserError."""
+    speaker = model.voice(options.voice)
+    if options.voice is None and model.default_voice:
+        print(f"voice: {model.default_voice}, the model's default; --voice names another", file=sys.stderr)
+    return speaker
 
 
 def chosen_tracker(options: argparse.Namespace) -> Component | None:

@@ -19,6 +19,12 @@ def add(commands: Commands) -> None:
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
     text = "a voice to pack: a recording, of which only a d-vector is kept; may be given again"
     command.add_argument("--voice", action="append", default=[], metavar="NAME=RECORDING", help=text)
+    text = (
+        "a prepared data directory, e.g. that of the training: each of its speakers becomes a voice; may be given again"
+    )
+    command.add_argument("--voices", type=Path, action="append", default=[], metavar="DATA_DIR", help=text)
+    text = "the voice that is used where none is named; default: the only one, or that of the model"
+    command.add_argument("--default-voice", metavar="NAME", help=text)
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
     command.set_defaults(run=run)
@@ -27,6 +33,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print the size of the file."""
     from v2skit.models.pack_header import Card
+    from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
 
     card = Card(options.name or options.out.stem, options.data, options.licence, options.notes)
@@ -36,6 +43,7 @@ def run(options: argparse.Namespace) -> None:
         if not (name and equals and recording):
             raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
         recordings[name] = Path(recording)
-    pack(options.model, options.out, options.vocoder, card, recordings)
+    voices = VoiceSources(recordings, options.voices, options.default_voice)
+    pack(options.model, options.out, options.vocoder, card, voices)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, load_model
+from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, chosen_voice, load_model
 from v2skit.errors import UserError
 
 
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.tracking.follow import FacesError
 
     model, tracker = load_model(options)
-    live = LiveSynthesis(model, tracker, model.voice(options.voice), options.chunk)
+    live = LiveSynthesis(model, tracker, chosen_voice(options, model), options.chunk)
     source = open_source(options.source, options.size, options.fps, options.realtime)
     check_target(options.out, source.path, options.force)
     with open_sink(options.out, model.sample_rate) as sink:

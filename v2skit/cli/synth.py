@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, load_model
+from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, chosen_voice, load_model
 from v2skit.version import __version__
 
 
@@ -34,9 +34,10 @@ def run(options: argparse.Namespace) -> None:
 
     videos = find_videos(options.videos)
     model, tracker = load_model(options)
-    model.voice(options.voice)
+    chosen_voice(options, model)
     targets = outputs(videos, options.out, options.force)
-    chosen = {"vocoder": options.vocoder, "voice": options.voice, "tracker": options.tracker, "face": options.face}
+    voice = options.voice or model.default_voice
+    chosen = {"vocoder": options.vocoder, "voice": voice, "tracker": options.tracker, "face": options.face}
     facts = {"model": str(options.model), **{name: str(value or "the model's") for name, value in chosen.items()}}
     facts["v2skit"] = __version__
     extras = Extras(options.mux, options.report, options.force, options.text)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from v2skit.config import defaults
+from v2skit.config.augmentation import Augmentation
 from v2skit.config.corruption import Corruption, check_corruption
 from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
@@ -112,37 +113,6 @@ class Prepare:
         check_range(self, jobs=(0, 10_000), max_failed_share=(0, 1))
         if self.cluster == "slurm" and not self.jobs:
             raise UserError("jobs must say how many jobs go to slurm, e.g. --nj 32", key="jobs")
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Augmentation of the mouth crops in training (SVTS, Mira et al. 2022).
-
-    Args:
-        crop: side of the square cropped from the stored crop, pixels; at random in training, central otherwise.
-        flip: probability of a horizontal flip of the clip.
-        erase: probability of random erasing, of the same rectangle in all frames of the clip.
-        erase_area: smallest and largest share of the frame's area that is erased.
-        erase_ratio: smallest and largest aspect ratio of the erased rectangle.
-        time_mask_seconds: longest time mask, s; one mask for each second, its frames replaced by the clip's mean.
-
-    Raises:
-        UserError: a number is out of range.
-    """
-
-    crop: int = 88
-    flip: float = 0.5
-    erase: float = 0.5
-    erase_area: list[float] = field(default_factory=lambda: [0.02, 0.33])
-    erase_ratio: list[float] = field(default_factory=lambda: [0.3, 3.3])
-    time_mask_seconds: float = 0.4
-
-    def __post_init__(self) -> None:
-        check_range(self, crop=(8, 10_000), flip=(0, 1), erase=(0, 1), time_mask_seconds=(0, 1))
-        for name, low, high in (("erase_area", 0, 1), ("erase_ratio", 0, 100)):
-            limits = getattr(self, name)
-            if len(limits) != 2 or not low < limits[0] <= limits[1] <= high:
-                raise UserError(f"{name} must be two rising numbers above {low}, up to {high}, not {limits}", key=name)
 
 
 @dataclass(frozen=True)
@@ -306,7 +276,7 @@ class Config:
     crop: Crop = Crop()
     data: Data = Data()
     prepare: Prepare = Prepare()
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augmentation = field(default_factory=Augmentation)
     pretrain: Training = Training()
     finetune: Training = Training()
     trains: Literal["v2s", "vocoder"] = "v2s"

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from v2skit.config.augmentation import Augmentation
 from v2skit.config.features import Clock
-from v2skit.config.schema import Augmentation
 from v2skit.data.augment import augment, centre_crop, normalise
 from v2skit.data.batch import PADDING, Batch
 from v2skit.data.by_length import ByLength
@@ -24,7 +24,8 @@ from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 
 SpeakerReader = Callable[[str, str], np.ndarray]
-"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance."""
+"""(utterance id, speaker) -> the input of the speaker component's forward, for one utterance; it may have ``draw``, see
+:mod:`v2skit.models.speakers`."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class SpeechDataset(Dataset):
         segment_frames: longest segment in training, None: whole utterances.
         seed: of all random choices.
         cache_mb: memory for decoded files, in each data loading process.
-        augment: in training, augment the crops.
+        augment: in training, augment the crops, and draw speaker inputs where the reader can.
         streams: for each directory, the stored streams by name; empty: none.
 
     Raises:
@@ -124,7 +125,9 @@ class SpeechDataset(Dataset):
         rate = self.clock.sample_rate
         lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
         waveform = self._part(u.audio, lambda path, s, n: read_audio(path, rate, s, n), *lengths)
-        speaker = self._readers[directory](u.id, u.speaker)
+        reader = self._readers[directory]
+        draw = getattr(reader, "draw", None) if self.augments else None
+        speaker = draw(u.id, u.speaker, random) if draw else reader(u.id, u.speaker)
         stored = self._streams[directory].items()
         extras = {name: stream.read(row, start, frames, frames == u.frames) for name, stream in stored}
         return Example(u.id, frames, speaker, waveform, video, extras, key.position)

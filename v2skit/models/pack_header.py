@@ -14,8 +14,9 @@ from v2skit.registry import direct
 from v2skit.system.state_file import parse_state
 from v2skit.version import __version__
 
-KEY, FORMAT = "v2skit", 2
-"""Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it."""
+KEY, FORMAT = "v2skit", 3
+"""Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it.
+Since format 3 a pack may have a default voice."""
 VOICE = "voice"
 REMEDY = "fetch or pack it again"
 PLUGIN = "make a plug-in package of it (docs/plugins.md), train with that and pack again"
@@ -50,6 +51,7 @@ class Header:
         digest: of the weights of the parts, and of the voices.
         vocoder: type and arguments; None where the model outputs waveforms.
         voices: names of the packed voices.
+        default_voice: the one of these, or of a speaker table, that is used where none is named.
         scores: on its own test set.
     """
 
@@ -60,6 +62,7 @@ class Header:
     digest: dict[str, str]
     vocoder: dict | None = None
     voices: list[str] = field(default_factory=list)
+    default_voice: str | None = None
     scores: dict | None = None
 
     def __post_init__(self) -> None:

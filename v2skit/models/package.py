@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,12 +17,12 @@ from v2skit.config.load import check_component, to_tree
 from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
-from v2skit.models import checkpoint
-from v2skit.models.checkpoint import Checkpoint, Meta
+from v2skit.models import checkpoint, pack_voices
+from v2skit.models.checkpoint import Checkpoint
 from v2skit.models.pack_header import FORMAT, KEY, PLUGIN, REMEDY, VOICE, Card, Header, own_code, read_header
+from v2skit.models.pack_voices import VoiceSources
 from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.registry import plugins
-from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import atomic_write
 from v2skit.system.provenance import Provenance
@@ -35,7 +34,7 @@ TRAINED = "trained"
 """The vocoder whose weights are in the pack."""
 
 
-def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: dict[str, Path] | None = None) -> None:
+def pack(model: Path, out: Path, vocoder: Path | None, card: Card, voices: VoiceSources | None = None) -> None:
     """Write a pack.
 
     Args:
@@ -43,10 +42,10 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         out: the file, ending in ``.v2s``.
         vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
         card: for people.
-        recordings: voices to include, by name; of each only the speaker vector is kept.
+        voices: to include; None: none.
 
     Raises:
-        UserError: there is no V2A model, it accepts no recording, or the vocoder has weights that a pack can't hold.
+        UserError: there is no V2A model, it can't have these voices, or the vocoder has weights that a pack can't hold.
     """
     if out.suffix != SUFFIX:
         raise UserError(f"{out}: the name of a pack ends in {SUFFIX}")
@@ -75,8 +74,8 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         )
     tensors = {name: part.inference_weights for name, part in parts.items()}
     identities = {name: part.meta.digest for name, part in parts.items()}
-    voices = _voices(saved.meta, recordings or {})
-    tensors[VOICE] = {name: torch.from_numpy(vector) for name, vector in voices.items()}
+    voices = voices or VoiceSources()
+    tensors[VOICE] = pack_voices.collect(saved.meta, voices)
     header = {
         "format": FORMAT,
         "v2skit": __version__,
@@ -84,7 +83,8 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, recordings: d
         "meta": {name: {**vars(part.meta), "files": {}} for name, part in parts.items()},
         "digest": {name: checkpoint.weights_digest(part) for name, part in tensors.items()},
         "vocoder": choice,
-        "voices": list(voices),
+        "voices": list(tensors[VOICE]),
+        "default_voice": voices.default,
         "scores": _scores(folder.resolve().parent.parent, identities, choice),
     }
     try:
@@ -114,16 +114,6 @@ def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
         raise UserError(f"{folder} needs {code}, which a pack can't hold; {PLUGIN}")
     config = packable_tree(saved.meta.config)
     return dataclasses.replace(saved, meta=dataclasses.replace(saved.meta, config=config))
-
-
-def _voices(meta: Meta, recordings: dict[str, Path]) -> dict[str, np.ndarray]:
-    """The speaker vector of each recording."""
-    if not recordings:
-        return {}
-    speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
-    if not getattr(speaker, "accepts_recording", False):
-        raise UserError("this model accepts no recording of a voice; leave --voice out")
-    return {name: speaker.voice(str(path)) for name, path in recordings.items()}
 
 
 def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | None:
@@ -166,28 +156,13 @@ def read_part(path: Path, part: str) -> Checkpoint:
     return Checkpoint(meta, _read_tensors(path, header, part))
 
 
-def read_voices(path: Path) -> dict[str, np.ndarray]:
-    """The speaker vectors in a pack, float32 (S,), by name. Raises UserError where it is no pack, or is damaged."""
+def read_voices(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
+    """The speaker vectors in a pack, float32 (S,), by name, and the name of its default voice. Raises UserError where
+    it is no pack, or is damaged."""
     header = read_header(path)
-    tensors = _read_tensors(path, header, VOICE)
-    if tensors:
-        meta = header.meta["model"]
-        speaker = build("speaker", checkpoint.config_of(meta).networks.speaker, speakers=meta.speakers)
-        for name, vector in tensors.items():
-            if not _is_input(speaker, vector):
-                raise damaged(path, f"voice '{name}' is no input of its model", REMEDY)
-    return {name: vector.numpy() for name, vector in tensors.items()}
-
-
-@torch.no_grad()
-def _is_input(speaker: Any, vector: Tensor) -> bool:
-    """Whether a tensor is what the speaker component accepts as a recording's vector: float32 (S,), finite."""
-    if vector.dtype != torch.float32 or vector.ndim != 1 or not vector.isfinite().all():
-        return False
-    try:
-        return bool(speaker.accepts_recording) and speaker(vector[None]).shape == (1, speaker.out_dim)
-    except (AttributeError, RuntimeError, UserError):
-        return False
+    vectors = _read_tensors(path, header, VOICE)
+    default = header.default_voice
+    return pack_voices.checked(header.meta["model"], vectors, default, path), default
 
 
 def vocoder_of(path: Path) -> Component | None:
@@ -244,7 +219,8 @@ def describe(path: Path) -> str:
     lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta.plugins.items() if n != 'v2skit') or 'none'}")
     voices = [*header.voices, *(meta.speakers if setting("networks.speaker.type") == "table" else [])]
     if voices:
-        lines.append(f"voices:    {', '.join(voices)}")
+        default = f"; default: {header.default_voice}" if header.default_voice else ""
+        lines.append(f"voices:    {', '.join(voices)}{default}")
     means = {k: v for k, v in Provenance(header.scores or {}).part("row").values.items() if k.endswith(".mean")}
     if means:
         scores = (f"{k.removesuffix('.mean')} {v:.3g}" for k, v in means.items() if isinstance(v, (int, float)))

@@ -39,6 +39,7 @@ class Synthesiser:
         vocoder: stream of the decoder -> waveform, on the same device; None where the decoder's output is a waveform.
         packed_voices: inputs of the speaker component that are packed with the model, by name.
         digest: of the weights of the V2A model.
+        packed_default: the voice that is used where none is named; None: the only packed one, or the model's own.
     """
 
     def __init__(
@@ -48,9 +49,12 @@ class Synthesiser:
         vocoder: nn.Module | None,
         packed_voices: dict[str, np.ndarray] | None = None,
         digest: str = "",
+        packed_default: str | None = None,
     ) -> None:
         self.config, self.model, self.vocoder, self.digest = config, model, vocoder, digest
         self._packed_voices = packed_voices or {}
+        only = next(iter(self._packed_voices)) if len(self._packed_voices) == 1 else None
+        self._default = packed_default or only
         self._tracker: tuple[Component, Tracker] | None = None
 
     @classmethod
@@ -83,7 +87,8 @@ class Synthesiser:
             check_same_features(meta.features, settings, f"checkpoint {path}", "the vocoder")
             vocoder = build_vocoder(named_in, model.output, targets).to(device)
         built = vocoder if isinstance(vocoder, nn.Module) else None
-        return cls(config, model.to(device), built, read_voices(path) if path.is_file() else {}, meta.digest)
+        voices, default = read_voices(path) if path.is_file() else ({}, None)
+        return cls(config, model.to(device), built, voices, meta.digest, default)
 
     @property
     def sample_rate(self) -> int:
@@ -99,6 +104,12 @@ class Synthesiser:
     def voices(self) -> list[str]:
         """Names that ``voice`` may have."""
         return [*self._packed_voices, *getattr(self.model.speaker, "voices", ())]
+
+    @property
+    def default_voice(self) -> str | None:
+        """The voice that is used where none is named, for people; None where one must be named, or the model has none
+        to choose from."""
+        return self._default or getattr(self.model.speaker, "default_voice", None)
 
     @property
     def accepts_recording(self) -> bool:
@@ -123,7 +134,7 @@ class Synthesiser:
         Args:
             video: any file that PyAV reads, or RGB frames, uint8 (T,H,W,3).
             fps: frame rate of an array.
-            voice: one of :attr:`voices`, or a recording for a model with d-vectors; None: the only or mean voice.
+            voice: one of :attr:`voices`, or a recording for a model with d-vectors; None: :attr:`default_voice`.
             tracker: of the mouth; None: the one of the model's training.
             progress: called with the seconds processed and the total, which is None where it is unknown.
 
@@ -201,8 +212,7 @@ class Synthesiser:
 
     def voice(self, name: str | Path | None) -> np.ndarray:
         """The input of the speaker component for a voice. Raises UserError where the model needs one, or lacks this."""
-        if name is None and len(self._packed_voices) == 1:
-            name = next(iter(self._packed_voices))
+        name = self._default if name is None else name
         if name is not None and str(name) in self._packed_voices:
             return self._packed_voices[str(name)]
         speaker = self.model.speaker

@@ -210,16 +210,18 @@ def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str,
     for utterance, value in zip(utterances, values, strict=True):
         np.testing.assert_array_equal(again(*utterance), value, "a copy of the reader reads other values")
         assert value.shape == values[0].shape and value.dtype == values[0].dtype, "its inputs differ in shape or type"
+    if hasattr(reader, "draw"):
+        values += _drawn(reader, again, utterances, values[0])
     voices = [module.voice(name) for name in getattr(module, "voices", ())]
     with suppress(UserError):  # it may need a recording or a name
         voices.append(module.voice(None))
     for voice in voices:
         assert voice.shape == values[0].shape and voice.dtype == values[0].dtype, "voice() differs from the reader"
     inputs = torch.stack([torch.as_tensor(value) for value in (*values, *voices)])
-    output = module(inputs)
     shape = (len(inputs), module.out_dim)
-    assert output.shape == shape, f"output has shape {tuple(output.shape)}, not {shape}"
-    assert output.isfinite().all(), "output holds NaN or infinity"
+    for output in (module.train()(inputs), module.eval()(inputs)):
+        assert output.shape == shape, f"output has shape {tuple(output.shape)}, not {shape}"
+        assert output.isfinite().all(), "output holds NaN or infinity"
     if module.out_dim:
         check_close(module(inputs[-1:])[0], output[-1], "the embedding of a clip depends on its batch")
     weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
@@ -227,3 +229,14 @@ def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str,
         output.square().sum().backward()
     unused = [name for name, p in weights.items() if p.grad is None]
     assert not unused, f"no gradient reaches {', '.join(unused)}"
+
+
+def _drawn(reader: Any, again: Any, utterances: Sequence[tuple[str, str]], like: np.ndarray) -> list[np.ndarray]:
+    """Training inputs of a reader. Raises AssertionError where they are no function of utterance and generator."""
+    values = []
+    for number, utterance in enumerate(utterances):
+        first, second = (each.draw(*utterance, np.random.default_rng(number)) for each in (reader, again))
+        np.testing.assert_array_equal(second, first, "draw() has random numbers that are not those of its generator")
+        assert first.shape == like.shape and first.dtype == like.dtype, "draw() differs from the reader"
+        values.append(first)
+    return values

@@ -57,6 +57,7 @@ def build_app(
             {
                 "name": name,
                 "voices": model.voices,
+                "default_voice": model.default_voice,
                 "accepts_recording": model.accepts_recording,
                 "max_mb": limits.megabytes,
                 "max_seconds": limits.seconds,

@@ -45,6 +45,26 @@ def test_a_talkers_split_does_not_depend_on_the_others(tmp_path):
     assert single["s1/test"] == [s for s in four["seen4/test"] if s.speaker == "s1"] != []
 
 
+def test_the_split_of_available_talkers_has_those_that_are_there_however_few_clips(tmp_path):
+    folder = str(make_grid(tmp_path / "grid", (1, 31), names=NAMES[:200]))
+    available, single = Grid(tmp_path, folder, "available").splits(), Grid(tmp_path, folder, "s1").splits()
+    assert {s.speaker for clips in available.values() for s in clips} == {"s1", "s31"}
+    for part in ("train", "valid", "test"):
+        assert [s for s in available[f"available/{part}"] if s.speaker == "s1"] == single[f"s1/{part}"] != []
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="has no clips"):
+        Grid(tmp_path, str(tmp_path / "empty"), "available").obtain()
+
+
+def test_a_share_of_the_training_part_is_nested_in_larger_ones_and_leaves_the_test_as_it_is(tmp_path):
+    folder = str(make_grid(tmp_path / "grid", (1,), names=NAMES))
+    splits = [Grid(tmp_path, folder, "s1", share).splits() for share in (0.1, 0.25, 0.5, 1.0)]
+    train = [{s.id for s in found["s1/train"]} for found in splits]
+    assert all(small < large for small, large in itertools.pairwise(train))
+    assert all(abs(len(part) / len(train[-1]) - share) < 0.05 for part, share in zip(train, (0.1, 0.25, 0.5, 1.0)))
+    assert all(found["s1/test"] == splits[-1]["s1/test"] for found in splits)
+
+
 def test_unseen_talkers_are_apart(tmp_path):
     splits = Grid(tmp_path, str(make_grid(tmp_path / "grid", TALKERS, names=NAMES[:2])), "unseen33").splits()
     speakers = [{s.speaker for s in utterances} for utterances in splits.values()]

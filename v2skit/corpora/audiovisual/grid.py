@@ -6,6 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from v2skit.config.limits import Share
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf, sentence_from_code
 from v2skit.corpora.info import CorpusInfo
@@ -17,6 +18,9 @@ TALKERS = tuple(n for n in range(1, 35) if n != 21)
 SEEN = {"s1": (1,), "seen4": (1, 2, 4, 29), "seen33": TALKERS}
 """Splits in which every talker is in training: 90/5/5 by a hash of talker and name."""
 
+AVAILABLE = "available"
+"""The split, as those of SEEN, of all talkers whose clips are there, however few."""
+
 UNSEEN33 = {
     "train": (1, 3, 5, 6, 7, 8, 10, 12, 14, 16, 17, 22, 24, 26, 28, 32),
     "valid": (9, 20, 23, 27, 29, 30, 34),
@@ -25,6 +29,7 @@ UNSEEN33 = {
 """The talkers of the unseen-speaker protocol, as in SVTS and its predecessors."""
 
 SENTENCES = 1000
+HASHES = 2**32
 SUFFIXES = (".mpg", ".mp4", ".avi", ".mov")
 PATTERNS = ("s{n}/*", "s{n}/s{n}/*", "s{n}/video/*", "s{n}/video/mpg_6000/*", "s{n}/*/s{n}/*", "video/s{n}/*")
 """The layouts of a talker's clips in the published archives."""
@@ -35,7 +40,10 @@ class Grid:
 
     Args:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
-        split: ``s1`` (that talker only), ``seen4``, ``seen33`` or ``unseen33``.
+        split: ``s1`` (that talker only), ``seen4``, ``seen33``, ``available`` (all talkers whose clips are there) or
+            ``unseen33``.
+        train_share: share of the training part that is used, by a hash of talker and name; a larger share contains
+            a smaller one. For learning curves over the amount of video; each needs a data folder of its own.
 
     Raises:
         UserError: unknown split.
@@ -45,11 +53,11 @@ class Grid:
         where="ask for GRID at Zenodo, record 3625687 (CC BY 4.0), unpack it and give its folder with {corpus_dir}",
     )
 
-    def __init__(self, work_dir: Path, corpus_dir: str = "", split: str = "s1") -> None:
-        if split not in (*SEEN, "unseen33"):
-            raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, unseen33")
+    def __init__(self, work_dir: Path, corpus_dir: str = "", split: str = "s1", train_share: Share = 1.0) -> None:
+        if split not in (*SEEN, AVAILABLE, "unseen33"):
+            raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, {AVAILABLE}, unseen33")
         self.directory = Path(work_dir) / corpus_dir if corpus_dir else None
-        self.split = split
+        self.split, self.train_share = split, train_share
 
     def obtain(self) -> str:
         """Find the corpus. Raises UserError, with where to obtain it, where talkers are missing."""
@@ -70,6 +78,8 @@ class Grid:
         for talker, clips in self._clips().items():
             for path in clips:
                 part = self._part(talker, path.stem)
+                if part == "train" and _hash(f"share s{talker}/{path.stem}") >= self.train_share * HASHES:
+                    continue
                 name = re.sub(r"\s+", "_", f"s{talker}-{path.stem}")
                 utterance = CorpusUtterance(name, f"s{talker}", path, path, _text(path.stem))
                 found[f"{self.split}/{part}"].append(utterance)
@@ -82,8 +92,7 @@ class Grid:
     def _part(self, talker: int, name: str) -> str:
         if self.split == "unseen33":
             return next(part for part, talkers in UNSEEN33.items() if talker in talkers)
-        place = int.from_bytes(hashlib.sha256(f"s{talker}/{name}".encode()).digest()[:4], "big") % 20
-        return {0: "valid", 1: "test"}.get(place, "train")
+        return {0: "valid", 1: "test"}.get(_hash(f"s{talker}/{name}") % 20, "train")
 
     def _clips(self) -> dict[int, list[Path]]:
         """Talker -> clips, sorted by name."""
@@ -94,6 +103,8 @@ class Grid:
         except OSError as error:
             raise UserError(f"{error.filename} can't be read: {error.strerror}") from error
         missing = [f"s{n}" for n, found in clips.items() if not found]
+        if self.split == AVAILABLE and len(missing) < len(talkers):
+            clips, missing = {n: found for n, found in clips.items() if found}, []
         if missing:
             raise self.info.error(
                 f"{self.directory} has no clips ({missing[0]}/*.mpg) of {', '.join(missing)}, which split "
@@ -116,6 +127,11 @@ def _of_talker(directory: Path, talker: int) -> list[Path]:
         if clips:
             return sorted(clips)
     return []
+
+
+def _hash(text: str) -> int:
+    """A pseudo-random number below HASHES."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def _text(name: str) -> str | None:

@@ -1,1 +1,16 @@
-"""Speaker embeddings."""
+"""Speaker embeddings. A component is an ``nn.Module``, input (B,...) -> embedding (B, out_dim), whose input is never
+computed from the clip that is synthesised. It has
+
+* ``prepare(directory)``, called in stage 1 for each data directory;
+* ``reader(directory)``: (utterance id, speaker) -> the input for an utterance. Where the reader also has
+  ``draw(utterance id, speaker, random)``, training calls that: another input in each epoch, whose only random numbers
+  are those of the generator;
+* ``voice(name)``: the input for a video outside a corpus; raises UserError where there is no such voice.
+
+and optionally
+
+* ``voices``: the names that ``voice`` accepts;
+* ``accepts_recording``: ``voice`` accepts the path of a recording, and packs store its result;
+* ``voices_of(directory)``: speaker -> input, float32 (S,), for packs with the speakers of a data directory;
+* ``default_voice``: what ``voice(None)`` is, for people.
+"""

@@ -3,132 +3,119 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
+from v2skit.config.limits import Dropout, Width, check_range
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
-from v2skit.data.lookup import Lookup
 from v2skit.errors import UserError
-from v2skit.media.ark import open_location, read_vector, write_vectors
+from v2skit.media.ark import open_location
 from v2skit.media.audio import read_audio
 from v2skit.media.audio_stream import decode_audio
-from v2skit.system.atomic import write_text
+from v2skit.models.speakers import stored_vectors
+from v2skit.models.speakers.stored_vectors import CLIPS, DIM, FORMER, TABLE, OtherClips, mean
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance
 
-DIM = 256
 RATE = 16000
-TABLE, SOURCES = "d_vector", "d_vector_sources"
 RECORD = "d_vector.json"
-"""What the d-vectors were computed from: their sources, and a digest of these clips' audio."""
+"""What the d-vectors were computed from: digests of the table of clips, and of these clips' audio."""
 
 
 class DVector(nn.Module):
-    """A 256-d d-vector of other clips of the speaker, computed at preparation by resemblyzer.
+    """A 256-d d-vector of other clips of the speaker: the mean over ``clips`` of them, in training over one or two that
+    are drawn anew in each epoch. Each clip's own d-vector is computed at preparation, by resemblyzer.
+
+    The *unknown voice* is an embedding that is learnt in place of d-vectors that are dropped out. Clips whose speaker
+    has no other clip have it, and synthesis where no voice is named.
 
     Args:
-        clips: largest number of a speaker's other clips whose d-vectors are averaged; zeros where there is no other.
+        clips: largest number of other clips whose d-vectors are averaged, except in training.
+        pool: largest number of a speaker's clips whose d-vectors are computed.
+        dropout: share of the training clips that have the unknown voice; 0: there is none, clips without another clip
+            of their speaker have zeros, and synthesis needs a voice.
+        scale: factor of the d-vectors, whose norm is 1; 16: their root mean square is 1, as of normalised features.
+
+    Raises:
+        UserError: the scale is out of range.
     """
 
     out_dim = DIM
     accepts_recording = True
 
-    def __init__(self, clips: int = 10) -> None:
+    def __init__(self, clips: Width = 10, pool: Width = 100, dropout: Dropout = 0.1, scale: float = 16.0) -> None:
         super().__init__()
-        self.clips = clips
+        self.clips, self.pool, self.dropout, self.scale = clips, pool, dropout, scale
+        check_range(self, scale=(1e-3, 1e3))
+        self.unknown = nn.Parameter(torch.zeros(DIM)) if dropout else None
+
+    @property
+    def default_voice(self) -> str | None:
+        """What :meth:`voice` gives where none is named, for people; None where one must be named."""
+        return None if self.unknown is None else "unknown voice"
 
     def prepare(self, directory: Path) -> None:
-        """Write ``d_vector.ark/.scp``, and ``d_vector_sources``: the clips whose d-vectors each one averages.
+        """Write ``d_vector.ark/.scp``, and ``d_vector_clips``: the clips of each speaker that have a d-vector.
 
         Those that were computed from the same audio of the same clips are kept.
 
         Raises:
-            UserError: resemblyzer is not installed.
+            UserError: resemblyzer is not installed, or the audio can't be read.
         """
         utterances = read_manifest(directory)
-        sources = other_clips(utterances, self.clips)
-        content = "".join(f"{key} {' '.join(names) or '-'}\n" for key, names in sorted(sources.items()))
-        used = {name for names in sources.values() for name in names}
-        rate = read_clock(directory).sample_rate
-        clips = [u for u in sorted(utterances, key=lambda u: u.id) if u.id in used]
-        made_from = Provenance({"sources": content, "audio": _digest(clips), "sample_rate": rate})
-        archive, table, record = (directory / name for name in (f"{TABLE}.ark", f"{TABLE}.scp", RECORD))
-        if archive.exists() and table.exists() and _is_of(record, made_from):
+        clips = stored_vectors.clips_of_speakers(utterances, self.pool)
+        used = {name for names in clips.values() for name in names}
+        chosen = [u for u in sorted(utterances, key=lambda u: u.id) if u.id in used]
+        rate, record = read_clock(directory).sample_rate, directory / RECORD
+        table = hashlib.sha256(stored_vectors.table_of(clips).encode()).hexdigest()[:12]
+        made_from = Provenance({"clips": table, "audio": _digest(chosen), "sample_rate": rate})
+        files = (f"{TABLE}.ark", f"{TABLE}.scp", CLIPS)
+        if all((directory / name).exists() for name in files) and _is_of(record, made_from):
             return
+        if (directory / FORMER).exists():
+            print(f"{directory}: its d-vectors are of an earlier version, and computed again for each clip")
         record.unlink(missing_ok=True)  # it must never stand for other vectors
-        vectors = _embed(clips, rate)
-        means = ((key, _mean([vectors[name] for name in names])) for key, names in sorted(sources.items()))
-        write_vectors(archive, table, means)
-        write_text(directory / SOURCES, content)
+        bar = tqdm(chosen, f"d-vectors of {directory.name}", unit="clip", mininterval=1.0, disable=None)
+        stored_vectors.write(directory, clips, _embed(bar, rate))
         made_from.write(record)
 
-    def reader(self, directory: Path) -> _Reader:
-        """(utterance id, speaker) -> float32 (256,). Raises UserError where the directory has no d-vectors."""
-        if not (directory / f"{TABLE}.scp").exists():
-            raise UserError(f"{directory} has no d-vectors; stage 1 computes them")
-        return _Reader(directory)
+    def reader(self, directory: Path) -> OtherClips:
+        """(utterance id, speaker) -> float32 (256,), and ``draw`` for training. Raises UserError where the directory
+        has no d-vectors, or those of an earlier version."""
+        return OtherClips(directory, self.clips)
+
+    def voices_of(self, directory: Path) -> dict[str, np.ndarray]:
+        """The mean d-vector of each speaker of a data directory, over up to 20 clips, float32 (256,). Raises UserError
+        as :meth:`reader` does, or where they are damaged."""
+        return self.reader(directory).voices()
 
     def voice(self, name: str | None) -> np.ndarray:
-        """The d-vector of a recording, float32 (256,). Raises UserError where none is named, or it can't be read."""
+        """The d-vector of a recording, or zeros where none is named and there is an unknown voice; float32 (256,).
+        Raises UserError where one must be named, or can't be read."""
+        if name is None and self.unknown is not None:
+            return mean([])
         if name is None:
             raise UserError("this model needs a voice: --voice FILE, a recording of the voice to synthesise")
-        embed, recording = _encoder(), decode_audio(Path(name), RATE)
-        from resemblyzer import preprocess_wav
-
-        if not recording.any() or not len(preprocess_wav(recording, RATE)):
+        vector = _encoder()(decode_audio(Path(name), RATE), RATE)
+        if vector is None:
             raise UserError.about(Path(name), "has no voice in it; give some seconds of one person's speech")
-        vector = embed(recording, RATE)
-        return (vector / max(float(np.linalg.norm(vector)), 1e-8)).astype(np.float32)
+        return mean([vector])
 
     def forward(self, speaker: Tensor) -> Tensor:
-        """(B,256) -> (B,256)."""
-        return speaker
-
-
-def other_clips(utterances: list[Utterance], clips: int) -> dict[str, list[str]]:
-    """For each utterance the ids of up to ``clips`` clips of its speaker with sound, itself never among them.
-
-    The first by a hash of their names, so that nearly the same clips serve all clips of a speaker.
-    """
-    speakers: dict[str, list[str]] = {}
-    for u in utterances:
-        if u.audio:
-            speakers.setdefault(u.speaker, []).append(u.id)
-    for names in speakers.values():
-        names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
-    return {u.id: [n for n in speakers.get(u.speaker, [])[: clips + 1] if n != u.id][:clips] for u in utterances}
-
-
-class _Reader:
-    """Reads the d-vectors of a data directory."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self._places = Lookup(directory / f"{TABLE}.scp")
-
-    def __call__(self, utterance: str, speaker: str) -> np.ndarray:
-        remedy = f"delete {self.directory / TABLE}.scp and run stage 1 again"
-        try:
-            place = self._places.get(utterance)
-        except ValueError as error:  # it is empty, or not UTF-8
-            raise UserError(f"{self._places.path} is damaged ({error}); {remedy}") from error
-        if place is None:
-            raise UserError(f"{self.directory} has no d-vector of '{utterance}'; stage 1 computes them")
-        # It has the path at preparation; the data directory may have been moved since, with the archive in it.
-        entry = self.directory / f"{TABLE}.ark:{place.rpartition(':')[2]}"
-        try:
-            vector = read_vector(entry, remedy)
-        except OSError as error:
-            raise UserError(f"{entry} can't be read ({error}); {remedy}") from error
-        if not np.isfinite(vector).all():
-            raise UserError(f"{entry} is not finite; {remedy}")
-        if vector.size != DIM:
-            raise UserError(f"{entry} has {vector.size} values, a d-vector has {DIM}; {remedy}")
-        return vector.reshape(DIM)
+        """d-vectors (B,256), zeros for the unknown voice -> (B,256)."""
+        scaled = self.scale * speaker
+        if self.unknown is None:
+            return scaled
+        known = speaker.any(dim=1, keepdim=True)  # (B, 1)
+        if self.training:
+            known = known & (torch.rand(known.shape, device=speaker.device) >= self.dropout)
+        return torch.where(known, scaled, self.unknown)
 
 
 def _is_of(record: Path, made_from: Provenance) -> bool:
@@ -154,22 +141,26 @@ def _digest(utterances: list[Utterance]) -> str:
     return found.hexdigest()[:12]
 
 
-def _mean(vectors: list[np.ndarray]) -> np.ndarray:
-    """Their mean, normalised; zeros where there are none. (256,)."""
-    mean = np.mean(vectors, axis=0) if vectors else np.zeros(DIM)
-    return mean / max(float(np.linalg.norm(mean)), 1e-8)
-
-
-def _embed(utterances: list[Utterance], rate: int) -> dict[str, np.ndarray]:
+def _embed(utterances: Iterable[Utterance], rate: int) -> Iterator[tuple[str, np.ndarray]]:
+    """(utterance id, its d-vector (256,)) of those that have a voice in their audio."""
     embed = _encoder()
-    return {u.id: embed(read_audio(u.audio, rate), rate) for u in utterances if u.audio is not None}
+    for u in utterances:
+        vector = None if u.audio is None else embed(read_audio(u.audio, rate), rate)
+        if vector is not None:
+            yield u.id, vector
 
 
 @cache
-def _encoder() -> Callable[[np.ndarray, int], np.ndarray]:
-    """(waveform, its rate) -> d-vector. Raises UserError where resemblyzer is not installed."""
+def _encoder() -> Callable[[np.ndarray, int], np.ndarray | None]:
+    """(waveform (N,), its rate) -> d-vector (256,), None where no voice is found. Raises UserError where resemblyzer is
+    not installed."""
     with needs("d_vector", "speaker 'd_vector'"):
         from resemblyzer import VoiceEncoder, preprocess_wav
 
     encoder = VoiceEncoder("cpu", verbose=False)
-    return lambda waveform, rate: encoder.embed_utterance(preprocess_wav(waveform, rate))
+
+    def embed(waveform: np.ndarray, rate: int) -> np.ndarray | None:
+        voiced = preprocess_wav(waveform, rate) if waveform.any() else waveform[:0]
+        return encoder.embed_utterance(voiced) if len(voiced) else None
+
+    return embed

@@ -26,6 +26,8 @@ class SpeakerTable(nn.Module):
         dim: size S of the embeddings.
     """
 
+    default_voice = "mean of its voices"
+
     def __init__(self, speakers: list[str], dim: Width = 32) -> None:
         super().__init__()
         self.out_dim = dim

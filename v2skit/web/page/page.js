@@ -192,8 +192,8 @@ fetch("model")
     about = answer;
     $("model").textContent = about.name;
     $("limits").textContent = `up to ${about.max_seconds} s and ${about.max_mb} MB`;
-    $("voices").hidden = !about.voices.length;
-    $("voice").add(new Option("default", ""));
+    $("voices").hidden = !about.voices.length && !about.default_voice;
+    $("voice").add(new Option(about.default_voice ? `default: ${about.default_voice}` : "default", ""));
     for (const voice of about.voices) $("voice").add(new Option(voice, voice));
     $("recordings").hidden = !about.accepts_recording;
   })
