@@ -14,7 +14,7 @@ from v2skit.losses.discriminators.power import PowerDiscriminator
 from v2skit.losses.discriminators.waveform import WaveformDiscriminator
 from v2skit.losses.total import Losses
 from v2skit.models.output import Output
-from v2skit.testing import check_loss
+from v2skit.testing import check_discriminator, check_loss
 
 FRAMES, PER_FRAME = 6, 8
 
@@ -280,6 +280,9 @@ def test_the_penalty_is_on_what_a_discriminator_sees():
     waveform = batch.waveform
     for (score, _), (again, _) in zip(power(waveform), power.discriminate(power.represent(waveform)), strict=True):
         assert torch.equal(score, again)
+    with pytest.raises(AssertionError, match="gives another score than the whole"):
+        other = {"forward": lambda self, waveform: self.discriminate(2 * self.represent(waveform))}
+        check_discriminator(type("Other", (Squares,), other)(), FRAMES * PER_FRAME)
     penalty(power, waveform, waveform.flip(1)).backward()
     assert power.stem.weight.grad.abs().sum() > 0
 
