@@ -1,7 +1,7 @@
 # A small image for the CPU, to synthesise and to serve:
 #   docker build -t v2skit .
-#   docker run --rm -v "$PWD:/data" --user "$(id -u):$(id -g)" v2skit synth clip.mp4 --model model.v2s -o speech.wav
-#   docker run --rm -v "$PWD:/data:ro" -p 127.0.0.1:7860:7860 v2skit serve --model model.v2s --host 0.0.0.0
+#   docker run --rm -v "$PWD:/data" --user "$(id -u):$(id -g)" v2skit synth clip.mp4 -o speech.wav
+#   docker run --rm -v "$PWD:/data:ro" -p 127.0.0.1:7860:7860 v2skit serve --host 0.0.0.0
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY . .

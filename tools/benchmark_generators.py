@@ -11,7 +11,6 @@ values of the weights: the generators are untrained; ``--run`` adds a trained vo
 from __future__ import annotations
 
 import argparse
-import inspect
 import statistics
 import time
 from collections.abc import Callable
@@ -25,12 +24,11 @@ from v2skit.models.build import for_inference
 from v2skit.models.decoders.hifigan import HifiGan
 from v2skit.models.decoders.istft import Istft
 from v2skit.models.decoders.wavegan import WaveGan
-from v2skit.models.vocoders.correction import MelCorrection
+from v2skit.models.vocoders.correction import ROUNDS, MelCorrection
 from v2skit.models.vocoders.griffin_lim import GriffinLim
 from v2skit.models.vocoders.trained import Trained
 
 CLOCK, MEL = Clock(), Mel()
-ROUNDS = inspect.signature(Trained).parameters["corrections"].default
 FEATURES = 256
 """Dimension of the encoder's features, the input of the decoders."""
 GENERATORS: dict[str, Callable[[int, int], nn.Module]] = {

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from v2skit.system.process import WAITING, keep_memory, sleep_soon
@@ -126,7 +125,7 @@ def training(task: str) -> Callable[[], None]:
 
     def step() -> None:
         optimiser.start(0)
-        ready = replace(batch, mel=spectrogram(batch.waveform))
+        ready = batch.with_mel(spectrogram)
         with torch.autocast("cpu", precision, enabled=precision is not None):
             output = model(ready.inputs(model.inputs))
         losses(output, ready)[0].backward()

@@ -30,10 +30,9 @@ def test_a_stage_without_its_command_is_refused_with_the_remedy(name, capsys):
 @pytest.mark.parametrize(
     ("arguments", "messages"),
     [
-        ("synth", ["required: VIDEO, --model"]),
-        ("synth --config conf/mel.yaml --force", ["required: --model", "v2skit stage synth"]),
+        ("synth", ["required: VIDEO"]),
+        ("synth --config conf/mel.yaml --force", ["unrecognized arguments: --config", "v2skit stage synth"]),
         ("synth --model m --data_dir data --out out", ["arguments: --data_dir", "v2skit synth-data DATA_DIR"]),
-        ("synth clip.mp4", ["required: --model"]),
         ("synth clip.mp4 --model m --set seed=2", ["v2skit synth: error: unrecognized arguments: --set seed=2"]),
         ("synth clip.mp4 --model m --exp exp", ["unrecognized arguments: --exp exp"]),
         ("synth-data data/test --model m", ["required: -o/--out"]),

@@ -1,10 +1,13 @@
 """A packed model synthesises the speech of its run, is described by its header, and damage to it is named."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -13,13 +16,21 @@ from tests.conftest import ISTFT, WAVEFORM, stages, vocoder_config, write
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.pack_header import FORMAT, Card, read_header
+from v2skit.models.pack_header import FORMAT, Card, read_card, read_header
 from v2skit.models.package import describe, open_model, pack, read_part
 from v2skit.registry.files import digest_of
 from v2skit.registry.trust import trusting
 from v2skit.system.provenance import Provenance
 
 CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
+FULL_CARD = """
+name: Hum
+made_for: "hums,\\n nothing else"
+data: hums, made on the spot
+licence: CC0
+limits: no words
+credits: ["hums: nobody, CC0", "squares: nobody, CC0"]
+"""
 
 
 def speak(model: Path, data: Path, out: Path, *more: str) -> dict[str, bytes]:
@@ -47,6 +58,7 @@ def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_fol
         main(["pack", str(mel_run.parent), "-o", str(with_vocoder), "--vocoder", str(trained), "--data", "hums"]) == 0
     )
     assert main(["pack", str(mel_run), "-o", str(without)]) == 0
+    assert "without scores: no results of these weights and this vocoder" in capsys.readouterr().out
     shutil.rmtree(recipe_folder / "exp")  # nothing but the file is needed
     assert speak(with_vocoder, data, tmp_path / "c") == wanted
     assert speak(without, data, tmp_path / "d") == plain
@@ -71,7 +83,8 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     )
     assert header.digest["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
     told = describe(out)
-    assert "none, it outputs waveforms" in told and "estoi" in told and "CC0" in told and "nobody's voice" in told
+    assert re.search(r" estoi [-\d.]+ \[[-\d.]+, [-\d.]+\]", told)
+    assert all(text in told for text in ("none, it outputs waveforms", "CC0", "nobody's voice"))
     spoken = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
     assert speak(out, recipe_folder / "data/test", tmp_path / "out") == spoken
     with pytest.raises(UserError, match="outputs waveforms and needs no vocoder"):
@@ -85,6 +98,79 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
     Provenance({**scored.values, "speech.pretrained.digest": "other"}).write(exp / "scored.json")
     pack(exp, out, None, CARD)
     assert read_header(out).scores is None and "estoi" not in describe(out)
+
+
+def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run, tmp_path, capsys):
+    path, out = tmp_path / "card.yaml", tmp_path / "hum.v2s"
+    path.write_text(FULL_CARD)
+    assert main(["pack", str(mel_run), "-o", str(out), "--card", str(path), "--licence", "CC BY 4.0"]) == 0
+    card = read_header(out).card
+    assert card == read_card(path, licence="CC BY 4.0") and card.licence == "CC BY 4.0" and card.limits == "no words"
+    assert card.headline == "Hum: hums, nothing else"
+    told = describe(out)
+    assert "made for:  hums,\n            nothing else\n" in told and "CC0\n           squares: nobody, CC0\n" in told
+    assert "notes:     not stated" in told
+    assert CARD.headline == "" and Card("a\x1b[31m", made_for="b").headline == "a?[31m: b"
+    capsys.readouterr()
+    path.write_text("nmae: Hum\n")
+    assert main(["pack", str(mel_run), "-o", str(out), "--card", str(path)]) == 1
+    assert "unknown key 'nmae'; did you mean 'name'?" in capsys.readouterr().err
+    with pytest.raises(UserError, match="none.yaml does not exist; give the YAML file of a card"):
+        read_card(tmp_path / "none.yaml")
+
+
+def test_half_a_pack_speaks_almost_the_same(recipe_folder, tiny, tmp_path):
+    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, scratch=False)
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune") == 0
+    exp, data = recipe_folder / "exp/raw", recipe_folder / "data/test"
+    whole, half = tmp_path / "whole.v2s", tmp_path / "half.v2s"
+    assert main(["pack", str(exp), "-o", str(whole)]) == 0
+    assert main(["pack", str(exp), "-o", str(half), "--half"]) == 0
+    exact, rounded = read_part(whole, "model"), read_part(half, "model")
+    assert tensor_bytes(half) < 0.6 * tensor_bytes(whole)
+    assert {value.dtype for value in rounded.weights.values()} == {value.dtype for value in exact.weights.values()}
+    assert rounded.meta.digest != exact.meta.digest
+    for name, value in exact.weights.items():  # vectors are exact, matrices have 11 bits
+        tolerance = 2**-11 if value.ndim > 1 else 0
+        assert torch.allclose(rounded.weights[name], value, rtol=tolerance, atol=1e-7 if tolerance else 0), name
+    speak(whole, data, tmp_path / "a"), speak(half, data, tmp_path / "b")
+    for path in (tmp_path / "a").glob("*.wav"):
+        wanted, got = (soundfile.read(folder / path.name)[0] for folder in (path.parent, tmp_path / "b"))
+        assert np.square(got - wanted).mean() < 1e-4 * np.square(wanted).mean()  # 40 dB
+
+
+def tensor_bytes(path: Path) -> int:
+    with safe_open(path, "pt") as file:
+        return sum(file.get_tensor(name).nbytes for name in file.keys())  # noqa: SIM118  it is no dict
+
+
+def test_what_float16_cannot_hold_stays_as_it_is(mel_run, tmp_path):
+    folder = checkpoint.best(mel_run)
+    saved = checkpoint.load(folder)
+    name = next(name for name, value in saved.weights.items() if value.ndim > 1)
+    saved.weights[name].view(-1)[0] = 1e6
+    checkpoint.save(checkpoint.Checkpoint(saved.meta, saved.weights), folder)
+    pack(folder, tmp_path / "half.v2s", None, CARD, half=True)
+    assert (read_part(tmp_path / "half.v2s", "model").weights[name] == saved.weights[name]).all()
+
+
+def test_a_vocoder_that_is_named_has_the_arguments_of_the_config_and_of_the_scores(
+    mel_run, recipe_folder, tiny, tmp_path
+):
+    assert stages(recipe_folder, vocoder_config(tmp_path, tiny), "pretrain") == 0
+    folder, trained = checkpoint.best(mel_run), recipe_folder / "exp/vocoder/pretrain"
+    meta = json.loads((folder / checkpoint.META).read_text())
+    meta["config"]["vocoder"] = {"type": "trained", "run": "elsewhere", "corrections": 0}
+    (folder / checkpoint.META).write_text(json.dumps(meta))
+    exp, digests = mel_run.parent, [checkpoint.digest(path) for path in (folder, checkpoint.best(trained))]
+    (exp / "results.json").write_text('{"rows": {"pretrained": {"estoi": {"mean": 0.5}}}}')
+    for corrections in (0, 8):
+        vocoder = {"type": "trained", "run": "exp/vocoder", "corrections": corrections, "digest": digests[1]}
+        Provenance({"speech": {"pretrained": {"digest": digests[0], "vocoder": vocoder}}}).write(exp / "scored.json")
+        pack(folder, tmp_path / "model.v2s", trained, CARD)
+        header = read_header(tmp_path / "model.v2s")
+        assert header.vocoder == {"type": "trained", "corrections": 0}
+        assert (header.scores is None) == (corrections != 0)
 
 
 def test_wrong_packs_are_refused(mel_run, tmp_path):

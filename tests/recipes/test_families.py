@@ -9,11 +9,13 @@ import yaml
 
 from tests.conftest import ISTFT, TINY, WAVEFORM, stages, vocoder_config, write
 from v2skit.cli.main import main
+from v2skit.config.features import Clock, Mel
 from v2skit.config.load import load_config
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder
+from v2skit.models.vocoders.trained import Trained
 from v2skit.system.provenance import Provenance
 
 DISCRIMINATORS = {
@@ -65,10 +67,20 @@ def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_fol
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", "score") == 0
     exp = recipe_folder / "exp/vocoder"
     rows = ["ground_truth", "griffin_lim", "uncorrected", "copy_synthesis"]
-    rows += ["predicted_griffin_lim", "predicted", "predicted_finetuned"]
+    rows += ["predicted_griffin_lim", "predicted_uncorrected", "predicted"]
+    rows += ["predicted_finetuned", "predicted_finetuned_corrected"]
     results = json.loads((exp / "results.json").read_text())
     assert list(results["rows"]) == rows
     assert set(results["differences"]) >= {"copy_synthesis - griffin_lim", "predicted_finetuned - predicted"}
+    corrected = {"copy_synthesis - uncorrected", "predicted_finetuned_corrected - predicted_finetuned"}
+    assert set(results["differences"]) >= corrected
+    for name, args, rounds in (("pretrain", {}, 8), ("finetune", {}, 0), ("finetune", {"corrections": 3}, 3)):
+        assert Trained(Clock(), Mel(), str(exp / name), **args).correction.rounds == rounds
+    packed = tmp_path / "tuned.v2s"
+    assert main(["pack", str(mel_run), "-o", str(packed), "--vocoder", str(exp / "finetune")]) == 0
+    assert Trained(Clock(), Mel(), str(packed)).correction.rounds == 0
+    assert set(results["notes"]) == {"copy_synthesis", "predicted", "predicted_finetuned_corrected"}
+    assert "* predicted mel, fine-tuned, corrected: with mel correction" in (exp / "results.md").read_text()
     rows = [json.loads(line) for line in (exp / "pretrain/log.jsonl").read_text().splitlines()]
     begun = [row["step"] for row in rows if "adversarial/feature_matching" in row]
     assert begun == [3, 4] and all(

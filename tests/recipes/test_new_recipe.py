@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.miniatures import clip, prepared, register, run_recipe, touch
 from v2skit.config.load import load_config
 from v2skit.errors import UserError
+from v2skit.models.pack_header import read_card
 from v2skit.recipes.new_recipe import new_recipe
 from v2skit.recipes.shipped import CHECKOUT, is_checkout, names, shipped
 from v2skit.system import extras
@@ -92,6 +93,8 @@ def test_every_shipped_recipe_is_copied_completely(tmp_path):
         assert "tools/venv" not in (ours / "README.md").read_text()
         for path in theirs.glob("conf/*.yaml"):
             load_config(ours / "conf" / path.name)
+        for path in theirs.glob("card*.yaml"):
+            assert read_card(ours / path.name) == read_card(path)
         for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", (ours / "README.md").read_text()):
             assert (ours / link).exists()
 

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -19,6 +20,18 @@ for _ in range(8):
     np.ones(2**23)  # 64 MB, freed at once
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
 print(faults[-1] - faults[3])
+"""
+
+ORPHANS = """
+import os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from v2skit.system.process import end_with_parent
+
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(1, get_context("spawn"), end_with_parent)
+    print(pool.submit(os.getpid).result(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
@@ -59,3 +72,10 @@ def test_the_users_settings_of_memory_win(monkeypatch, name):
         monkeypatch.setenv(name, "1")
     process.keep_memory()
     assert bool(calls) == (name is None)
+
+
+def test_a_worker_ends_with_a_killed_parent(tmp_path):
+    (tmp_path / "orphans.py").write_text(ORPHANS)
+    command = [sys.executable, str(tmp_path / "orphans.py")]
+    done = subprocess.run(command, capture_output=True, timeout=60)  # waits for the worker as well, which has the pipes
+    assert done.returncode == -signal.SIGKILL and int(done.stdout) > 0

@@ -23,4 +23,4 @@ def test_a_floor_relative_to_the_clip_takes_the_noise_out_of_the_loss(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0].startswith("2 clips; noise is 6")
     rows = {row[0]: float(row[1].rstrip("%")) for row in (line.strip("| ").split(" | ") for line in lines[4:])}
-    assert rows["null"] > 30 > 10 > rows["40"] and list(rows.values()) == sorted(rows.values(), reverse=True)
+    assert rows["null"] > 30 and rows["40"] < 10 and list(rows.values()) == sorted(rows.values(), reverse=True)

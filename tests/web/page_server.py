@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.media.video import read_video
+from v2skit.models.pack_header import Card
 from v2skit.synthesis.video import Speech
 from v2skit.tracking.crop import Track
 
 
 class Humming:
     """A tone as long as the video; its face is lost in the frames 5 to 9. ``before`` is called with each video."""
+
+    card = Card("Hum", made_for="tones")
 
     def __init__(self, voices=(), accepts_recording=False, before: Callable[[Path], None] = lambda video: None) -> None:
         self.voices, self.accepts_recording, self.before = list(voices), accepts_recording, before

@@ -92,6 +92,13 @@ def test_a_video_is_processed_and_nothing_of_it_is_kept(video, temporary):
     assert answer["text"] == "0.80 s of speech; no face was found in 25.0% of the frames."
 
 
+def test_the_page_says_what_the_model_was_made_for():
+    with page_server(Humming()) as address:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=20)
+        connection.request("GET", "/model")
+        assert json.load(connection.getresponse())["made_for"] == "Hum: tones"
+
+
 @pytest.mark.parametrize(("rate", "samples"), [(16000, 640), (22050, 882), (44100, 1764), (48000, 1920)], ids=str)
 def test_pictures_of_any_sample_rate_have_about_100_frames_a_second(rate, samples):
     from v2skit.config.features import Clock
@@ -258,7 +265,7 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
         process.kill()
     lines = connection.getresponse().read().decode().splitlines()
     assert "was stopped" in json.loads(lines[-1])["error"]
-    assert (output, errors) == ("ended\n" if sig == signal.SIGINT else "", "")
+    assert (output, errors) == ("ended\n" if sig == signal.SIGINT else "", "Hum: tones\n")
     assert not list(temporary.glob("v2skit-serve-*"))
 
 

@@ -1,4 +1,4 @@
-"""``v2skit info``: the description of a packed model."""
+"""``v2skit info``: the description of packed models."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from v2skit.cli.options import Commands, add_command
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "info", "describe a packed model")
-    command.add_argument("model", type=Path, metavar="FILE")
+    command = add_command(commands, "info", "describe a packed model, or those that are installed with v2skit")
+    command.add_argument("model", type=Path, nargs="?", metavar="FILE", help="default: all that are installed")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the model card."""
+    """Print the model card, or the path and card of every installed model."""
     from v2skit.models.package import describe
+    from v2skit.models.pretrained import default_model, installed_models
 
-    print(describe(options.model))
+    if options.model:
+        print(describe(options.model))
+        return
+    for path in installed_models() or [default_model()]:  # raises an error where none is installed
+        print(f"{path}\n{describe(path)}\n")

@@ -60,9 +60,11 @@ def plugins_of(options: argparse.Namespace) -> list[PluginFile]:
     return load_plugins(options.config) if options.config else []
 
 
-def add_model(command: Parser) -> None:
-    """Options that name a model, its vocoder and its device."""
-    command.add_argument("--model", type=Path, required=True, help="a packed model, or a V2A run or checkpoint")
+def add_model(command: Parser, live: bool = False) -> None:
+    """Options that name a model, its vocoder and its device; for live video where ``live`` is set."""
+    text = "a packed model, or a V2A run or checkpoint; default: the one that is installed with v2skit"
+    command.add_argument("--model", type=Path, help=text)
+    command.set_defaults(live=live)
     command.add_argument("--vocoder", type=Path, help="run, checkpoint or pack of a trained vocoder to use instead")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     add_trust(command)
@@ -87,6 +89,13 @@ def add_talker(command: Parser) -> None:
     command.add_argument("--voice", help=text)
 
 
+def chosen_model(options: argparse.Namespace) -> Path:
+    """The model that the options name, else the one that is installed with v2skit. Raises UserError where none is."""
+    from v2skit.models.pretrained import default_model
+
+    return options.model or default_model(options.live)
+
+
 def load_model(options: argparse.Namespace) -> tuple[Synthesiser, Tracker]:
     """The model and the tracker that the options name, with the chosen face. Raises UserError."""
     from v2skit.registry import plugins
@@ -94,7 +103,7 @@ def load_model(options: argparse.Namespace) -> tuple[Synthesiser, Tracker]:
 
     warn_of_broken(plugins.registry().broken)
     choice = chosen_tracker(options)  # before the model, which takes longer to load
-    model = load(options.model, options.device, options.vocoder)
+    model = load(chosen_model(options), options.device, options.vocoder)
     return model, model.tracker(_with_face(choice or model.config.tracker, options.face))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from v2skit.cli.options import Commands, add_command
@@ -25,18 +26,23 @@ def add(commands: Commands) -> None:
     command.add_argument("--voices", type=Path, action="append", default=[], metavar="DATA_DIR", help=text)
     text = "the voice that is used where none is named; default: the only one, or that of the model"
     command.add_argument("--default-voice", metavar="NAME", help=text)
+    text = "a YAML file with the fields of the model card, such as egs/grid/card.yaml"
+    command.add_argument("--card", type=Path, metavar="FILE", help=text)
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
+    command.add_argument("--half", action="store_true", help="store weights as float16, half the size")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Pack the model and print the size of the file."""
-    from v2skit.models.pack_header import Card
+    """Pack the model and print the size of the file, and whether it has scores."""
+    from v2skit.models.pack_header import Card, read_card, read_header
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
 
-    card = Card(options.name or options.out.stem, options.data, options.licence, options.notes)
+    given = {name: getattr(options, name) for name in CARD}
+    card = read_card(options.card, **given) if options.card else Card(**given)
+    card = card if card.name else replace(card, name=options.out.stem)
     recordings = {}
     for text in options.voice:
         name, equals, recording = text.partition("=")
@@ -44,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
             raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
         recordings[name] = Path(recording)
     voices = VoiceSources(recordings, options.voices, options.default_voice)
-    pack(options.model, options.out, options.vocoder, card, voices)
+    pack(options.model, options.out, options.vocoder, card, voices, options.half)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
+    if read_header(options.out).scores is None:
+        print("without scores: no results of these weights and this vocoder; stages 5 and 6 before packing add them")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from v2skit.cli.options import Commands, add_command, add_model, add_tracker, chosen_tracker
+from v2skit.cli.options import Commands, add_command, add_model, add_tracker, chosen_model, chosen_tracker
 
 
 def add(commands: Commands) -> None:
@@ -26,4 +26,4 @@ def run(options: argparse.Namespace) -> None:
 
     limits = {"max_mb": options.max_mb, "max_seconds": options.max_seconds}
     how = {"device": options.device, "vocoder": options.vocoder, "tracker": chosen_tracker(options)}
-    serve(options.model, options.host, options.port, **limits, **how)
+    serve(chosen_model(options), options.host, options.port, **limits, **how)

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "stream", text)
     text = "camera[:N], a file, or - (raw RGB on standard input); default: camera"
     command.add_argument("source", nargs="?", default="camera", help=text)
-    add_model(command)
+    add_model(command, live=True)
     add_tracker(command)
     add_talker(command)
     command.add_argument("-o", "--out", default="device", help="device[:NAME], .wav or - (raw 16-bit); default: device")
@@ -41,6 +41,8 @@ def run(options: argparse.Namespace) -> None:
     live = LiveSynthesis(model, tracker, chosen_voice(options, model), options.chunk)
     source = open_source(options.source, options.size, options.fps, options.realtime)
     check_target(options.out, source.path, options.force)
+    if model.card.headline:
+        print(model.card.headline, file=sys.stderr)
     with open_sink(options.out, model.sample_rate) as sink:
         latency = f"algorithmic latency {live.algorithmic_latency * 1000:.0f} ms"
         print(f"synthesising speech for {options.source}, {latency}; Ctrl-C ends", file=sys.stderr)

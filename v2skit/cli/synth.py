@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, chosen_voice, load_model
+from v2skit.cli.options import (
+    Commands,
+    add_command,
+    add_model,
+    add_talker,
+    add_tracker,
+    chosen_model,
+    chosen_voice,
+    load_model,
+)
 from v2skit.version import __version__
 
 
@@ -38,7 +47,9 @@ def run(options: argparse.Namespace) -> None:
     targets = outputs(videos, options.out, options.force)
     voice = options.voice or model.default_voice
     chosen = {"vocoder": options.vocoder, "voice": voice, "tracker": options.tracker, "face": options.face}
-    facts = {"model": str(options.model), **{name: str(value or "the model's") for name, value in chosen.items()}}
-    facts["v2skit"] = __version__
+    facts = {"model": str(chosen_model(options)), "made for": model.card.headline or "not stated"}
+    facts |= {**{name: str(value or "the model's") for name, value in chosen.items()}, "v2skit": __version__}
+    if model.card.headline:
+        print(model.card.headline)
     extras = Extras(options.mux, options.report, options.force, options.text)
     synthesise_files(model, targets, tracker, options.voice, extras, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, warn_of_broken
+from v2skit.cli.options import Commands, add_command, add_model, chosen_model, warn_of_broken
 
 
 def add(commands: Commands) -> None:
@@ -27,8 +27,9 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.synthesis.synthesiser import load
 
     warn_of_broken(plugins.registry().broken)
-    model = load(options.model, options.device, options.vocoder)
+    path = chosen_model(options)
+    model = load(path, options.device, options.vocoder)
     clips = read_silent(options.data_dir)
-    with speech_folder(options.out, source_of(model, options.model, options.data_dir), options.force):
+    with speech_folder(options.out, source_of(model, path, options.data_dir), options.force):
         synthesise_directory(model, clips, options.data_dir, options.out)
     print(f"speech: {options.out}/")

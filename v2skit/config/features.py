@@ -79,6 +79,11 @@ class Mel:
         if not 0 <= self.f_min < self.f_max < math.inf:
             raise UserError(f"a mel needs 0 <= f_min < f_max, not {self.f_min} and {self.f_max}")
 
+    @property
+    def margin_samples(self) -> int:
+        """Audio before and after a segment on which its outermost frames depend, samples, in whole hops."""
+        return max(0, -((self.hop - self.window) // (2 * self.hop))) * self.hop
+
     def per_frame(self, clock: Clock) -> int:
         """Mel frames a video frame. Raises UserError where that is not a whole number, or ``f_max`` is too high."""
         if clock.samples_per_frame % self.hop:

@@ -108,8 +108,9 @@ class AudioCorpus:
         used = {utterance.id for utterances in held_out.values() for utterance in utterances}
         return {"audio": [utterance for utterance in trained if utterance.id not in used], **held_out}
 
-    def grammar(self) -> None:
-        """Open vocabulary."""
+    def grammar(self) -> str | None:
+        """None: open vocabulary."""
+        return None
 
     @cached_property
     def root(self) -> Path:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
+from itertools import compress, product
+
 import numpy as np
 
 from v2skit.errors import UserError
@@ -17,6 +21,25 @@ WORDS: tuple[dict[str, str], ...] = (
     {word[0].lower(): word for word in ("AGAIN", "NOW", "PLEASE", "SOON")},
 )
 """One table a slot, code letter -> word. All words, in lower case, are in pocketsphinx's English dictionary."""
+
+_RECORDED = (
+    "eNrtmLENwCAMBFmOubIOyzEBhZMihEipwyEd7iIX9mO//U5Kt+UjHmv1+mglve1n//zwa+AmUpgP8uUn3nj4OdzRUOwo1wrZ7uSM"
+    "KWjDkbEryjV0vKIDzrfHu9+3x78p2IqP4sa3mpXq2U31XXZR2Re4mbjwMO69xzfFZ6WAcg19dHTGoA1nvdRGt/vkG7rPtL9e6wJS"
+    "wijiQivirJI9QinZu39farKyn3MKXmU="
+)
+"""One bit a sentence of the grammar, in the order of :func:`all_codes`: whether a talker of GRID says it. Derived from
+the names of the alignments of its 34 talkers (Zenodo record 3625687, CC BY 4.0); packed, deflated, in base 64."""
+
+
+def all_codes() -> list[str]:
+    """The codes of all 64,000 sentences of the grammar, in the order of :data:`WORDS`."""
+    return list(map("".join, product(*WORDS)))
+
+
+def unrecorded_codes() -> list[str]:
+    """The codes of the 30,000 sentences that none of GRID's 34 talkers says, so that no clip of GRID has their text."""
+    recorded = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(_RECORDED)), np.uint8))
+    return list(compress(all_codes(), recorded == 0))
 
 
 def sentence_from_code(code: str) -> str:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from v2skit.config.schema import BUILT_IN_STREAMS
 from v2skit.errors import UserError, suggestion
+from v2skit.signal.mel import MelSpectrogram
 
 PADDING = -1
 """Fills streams of integers beyond their ends; those of floats are filled with zeros."""
@@ -49,10 +51,12 @@ class Batch:
         mask: (B,T).
         speaker: (B,...).
         waveform: target (B,N), N = T * samples_per_frame, zero beyond the mask.
-        mel: target (B,F,M), computed on the device.
+        mel: target (B,F,M), computed on the device by :meth:`with_mel`.
         video: normalised mouth crops (B,T,1,H,W), or None for audio-only data.
         extras: streams of the config's targets, by name.
         position: (epoch, batch) in the data's order where training resumes after the batch's optimiser step.
+        margins: audio before and after each clip (B,2,P), P a multiple of the hop, zero beyond the utterance; None: P
+            is 0.
     """
 
     ids: list[str]
@@ -63,6 +67,7 @@ class Batch:
     video: Tensor | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     position: tuple[int, int] = (0, 0)
+    margins: Tensor | None = None
 
     def inputs(self, names: Iterable[str]) -> Inputs:
         """A model's inputs; ``names`` are its ``inputs``, e.g. ``("video",)``. Raises UserError as :meth:`stream`."""
@@ -88,6 +93,18 @@ class Batch:
         """(B,F), True where a mel frame is valid."""
         assert self.mel is not None, "computed on the device"
         return self.mask.repeat_interleave(self.mel.shape[1] // self.mask.shape[1], dim=1)
+
+    def with_mel(self, spectrogram: MelSpectrogram) -> Batch:
+        """The same batch with the mel of its waveform. The windows of the outermost frames extend into the margins, so
+        that the mel of a segment is that of the whole utterance."""
+        margins = self.waveform.new_zeros(len(self.ids), 2, 0) if self.margins is None else self.margins
+        count = margins.shape[2]
+        around = F.pad(self.waveform, (count, count))
+        around[:, :count] = margins[:, 0]
+        ends = self.sample_mask().sum(1, keepdim=True) + count  # a clip's right margin follows its own end
+        around.scatter_(1, ends + torch.arange(count, device=ends.device), margins[:, 1])
+        first, frames = count // spectrogram.mel.hop, self.waveform.shape[1] // spectrogram.mel.hop
+        return replace(self, mel=spectrogram(around)[:, first : first + frames])
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""

@@ -30,12 +30,14 @@ SpeakerReader = Callable[[str, str], np.ndarray]
 
 @dataclass(frozen=True)
 class Example:
-    """A training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None, stored streams (L,...)."""
+    """A training example: waveform (N,) float32, crops normalised (T,1,H,W) float32 or None, stored streams (L,...),
+    and the audio before and after the waveform (2,P)."""
 
     id: str
     frames: int
     speaker: np.ndarray
     waveform: np.ndarray
+    margins: np.ndarray
     video: np.ndarray | None
     extras: Mapping[str, np.ndarray]
     position: tuple[int, int]
@@ -56,6 +58,7 @@ class SpeechDataset(Dataset):
         cache_mb: memory for decoded files, in each data loading process.
         augment: in training, augment the crops, and draw speaker inputs where the reader can.
         streams: for each directory, the stored streams by name; empty: none.
+        margin_samples: audio read before and after a segment, for its mel (:meth:`Batch.with_mel`).
 
     Raises:
         UserError: a directory is not prepared, empty, or lacks the required audio or video.
@@ -74,10 +77,12 @@ class SpeechDataset(Dataset):
         cache_mb: int = 0,
         augment: bool = True,
         streams: Sequence[Mapping[str, StoredStream]] = (),
+        margin_samples: int = 0,
     ) -> None:
         self.clock, self.with_video, self.augmentation = clock, with_video, augmentation
         self.augments = training and augment
         self.segment_frames = segment_frames if training else None
+        self.margin_samples = margin_samples if self.segment_frames else 0
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
         self._cache: dict[Path, np.ndarray] = {}
         self._readers, self._streams = readers, streams or [{}] * len(directories)
@@ -122,15 +127,23 @@ class SpeechDataset(Dataset):
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))
-        rate = self.clock.sample_rate
-        lengths = (u.frames * per_frame, start * per_frame, frames * per_frame)
-        waveform = self._part(u.audio, lambda path, s, n: read_audio(path, rate, s, n), *lengths)
+        waveform, margins = self._audio(u.audio, u.frames * per_frame, start * per_frame, frames * per_frame)
         reader = self._readers[directory]
         draw = getattr(reader, "draw", None) if self.augments else None
         speaker = draw(u.id, u.speaker, random) if draw else reader(u.id, u.speaker)
         stored = self._streams[directory].items()
         extras = {name: stream.read(row, start, frames, frames == u.frames) for name, stream in stored}
-        return Example(u.id, frames, speaker, waveform, video, extras, key.position)
+        return Example(u.id, frames, speaker, waveform, margins, video, extras, key.position)
+
+    def _audio(self, path: Path | None, length: int, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """``count`` samples of a file of ``length`` from ``start`` on, and the margins (2,P) before and after them."""
+        margin, rate = self.margin_samples, self.clock.sample_rate
+        before, after = min(margin, start), min(margin, length - start - count)
+        read = self._part(
+            path, lambda p, s, n: read_audio(p, rate, s, n), length, start - before, before + count + after
+        )
+        around = np.pad(read, (margin - before, margin - after))
+        return around[margin : margin + count], np.stack([around[:margin], around[margin + count :]])
 
     def _part(
         self,
@@ -168,6 +181,7 @@ def collate(clips: list[Example]) -> Batch:
         video=None if clips[0].video is None else _padded([c.video for c in clips if c.video is not None]),
         extras={name: _padded([c.extras[name] for c in clips]) for name in clips[0].extras},
         position=clips[0].position,
+        margins=torch.from_numpy(np.stack([c.margins for c in clips])),
     )
 
 

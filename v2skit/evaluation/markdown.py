@@ -13,8 +13,10 @@ LABELS = {
     "audio_to_audio": "A2A on ground-truth audio",
     "griffin_lim": "Griffin-Lim",
     "predicted_griffin_lim": "predicted mel, Griffin-Lim",
+    "predicted_uncorrected": "predicted mel, uncorrected",
     "predicted": "predicted mel",
     "predicted_finetuned": "predicted mel, fine-tuned",
+    "predicted_finetuned_corrected": "predicted mel, fine-tuned, corrected",
     "predicted_input": "predicted input",
     "predicted_input_finetuned": "predicted input, fine-tuned",
 }
@@ -61,7 +63,7 @@ def to_markdown(results: dict[str, Any]) -> str:
     lines += ["", "## Protocols", ""]
     lines += [f"* {_title(name)}: {protocol}" for name, protocol in results["protocols"].items()]
     if results["notes"]:
-        lines += ["", "## Notes", "", *(f"* {name}: {note}" for name, note in results["notes"].items())]
+        lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
 
 

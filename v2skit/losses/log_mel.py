@@ -13,6 +13,8 @@ from v2skit.signal.mel import MelSpectrogram
 class LogMel(nn.Module):
     """Mean absolute difference of v2skit's log mels, over the valid frames (as in HiFi-GAN, Kong et al. 2020).
 
+    That of the target is computed from the waveform of the batch, which has no margins, as the output has none.
+
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit.
@@ -26,4 +28,5 @@ class LogMel(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"log_mel": scalar}``."""
-        return {"log_mel": (self.spectrogram(output.waveform) - batch.mel)[batch.mel_mask()].abs().mean()}
+        target = self.spectrogram(batch.waveform)
+        return {"log_mel": (self.spectrogram(output.waveform) - target)[batch.mel_mask()].abs().mean()}

@@ -18,8 +18,8 @@ from v2skit.signal.mel import MelSpectrogram
 class Mfcc(nn.Module):
     """Mean absolute difference of the MFCCs (V2S-WGAN, Mira et al. 2022; weight 0.4 there), over the valid frames.
 
-    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel. (torchaudio's, which also has a
-    floor relative to the clip, are of the mel in dB.)
+    The MFCCs are the first coefficients of the orthonormal DCT-II of v2skit's log mel. Those of the target are computed
+    from the waveform of the batch, which has no margins, as the output has none.
 
     Args:
         clock: given by the toolkit.
@@ -45,8 +45,7 @@ class Mfcc(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"mfcc": scalar}``."""
-        assert batch.mel is not None, "computed on the device"
-        mask, target, predicted = batch.mel_mask(), batch.mel, self.spectrogram(output.waveform)
+        mask, predicted, target = batch.mel_mask(), self.spectrogram(output.waveform), self.spectrogram(batch.waveform)
         if self.range_db is not None:
             to_magnitude, to_log = self.spectrogram.magnitude, self.spectrogram.log
             added = below(self.range_db) * to_magnitude(target.amax(2).where(mask, -torch.inf).amax(1))[:, None, None]

@@ -119,8 +119,13 @@ def _check_heads(heads: dict[str, Any], decoder: Any) -> None:
             givers[stream] = f"head '{name}'"
 
 
-def build_new_vocoder(config: Config, predictor: Model | None = None, targets: Targets = Targets()) -> Vocoder:
+def build_new_vocoder(config: Config, targets: Targets = Targets(), stream: str | None = None) -> Vocoder:
     """The config's vocoder with initial weights drawn from ``config.seed``.
+
+    Args:
+        config: of the experiment.
+        targets: of the config.
+        stream: of a batch, that is its input; None: its own, ground truth.
 
     Raises:
         UserError: it has no weights, or they are already trained.
@@ -131,8 +136,7 @@ def build_new_vocoder(config: Config, predictor: Model | None = None, targets: T
         raise UserError(f"vocoder '{config.vocoder.type}' is trained already; name the generator to train, e.g. istft")
     if not list(generator.parameters()):
         raise UserError(f"vocoder '{config.vocoder.type}' has no weights to train; choose istft, hifigan or wavegan")
-    speaker = predictor.speaker if predictor else build("speaker", Component("none", {}), speakers=[])
-    return Vocoder(generator, config.mel.n_mels, speaker, predictor)
+    return Vocoder(generator, config.mel.n_mels, stream)
 
 
 def needs_vocoder(model: Model | Vocoder) -> bool:

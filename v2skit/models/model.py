@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from v2skit.data.batch import Batch, Inputs
 from v2skit.models.layers.dual_norm import set_modality
 from v2skit.models.output import Output
+from v2skit.models.speakers.none import NoSpeaker
 from v2skit.registry.contract import check_scalars
 
 Part = Any
@@ -137,17 +137,6 @@ def stream_names(names: str | Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-@dataclass(frozen=True)
-class _Outside:
-    """Modules that another one uses but does not contain: they are not in its weights, optimisers, modes and copies."""
-
-    speaker: Part
-    predictor: Model | None
-
-    def __deepcopy__(self, memo: dict) -> _Outside:
-        return self
-
-
 class Vocoder(nn.Module):
     """A generator as a vocoder, and as a model that can be trained: mel, normalised per bin, or another stream as it
     is -> waveform.
@@ -155,28 +144,26 @@ class Vocoder(nn.Module):
     Args:
         generator: e.g. mel (B,F,M), mask (B,F) -> (B, F * hop); its ``input`` is the stream's name, else ``mel``.
         n_mels: M.
-        speaker: the predictor's, or one without input.
-        predictor: a trained V2A model: the vocoder is then trained on its predicted mels, and has its inputs. Its
-            weights are not among those of this module.
+        stream: name of the stream of a batch that is its input, e.g. one predicted by another model; None: ``input``.
+
+    Attributes:
+        input: what the generator makes a waveform of, e.g. ``mel``.
+        inputs: the stream's name.
+        speaker: none.
     """
 
     output = "waveform"
+    speaker = NoSpeaker()
     mean: Tensor
     std: Tensor
 
-    def __init__(self, generator: Part, n_mels: int, speaker: Part, predictor: Model | None = None) -> None:
+    def __init__(self, generator: Part, n_mels: int, stream: str | None = None) -> None:
         super().__init__()
         self.generator = generator
         self.register_buffer("mean", torch.zeros(n_mels))
         self.register_buffer("std", torch.ones(n_mels))
         self.input: str = getattr(generator, "input", "mel")
-        self.inputs: tuple[str, ...] = predictor.inputs if predictor else (self.input,)
-        self._outside = _Outside(speaker, predictor)
-
-    @property
-    def speaker(self) -> Part:
-        """The speaker embedding of the predictor; it is not trained with the vocoder."""
-        return self._outside.speaker
+        self.inputs: tuple[str, ...] = (stream or self.input,)
 
     @property
     def streams(self) -> set[str]:
@@ -188,13 +175,9 @@ class Vocoder(nn.Module):
         return self.generator((stream - self.mean) / self.std if self.input == "mel" else stream, mask)
 
     def forward(self, inputs: Inputs, heads: bool = False) -> Output:
-        """The batch's stream, or that which the predictor predicts -> waveform (B,N)."""
-        predictor = self._outside.predictor
-        if predictor is not None:
-            with torch.no_grad():
-                stream = predictor(inputs).stream(self.input)
-        else:
-            stream = inputs.streams[self.input]
+        """The stream (B,F,M), or (B,L,...), -> waveform (B,N)."""
+        (name,) = self.inputs
+        stream = inputs.streams[name]
         mask = inputs.mask.repeat_interleave(stream.shape[1] // inputs.mask.shape[1], dim=1)
         return Output(waveform=self.generate(stream, mask))
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from v2skit.config.check import check
+from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError
 from v2skit.models.checkpoint import Meta
 from v2skit.registry import direct
-from v2skit.system.state_file import parse_state
+from v2skit.system.state_file import parse_state, read_state
 from v2skit.version import __version__
 
 KEY, FORMAT = "v2skit", 3
 """Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it.
-Since format 3 a pack may have a default voice."""
+Since format 3 a pack may have a default voice and float16 weights, and its card what the model was made for, its limits
+and credits."""
 VOICE = "voice"
 REMEDY = "fetch or pack it again"
 PLUGIN = "make a plug-in package of it (docs/plugins.md), train with that and pack again"
@@ -31,12 +33,23 @@ class Card:
         data: what it was trained on.
         licence: under which it may be used.
         notes: anything else, such as whose voices these are.
+        made_for: the speech that it synthesises and the videos that it accepts, in one line.
+        limits: what it can't do.
+        credits: authors and licences of what it was trained on, whose attribution goes with the model.
     """
 
     name: str = ""
     data: str = ""
     licence: str = ""
     notes: str = ""
+    made_for: str = ""
+    limits: str = ""
+    credits: list[str] = field(default_factory=list)
+
+    @property
+    def headline(self) -> str:
+        """Which model this is and what it was made for, in one line; empty where the card does not say for what."""
+        return printable_lines(" ".join(f"{self.name}: {self.made_for}".split())) if self.made_for else ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,27 @@ def read_header(path: Path) -> Header:
     if codes:
         raise UserError.about(path, f"needs {codes[0]}, and a pack runs only v2skit and installed plug-ins; {PLUGIN}")
     return header
+
+
+def read_card(path: Path, **given: str) -> Card:
+    """A model card from a YAML file with its fields.
+
+    Args:
+        path: of the file.
+        given: fields that replace those of the file, unless they are empty.
+
+    Raises:
+        UserError: it can't be read, or has an unknown field.
+    """
+    tree = read_state(path, "give a YAML file with the fields of a card", lambda text: parse_yaml(text, str(path)))
+    if tree is None:
+        raise UserError.about(path, "does not exist; give the YAML file of a card, such as egs/grid/card.yaml")
+    return replace(check(tree, Card, str(path)), **{name: text for name, text in given.items() if text})
+
+
+def printable_lines(text: str) -> str:
+    """The text of a header without control characters, which a terminal would interpret."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
 def own_code(config: dict) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -19,7 +21,18 @@ from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint, pack_voices
 from v2skit.models.checkpoint import Checkpoint
-from v2skit.models.pack_header import FORMAT, KEY, PLUGIN, REMEDY, VOICE, Card, Header, own_code, read_header
+from v2skit.models.pack_header import (
+    FORMAT,
+    KEY,
+    PLUGIN,
+    REMEDY,
+    VOICE,
+    Card,
+    Header,
+    own_code,
+    printable_lines,
+    read_header,
+)
 from v2skit.models.pack_voices import VoiceSources
 from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.registry import plugins
@@ -34,7 +47,14 @@ TRAINED = "trained"
 """The vocoder whose weights are in the pack."""
 
 
-def pack(model: Path, out: Path, vocoder: Path | None, card: Card, voices: VoiceSources | None = None) -> None:
+def pack(
+    model: Path,
+    out: Path,
+    vocoder: Path | None,
+    card: Card,
+    voices: VoiceSources | None = None,
+    half: bool = False,
+) -> None:
     """Write a pack.
 
     Args:
@@ -43,6 +63,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, voices: Voice
         vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
         card: for people.
         voices: to include; None: none.
+        half: store matrices as float16, half the size; the scores in the pack are those of the unrounded weights.
 
     Raises:
         UserError: there is no V2A model, it can't have these voices, or the vocoder has weights that a pack can't hold.
@@ -59,7 +80,8 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, voices: Voice
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
-        choice = {"type": TRAINED, "run": str(vocoder)}
+        kept = choice if choice and choice["type"] == TRAINED else {}  # arguments such as corrections
+        choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
@@ -72,7 +94,7 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, voices: Voice
         raise UserError(
             f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
         )
-    tensors = {name: part.inference_weights for name, part in parts.items()}
+    tensors = {name: _rounded(part.inference_weights, half) for name, part in parts.items()}
     identities = {name: part.meta.digest for name, part in parts.items()}
     voices = voices or VoiceSources()
     tensors[VOICE] = pack_voices.collect(saved.meta, voices)
@@ -104,6 +126,13 @@ def pack(model: Path, out: Path, vocoder: Path | None, card: Card, voices: Voice
         ) from error
 
 
+def _rounded(tensors: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
+    """Weights as they are packed. Vectors (biases, statistics) are small and stay as they are, as does what float16
+    can't represent."""
+    halves = {n: t.half() for n, t in tensors.items() if half and t.dtype == torch.float32 and t.ndim > 1}
+    return {**tensors, **{name: value for name, value in halves.items() if value.isfinite().all()}}
+
+
 def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
     """A checkpoint without the plug-in files and classes that its model does not need.
 
@@ -122,24 +151,26 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
     scores = read_state(exp / "results.json", "stage 6 with --force scores again")
     if scored is None or scores is None:
         return None
-    through = {"type": vocoder["type"], "digest": digests.get("vocoder")} if vocoder else None
+    through = {**vocoder, "digest": digests.get("vocoder")} if vocoder else None
     packed = Provenance({"digest": digests["model"], "vocoder": through})
     rows = scores.get("rows")
     for row, entry in rows.items() if isinstance(rows, dict) else ():
-        if not scored.part(f"speech.{row}").diff(packed, only=("digest", "vocoder.type", "vocoder.digest")):
+        made_from = scored.part(f"speech.{row}")
+        arguments = {key for key in (*made_from.values, *packed.values) if key.startswith("vocoder.")}
+        if not made_from.diff(packed, only={"digest", *arguments} - {"vocoder.run"}):
             return {"row": entry, "protocols": scores.get("protocols", {})}
     return None
 
 
 def _read_tensors(path: Path, header: Header, part: str) -> dict[str, Tensor]:
-    """The tensors of a part, checked against its digest."""
+    """The tensors of a part, checked against its digest; those stored as float16 become float32."""
     prefix = f"{part}."
     with safe_open(path, "pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  it is no dict
         tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     if header.format >= 2:
         checkpoint.check_digest(tensors, header.digest[part], path, REMEDY)
-    return tensors
+    return {name: value.float() if value.dtype == torch.float16 else value for name, value in tensors.items()}
 
 
 def read_part(path: Path, part: str) -> Checkpoint:
@@ -210,7 +241,11 @@ def describe(path: Path) -> str:
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", ""]
-    lines += [f"{key + ':':10} {getattr(card, key) or 'not stated'}" for key in ("data", "licence", "notes")]
+    facts = {"made for": card.made_for, "limits": card.limits, "data": card.data, "licence": card.licence}
+    facts |= {"credits": "\n".join(card.credits), "notes": card.notes}
+    for key, text in facts.items():
+        first, *more = (text or "not stated").splitlines()
+        lines += [f"{key + ':':10} {first}", *(f"{'':10} {line}" for line in more)]
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
@@ -221,8 +256,19 @@ def describe(path: Path) -> str:
     if voices:
         default = f"; default: {header.default_voice}" if header.default_voice else ""
         lines.append(f"voices:    {', '.join(voices)}{default}")
-    means = {k: v for k, v in Provenance(header.scores or {}).part("row").values.items() if k.endswith(".mean")}
-    if means:
-        scores = (f"{k.removesuffix('.mean')} {v:.3g}" for k, v in means.items() if isinstance(v, (int, float)))
-        lines.append(f"scores:    {', '.join(scores)} (its own test set; WER in %)")
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in "\n".join(lines))
+    scores = _described_scores(Provenance(header.scores or {}).part("row").values)
+    if scores:
+        lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
+        lines += [f"{'':10} {score}" for score in scores]
+    return printable_lines("\n".join(lines))
+
+
+def _described_scores(row: Mapping[str, Any]) -> list[str]:
+    """Mean and interval of each metric of a results row, such as ``estoi 0.45 [0.44, 0.47]``."""
+    numbers = {key: f"{value:.3g}" for key, value in row.items() if isinstance(value, (int, float))}
+
+    def described(metric: str) -> str:
+        mean, low, high = (numbers.get(f"{metric}.{key}", "?") for key in ("mean", "low", "high"))
+        return f"{metric} {mean} [{low}, {high}]"
+
+    return [described(key.removesuffix(".mean")) for key in numbers if key.endswith(".mean")]

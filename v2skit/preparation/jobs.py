@@ -7,16 +7,14 @@ of 0.2 s), lets them and their locks outlive a killed parent, and would be a req
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shlex
 import shutil
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +23,7 @@ from tqdm import tqdm
 from v2skit.config.schema import Prepare
 from v2skit.errors import UserError
 from v2skit.system.extras import needs
+from v2skit.system.process import end_with_parent
 
 POLL_SECONDS = 0.2
 LIST = 5
@@ -117,15 +116,8 @@ def _local(function: Callable, items: Sequence[Any], settings: Prepare, logs: Pa
 
 
 def _run_local(function: Callable, item: Any, result: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which is interrupted too, terminates this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     result.send(_error_of(function, item))
-
-
-def _end_with_parent() -> None:
-    if (parent := multiprocessing.parent_process()) is not None:
-        wait([parent.sentinel])
-    os._exit(1)
 
 
 def _error_of(function: Callable, item: Any) -> str | None:

@@ -20,6 +20,9 @@ from v2skit.synthesis.directory import check_prepared
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.provenance import Provenance, worded
 
+NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir")
+"""Options of corpora on which their utterances do not depend."""
+
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: generate the corpus, or check that it is there."""
@@ -72,7 +75,7 @@ def corpus_settings(corpus: Component) -> dict:
     def kept(tree: Any) -> Any:
         if not isinstance(tree, dict):
             return tree
-        return {key: kept(value) for key, value in tree.items() if key not in ("corpus_dir", "download", "jobs")}
+        return {key: kept(value) for key, value in tree.items() if key not in NOT_CONTENT}
 
     return kept(identity(corpus))
 

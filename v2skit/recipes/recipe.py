@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from v2skit.config.schema import Config
+from v2skit.corpora.audio_corpus import AudioCorpus
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.training.distributed import Processes
@@ -55,7 +57,10 @@ class Recipe:
 
     def build_corpora(self) -> list[Any]:
         """The same, built."""
-        return [build("corpus", choice, work_dir=self.work_dir) for choice in self.corpora]
+        corpora = [build("corpus", choice, work_dir=self.work_dir) for choice in self.corpora]
+        if self.config.audio_corpus and isinstance(corpora[-1], AudioCorpus):
+            corpora[-1].info = dataclasses.replace(corpora[-1].info, key="audio_corpus")  # its options in messages
+        return corpora
 
     def build_scorers(self) -> tuple[dict[str, Any], Any]:
         """The metrics, by name, and the recogniser or None."""

@@ -61,7 +61,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         }
         settings = config.scoring
         readings = lip_readings(recipe, rows, utterances)
-        write_results(scores, exp, pairs, settings.bootstrap, config.seed, readings=readings)
+        notes = {name: row.note for name, row in rows.items() if row.note}
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings)
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)

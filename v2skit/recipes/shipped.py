@@ -134,7 +134,7 @@ def _copy(recipe: Path, folder: Path) -> None:
     (folder / "conf").mkdir()
     shutil.copyfile(recipe / "run.sh", folder / "run.sh")
     (folder / "run.sh").chmod(0o755)
-    for path in (*recipe.glob("*.png"), *recipe.glob("conf/*.yaml")):
+    for path in (*recipe.glob("*.png"), *recipe.glob("*.yaml"), *recipe.glob("conf/*.yaml")):
         shutil.copyfile(path, folder / path.relative_to(recipe))
     text = (recipe / "README.md").read_text(encoding="utf-8")
     text = _CHECKOUT_COMMANDS.sub("", text).replace("](../../docs/", f"]({shipped().parent / 'docs'}/")

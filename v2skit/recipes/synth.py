@@ -22,12 +22,14 @@ class ResultsRow:
         synthesise: writes its speech into a folder; files that are there already are skipped.
         uses_reference_audio: the input is the test set's own audio, so clips without audio are not in it.
         reads_lips: it is synthesised by a V2A model, whose heads also read the test set where they decode text.
+        note: what readers of its scores should know.
     """
 
     made_from: Callable[[], dict]
     synthesise: Callable[[Path], None]
     uses_reference_audio: bool = False
     reads_lips: bool = False
+    note: str = ""
 
 
 def synth(recipe: Recipe, rows: dict[str, ResultsRow]) -> None:

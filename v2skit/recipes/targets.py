@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from v2skit.config.load import identity, to_tree
 from v2skit.config.schema import Config
-from v2skit.data.data_dir import TABLES, Utterance, is_prepared, read_settings
+from v2skit.data.data_dir import Utterance, is_prepared
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.index import open_index
-from v2skit.data.streams import FOLDER, StoredStream, write_stream
+from v2skit.data.streams import FOLDER, StoredStream
 from v2skit.data.targets import FitUtterance, Targets, compute, is_fitted, is_stored, state_digest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
@@ -25,13 +23,12 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_targets
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes.recipe import Recipe
+from v2skit.recipes.stored_streams import LONG, content_digest, store_stream
 from v2skit.registry import plugins
 from v2skit.registry.failure import failure
-from v2skit.system.atomic import waiting_lock, write_text
+from v2skit.system.atomic import write_text
 from v2skit.system.state_file import read_state
 
-LONG = 10_000.0
-"""Factor on the timeout of processes that wait: targets of a large corpus take hours."""
 _REMEDY = "delete it; the next training stage makes it again"
 
 
@@ -198,7 +195,7 @@ def _fitted_state(recipe: Recipe, name: str, target: Any, fit: bool) -> dict | N
     if not fit:
         return found and found.get("state")
     directories = {n: recipe.data(n) for n in names if is_prepared(recipe.data(n))}
-    digests = {n: _content(directory) for n, directory in directories.items()}
+    digests = {n: content_digest(directory) for n, directory in directories.items()}
     if found and found.get("fitted_to") == digests:
         return found.get("state")
     print(f"target '{name}' is fitted to {', '.join(map(str, directories.values()))}")
@@ -219,57 +216,24 @@ def _fit_utterances(recipe: Recipe, directories: Iterable[Path]) -> Iterator[Fit
 
 def _store(recipe: Recipe, targets: Targets, name: str, target: Any, directory: Path) -> None:
     """Compute a target for all utterances of a data directory, unless that is done."""
+    index, with_audio = open_index(directory), getattr(target, "needs_audio", True)
+
+    def values(number: int) -> np.ndarray:
+        utterance = index[number]
+        waveform = _waveform(recipe, utterance) if with_audio else np.zeros(0, np.float32)
+        try:
+            return compute(target, name, waveform, utterance.text)
+        except Exception as error:  # the target of a plug-in may fail in any way
+            message = f"{directory}: utterance '{utterance.id}': target '{name}': {failure(error)}"
+            raise UserError(message, **getattr(error, "fields", {})) from error
+
     folder = _folder(recipe, targets, name, target, directory)
-    with waiting_lock(folder):
-        if folder.exists():
-            StoredStream(folder)
-        else:
-            _compute(recipe, name, target, directory, folder)
-
-
-def _compute(recipe: Recipe, name: str, target: Any, directory: Path, folder: Path) -> None:
-    index = open_index(directory)
-    with_audio = getattr(target, "needs_audio", True)
-
-    def values(start: int) -> Iterator[tuple[int, np.ndarray]]:
-        numbers = range(start, len(index))
-        bar = tqdm(numbers, f"{name} of {directory.name}", len(index), initial=start, unit="clip", mininterval=1.0)
-        for utterance in (index[number] for number in bar):
-            waveform = _waveform(recipe, utterance) if with_audio else np.zeros(0, np.float32)
-            try:
-                yield utterance.frames, compute(target, name, waveform, utterance.text)
-            except Exception as error:  # the target of a plug-in may fail in any way
-                message = f"{directory}: utterance '{utterance.id}': target '{name}': {failure(error)}"
-                raise UserError(message, **getattr(error, "fields", {})) from error
-
-    try:
-        write_stream(folder, values, target.dtype, target.rate == "sequence")
-    except UserError as error:
-        raise UserError(f"target '{name}' of {directory}: {error}", **error.fields) from error
-    except OSError as error:
-        raise UserError(
-            f"{folder} can't be written ({error}); make {directory} writable, or free some disk space"
-        ) from error
+    store_stream(folder, directory, name, values, target.dtype, target.rate == "sequence")
 
 
 def _folder(recipe: Recipe, targets: Targets, name: str, target: Any, directory: Path) -> Path:
-    made_of = {**_settings(recipe, name, target), "state": targets.states.get(name), "data": _content(directory)}
+    made_of = {**_settings(recipe, name, target), "state": targets.states.get(name), "data": content_digest(directory)}
     return directory / FOLDER / f"{name}-{state_digest(made_of)}"
-
-
-def _content(directory: Path) -> str:
-    """What identifies the content of a data directory: its tables, which may have been edited, and the files in it."""
-    states = tuple((t, (directory / t).stat().st_mtime_ns) for t in TABLES if (directory / t).exists())
-    return state_digest([read_settings(directory).get("digest"), _tables_digest(directory, states)])
-
-
-@cache
-def _tables_digest(directory: Path, states: tuple[tuple[str, int], ...]) -> str:
-    """Of the tables as they were at these times, ns."""
-    content = hashlib.sha256()
-    for table, _ in states:
-        content.update(f"{table}\n".encode() + (directory / table).read_bytes())
-    return content.hexdigest()
 
 
 def _waveform(recipe: Recipe, utterance: Utterance) -> np.ndarray:

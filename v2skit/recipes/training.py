@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes import data, run_record, targets
+from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import exclusive_lock, put_back
 from v2skit.system.extras import needs
@@ -40,7 +42,7 @@ class TrainingRun:
         with_video: the data directories must have video.
         made_from: digests of its inputs other than data and losses.
         parts: initial weights and training of parts, by their names in the config.
-        augment: augment the training videos.
+        predictions: of another model, which are the input.
     """
 
     name: str
@@ -53,7 +55,7 @@ class TrainingRun:
     with_video: bool = False
     made_from: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
-    augment: bool = True
+    predictions: Predictions | None = None
 
 
 NewModel = Callable[[list[str] | None, Targets], tuple[Model | Vocoder, list[str]]]
@@ -98,14 +100,17 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
     losses.check(model, fitted.built)  # now, not after hours in which targets are computed
     targets.store(recipe, fitted, run.train, run.valid)
+    if run.predictions:
+        run.predictions.store([*run.train, run.valid])
     ledger = None if newest else initialise(model, run.parts, run.task, config, speakers, fitted)
     count = sum(p.numel() for p in model.parameters())
     resumed = f", resumed from step {checkpoint.read_meta(newest).step}" if newest else ""
     print(f"{name}: {count / 1e6:.2f} M parameters, {settings.steps} steps{resumed}, into {folder}/")
-    train_set = dataset(recipe, run.train, model, settings, training=True, augment=run.augment, fitted=fitted)
+    clips = partial(dataset, recipe, model=model, settings=settings, fitted=fitted, predictions=run.predictions)
+    train_set = clips(run.train, training=True)
     for note in targets.check_lengths(model, train_set):
         print(f"note: {note}")
-    valid_set = dataset(recipe, [run.valid], model, settings, training=False, fitted=fitted)
+    valid_set = clips([run.valid], training=False)
     parts = {model_name(name): part for name, part in run.parts.items()}
     trainer = Trainer(
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, parts, recipe.device,
@@ -138,11 +143,15 @@ def dataset(
     model: Model | Vocoder,
     settings: Training,
     training: bool,
-    augment: bool = True,
     fitted: Targets = Targets(),
+    predictions: Predictions | None = None,
 ) -> SpeechDataset:
-    """The clips of data directories, with the model's inputs and the streams of the targets."""
+    """The clips of data directories, with the model's inputs and the streams of the targets and of predictions."""
     directories = [recipe.data(name) for name in names]
+    streams = [
+        {**targets.stored_streams(recipe, fitted, directory), **(predictions.stored(directory) if predictions else {})}
+        for directory in directories
+    ]
     return SpeechDataset(
         directories,
         [model.speaker.reader(directory) for directory in directories],
@@ -153,8 +162,8 @@ def dataset(
         segment_frames=settings.segment_frames,
         seed=recipe.config.seed,
         cache_mb=settings.cache_mb,
-        augment=augment,
-        streams=[targets.stored_streams(recipe, fitted, directory) for directory in directories],
+        streams=streams,
+        margin_samples=recipe.config.mel.margin_samples,
     )
 
 

@@ -18,7 +18,9 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
 from v2skit.models.model import Model, Vocoder
+from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.recipes import run_record, targets
+from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
@@ -30,7 +32,11 @@ from v2skit.training.mel_statistics import mel_statistics
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("copy_synthesis", "griffin_lim"),
+    ("copy_synthesis", "uncorrected"),
     ("predicted_finetuned", "predicted"),
+    ("predicted_finetuned", "predicted_uncorrected"),
+    ("predicted_finetuned_corrected", "predicted_finetuned"),
+    ("predicted", "predicted_uncorrected"),
     ("predicted", "predicted_griffin_lim"),
     ("predicted_input_finetuned", "predicted_input"),
 )
@@ -41,19 +47,23 @@ _SYNTHESIS = "5 (synthesis)"
 VOCODERS: dict[str, tuple[str | None, dict]] = {
     "griffin_lim": (None, {}),
     "uncorrected": ("pretrain", {"corrections": 0}),
-    "copy_synthesis": ("pretrain", {}),
+    "copy_synthesis": ("pretrain", {"corrections": ROUNDS}),
     "predicted_griffin_lim": (None, {}),
-    "predicted": ("pretrain", {}),
-    "predicted_finetuned": ("finetune", {}),
+    "predicted_uncorrected": ("pretrain", {"corrections": 0}),
+    "predicted": ("pretrain", {"corrections": ROUNDS}),
+    "predicted_finetuned": ("finetune", {"corrections": 0}),
+    "predicted_finetuned_corrected": ("finetune", {"corrections": ROUNDS}),
     "predicted_input": ("pretrain", {}),
     "predicted_input_finetuned": ("finetune", {}),
 }
 """Row of the results -> its vocoder: the run, and arguments of ``trained``; None: Griffin-Lim. Rows ``predicted*`` are
 synthesised from the stream that the predictor predicts, the others from that of the ground-truth audio."""
 
-OF_MELS = ("griffin_lim", "uncorrected", "predicted_griffin_lim", "predicted", "predicted_finetuned")
+_NOTE = "with mel correction, which minimises a distance of mels, as MCD is: compare MCD with rows that have it too"
+
 OF_OTHERS = ("predicted_input", "predicted_input_finetuned")
-"""Rows that there are only where the vocoder's input is the mel, and only where it is another stream."""
+OF_MELS = tuple(row for row in VOCODERS if row not in ("copy_synthesis", *OF_OTHERS))
+"""Rows that there are only where the vocoder's input is another stream than the mel, and only where it is the mel."""
 
 
 def pretrain(recipe: Recipe) -> str:
@@ -68,7 +78,9 @@ def pretrain(recipe: Recipe) -> str:
                 buffer.copy_(value)
         return model, []
 
-    train(recipe, _run(recipe, "pretrain"), build)
+    # A predictor in the config of its checkpoints says that a vocoder was tuned on predictions; these are not.
+    on_audio = replace(recipe, config=replace(config, predictor=None))
+    train(on_audio, _run(on_audio, "pretrain"), build)
     return _after_pretraining(config)
 
 
@@ -88,11 +100,13 @@ def finetune(recipe: Recipe) -> None:
     if config.predictor is None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
         return
-    init, predictor = find(recipe, "pretrain"), _predictor(recipe)
+    init, predictor, stream = find(recipe, "pretrain"), _predictor(recipe), _stream(recipe)
+    dtype = getattr(targets.load(recipe).built.get(stream), "dtype", "float32")
+    predictions = Predictions(recipe, predictor, checkpoint.digest(_predictor_folder(recipe)), stream, dtype)
     run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
-        model = build_new_vocoder(config, predictor, fitted)
+        model = build_new_vocoder(config, fitted, predictions.name)
         given = predictor.streams - predictor.head_streams
         if model.input not in given:
             raise UserError(
@@ -104,14 +118,15 @@ def finetune(recipe: Recipe) -> None:
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
         return model, []
 
-    train(recipe, _run(recipe, "finetune"), build)
+    train(recipe, replace(_run(recipe, "finetune"), predictions=predictions), build)
 
 
 def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     """The rows of the results; those of a predicted stream where there is a predictor. For mels, Griffin-Lim is the
     baseline."""
     config, directory, device = recipe.config, recipe.test, recipe.device
-    left_out = OF_OTHERS if _stream(recipe) == "mel" else OF_MELS
+    stream = _stream(recipe)
+    left_out = OF_OTHERS if stream == "mel" else OF_MELS
 
     def row(name: str) -> ResultsRow:
         predicted = name.startswith("predicted")
@@ -129,7 +144,8 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
             else:
                 copy_synthesis(vocoder, config, read_manifest(directory), out, fitted)
 
-        return ResultsRow(made_from, synthesised, uses_reference_audio=not predicted)
+        note = _NOTE if stream == "mel" and VOCODERS[name][1].get("corrections") else ""
+        return ResultsRow(made_from, synthesised, uses_reference_audio=not predicted, note=note)
 
     names = [name for name in VOCODERS if config.predictor or not name.startswith("predicted")]
     return {name: row(name) for name in names if name not in left_out}
@@ -153,7 +169,7 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
         name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
         depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
         made_from={key: checkpoint.digest(folder) for key, folder in inputs.items()},
-        parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}), augment=False,
+        parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}),
     )  # fmt: skip
 
 

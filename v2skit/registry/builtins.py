@@ -109,6 +109,7 @@ COMPONENTS = {
         "mls": "v2skit.corpora.audio.mls:Mls",
         "spoken_wikipedia": "v2skit.corpora.audio.spoken_wikipedia:SpokenWikipedia",
         "pool": "v2skit.corpora.audio.pool:Pool",
+        "neural_voices": "v2skit.corpora.neural_voices.corpus:NeuralVoices",
     },
     "tracker": {
         "face_mesh": "v2skit.tracking.face_mesh:FaceMesh",

@@ -18,7 +18,9 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder, for_inference, needs_vocoder
 from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
+from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import open_model, read_voices, vocoder_of
+from v2skit.models.pretrained import default_model
 from v2skit.models.stored_config import check_available
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -39,6 +41,7 @@ class Synthesiser:
         vocoder: stream of the decoder -> waveform, on the same device; None where the decoder's output is a waveform.
         packed_voices: inputs of the speaker component that are packed with the model, by name.
         digest: of the weights of the V2A model.
+        card: of a packed model; empty for others.
         packed_default: the voice that is used where none is named; None: the only packed one, or the model's own.
     """
 
@@ -49,9 +52,10 @@ class Synthesiser:
         vocoder: nn.Module | None,
         packed_voices: dict[str, np.ndarray] | None = None,
         digest: str = "",
+        card: Card = Card(),
         packed_default: str | None = None,
     ) -> None:
-        self.config, self.model, self.vocoder, self.digest = config, model, vocoder, digest
+        self.config, self.model, self.vocoder, self.digest, self.card = config, model, vocoder, digest, card
         self._packed_voices = packed_voices or {}
         only = next(iter(self._packed_voices)) if len(self._packed_voices) == 1 else None
         self._default = packed_default or only
@@ -88,7 +92,8 @@ class Synthesiser:
             vocoder = build_vocoder(named_in, model.output, targets).to(device)
         built = vocoder if isinstance(vocoder, nn.Module) else None
         voices, default = read_voices(path) if path.is_file() else ({}, None)
-        return cls(config, model.to(device), built, voices, meta.digest, default)
+        card = read_header(path).card if path.is_file() else Card()
+        return cls(config, model.to(device), built, voices, meta.digest, card, default)
 
     @property
     def sample_rate(self) -> int:
@@ -226,21 +231,27 @@ class Synthesiser:
 
 
 def load(
-    model: str | Path, device: str = "auto", vocoder: str | Path | None = None, trust_plugins: bool = False
+    model: str | Path | None = None,
+    device: str = "auto",
+    vocoder: str | Path | None = None,
+    trust_plugins: bool = False,
 ) -> Synthesiser:
     """Load a model.
 
     Args:
-        model: a packed model, or a V2A run or checkpoint.
+        model: a packed model, or a V2A run or checkpoint; None: the one that is installed with v2skit. What it was
+            made for is the ``card.headline`` of the result.
         device: ``auto``, ``cpu`` or ``cuda``.
         vocoder: a trained vocoder's run or checkpoint, or a pack, instead of the model's own.
         trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed.
 
     Raises:
-        UserError: it can't be read, runs code that is not trusted, or the vocoder does not fit the model.
+        UserError: none is named and none installed, it can't be read, runs code that is not trusted, or the vocoder
+            does not fit the model.
     """
     with trusting(trust_plugins):
-        return Synthesiser.load(Path(model), choose_device(device), None if vocoder is None else Path(vocoder))
+        path = default_model() if model is None else Path(model)
+        return Synthesiser.load(path, choose_device(device), None if vocoder is None else Path(vocoder))
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}

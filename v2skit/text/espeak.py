@@ -48,12 +48,13 @@ def library(extra: str, what: str, events: int = 0) -> Iterator[ctypes.CDLL]:
         _ctypes.dlclose(loaded._handle)
 
 
-def phonemes(text: str, language: str) -> list[list[str]]:
-    """The phonemes of a text, in IPA without stress marks, by words as espeak-ng separates them.
+def phonemes(text: str, language: str, stress: bool = False) -> list[list[str]]:
+    """The phonemes of a text, in IPA, by words as espeak-ng separates them.
 
     Args:
         text: without punctuation.
         language: a voice of espeak-ng, such as ``en-us``, ``de``, ``cmn``.
+        stress: with stress marks, each at the beginning of its vowel.
 
     Raises:
         UserError: espeak-ng is not installed, or has no such language.
@@ -69,5 +70,5 @@ def phonemes(text: str, language: str) -> list[list[str]]:
         rest, clauses = ctypes.c_char_p(text.encode()), []
         while rest.value:  # it converts one clause at a time, and moves the pointer behind it
             clauses.append(convert(ctypes.byref(rest), _UTF8, ord(_SEPARATOR) << 8 | _IPA).decode())
-    words = _LANGUAGE.sub("", " ".join(clauses)).translate(_STRESS).split()
+    words = _LANGUAGE.sub("", " ".join(clauses)).translate({} if stress else _STRESS).split()
     return [[phoneme for phoneme in word.split(_SEPARATOR) if phoneme] for word in words]

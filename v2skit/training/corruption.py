@@ -20,6 +20,7 @@ class InputCorruption(nn.Module):
     """A batch -> the same one with corrupted audio, for the model's input only.
 
     The waveform is corrupted and its mel computed again, so that both kinds of audio frontends have the same input.
+    The margins of a segment stay as they are.
     Random numbers are those of torch's global generators, which the trainer seeds for each batch.
 
     Args:
@@ -47,7 +48,7 @@ class InputCorruption(nn.Module):
         if settings.snr_db:
             waveform = waveform + self._noise(clean, batch.sample_mask())
         waveform = waveform * batch.sample_mask()
-        return replace(batch, waveform=waveform, mel=self.spectrogram(waveform))
+        return replace(batch, waveform=waveform).with_mel(self.spectrogram)
 
     def _without_bands(self, waveform: Tensor) -> Tensor:
         """Band-stop filters in the STFT domain, others for each clip: (B,N) -> (B,N)."""

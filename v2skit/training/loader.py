@@ -79,8 +79,7 @@ class BatchLoader:
         self._waited += time.perf_counter() - start
         if isinstance(batch, UserError):
             raise batch
-        batch = batch.to(self._device)
-        batch = replace(batch, mel=self._spectrogram(batch.waveform))
+        batch = batch.to(self._device).with_mel(self._spectrogram)
         with torch.no_grad():
             for name, target in self._targets.items():
                 batch = replace(batch, extras={**batch.extras, name: target(batch)})

@@ -56,6 +56,7 @@ def build_app(
         return JSONResponse(
             {
                 "name": name,
+                "made_for": model.card.headline,
                 "voices": model.voices,
                 "default_voice": model.default_voice,
                 "accepts_recording": model.accepts_recording,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def serve(
     limits = Limits(max_mb, max_seconds)
     with _listen(host, port) as listener:
         model = synthesiser.load(model_path, device=device, vocoder=vocoder)
+        if model.card.headline:
+            print(model.card.headline, file=sys.stderr)  # the first line of standard output is the address
         app = build_app(model, model_path.name, limits, tracker, LOCAL_HOSTS if host in LOCAL_HOSTS else None)
         run(app, listener, host)
 

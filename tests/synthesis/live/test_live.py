@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.errors import UserError
 from v2skit.media.video import read_timed_frames
-from v2skit.models import checkpoint
+from v2skit.models import checkpoint, pretrained
 from v2skit.models.build import build_model
 from v2skit.models.package import Card, pack
 from v2skit.synthesis.live.live import LiveSynthesis
@@ -233,7 +234,7 @@ def packed(tmp_path_factory):
     model = build_model(config, "v2a", [])
     meta = checkpoint.new_meta(config, "v2a", [])
     checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), folder / "exp/run/step_0")
-    pack(folder / "exp/run/step_0", folder / "tiny.v2s", None, Card("tiny", "", "", ""))
+    pack(folder / "exp/run/step_0", folder / "tiny.v2s", None, Card("tiny", made_for="moving squares"))
     return folder / "tiny.v2s"
 
 
@@ -331,3 +332,16 @@ def test_a_file_is_streamed_into_a_file(packed, video, synthesiser, tmp_path, ca
     assert main(["stream", str(video), "--model", str(packed), "-o", str(out), "--device", "cpu"]) == 0
     assert soundfile.read(out)[0] == pytest.approx(offline(synthesiser, video), abs=2e-4)
     assert "real-time factor" in capsys.readouterr().err
+
+
+def test_without_a_model_the_installed_one_for_live_video_is_used(packed, video, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    stream = ["stream", str(video), "-o", str(tmp_path / "speech.wav"), "--device", "cpu"]
+    (tmp_path / pretrained.OFFLINE).touch()  # not for live video
+    assert main(stream) == 1
+    assert "no model for live video installed; train conf/streaming.yaml and give --model" in capsys.readouterr().err
+    shutil.copy(packed, tmp_path / pretrained.LIVE)
+    assert main(stream) == 0
+    output, printed = capsys.readouterr()
+    assert printed.startswith("tiny: moving squares\n") and not output  # standard output may be the sound
+    assert soundfile.info(tmp_path / "speech.wav").frames == 41 * SAMPLES

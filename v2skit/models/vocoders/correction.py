@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from v2skit.config.features import Clock, Mel
 from v2skit.signal.mel import MelSpectrogram
 
+ROUNDS = 8
+"""Rounds for a vocoder that was trained on mels of ground-truth audio alone."""
 MAX_GAIN = 4.0
 """Largest gain and attenuation of a round, so that wrongly silent parts are not amplified to noise."""
 
@@ -19,6 +21,10 @@ class MelCorrection(nn.Module):
 
     A generator's errors in magnitude can be measured without ground-truth audio, since the mel is known. As in
     Griffin-Lim the magnitudes are replaced and the phase is kept, but here it is a good estimate from the start.
+
+    It is right where the mel is that of the wanted waveform. A predicted mel is not: it is smooth, and the output gets
+    as smooth as it is. What a vocoder learned on predicted mels, to output a waveform that has another mel than its
+    input, is undone.
 
     Args:
         clock: clock of the waveform.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from v2skit.config.features import Clock, Mel, check_same_features, feature_settings
 from v2skit.config.limits import Rounds
 from v2skit.errors import UserError
-from v2skit.models.vocoders.correction import MelCorrection
+from v2skit.models.vocoders.correction import ROUNDS, MelCorrection
 
 
 class Trained(nn.Module):
@@ -19,20 +19,21 @@ class Trained(nn.Module):
         clock: given by the toolkit.
         mel: given by the toolkit; must have the settings of the vocoder's training.
         run: folder of a run or of a checkpoint, or a pack, relative to the working directory (a recipe's folder).
-        corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on the vocoder's output.
+        corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on the vocoder's output; null:
+            8 for a vocoder that was trained on mels of ground-truth audio alone, 0 for one tuned on predicted mels.
 
     Raises:
         UserError: there is no vocoder in it, or its mel settings differ; names the fields that differ.
     """
 
-    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: Rounds = 8) -> None:
+    def __init__(self, clock: Clock, mel: Mel, run: str, corrections: Rounds | None = None) -> None:
         # Imported here, since these modules build components, and this is one.
         from v2skit.models import checkpoint
         from v2skit.models.build import build_new_vocoder, build_targets
         from v2skit.models.package import open_model
 
         super().__init__()
-        if corrections < 0:
+        if corrections is not None and corrections < 0:
             raise UserError(f"corrections {corrections} must not be negative")
         made_by = "--config conf/vocoder_istft.yaml, for units conf/units_vocoder.yaml"
         remedy = f"the vocoder recipe's stage 2 makes it ({made_by}); give its path from here"
@@ -46,6 +47,8 @@ class Trained(nn.Module):
         self.input, self.target_states = self.vocoder.input, saved.meta.targets
         checkpoint.restore(self.vocoder, saved.inference_weights, Path(run))
         self.vocoder.requires_grad_(False)
+        if corrections is None:  # only the config of a run on predictions has a predictor
+            corrections = ROUNDS if config.predictor is None else 0
         self.correction = MelCorrection(clock, mel, corrections) if self.input == "mel" else None
         generator, more = self.vocoder.generator, self.correction.context_frames if self.correction else 0
         for name in ("left_context_frames", "look_ahead_frames"):

@@ -191,6 +191,7 @@ fetch("model")
   .then((answer) => {
     about = answer;
     $("model").textContent = about.name;
+    $("made_for").textContent = about.made_for;
     $("limits").textContent = `up to ${about.max_seconds} s and ${about.max_mb} MB`;
     $("voices").hidden = !about.voices.length && !about.default_voice;
     $("voice").add(new Option(about.default_voice ? `default: ${about.default_voice}` : "default", ""));

@@ -1,0 +1,95 @@
+"""The models that are installed with v2skit: they are used where none is named, and their cards are complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import v2skit
+from tests.cases.model import untrained_run
+from tests.conftest import ROOT
+from tests.media_files import every, make_video
+from v2skit.cli.main import main
+from v2skit.errors import UserError
+from v2skit.models import pretrained
+from v2skit.models.pack_header import Card, read_card, read_header
+from v2skit.models.package import SUFFIX, pack
+
+MEGABYTES = 12
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """An empty folder in place of that of the installed models."""
+    (tmp_path / "pretrained").mkdir()
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "pretrained")
+    return tmp_path / "pretrained"
+
+
+@pytest.fixture
+def installed(folder, tmp_path) -> Path:
+    """An installed model."""
+    path = folder / pretrained.OFFLINE
+    pack(untrained_run(tmp_path), path, None, Card("tiny", "nothing", "CC0", made_for="gray squares"))
+    return path
+
+
+def test_the_installed_model_is_loaded_where_none_is_named(installed):
+    assert pretrained.default_model() == installed
+    model = v2skit.load(device="cpu")
+    assert model.card.headline == "tiny: gray squares" and model.digest == read_header(installed).digest["model"]
+
+
+def test_a_run_has_no_card(tmp_path):
+    assert v2skit.load(untrained_run(tmp_path), "cpu").card == Card()
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["default", "named"])
+def test_a_clip_is_all_that_the_command_needs(installed, tmp_path, capsys, named):
+    clip = make_video(tmp_path / "clip.mp4", every(25, 0.6), (96, 96))
+    assert main(["synth", str(clip), "--report", *(["--model", str(installed)] if named else [])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["tiny: gray squares", f"{tmp_path / 'speech/clip.wav'}: 0.60 s"]
+    report = (tmp_path / "speech/clip.html").read_text()
+    assert "<th>made for</th><td>tiny: gray squares</td>" in report and str(installed) in report
+
+
+def test_info_describes_every_installed_model(installed, capsys):
+    other = installed.with_name(f"other{SUFFIX}")
+    other.write_bytes(installed.read_bytes())
+    assert main(["info"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("licence:   CC0") == 2 and f"{installed}\ntiny: video-to-speech" in told and str(other) in told
+
+
+@pytest.mark.parametrize("command", ["info", "synth clip.mp4", "serve", "synth-data data -o out"])
+def test_without_a_model_the_remedy_is_named(folder, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_video(tmp_path / "clip.mp4", every(25, 0.6), (96, 96))
+    assert main(command.split()) == 1
+    error = capsys.readouterr().err
+    assert "v2skit has no model installed; give --model, " in error and "v2skit pack egs/mini/exp/mel" in error
+    with pytest.raises(UserError, match="give --model"):
+        v2skit.load()
+
+
+@pytest.mark.parametrize("path", pretrained.installed_models(), ids=lambda path: path.name)
+def test_what_is_installed_is_small_scored_and_says_what_it_is(path):
+    assert path.stat().st_size <= MEGABYTES * 1e6
+    header = read_header(path)
+    check_card(header.card)
+    assert header.scores is not None
+    assert v2skit.load(path, "cpu").card == header.card
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("egs/*/card*.yaml")), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_cards_of_recipes_are_complete(path):
+    check_card(read_card(path))
+
+
+def check_card(card: Card) -> None:
+    assert all((card.name, card.made_for, card.data, card.licence, card.limits, card.credits))
+    assert "\n" not in card.made_for and len(card.headline) <= 160

@@ -1,0 +1,1 @@
+"""The generated corpus of neural voices: sentences synthesised by Kokoro-82M."""
