@@ -15,7 +15,7 @@ import soundfile
 from tests.media_files import make_video
 from v2skit.cli.main import main
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.corpora.audiovisual.custom import Custom
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.mini.corpus import INDEX, Mini

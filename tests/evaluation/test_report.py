@@ -64,6 +64,27 @@ def test_json_has_a_number_and_an_interval_for_every_row_and_metric(rows, tmp_pa
         assert entries["estoi"]["mean"] == pytest.approx(mean, abs=1e-6)
 
 
+def test_time_aligned_scores_have_a_table_of_their_own(rows, tmp_path):
+    plain, _ = written(rows, tmp_path)
+    assert "aligned" not in plain
+    for name, row in rows.items():
+        for file in row.files:
+            lag = {"lag_ms": 0.0 if name == "ground_truth" else 12.0}
+            file.aligned = FileScores(file.id, {"estoi": file.values["estoi"] + 0.05, "mcd": 1.0, **lag})
+    del rows["scratch"].files[3].aligned.values["estoi"]
+    rows["scratch"].files[3].aligned.failures["estoi"] = "undefined"
+    results, table = written(rows, tmp_path)
+    found = results["aligned"]["rows"]
+    assert list(found) == list(ROWS) and list(found["scratch"]) == ["estoi", "mcd", "lag_ms"]
+    expected = results["rows"]["pretrained"]["estoi"]["mean"] + 0.05
+    assert found["pretrained"]["estoi"]["mean"] == pytest.approx(expected, abs=1e-5)
+    assert found["scratch"]["estoi"]["failed"] == 1 and found["scratch"]["lag_ms"]["mean"] == 12
+    section = table.partition("## Time-aligned")[2]
+    assert "| system | ESTOI ↑ | MCD ↓ | lag, ms |" in section and "| 12.0 [12.0, 12.0] |" in section
+    assert "* lag, ms: lag of the hypothesis" in section
+    assert {key: value for key, value in results.items() if key != "aligned"} == plain
+
+
 def test_wer_is_per_cent_of_all_words_of_the_set(rows, tmp_path):
     results, _ = written(rows, tmp_path)
     edits = [f.edits for f in rows["scratch"].files]

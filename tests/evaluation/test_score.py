@@ -15,6 +15,7 @@ from v2skit.evaluation.metrics import MetricError
 from v2skit.evaluation.report import summarise
 from v2skit.evaluation.score import score
 from v2skit.media.audio import write_audio
+from v2skit.signal.delay import delayed
 
 WORDS = "BIN BLUE AT F TWO NOW"
 
@@ -85,6 +86,29 @@ def test_every_file_has_its_numbers(utterances, speech):
 def test_ground_truth_is_scored_against_itself(utterances):
     scores = score(utterances, None, {"level": Level()}, Constant(), RATE)
     assert all(f.values["level"] == 0 and "wer" in f.values for f in scores.files)
+
+
+def test_late_speech_is_scored_as_it_is_and_time_aligned(utterances, speech):
+    for number, utterance in enumerate(utterances[:3]):
+        write_audio(speech / f"{utterance.id}.wav", delayed(babble(1.0, number), 480 * number), RATE)
+    (speech / "s1-3.wav").unlink()
+    scores = score(utterances, speech, {"mcd": Mcd()}, Constant(), RATE)
+    aligned = scores.aligned
+    assert [f.values.get("lag_ms") for f in aligned.files] == [0, *(pytest.approx(x, abs=0.5) for x in (20, 40)), None]
+    assert aligned.files[0].values["mcd"] == scores.files[0].values["mcd"]
+    for plain, better in zip(scores.files[1:3], aligned.files[1:3], strict=True):
+        assert better.values["mcd"] < 0.6 * plain.values["mcd"] and better.values.keys() == {"mcd", "lag_ms"}
+    assert aligned.files[3].failures == dict.fromkeys(("lag_ms", "mcd"), "missing: not synthesised")
+    assert list(aligned.higher_is_better) == list(aligned.protocols) == ["mcd", "lag_ms"]
+    truth = score(utterances, None, {"mcd": Mcd()}, None, RATE)
+    assert all(f.values == {"lag_ms": 0, "mcd": 0} for f in truth.aligned.files)
+    assert score(utterances, speech, {"mcd": Mcd()}, None, RATE, aligned=False).aligned is None
+
+
+def test_the_lag_of_a_file_of_wrong_length_is_a_counted_failure(utterances, speech):
+    write_audio(speech / "s1-1.wav", babble(1.0)[:-1], RATE)
+    files = score(utterances, speech, {"mcd": Mcd()}, None, RATE).aligned.files
+    assert files[1].failures.keys() == {"lag_ms", "mcd"} and "equally long" in files[1].failures["lag_ms"]
 
 
 def test_bad_files_are_counted_with_the_reason_and_never_a_number(utterances, speech):

@@ -36,11 +36,11 @@ def shifted(audio: np.ndarray, frames: float) -> np.ndarray:
 
 
 def test_a_shift_of_the_sound_is_measured(clips):
-    found = {k: measure_offset([(shifted(s, k), c) for s, c in clips]) for k in (-5, 0, 2.5, 5)}
+    found = {k: measure_offset([(shifted(s, k), c) for s, c in clips]) for k in (-5, -0.3, 0, 0.4, 2.5, 5)}
     assert abs(found[0].frames) < 1
     for frames, offset in found.items():
         assert offset.clips == CLIPS
-        assert offset.frames - found[0].frames == pytest.approx(frames, abs=0.5)
+        assert offset.frames - found[0].frames == pytest.approx(frames, abs=0.1)
         assert offset.low <= offset.frames <= offset.high < offset.low + 1.5
 
 

@@ -14,7 +14,7 @@ import yaml
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Filters, Prepare
+from v2skit.config.prepare import Filters, Prepare
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.preparation import estimate as module

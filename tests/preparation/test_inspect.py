@@ -12,7 +12,8 @@ from tests.conftest import ROOT, make_data
 from tests.media_files import every
 from tests.preparation.test_prepare import Folder, clip, prepared
 from v2skit.cli.main import main
-from v2skit.config.schema import Data, Filters
+from v2skit.config.prepare import Filters
+from v2skit.config.schema import Data
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest, read_settings, write_manifest
 from v2skit.media.audio import read_audio, write_audio

@@ -16,7 +16,7 @@ import pytest
 from tests.preparation.failing_job import failing
 from tests.preparation.test_prepare import CROPS, Folder, clip
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError

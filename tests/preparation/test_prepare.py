@@ -9,7 +9,7 @@ import pytest
 
 from tests.media_files import every, make_video, needs_face_mesh, real_data
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.corpora.audiovisual.grid import Grid
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest

@@ -12,7 +12,7 @@ import pytest
 
 from tests.media_files import every, make_video
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Filters, Prepare
+from v2skit.config.prepare import Filters, Prepare
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import read_manifest, read_settings
 from v2skit.errors import UserError

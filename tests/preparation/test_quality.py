@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from v2skit.config.schema import Filters
+from v2skit.config.prepare import Filters
 from v2skit.errors import UserError
 from v2skit.preparation.quality import measure_audio, rejects
 

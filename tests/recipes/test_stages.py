@@ -229,14 +229,16 @@ def test_data_that_were_prepared_with_other_settings_are_noted(recipe_folder, ti
         settings = recipe_folder / "data" / name / "settings.json"
         filters = {**vars(load_config(tiny).prepare.filters), "min_seconds": 0.5}
         made_of = {"corpus": corpus_settings(corpus), "filters": filters}
+        made_of |= {"offset": "measure"} if name == "audio" else {}  # 0.1 has no offsets
         settings.write_text(json.dumps({**json.loads(settings.read_text()), **made_of}))
-    same = ("--set", "prepare.filters.min_seconds=0.5", "--set", "corpus.jobs=3")
+    same = ("--set", "prepare.filters.min_seconds=0.5", "--set", "corpus.jobs=3", "--set", "prepare.offset=measure")
     assert stage("pretrain", recipe_folder, tiny, *same) == 0
     assert "note" not in capsys.readouterr().out
     assert stage("pretrain", recipe_folder, tiny, "--set", "corpus.seed=7") == 0
     told = capsys.readouterr().out
     assert "data/audio was prepared with other settings (corpus.seed: " in told
     assert "prepare.filters.min_seconds: 0.5 there, None now); stage 1 prepares it again" in told
+    assert told.count("prepare.offset: measure there, correct now") == 1
     elsewhere = ("--set", "data.pretrain=[../other/audio]", "--set", "data.pretrain_valid=../other/valid")
     shutil.copytree(recipe_folder / "data", recipe_folder / "other")
     assert stage("pretrain", recipe_folder, tiny, *elsewhere, "--exp", str(recipe_folder / "exp/other")) == 0

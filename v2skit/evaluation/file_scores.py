@@ -10,10 +10,12 @@ import numpy as np
 
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError, reason_of
+from v2skit.evaluation.alignment import LAG, find_lag
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.metrics import Metric
 from v2skit.evaluation.wer import Edits, count_edits
 from v2skit.media.audio import read_audio
+from v2skit.signal.delay import delayed
 
 WER = "wer"
 """Name of the word error rate among the scores."""
@@ -31,6 +33,7 @@ class FileScores:
         reference: words of the transcript, in upper case.
         hypothesis: recognised words.
         silent: all samples of the hypothesis are zero: metrics then give their lowest score.
+        aligned: ``lag_ms``, and the numbers of the metrics for the hypothesis shifted by it; None where not wanted.
     """
 
     id: str
@@ -40,6 +43,7 @@ class FileScores:
     reference: list[str] = field(default_factory=list)
     hypothesis: list[str] = field(default_factory=list)
     silent: bool = False
+    aligned: FileScores | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ class Scorer:
         metrics: by their names in the config.
         asr: speech recogniser for the word error rate, or None.
         sample_rate: of all files, Hz.
+        aligned: score the time-aligned hypothesis as well.
     """
 
     hypotheses: Path | None
     metrics: dict[str, Metric]
     asr: Asr | None
     sample_rate: int
+    aligned: bool = True
 
     def __call__(self, utterance: Utterance) -> FileScores:
         """Score an utterance.
@@ -69,16 +75,20 @@ class Scorer:
         try:
             hypothesis = self._hypothesis(utterance)
         except Exception as error:  # whatever fails for one file is counted, and the other files are still scored
-            scores.failures = dict.fromkeys([*names, WER] if self.asr else names, reason_of(error))
+            self._fail(scores, names, error)
+            if self.asr:
+                scores.failures[WER] = reason_of(error)
             return scores
         scores.silent = not hypothesis.any()
         try:
             reference = self._reference(utterance)
         except Exception as error:
-            scores.failures = dict.fromkeys(names, reason_of(error))
+            self._fail(scores, names, error)
         else:
             for name, metric in self.metrics.items():
                 self._measure(name, metric, reference, hypothesis, scores)
+            if self.aligned:
+                scores.aligned = self._align(reference, hypothesis, scores)
         if self.asr:
             self._recognise(self.asr, hypothesis, scores)
         return scores
@@ -95,6 +105,29 @@ class Scorer:
         if not path.exists():
             raise UserError("missing: not synthesised")
         return read_audio(path, self.sample_rate)
+
+    def _fail(self, scores: FileScores, names: list[str], error: Exception) -> None:
+        """Every metric has failed, for one reason."""
+        scores.failures = dict.fromkeys(names, reason_of(error))
+        if self.aligned:
+            scores.aligned = FileScores(scores.id, failures=dict.fromkeys([LAG, *names], reason_of(error)))
+
+    def _align(self, reference: np.ndarray, hypothesis: np.ndarray, plain: FileScores) -> FileScores:
+        """The scores of the hypothesis shifted by its lag; the plain ones where it has none."""
+        aligned = FileScores(plain.id)
+        try:
+            lag = find_lag(reference, hypothesis, self.sample_rate) if self.hypotheses else 0
+        except Exception as error:
+            aligned.failures = dict.fromkeys([LAG, *plain.values, *plain.failures], reason_of(error))
+            return aligned
+        aligned.values[LAG] = round(1000 * lag / self.sample_rate, 3)
+        if lag:
+            for name, metric in self.metrics.items():
+                self._measure(name, metric, reference, delayed(hypothesis, -lag), aligned)
+        else:
+            aligned.values |= plain.values
+            aligned.failures |= plain.failures
+        return aligned
 
     def _measure(
         self, name: str, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, scores: FileScores

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from v2skit.evaluation.alignment import LAG
 from v2skit.evaluation.file_scores import WER
 
 LABELS = {
@@ -22,6 +23,11 @@ LABELS = {
 }
 """Name of a results row -> its label, where that is not the name with spaces."""
 
+TITLES = {WER: "WER %", LAG: "lag, ms"}
+"""Name of a number -> its title, where that is not the name in capitals."""
+
+ALIGNED_NOTE = "Each file shifted by its lag. The scores to compare with published ones are those above."
+
 MIN_FILES = 6
 """Files from which on an interval is shown: with fewer, not even a difference of the same sign in all of them is
 significant at the interval's level (sign test)."""
@@ -35,10 +41,7 @@ def to_markdown(results: dict[str, Any]) -> str:
     """
     directions = results["higher_is_better"]
     decimals = {name: _decimals(results["rows"], name) for name in directions}
-    titles = [f"{_title(name)} {'↑' if up else '↓'}" for name, up in directions.items()]
-    lines = ["# Results", "", _line("system", *titles), _line(*["---"] * (1 + len(titles)))]
-    for row, entries in results["rows"].items():
-        lines.append(_line(_label(row), *(_cell(entries[name], decimals[name]) for name in directions)))
+    lines = ["# Results", "", *_table(results["rows"], directions, decimals)]
     resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
     files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
     intervals = f"{level} % confidence intervals (from {MIN_FILES} files on), {resamples} bootstrap resamples"
@@ -51,6 +54,9 @@ def to_markdown(results: dict[str, Any]) -> str:
     for pair, entries in results["differences"].items():
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
         lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
+    if "aligned" in results:
+        lines += ["", "## Time-aligned", "", ALIGNED_NOTE, ""]
+        lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
     for head, found in results.get("lip_reading", {}).items():
         lines += _lip_reading(head, found)
     lines += ["", "## Files that could not be scored", ""]
@@ -61,10 +67,21 @@ def to_markdown(results: dict[str, Any]) -> str:
     ]
     lines += failures or ["None."]
     lines += ["", "## Protocols", ""]
-    lines += [f"* {_title(name)}: {protocol}" for name, protocol in results["protocols"].items()]
+    protocols = {**results["protocols"], **results.get("aligned", {}).get("protocols", {})}
+    lines += [f"* {_title(name)}: {protocol}" for name, protocol in protocols.items()]
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
+
+
+def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:
+    """Rows of entries by metric, each with the direction of better values, where it has one."""
+    names = list(next(iter(rows.values())))
+    titles = [_title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
+    lines = [_line("system", *titles), _line(*["---"] * (1 + len(titles)))]
+    return lines + [
+        _line(_label(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
+    ]
 
 
 def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
@@ -84,7 +101,7 @@ def _label(row: str) -> str:
 
 
 def _title(name: str) -> str:
-    return "WER %" if name == WER else name.upper().replace("_", "-")
+    return TITLES.get(name, name.upper().replace("_", "-"))
 
 
 def _decimals(rows: dict[str, Any], name: str) -> int:

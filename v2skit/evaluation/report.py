@@ -10,6 +10,7 @@ from typing import Any
 
 from v2skit.errors import UserError
 from v2skit.evaluation import lip_reading
+from v2skit.evaluation.alignment import LAG, PROTOCOL
 from v2skit.evaluation.bootstrap import LEVEL, summary
 from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.markdown import to_markdown
@@ -73,20 +74,26 @@ def summarise(
 
     def entries(*systems: SystemScores) -> dict[str, Any]:
         """As ``entry``, of every metric."""
-        return {name: entry(name, *systems) for name in first.higher_is_better}
+        return {name: entry(name, *systems) for name in systems[0].higher_is_better}
 
-    failed = {name: Counter(m for f in row.files for m in f.failures) for name, row in rows.items()}
-    chance = chance_wer([f.reference for f in first.files], seed=seed) if WER in first.protocols else None
-    return {
-        "rows": {
+    def table(rows: dict[str, SystemScores]) -> dict[str, Any]:
+        """Of each row, the entry of every metric and the number of files that it failed for."""
+        failed = {name: Counter(m for f in row.files for m in f.failures) for name, row in rows.items()}
+        return {
             name: {metric: {**e, "failed": failed[name][metric]} for metric, e in entries(row).items()}
             for name, row in rows.items()
-        },
+        }
+
+    aligned = {name: scores for name, row in rows.items() if (scores := row.aligned)}
+    chance = chance_wer([f.reference for f in first.files], seed=seed) if WER in first.protocols else None
+    return {
+        "rows": table(rows),
         "differences": {f"{a} - {b}": entries(rows[a], rows[b]) for a, b in pairs if a in rows and b in rows},
         "chance_wer": None if chance is None else round(PERCENT * chance, 2),
         "files": {name: len(row.files) for name, row in rows.items()},
         "silent": {name: sum(file.silent for file in row.files) for name, row in rows.items()},
         "failures": {name: {f.id: f.failures for f in row.files if f.failures} for name, row in rows.items()},
+        **({"aligned": {"rows": table(aligned), "protocols": {LAG: PROTOCOL}}} if aligned else {}),
         "protocols": first.protocols,
         "higher_is_better": first.higher_is_better,
         "bootstrap": {"resamples": bootstrap, "seed": seed, "level": LEVEL},

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError
+from v2skit.evaluation.alignment import LAG, PROTOCOL
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.file_scores import WER, FileScores, Scorer
 from v2skit.evaluation.metrics import Metric
@@ -42,6 +43,15 @@ class SystemScores:
     protocols: dict[str, str]
     higher_is_better: dict[str, bool]
 
+    @property
+    def aligned(self) -> SystemScores | None:
+        """The scores of time-aligned hypotheses, and their lag; None where there are none."""
+        files = [file.aligned for file in self.files if file.aligned]
+        names = [name for name in self.higher_is_better if name != WER]
+        protocols = {**{name: self.protocols[name] for name in names}, LAG: PROTOCOL}
+        directions = {**{name: self.higher_is_better[name] for name in names}, LAG: False}
+        return SystemScores(files, protocols, directions) if files else None
+
 
 def score(
     utterances: list[Utterance],
@@ -50,6 +60,7 @@ def score(
     asr: Asr | None,
     sample_rate: int,
     jobs: int = 0,
+    aligned: bool = True,
 ) -> SystemScores:
     """Score every utterance; a file that is missing or cannot be scored is a counted failure.
 
@@ -61,6 +72,7 @@ def score(
         asr: speech recogniser for the word error rate, or None.
         sample_rate: of all files, Hz.
         jobs: processes; 0: one for each core. Small sets get fewer.
+        aligned: score time-aligned hypotheses as well.
 
     Raises:
         UserError: there are no utterances, the folder is missing, or two metrics return the same name.
@@ -73,7 +85,7 @@ def score(
         raise UserError(f"jobs {jobs}: give a number of processes, or 0 for one a core")
     protocols, directions = _columns(metrics, asr)
     processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_PER_PROCESS))
-    results = _in_processes(Scorer(hypotheses, metrics, asr, sample_rate), utterances, processes)
+    results = _in_processes(Scorer(hypotheses, metrics, asr, sample_rate, aligned), utterances, processes)
     name = "ground truth" if hypotheses is None else hypotheses.name
     files = []
     with ExitStack() as stack:

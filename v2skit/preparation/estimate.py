@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.data.data_dir import is_prepared
 from v2skit.errors import UserError, reason_of

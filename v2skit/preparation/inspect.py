@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from v2skit.config.schema import Data, Filters
+from v2skit.config.prepare import Filters
+from v2skit.config.schema import Data
 from v2skit.corpora.corpus import Corpus
 from v2skit.data.data_dir import is_prepared
 from v2skit.errors import UserError

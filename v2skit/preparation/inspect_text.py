@@ -8,9 +8,9 @@ from v2skit.preparation.overlap import SHARED
 
 DELAY = "audio delay, frames"
 DELAY_NOTE = (
-    "Audio delay: the correlation of changes in the mouth's contrast and in the audio's level, which need not be "
-    "simultaneous: synchronous clips measure about -0.2 frames (GRID) to -0.6 (the mini corpus). Compare corpora that "
-    "are trained on together; a difference between them is real."
+    "Audio delay: the lag at which the mouth predicts the audio best; it leads naturally, so that synchronous clips "
+    "measure about -0.2 frames (GRID) to -0.4 (the mini corpus). Compare corpora that are trained on together; a "
+    "difference between them is real. Stage 1 corrects the offsets of speakers, unless prepare.offset says otherwise."
 )
 
 

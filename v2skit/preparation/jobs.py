@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.errors import UserError
 from v2skit.system.extras import needs
 from v2skit.system.process import end_with_parent

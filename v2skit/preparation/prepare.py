@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,16 @@ from tqdm import tqdm
 
 from v2skit.config.features import Clock, Crop
 from v2skit.config.load import identity
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
 from v2skit.data.data_dir import SETTINGS, TABLES, Utterance, check_id, write_manifest
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
+from v2skit.preparation.offsets import Clip, Offsets, measure_speakers
 from v2skit.preparation.records import SHARDS, check_idle, keep_outcomes, records
-from v2skit.preparation.report import check_losses, summarise, write_report
+from v2skit.preparation.report import Summary, check_losses, summarise, write_report
 from v2skit.preparation.shards import Task, prepare_utterances
+from v2skit.preparation.shifted_audio import delete_others, shift_audio
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import delete_folder, finish_deletion, is_unused
@@ -32,6 +34,8 @@ from v2skit.system.devices import cores
 from v2skit.system.provenance import Provenance, worded
 
 PREPARED_WITH = "prepared_with.json"
+OFFSETS = "offsets.jsonl"
+"""Measured audio-video offsets of all corpora of a data folder."""
 CONTENT = ("audio", "video", SHARDS, SETTINGS)
 STORAGE = 1
 """Version of the storage format."""
@@ -86,6 +90,8 @@ def prepare(
     for name, utterances in splits.items():
         _check_ids(name, utterances)
     tasks = []
+    if force:
+        (output / OFFSETS).unlink(missing_ok=True)
     for name, utterances in splits.items():
         check_idle(output / name)
         _claim(output / name, made_with, force)
@@ -94,8 +100,12 @@ def prepare(
         tasks += [Task(utterance, output / name, needed) for utterance in utterances if utterance.id not in prepared]
     if tasks:
         _run(tasks, tracker, clock, crop, settings, output)
-    for name, utterances in splits.items():
-        _complete(output / name, utterances, {**made_with, **(made_of or {})}, clock, settings)
+    summaries = [summarise(output / name, utterances, clock, settings.filters) for name, utterances in splits.items()]
+    for summary in summaries:
+        _check_losses(summary, settings)
+    offsets = _measure(summaries, clock, output / OFFSETS, settings)
+    for summary in summaries:
+        _complete(summary, offsets, {**made_with, **(made_of or {})})
 
 
 def settings_of(tracker: Component, clock: Clock, crop: Crop) -> dict:
@@ -198,28 +208,51 @@ class _LineCounter:
         return self._count
 
 
-def _complete(
-    folder: Path, utterances: list[CorpusUtterance], made_with: dict, clock: Clock, settings: Prepare
-) -> None:
-    """Write the report and, unless too much is excluded, the tables of a data directory."""
-    summary = summarise(folder, utterances, clock, settings.filters)
-    write_report(summary)
+def _check_losses(summary: Summary, settings: Prepare) -> None:
+    """Raises UserError where too much is excluded; the data directory then has a report, and does not count as
+    prepared."""
     try:
         check_losses(summary, settings.max_failed_share)
     except UserError:
-        (folder / "utt2num_frames").unlink(missing_ok=True)
+        write_report(summary)
+        (summary.folder / "utt2num_frames").unlink(missing_ok=True)
         raise
+
+
+def _measure(summaries: list[Summary], clock: Clock, record: Path, settings: Prepare) -> Offsets | None:
+    """The audio-video offsets of the corpus's speakers; None where they are not to be measured."""
+    clips = defaultdict(list)
+    for summary in summaries:
+        for o in summary.kept:
+            if o.audio and o.video:
+                clip = Clip(o.id, summary.folder / o.audio, summary.folder / o.video, o.frames, o.fingerprint)
+                clips[summary.utterances[o.id].speaker].append(clip)
+    if settings.offset == "none" or not clips:
+        return None
+    return Offsets(measure_speakers(clips, clock, record), corrects=settings.offset == "correct")
+
+
+def _complete(summary: Summary, offsets: Offsets | None, made_with: dict) -> None:
+    """Write the report and the tables of a data directory."""
+    folder, clock = summary.folder, summary.clock
+    write_report(summary, offsets)
+    corrections = offsets.corrections if offsets else {}
+    both = {o.id: summary.utterances[o.id].speaker for o in summary.kept if o.audio and o.video}
+    found = {key: round(corrections.get(name, 0.0) * clock.samples_per_frame) for key, name in both.items()}
+    shifts = {key: samples for key, samples in found.items() if samples}
+    shifted = shift_audio(folder, summary.kept, shifts, clock.sample_rate)
     prepared = [
         Utterance(
             id=o.id,
             speaker=summary.utterances[o.id].speaker,
             frames=o.frames,
-            audio=folder / o.audio if o.audio else None,
+            audio=shifted.get(o.id, folder / o.audio) if o.audio else None,
             video=folder / o.video if o.video else None,
             text=summary.utterances[o.id].text,
         )
         for o in summary.kept
     ]
-    content = sorted((o.id, o.frames, o.fingerprint) for o in summary.kept)
+    content = sorted((o.id, o.frames, o.fingerprint, *([shifts[o.id]] if o.id in shifts else [])) for o in summary.kept)
     digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
     write_manifest(folder, prepared, {**made_with, "digest": digest})
+    delete_others(folder, shifted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from v2skit.config.schema import Filters
+from v2skit.config.prepare import Filters
 
 FRAME_SECONDS = 0.02
 SILENT_BELOW_DB = 40.0

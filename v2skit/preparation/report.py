@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.config.features import Clock
-from v2skit.config.schema import Filters
+from v2skit.config.prepare import Filters
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError, printable
+from v2skit.preparation.offsets import Offsets
+from v2skit.preparation.offsets_text import describe
 from v2skit.preparation.quality import rejects
 from v2skit.preparation.records import Outcome, read_outcomes
 from v2skit.system.atomic import write_text
@@ -75,9 +77,19 @@ def summarise(folder: Path, utterances: list[CorpusUtterance], clock: Clock, fil
     return Summary(folder, by_id, kept, excluded, dict(sorted(filtered.items())), clock)
 
 
-def write_report(summary: Summary) -> None:
-    """Write ``report.json`` and ``report.md``, and print one line."""
+def write_report(summary: Summary, offsets: Offsets | None = None) -> None:
+    """Write ``report.json`` and ``report.md``, and print one line.
+
+    Args:
+        summary: of the data directory.
+        offsets: of the corpus's speakers, where they were measured.
+    """
     folder, kept, report = summary.folder, summary.kept, summary.as_dict()
+    speakers = sorted({summary.utterances[o.id].speaker for o in kept if o.audio and o.video})
+    corrected = {name: offsets.corrections.get(name, 0.0) for name in speakers} if offsets else {}
+    if offsets and speakers:
+        rows = {name: {**vars(offsets.delays[name]), "corrected": corrected[name]} for name in speakers}
+        report["offsets"] = {"reference": offsets.reference, "speakers": rows}
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
     hours, total, excluded = report["hours"], len(summary.utterances), len(summary.excluded)
     title = f"{len(kept)} of {total} prepared, {excluded} excluded; {hours['kept']:.2f} h"
@@ -88,10 +100,13 @@ def write_report(summary: Summary) -> None:
     used = [*kept, *(o for outcomes in summary.filtered.values() for o in outcomes)]
     notes = Counter(note for o in sorted(used, key=lambda o: o.id) for note in o.notes)
     lines += [f"- {count} x {note}" for note, count in notes.most_common()]
+    section = describe(offsets, speakers) if offsets else []
+    lines += ["", *section] if section and lines[-1] else section
     write_text(folder / "report.md", "\n".join(lines) + "\n")
     filtered = f", {report['counts']['filtered']} filtered" if summary.filtered else ""
     counts = f"{len(kept)} utterances, {excluded} excluded{filtered}, {hours['kept']:.2f} h"
-    print(f"{folder}: {counts}; {folder}/report.md")
+    shifted = f", audio of {count} speakers shifted" if (count := sum(map(bool, corrected.values()))) else ""
+    print(f"{folder}: {counts}{shifted}; {folder}/report.md")
 
 
 def check_losses(summary: Summary, max_failed_share: float) -> None:

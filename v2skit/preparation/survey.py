@@ -14,9 +14,7 @@ from v2skit.config.features import Clock
 from v2skit.data.data_dir import read_clock
 from v2skit.data.index import Index, open_index
 from v2skit.errors import reason_of
-from v2skit.media.audio import read_audio
-from v2skit.media.crops import read_crops
-from v2skit.preparation.av_offset import LONGEST_FRAMES, Offset, measure_offset
+from v2skit.preparation.av_offset import Offset, measure_offset, read_clip
 from v2skit.preparation.integrity import check_audio, check_crops
 from v2skit.preparation.records import read_record, records
 
@@ -105,14 +103,12 @@ def _clips(index: Index, clock: Clock, seed: int, errors: Errors) -> Iterator[tu
     for number in tqdm(np.sort(chosen).tolist(), "delay of the audio", unit=" clips", mininterval=1.0):
         u = index[number]
         if u.audio and u.video:
-            frames = min(u.frames, LONGEST_FRAMES)
             try:
-                audio = read_audio(u.audio, clock.sample_rate, 0, frames * clock.samples_per_frame)
-                crops = read_crops(u.video, 0, frames)
+                audio, crops = read_clip(u.audio, u.video, u.frames, clock)
             except Exception as error:
                 errors.add(u.id, error)
                 continue
-            if len(crops) == frames:
+            if len(crops) * clock.samples_per_frame == len(audio):
                 yield audio, crops
 
 

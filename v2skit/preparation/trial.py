@@ -11,7 +11,7 @@ import av
 from tqdm import tqdm
 
 from v2skit.config.features import Clock, Crop
-from v2skit.config.schema import Prepare
+from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
 from v2skit.media.container import find_video_stream, open_container, time_base

@@ -46,7 +46,7 @@ def prepare(recipe: Recipe) -> None:
         for corpus, choice in zip(corpora, recipe.corpora, strict=True):
             prepare_corpus(
                 corpus,
-                made_of={"corpus": corpus_settings(choice), "filters": to_tree(config.prepare.filters)},
+                made_of={"corpus": corpus_settings(choice), **_preparation(recipe)},
                 tracker=config.tracker,
                 clock=config.clock,
                 crop=config.crop,
@@ -58,6 +58,12 @@ def prepare(recipe: Recipe) -> None:
         for name in names:
             speaker.prepare(recipe.data(name))
         targets.prepare_early(recipe)
+
+
+def _preparation(recipe: Recipe) -> dict[str, Any]:
+    """The settings of preparation that are recorded with a data directory."""
+    settings = recipe.config.prepare
+    return {"filters": to_tree(settings.filters), "offset": settings.offset}
 
 
 def check_names(corpora: list[Corpus]) -> list[str]:
@@ -117,10 +123,10 @@ def _note_other_settings(recipe: Recipe, directory: Path) -> None:
     choice = next((corpus for corpus in recipe.corpora if corpus.type == made.values.get("corpus.type")), None)
     if choice is None or _key(recipe, directory).startswith(os.pardir):
         return
-    filters = to_tree(recipe.config.prepare.filters)
-    now = Provenance({"corpus": corpus_settings(choice), "prepare": {"filters": filters}})
+    now = Provenance({"corpus": corpus_settings(choice), "prepare": _preparation(recipe)})
     corpus, filters = (dict(made.part(key).values) for key in ("corpus", "filters"))
-    before = Provenance({"corpus": corpus, "prepare": {"filters": filters}})
+    offset = {"offset": made.values["offset"]} if "offset" in made.values else {}
+    before = Provenance({"corpus": corpus, "prepare": {"filters": filters, **offset}})
     both = before.values.keys() & now.values.keys()  # not settings of one version of v2skit only
     differences = before.diff(now, only=both)
     if differences:

@@ -53,13 +53,15 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     before = None if recipe.force else Provenance.read(record)
     if before is None or not (results.exists() and (exp / "results.json").exists()) or before.diff(now):
         record.unlink(missing_ok=True)  # it must never stand for other results
+        settings = config.scoring
         metrics, asr = recipe.build_scorers()
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         scores = {
-            row: score_files(utterances, folder, metrics, asr, config.clock.sample_rate, config.scoring.jobs)
+            row: score_files(
+                utterances, folder, metrics, asr, config.clock.sample_rate, settings.jobs, settings.aligned
+            )
             for row, folder in folders.items()
         }
-        settings = config.scoring
         readings = lip_readings(recipe, rows, utterances)
         notes = {name: row.note for name, row in rows.items() if row.note}
         write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings)

@@ -69,6 +69,7 @@ COMPONENTS = {
         "cross_entropy": "v2skit.losses.cross_entropy:CrossEntropy",
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
+        "estoi": "v2skit.losses.estoi:Estoi",
         "f0": "v2skit.losses.f0:F0Loss",
     },
     "discriminator": {

@@ -1,0 +1,34 @@
+"""The lag of a hypothesis, and scores of the shifted one."""
+
+import numpy as np
+import pytest
+
+from tests.evaluation.signals import RATE, babble, white
+from v2skit.evaluation.alignment import MAX_LAG_MS, find_lag
+from v2skit.evaluation.metrics import MetricError
+from v2skit.signal.delay import delayed
+
+
+@pytest.mark.parametrize("milliseconds", [-80, -21.5, -3, 0, 1.5, 40, 93])
+@pytest.mark.parametrize("rate", [RATE, 16000])
+def test_a_known_lag_is_found(milliseconds, rate):
+    reference = babble(2.0)[:: RATE // 8000].repeat(rate // 8000)
+    samples = round(milliseconds * rate / 1000)
+    hypothesis = 0.3 * delayed(reference, samples) + white(reference, 0.002)
+    assert find_lag(reference, hypothesis, rate) == pytest.approx(samples, abs=0.0007 * rate)
+
+
+def test_the_lag_is_limited_and_that_of_silence_is_0():
+    reference = babble(2.0)
+    assert abs(find_lag(reference, delayed(reference, RATE // 2), RATE)) <= MAX_LAG_MS * RATE // 1000
+    assert find_lag(reference, 0 * reference, RATE) == 0
+    assert find_lag(reference[:300], reference[:300], RATE) == 0
+    with pytest.raises(MetricError, match="equally long"):
+        find_lag(reference, reference[1:], RATE)
+    with pytest.raises(MetricError, match="silent"):
+        find_lag(0 * reference, reference, RATE)
+
+
+def test_noise_has_some_lag_within_the_limit():
+    reference = babble(1.0)
+    assert np.abs([find_lag(reference, white(reference, seed=n), RATE) for n in range(4)]).max() <= RATE // 10
