@@ -28,8 +28,19 @@ def test_every_shipped_config_builds(path):
                 build_vocoder(config, models[1].output, targets)
         elif needs_vocoder(models[1]):
             build_vocoder(config, models[1].output, targets)
+    of_other_runs = [name for name, term in config.losses.items() if "run" in _extractor(term)]
+    for name in of_other_runs:
+        with pytest.raises(UserError, match="does not exist; stage 2 of a recipe"):
+            Losses(config)
+        config = load_config(path, [f"losses.{name}=null"])
     for model in models:
         Losses(config).check(model, config.targets)
+
+
+def _extractor(term):
+    """The arguments of the extractor of a loss."""
+    extractor = term.args.get("extractor")
+    return extractor.args if extractor else {}
 
 
 def test_a_key_is_text_also_where_yaml_has_a_word_for_true(tmp_path, tiny):

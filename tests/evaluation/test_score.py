@@ -9,8 +9,10 @@ import pytest
 from tests.evaluation.signals import RATE, babble
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError
+from v2skit.evaluation.markdown import to_markdown
 from v2skit.evaluation.mcd import Mcd
 from v2skit.evaluation.metrics import MetricError
+from v2skit.evaluation.report import summarise
 from v2skit.evaluation.score import score
 from v2skit.media.audio import write_audio
 from v2skit.signal.delay import delayed
@@ -132,14 +134,18 @@ def test_the_length_and_rate_of_a_hypothesis_must_be_right_for_the_shipped_metri
     assert [set(f.values) for f in files] == [{"mcd"}, set(), set(), {"mcd"}]
 
 
-def test_pesq_of_silence_is_a_counted_failure(utterances, speech):
+def test_pesq_of_silence_is_its_lowest_score_and_counted(utterances, speech):
     pytest.importorskip("pesq", reason="pesq is not installed")
     from v2skit.evaluation.pesq import PesqWideBand
 
     write_audio(speech / "s1-0.wav", np.zeros(RATE), RATE)
-    files = score(utterances[:2], speech, {"pesq_wb": PesqWideBand()}, None, RATE).files
-    assert files[0].failures == {"pesq_wb": "PESQ is undefined for a silent hypothesis"} and not files[0].values
-    assert files[1].values["pesq_wb"] > 4
+    scores = score(utterances[:2], speech, {"pesq_wb": PesqWideBand()}, None, RATE)
+    silent, other = scores.files
+    assert silent.silent and not other.silent and not silent.failures
+    assert silent.values["pesq_wb"] == PesqWideBand.lowest and other.values["pesq_wb"] > 4
+    results = summarise({"pretrained": scores}, [], bootstrap=10, seed=1)
+    assert results["silent"] == {"pretrained": 1}
+    assert "Silent files, which have the lowest scores of STOI, ESTOI and PESQ: pre-trained 1." in to_markdown(results)
 
 
 def test_an_error_in_a_metric_or_recogniser_costs_that_file_that_score_only(utterances, speech):

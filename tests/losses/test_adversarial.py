@@ -10,10 +10,11 @@ from v2skit.config.load import load_config
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.adversarial import OBJECTIVES, Adversarial, penalty
+from v2skit.losses.discriminators.power import PowerDiscriminator
 from v2skit.losses.discriminators.waveform import WaveformDiscriminator
 from v2skit.losses.total import Losses
 from v2skit.models.output import Output
-from v2skit.testing import check_loss
+from v2skit.testing import check_discriminator, check_loss
 
 FRAMES, PER_FRAME = 6, 8
 
@@ -231,3 +232,70 @@ def test_losses_that_do_not_go_together_are_refused(tiny):
         Losses(load_config(tiny, [*NO_MEL, f"losses.gan={one}"]))
     with pytest.raises(UserError, match="give all the same discriminator_steps"):
         Losses(load_config(tiny, [f"losses.a={one}", f"losses.b={two}"]))
+
+
+def test_critics_are_summed_as_in_the_paper_or_averaged():
+    batch, output = example(), Output(waveform=example(seed=1).waveform.requires_grad_())
+    weights = [torch.linspace(-1, 1, FRAMES * PER_FRAME), torch.linspace(0, 2, FRAMES * PER_FRAME)]
+    found = {}
+    for reduction in ("mean", "sum"):
+        linear = {name: Linear(FRAMES * PER_FRAME) for name in "ab"}
+        for part, weight in zip(linear.values(), weights, strict=True):
+            part.weight.data = weight.clone()
+        settings = {"objective": "wasserstein", "gradient_penalty": 10.0, "feature_matching": 3.0}
+        loss = Adversarial(linear, reduction=reduction, **settings)
+        loss.steps = 1  # past its start
+        torch.manual_seed(0)
+        found[reduction] = {**loss.discriminator_backward(output, batch), **loss(output, batch)}
+    fake = sum((output.waveform @ weight).mean() for weight in weights)
+    assert found["sum"]["adversarial"].item() == pytest.approx(-fake.item(), rel=1e-4)
+    for name in ("adversarial", "feature_matching", "discriminator", "penalty"):
+        assert found["sum"][name].item() == pytest.approx(2 * found["mean"][name].item(), rel=1e-4)
+    with pytest.raises(UserError, match="reduction"):
+        adversarial(reduction="max")
+
+
+class Squares(nn.Module):
+    """score = w x^2, of the squared samples that it sees: the gradient by the waveform would depend on it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(-1, 1, FRAMES * PER_FRAME))
+
+    def represent(self, waveform):
+        return waveform.square()[:, None]  # (B,1,N)
+
+    def discriminate(self, squares):
+        return [(squares.flatten(1) @ self.weight, [squares])]
+
+    def forward(self, waveform):
+        return self.discriminate(self.represent(waveform))
+
+
+def test_the_penalty_is_on_what_a_discriminator_sees():
+    discriminator, batch = Squares(), example()
+    got = penalty(discriminator, batch.waveform, 3 * batch.waveform.flip(1))
+    assert got.item() == pytest.approx((discriminator.weight.norm().item() - 1) ** 2, rel=1e-5)
+    power = PowerDiscriminator(n_fft=16, hop=8, channels=[2, 2], blocks=1)
+    waveform = batch.waveform
+    for (score, _), (again, _) in zip(power(waveform), power.discriminate(power.represent(waveform)), strict=True):
+        assert torch.equal(score, again)
+    with pytest.raises(AssertionError, match="gives another score than the whole"):
+        other = {"forward": lambda self, waveform: self.discriminate(2 * self.represent(waveform))}
+        check_discriminator(type("Other", (Squares,), other)(), FRAMES * PER_FRAME)
+    penalty(power, waveform, waveform.flip(1)).backward()
+    assert power.stem.weight.grad.abs().sum() > 0
+
+
+def test_the_discriminators_have_the_schedule_of_the_model(tiny):
+    losses = Losses(
+        load_config(tiny, [f"losses.gan={{type: adversarial, weight: 1, discriminators: {DISCRIMINATORS}}}"])
+    )
+    gan, waveform = losses.terms["gan"], torch.randn(2, 4 * 960)
+    batch = Batch(["a", "b"], torch.ones(2, 4, dtype=torch.bool), torch.zeros(2, 0), waveform)
+    for factor in (0.5, 0.0):
+        before = [p.detach().clone() for p in gan.parameters()]
+        losses.discriminator_backward(Output(waveform=waveform.flip(1)), batch)
+        losses.discriminator_update(factor)
+        assert gan.optimiser.param_groups[0]["lr"] == factor * gan.learning_rate
+        assert any(not torch.equal(a, b) for a, b in zip(before, gan.parameters())) == (factor > 0)

@@ -6,13 +6,17 @@ import pytest
 import torch
 from torch import nn
 
+from v2skit.config.features import Mel
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.data.batch import Batch
+from v2skit.errors import UserError
 from v2skit.losses.l1 import L1
 from v2skit.losses.spectral_convergence import SpectralConvergence
 from v2skit.losses.total import Losses
 from v2skit.models.output import Output
 from v2skit.registry.component import Component
+
+MEL = Mel()
 
 
 def example(padding: float = 0.0):
@@ -25,8 +29,20 @@ def example(padding: float = 0.0):
 
 @pytest.mark.parametrize("padding", [0.0, 100.0])
 def test_values_do_not_depend_on_padding(padding):
-    assert L1()(*example(padding))["l1"].item() == pytest.approx(1.0)
-    assert SpectralConvergence()(*example(padding))["spectral_convergence"].item() == pytest.approx(0.5)
+    assert L1(MEL)(*example(padding))["l1"].item() == pytest.approx(1.0)
+    assert SpectralConvergence(MEL)(*example(padding))["spectral_convergence"].item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("padding", [0.0, 100.0])
+def test_standardised_per_bin(padding):
+    """The target is 2 and the output 3 everywhere; a bin's deviation is 0.5 or 4, its mean 1."""
+    std = torch.tensor([0.5, 4.0]).repeat(MEL.n_mels // 2)
+    want = {"l1": (2 + 0.25) / 2, "spectral_convergence": 1.0}  # target and difference are both 1 / deviation
+    for term in (L1(MEL, standardise=True), SpectralConvergence(MEL, standardise=True)):
+        term.standard.mean.fill_(1.0)
+        term.standard.std.copy_(std)
+        ((name, value),) = term(*example(padding)).items()
+        assert value.item() == pytest.approx(want[name])
 
 
 def test_total_is_the_weighted_sum(tiny):
@@ -34,6 +50,20 @@ def test_total_is_the_weighted_sum(tiny):
     total, values = losses(*example())
     assert total.item() == pytest.approx(3 * 1.0 + 0.5)
     assert set(values) == {"l1", "spectral_convergence"}
+
+
+def test_the_state_has_the_statistics_of_the_terms_that_have_some(tiny):
+    config = load_config(tiny)
+    losses = Losses(config)
+    for name in ("l1", "spectral_convergence"):
+        losses.terms[name].standard.std.fill_(3.0)
+    again = Losses(config)
+    again.load_state(losses.state())
+    assert (again.terms["l1"].standard.std == 3).all() and (again.terms["spectral_convergence"].standard.std == 3).all()
+    with pytest.raises(UserError, match="loss 'l1': the checkpoint's discriminators or statistics do not fit"):
+        again.load_state({})
+    plain = Losses(load_config(tiny, [f"losses.{name}.standardise=false" for name in losses.terms]))
+    assert plain.state() == {}
 
 
 class Frozen(nn.Module):

@@ -18,6 +18,7 @@ from v2skit.losses.power import Power
 from v2skit.losses.total import Losses
 from v2skit.models.output import Output
 from v2skit.signal.mel import MelSpectrogram
+from v2skit.signal.stft import Stft
 
 CLOCK, MEL = Clock(), Mel()
 STEP = CLOCK.samples_per_frame
@@ -54,7 +55,7 @@ def test_a_gain_of_two():
     double = math.log(2)
     stft = values("multi_resolution_stft", output, batch)
     assert stft == pytest.approx({"spectral_convergence": 1.0, "log_magnitude": double}, rel=1e-3)
-    assert values("power", output, batch)["power"] == pytest.approx(2 * double, rel=1e-3)
+    assert values("power", output, batch)["power"] == pytest.approx(double, rel=1e-3)
     assert values("log_mel", output, batch)["log_mel"] == pytest.approx(double, rel=1e-3)
     # An orthonormal DCT-II puts a constant c over M bins into the zeroth coefficient alone, as sqrt(M) c.
     assert values("mfcc", output, batch)["mfcc"] == pytest.approx(math.sqrt(MEL.n_mels) * double / 25, rel=1e-3)
@@ -74,7 +75,7 @@ def test_multi_resolution_stft_against_plain_numbers():
         p, t = spectra
         want["spectral_convergence"] += 0.5 * ((p - t).square().sum() / t.square().sum()).sqrt().item()
         want["log_magnitude"] += 0.5 * (p / t).log().abs().mean().item()
-    got = MultiResolutionStft((256, 512))(output, batch)
+    got = MultiResolutionStft((256, 512), range_db=None)(output, batch)
     assert {k: v.item() for k, v in got.items()} == pytest.approx(want, rel=1e-5)
 
 
@@ -85,8 +86,47 @@ def test_mfcc_against_a_dct_written_out():
     basis = basis * torch.tensor([math.sqrt((1 if k == 0 else 2) / MEL.n_mels) for k in range(13)])
     spectrogram = MelSpectrogram(CLOCK, MEL)
     predicted, target = (spectrogram(w)[batch.mel_mask()] @ basis for w in (output.waveform, batch.waveform))
-    got = Mfcc(CLOCK, MEL, n_mfcc=13)(output, batch)["mfcc"]
+    got = Mfcc(CLOCK, MEL, n_mfcc=13, range_db=None)(output, batch)["mfcc"]
     assert got.item() == pytest.approx((predicted - target).abs().mean().item(), rel=1e-5)
+
+
+RELATIVE = {
+    "power": lambda range_db: Power(range_db=range_db),
+    "multi_resolution_stft": lambda range_db: MultiResolutionStft(range_db=range_db),
+    "mfcc": lambda range_db: Mfcc(CLOCK, MEL, range_db=range_db),
+}
+TERM = {"power": "power", "multi_resolution_stft": "log_magnitude", "mfcc": "mfcc"}
+
+
+@pytest.mark.parametrize("name", RELATIVE)
+def test_background_noise_far_below_the_clip_has_no_weight(name):
+    """Two clips with a gap of noise 60 dB below the rest, one of them 20 dB softer: only the noise is another one."""
+    _, batch = example((4, 4), 4)
+    gain, quiet = torch.tensor([[1.0], [0.1]]), torch.ones(4 * STEP)
+    quiet[STEP : 3 * STEP] = 1e-3
+    target = batch_of(gain * quiet * batch.waveform, (4, 4), 4)
+    noise = example((4, 4), 4)[0].waveform
+    output = Output(waveform=torch.where(quiet < 1, gain * 1e-3 * noise, target.waveform))
+    with_floor, without = (RELATIVE[name](range_db)(output, target)[TERM[name]] for range_db in (30.0, None))
+    assert 0 < with_floor < 0.1 * without
+
+
+def test_the_floor_is_that_of_each_clip():
+    output, batch = example()
+    losses = []
+    for row, frames in ((0, 5), (1, 3)):
+        alone = batch_of(batch.waveform[row : row + 1, : frames * STEP], (frames,), frames)
+        single = Output(waveform=output.waveform[row : row + 1, : frames * STEP])
+        losses.append(Power(range_db=30.0)(single, alone)["power"].item())
+        stft = Stft(512, 128)
+        spare = -alone.waveform.shape[1] % 128
+        mask = stft.frame_mask(F.pad(alone.sample_mask(), (0, spare)))
+        p, t = (stft.power(F.pad(w, (0, spare)))[mask] for w in (single.waveform, alone.waveform))
+        floor = 1e-3 * t.max()
+        assert losses[-1] == pytest.approx(0.5 * ((p + floor) / (t + floor)).log().abs().mean().item(), rel=1e-4)
+    frames = [len(range(64, n * STEP, 128)) for n in (5, 3)]
+    want = sum(n * loss for n, loss in zip(frames, losses)) / sum(frames)
+    assert Power(range_db=30.0)(output, batch)["power"].item() == pytest.approx(want, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", MAKE)
@@ -155,6 +195,9 @@ def test_bad_settings_are_refused():
         Mfcc(CLOCK, MEL, n_mfcc=81)
     with pytest.raises(UserError, match="floor 0"):
         Power(floor=0)
+    for make in RELATIVE.values():
+        with pytest.raises(UserError, match="range_db 0.0 must be positive, or null"):
+            make(0.0)
     with pytest.raises(UserError, match="n_ffts"):
         MultiResolutionStft(())
     with pytest.raises(UserError, match="even"):

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from v2skit.config.schema import Training
 from v2skit.training.optimiser import Average
 
 
@@ -28,3 +29,14 @@ def test_average_of_weights_and_statistics():
     assert torch.allclose(average.model.weight, torch.full((2,), 1 - 1 / 11))
     assert average.model.norm.num_batches_tracked == 7 and not average.model.training
     assert average.model.mask.isneginf().all() and average.state.keys() == model.state_dict().keys()
+
+
+def test_by_default_the_memory_grows_with_the_run():
+    model = Small()
+    average = Average(model, Training().ema_decay)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    for step, memory in ((90, 100 / 9), (4491, 500.1), (100_000, 1000)):  # steps
+        average.state["weight"].zero_()
+        average.update(model, step)
+        assert torch.allclose(average.model.weight, torch.full((2,), 1 / memory), rtol=1e-3)

@@ -93,10 +93,10 @@ class Training:
         learning_rate: peak learning rate, at the end of the warm-up.
         warmup_share: share of the steps with linear warm-up; cosine decay to zero follows.
         betas: betas of AdamW.
-        weight_decay: weight decay of AdamW, of matrices and convolution kernels only.
+        weight_decay: weight decay of AdamW, of matrices and convolution kernels: not of biases, norms and embeddings.
         clip_norm: largest norm of the gradient.
         accumulate: batches an optimiser step, distributed over the processes.
-        ema_decay: decay of the moving average of the weights, used in validation and synthesis; 0: no average.
+        ema_decay: decay of the moving average of the weights after n steps, at most (1 + n) / (10 + n); 0: no average.
         precision: ``float32``, ``bfloat16`` (autocast), or ``auto``: bfloat16 where the device supports it.
         workers: number of data-loading processes.
         cache_mb: memory for decoded clips in each data-loading process, MB.
@@ -119,7 +119,7 @@ class Training:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     accumulate: int = 1
-    ema_decay: float = 0.99
+    ema_decay: float = 0.999
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     workers: int = 1
     cache_mb: int = 1000

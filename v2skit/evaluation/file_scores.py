@@ -32,6 +32,7 @@ class FileScores:
         edits: counts behind the word error rate; None where there is none.
         reference: words of the transcript, in upper case.
         hypothesis: recognised words.
+        silent: all samples of the hypothesis are zero: metrics then give their lowest score.
         aligned: ``lag_ms``, and the numbers of the metrics for the hypothesis shifted by it; None where not wanted.
     """
 
@@ -41,6 +42,7 @@ class FileScores:
     edits: Edits | None = None
     reference: list[str] = field(default_factory=list)
     hypothesis: list[str] = field(default_factory=list)
+    silent: bool = False
     aligned: FileScores | None = None
 
 
@@ -77,6 +79,7 @@ class Scorer:
             if self.asr:
                 scores.failures[WER] = reason_of(error)
             return scores
+        scores.silent = not hypothesis.any()
         try:
             reference = self._reference(utterance)
         except Exception as error:

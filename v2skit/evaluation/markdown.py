@@ -46,6 +46,9 @@ def to_markdown(results: dict[str, Any]) -> str:
     files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
     intervals = f"{level} % confidence intervals (from {MIN_FILES} files on), {resamples} bootstrap resamples"
     lines += ["", f"In brackets: {intervals}. Files: {files}."]
+    silent = ", ".join(f"{_label(row)} {count}" for row, count in results["silent"].items() if count)
+    if silent:
+        lines.append(f"Silent files, which have the lowest scores of STOI, ESTOI and PESQ: {silent}.")
     if results["chance_wer"] is not None:
         lines.append(f"WER at chance level (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():

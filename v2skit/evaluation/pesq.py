@@ -13,12 +13,16 @@ from v2skit.system.extras import needs
 class PesqWideBand:
     """Wide-band PESQ (ITU-T P.862.2): MOS-LQO, about 1 to 4.6, at 16 kHz.
 
+    A silent hypothesis, for which the algorithm is undefined, has the lowest score, 0.999, the limit of the mapping to
+    MOS-LQO; else a system that outputs nothing for its hardest clips would have the better mean.
+
     Raises:
         UserError: pesq is not installed.
     """
 
     higher_is_better = {"pesq_wb": True}
     mode, standard = "wb", "P.862.2, wide band"
+    lowest = 0.999  # of 0.999 + 4 / (1 + exp(-a * raw + b)), whose raw score is -0.5 or more by P.862, less in pesq
     rate = 16000
 
     def __init__(self) -> None:
@@ -26,18 +30,19 @@ class PesqWideBand:
             import pesq
 
         self._pesq, self._errors = pesq.pesq, (pesq.PesqError, ValueError)
-        self.protocol = f"PESQ {self.standard}, MOS-LQO, pesq {version('pesq')}, resampled to 16 kHz (polyphase)"
+        tool = f"pesq {version('pesq')}, resampled to 16 kHz (polyphase)"
+        self.protocol = f"PESQ {self.standard}, MOS-LQO, {tool}; a silent hypothesis scores {self.lowest}"
 
     def __call__(self, reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> dict[str, float]:
         """See :class:`v2skit.evaluation.metrics.Metric`.
 
         Raises:
-            MetricError: also where the hypothesis is silent, PESQ detects no speech, or the clip is under 0.25 s long.
+            MetricError: also where PESQ detects no speech, or the clip is under 0.25 s long.
         """
         reference, hypothesis = check_pair(reference, hypothesis)
-        if not hypothesis.any():
-            raise MetricError("PESQ is undefined for a silent hypothesis")
         (name,) = self.higher_is_better
+        if not hypothesis.any():
+            return {name: self.lowest}
         reference, hypothesis = resample(reference, rate, self.rate), resample(hypothesis, rate, self.rate)
         try:
             return {name: float(self._pesq(self.rate, reference, hypothesis, self.mode))}

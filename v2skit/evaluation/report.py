@@ -91,6 +91,7 @@ def summarise(
         "differences": {f"{a} - {b}": entries(rows[a], rows[b]) for a, b in pairs if a in rows and b in rows},
         "chance_wer": None if chance is None else round(PERCENT * chance, 2),
         "files": {name: len(row.files) for name, row in rows.items()},
+        "silent": {name: sum(file.silent for file in row.files) for name, row in rows.items()},
         "failures": {name: {f.id: f.failures for f in row.files if f.failures} for name, row in rows.items()},
         **({"aligned": {"rows": table(aligned), "protocols": {LAG: PROTOCOL}}} if aligned else {}),
         "protocols": first.protocols,

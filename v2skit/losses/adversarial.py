@@ -24,16 +24,17 @@ OBJECTIVES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor
     ),
     "wasserstein": (lambda real, fake: fake.mean() - real.mean(), lambda fake: -fake.mean()),
 }
+REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": torch.sum}
 
 
 class Adversarial(nn.Module):
     """Owns its discriminators and their optimiser (AdamW without weight decay).
 
-    With ``objective: wasserstein``, ``gradient_penalty: 10`` and ``discriminator_steps: 6`` it is the WGAN-GP of the
-    raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares`` or ``hinge`` and
-    ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Terms are means over all
-    sub-discriminators and over their layers, where those papers have sums: with P sub-discriminators of L layers each,
-    their weights 1 and 2 are here P and, within this loss, 2 L.
+    With ``objective: wasserstein``, ``gradient_penalty: 10``, ``discriminator_steps: 6`` and ``reduction: sum`` it is
+    the WGAN-GP of the raw-waveform family (Gulrajani et al. 2017; V2S-WGAN, Mira et al. 2022); with ``least_squares``
+    or ``hinge`` and ``feature_matching`` that of HiFi-GAN (Kong et al. 2020) and Vocos (Siuzdak 2024). Those papers sum
+    over all sub-discriminators and over their layers. With means, their weights 1 and 2 for P sub-discriminators of L
+    layers each are P and, within this loss, 2 L.
 
     Args:
         discriminators: by name.
@@ -45,8 +46,9 @@ class Adversarial(nn.Module):
         start_after: discriminator steps that are skipped at the start of training, where only other losses train the
             generator.
         window_frames: video frames of the random window of each clip that the discriminators see; null: all.
-        learning_rate: of the discriminators.
+        learning_rate: of the discriminators, at its peak; it has the model's schedule.
         betas: of the discriminators' optimiser.
+        reduction: over sub-discriminators, and over their layers in feature matching: ``mean`` or ``sum``.
 
     Raises:
         UserError: no discriminators, or a setting out of range.
@@ -66,10 +68,13 @@ class Adversarial(nn.Module):
         window_frames: int | None = None,
         learning_rate: float = 2e-4,
         betas: tuple[float, ...] = (0.8, 0.99),
+        reduction: str = "mean",
     ) -> None:
         super().__init__()
         if objective not in OBJECTIVES:
             raise UserError(f"objective '{objective}' is none of {', '.join(OBJECTIVES)}")
+        if reduction not in REDUCTIONS:
+            raise UserError(f"reduction '{reduction}' is none of {', '.join(REDUCTIONS)}")
         if not discriminators or discriminator_steps < 1 or (window_frames is not None and window_frames < 1):
             raise UserError("give at least one discriminator, and positive discriminator_steps and window_frames")
         if min(feature_matching, gradient_penalty, start_after, learning_rate) < 0:
@@ -88,6 +93,8 @@ class Adversarial(nn.Module):
         self.of_discriminator, self.of_generator = OBJECTIVES[objective]
         self.feature_matching, self.gradient_penalty = feature_matching, gradient_penalty
         self.discriminator_steps, self.start_after, self.window_frames = discriminator_steps, start_after, window_frames
+        self.reduce = REDUCTIONS[reduction]
+        self.learning_rate, self.learning_rate_factor = learning_rate, 1.0
         first, second = betas
         self.optimiser = torch.optim.AdamW(self.parameters(), learning_rate, (first, second), weight_decay=0.0)
         self.steps = 0
@@ -105,10 +112,10 @@ class Adversarial(nn.Module):
             terms += [score.float().chunk(2) for score in both]
             if self.gradient_penalty:
                 penalties.append(penalty(discriminator, real, fake))
-        loss = torch.stack([self.of_discriminator(*pair) for pair in terms]).mean()
+        loss = self.reduce(torch.stack([self.of_discriminator(*pair) for pair in terms]))
         values = {"discriminator": loss, "real": mean([r for r, _ in terms]), "fake": mean([f for _, f in terms])}
         if penalties:
-            values["penalty"] = torch.stack(penalties).mean()
+            values["penalty"] = self.reduce(torch.stack(penalties))
             loss = loss + self.gradient_penalty * values["penalty"]
         loss.backward()
         return values
@@ -116,6 +123,8 @@ class Adversarial(nn.Module):
     def discriminator_update(self) -> None:
         """One optimiser step of the discriminators with their averaged gradients."""
         self.steps += 1
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate_factor * self.learning_rate
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
 
@@ -137,9 +146,9 @@ class Adversarial(nn.Module):
                     pair for (_, a), (_, b) in zip(outputs, targets, strict=True) for pair in zip(a, b, strict=True)
                 ]
                 distances += [(a.float() - b.float()).abs().mean() for a, b in pairs]
-        values = {"adversarial": torch.stack(terms).mean()}
+        values = {"adversarial": self.reduce(torch.stack(terms))}
         if distances:
-            values["feature_matching"] = self.feature_matching * torch.stack(distances).mean()
+            values["feature_matching"] = self.feature_matching * self.reduce(torch.stack(distances))
         return values
 
     def _windows(self, batch: Batch, *waveforms: Tensor) -> list[Tensor]:
@@ -164,20 +173,28 @@ class Adversarial(nn.Module):
 def penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """Mean over clips of (||gradient of the score|| - 1)^2 at random interpolates (Gulrajani et al. 2017, eq. 3).
 
+    Interpolated is what the discriminator sees, and the gradient is by this: its representation of the waveforms, if it
+    has one, else the waveforms.
+
     Args:
         discriminator: waveform (B,N) -> [(score, features)]; a clip's score is the sum over the sub-discriminators of
             their mean scores.
         real: (B,N).
         fake: (B,N).
     """
-    share = torch.rand(len(real), 1, device=real.device)
+    network: Any = discriminator
+    discriminate: Any = getattr(network, "discriminate", network)
+    if hasattr(network, "represent"):
+        with torch.no_grad():
+            real, fake = network.represent(real), network.represent(fake)
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device)
     between = (share * real + (1 - share) * fake).requires_grad_()
     score = torch.stack(
-        [score.flatten(1).mean(1) if score.ndim > 1 else score for score, _ in discriminator(between)]
+        [score.flatten(1).mean(1) if score.ndim > 1 else score for score, _ in discriminate(between)]
     ).sum(0)
     (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
     # The derivative of the square root is infinite at zero: a constant score must not give NaN.
-    norm = (gradient.square().sum(1) + 1e-12).sqrt()
+    norm = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
     return (norm - 1).square().mean()
 
 

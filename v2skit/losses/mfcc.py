@@ -9,6 +9,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.losses.power import RANGE_DB, below, check_dynamic_range
 from v2skit.models.output import Output
 from v2skit.signal.filterbank import dct
 from v2skit.signal.mel import MelSpectrogram
@@ -24,23 +25,31 @@ class Mfcc(nn.Module):
         clock: given by the toolkit.
         mel: given by the toolkit.
         n_mfcc: coefficients, with the zeroth, the frame's level.
+        range_db: added to the mel magnitudes is the one that lies so far below the largest of the clip's target, so
+            that background noise has little weight. null: nothing.
 
     Raises:
-        UserError: there are fewer mel bins than coefficients.
+        UserError: there are fewer mel bins than coefficients, or the range is not positive.
     """
 
     input = "waveform"
 
-    def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25) -> None:
+    def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25, range_db: float | None = RANGE_DB) -> None:
         super().__init__()
         if not 0 < n_mfcc <= mel.n_mels:
             raise UserError(f"n_mfcc {n_mfcc} must lie in 1..mel.n_mels ({mel.n_mels})")
+        check_dynamic_range(range_db)
+        self.range_db = range_db
         self.spectrogram = MelSpectrogram(clock, mel)
         self.register_buffer("dct", dct(mel.n_mels, n_mfcc), persistent=False)  # (M, n_mfcc)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"mfcc": scalar}``."""
-        target = self.spectrogram(batch.waveform)
-        difference = (self.spectrogram(output.waveform) - target)[batch.mel_mask()]  # (V, M), V valid frames
+        mask, predicted, target = batch.mel_mask(), self.spectrogram(output.waveform), self.spectrogram(batch.waveform)
+        if self.range_db is not None:
+            to_magnitude, to_log = self.spectrogram.magnitude, self.spectrogram.log
+            added = below(self.range_db) * to_magnitude(target.amax(2).where(mask, -torch.inf).amax(1))[:, None, None]
+            predicted, target = to_log(to_magnitude(predicted) + added), to_log(to_magnitude(target) + added)
+        difference = (predicted - target)[mask]  # (V, M), V valid frames
         with torch.autocast(difference.device.type, enabled=False):
             return {"mfcc": (difference @ self.dct).abs().mean()}

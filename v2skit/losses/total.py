@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from v2skit.config.schema import BUILT_IN_STREAMS, Config
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.models.layers.mel_standard import MelStandard
 from v2skit.models.model import Model, Vocoder, stream_names
 from v2skit.models.output import Output
 from v2skit.registry.build import build
 from v2skit.registry.contract import check_scalars
+from v2skit.system.seeds import seed_part
 
 
 class Losses(nn.Module):
@@ -32,10 +34,10 @@ class Losses(nn.Module):
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        torch.manual_seed(config.seed)
-        self.terms: dict[str, Any] = {
-            n: build("loss", term, clock=config.clock, mel=config.mel) for n, term in config.losses.items()
-        }
+        self.terms: dict[str, Any] = {}
+        for name, term in config.losses.items():
+            seed_part(config.seed, f"losses.{name}")
+            self.terms[name] = build("loss", term, clock=config.clock, mel=config.mel)
         self._modules_of_terms = nn.ModuleList(self.terms.values())  # as a ModuleDict it would not take every name
         self.validation_only: set[str] = set()
         self.weights = {name: term.weight for name, term in config.losses.items()}
@@ -155,9 +157,15 @@ class Losses(nn.Module):
             check_scalars(f"loss '{name}': discriminator_backward()", values)
         return {_label(name, key): value.detach() for name, values in found.items() for key, value in values.items()}
 
-    def discriminator_update(self) -> None:
-        """Take an optimiser step of all discriminators with their averaged gradients."""
+    def discriminator_update(self, learning_rate_factor: float = 1.0) -> None:
+        """Take an optimiser step of all discriminators with their averaged gradients.
+
+        Args:
+            learning_rate_factor: of the model's schedule at this step.
+        """
         for term in self.discriminator_terms.values():
+            if hasattr(term, "learning_rate_factor"):
+                term.learning_rate_factor = learning_rate_factor
             term.discriminator_update()
 
     def digests(self) -> dict[str, str]:
@@ -165,19 +173,26 @@ class Losses(nn.Module):
         digests = {name: getattr(term, "digest", None) or _digests_in(term) for name, term in self.terms.items()}
         return {name: str(digest) for name, digest in digests.items() if digest}
 
+    @property
+    def _stateful(self) -> dict[str, Any]:
+        """The terms whose state is not that of their config: with discriminators, or fitted to the training clips."""
+        fitted = {n: t for n, t in self.terms.items() if any(isinstance(part, MelStandard) for part in t.modules())}
+        return self.discriminator_terms | fitted
+
     def state(self) -> dict[str, Any]:
-        """What resuming needs: discriminators and their optimisers, by name of the term."""
-        return {name: term.state_dict() for name, term in self.discriminator_terms.items()}
+        """What resuming needs: discriminators, their optimisers and fitted statistics, by name of the term."""
+        return {name: term.state_dict() for name, term in self._stateful.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Undo :meth:`state`. Raises UserError where it is that of other discriminators, or of version 0.1."""
-        for name, term in self.discriminator_terms.items():
+        """Undo :meth:`state`. Raises UserError where it is that of other terms, or of version 0.1."""
+        for name, term in self._stateful.items():
             try:
                 term.load_state_dict(state[name])
             except (KeyError, RuntimeError, ValueError) as error:
                 raise UserError(
-                    f"loss '{name}': the checkpoint's discriminators do not fit those of this config, or were saved by "
-                    "v2skit 0.1; finish the run with the version that started it, or train again with --force",
+                    f"loss '{name}': the checkpoint's discriminators or statistics do not fit those of this config, or "
+                    "were saved by v2skit 0.1; finish the run with the version that started it, or train again with "
+                    "--force",
                     loss=name,
                 ) from error
 

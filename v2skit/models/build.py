@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from v2skit.config.schema import Config
@@ -15,6 +14,7 @@ from v2skit.models.layers.dual_norm import with_dual_norm
 from v2skit.models.model import Model, Vocoder, stream_names
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
+from v2skit.system.seeds import seed_part
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -51,7 +51,8 @@ def build_targets(config: Config, states: Mapping[str, dict] | None = None) -> T
 
 
 def build_model(config: Config, task: str, speakers: list[str], targets: Targets = Targets()) -> Model:
-    """A2A or V2A, with weights drawn from ``config.seed``.
+    """A2A or V2A. The weights of each part are drawn from ``config.seed`` and its name: they do not depend on the other
+    parts, such as the number of speakers in a table.
 
     Args:
         config: of the experiment.
@@ -62,15 +63,21 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     Raises:
         UserError: a part can't be built, or two of them give the same stream.
     """
-    torch.manual_seed(config.seed)
     networks, given = config.networks, {"clock": config.clock, "mel": config.mel, "targets": targets.built}
-    speaker = build("speaker", networks.speaker, speakers=speakers)
-    frontend = build(FRONTENDS[task], getattr(networks, FRONTENDS[task]), **given)
-    encoder = build("encoder", networks.encoder, in_dim=frontend.out_dim + speaker.out_dim)
-    decoder = build("decoder", networks.decoder, in_dim=encoder.out_dim, step=config.clock.samples_per_frame, **given)
+
+    def part(name: str, kind: str, choice: Component, **more: Any) -> Any:
+        seed_part(config.seed, name)
+        return build(kind, choice, **more)
+
+    speaker = part("speaker", "speaker", networks.speaker, speakers=speakers)
+    frontend = part("frontend", FRONTENDS[task], getattr(networks, FRONTENDS[task]), **given)
+    encoder = part("encoder", "encoder", networks.encoder, in_dim=frontend.out_dim + speaker.out_dim)
+    samples = config.clock.samples_per_frame
+    decoder = part("decoder", "decoder", networks.decoder, in_dim=encoder.out_dim, step=samples, **given)
     widths = {"frontend": frontend.out_dim, "encoder": encoder.out_dim}
     heads: dict[str, Any] = {
-        n: build("head", choice, in_dim=widths[choice.on], **given) for n, choice in networks.heads.items()
+        name: part(f"heads.{name}", "head", choice, in_dim=widths[choice.on], **given)
+        for name, choice in networks.heads.items()
     }
     _check_heads(heads, decoder)
     if networks.bn == "dual":
@@ -93,6 +100,7 @@ def _bottleneck(config: Config, task: str, dim: int) -> nn.Module | None:
     if task != "a2a" or corruption is None or corruption.bottleneck_dim is None:
         return None
     narrow = corruption.bottleneck_dim
+    seed_part(config.seed, "bottleneck")
     return nn.Sequential(nn.Linear(dim, narrow, bias=False), nn.Linear(narrow, dim, bias=False))
 
 
@@ -122,7 +130,7 @@ def build_new_vocoder(config: Config, targets: Targets = Targets(), stream: str 
     Raises:
         UserError: it has no weights, or they are already trained.
     """
-    torch.manual_seed(config.seed)
+    seed_part(config.seed, "generator")
     generator = _vocoder(config, targets)
     if hasattr(generator, "digest"):
         raise UserError(f"vocoder '{config.vocoder.type}' is trained already; name the generator to train, e.g. istft")

@@ -7,16 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.parts import PARTS, PartTransfer, parts_of
 from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
-from v2skit.data.dataset import SpeechDataset, collate
-from v2skit.data.sampler import Key
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
@@ -30,9 +26,9 @@ from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
-from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.directory import copy_synthesis, synthesise_directory, vocoder_source
 from v2skit.synthesis.synthesiser import Synthesiser, load_model
+from v2skit.training.mel_statistics import mel_statistics
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("copy_synthesis", "griffin_lim"),
@@ -47,8 +43,6 @@ PAIRS: tuple[tuple[str, str], ...] = (
 
 _DEPENDS = ("trains", "seed", "clock", "mel", "vocoder", "losses", "targets", "parts")
 _SYNTHESIS = "5 (synthesis)"
-STATISTICS_CLIPS = 500
-"""Clips from which the mel's mean and deviation are taken."""
 
 VOCODERS: dict[str, tuple[str | None, dict]] = {
     "griffin_lim": (None, {}),
@@ -79,7 +73,9 @@ def pretrain(recipe: Recipe) -> str:
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config, targets=fitted)
         if speakers is None and model.input == "mel":  # otherwise a checkpoint has the statistics
-            _measure(model, dataset(recipe, data.pretrain, model, config.pretrain, training=True), config)
+            clips = dataset(recipe, data.pretrain, model, config.pretrain, training=True)
+            for buffer, value in zip((model.mean, model.std), mel_statistics(clips, config), strict=True):
+                buffer.copy_(value)
         return model, []
 
     # A predictor in the config of its checkpoints says that a vocoder was tuned on predictions; these are not.
@@ -205,13 +201,3 @@ def _predictor(recipe: Recipe) -> Model:
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
         raise UserError(f"predictor: {folder} has other mouth crops; give this config its crop and augmentation.crop")
     return model.requires_grad_(False).to(recipe.device)
-
-
-def _measure(vocoder: Vocoder, clips: SpeechDataset, config: Config) -> None:
-    """Set the mean and deviation of every mel bin to those of random training clips."""
-    spectrogram = MelSpectrogram(config.clock, config.mel)
-    chosen = np.random.default_rng(config.seed).permutation(len(clips))[:STATISTICS_CLIPS]
-    batches = (collate([clips[Key(0, int(index), (0, 0))]]).with_mel(spectrogram) for index in chosen)
-    frames = torch.cat([batch.stream("mel")[0] for batch in batches])
-    vocoder.mean.copy_(frames.mean(0))
-    vocoder.std.copy_(frames.std(0).clamp(min=1e-3))

@@ -37,8 +37,11 @@ class MelSpectrogram(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             spectrum = torch.view_as_real(self.stft(waveform))  # abs() of complex numbers takes twice as long
             magnitude = torch.linalg.vector_norm(spectrum, dim=-1).transpose(1, 2)  # (B, K, F) -> (B, F, K)
-            mel = (magnitude @ self.filters).clamp(min=self.mel.floor)
-        return mel.log() if self.mel.log == "natural" else mel.log10()
+            return self.log((magnitude @ self.filters).clamp(min=self.mel.floor))
+
+    def log(self, magnitude: Tensor) -> Tensor:
+        """Mel magnitudes (B,F,M) -> log mel (B,F,M)."""
+        return magnitude.log() if self.mel.log == "natural" else magnitude.log10()
 
     def magnitude(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> mel magnitudes (B,F,M)."""

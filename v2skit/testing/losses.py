@@ -118,6 +118,10 @@ def check_discriminator(module: nn.Module, samples: int = 4800) -> None:
         for whole, part in zip((score, *features), (score_alone, *features_alone), strict=True):
             assert whole.isfinite().all(), "output holds NaN or infinity"
             check_close(whole[1], part[0], "a clip in a batch is scored otherwise than alone")
+    network: Any = module
+    if hasattr(network, "represent") or hasattr(network, "discriminate"):
+        for (score, _), (again, _) in zip(outputs, network.discriminate(network.represent(waveform)), strict=True):
+            check_close(again, score, "discriminate(represent()) gives another score than the whole")
     (slope,) = torch.autograd.grad(sum(score[0].sum() for score, _ in outputs), waveform)
     assert slope[0].abs().sum() > 0, "the score does not depend on the waveform"
     assert slope[1].abs().sum() == 0, "the score of one clip depends on another"

@@ -16,6 +16,10 @@ from v2skit.config.schema import Training
 from v2skit.errors import UserError
 from v2skit.models.model import Model, Vocoder
 
+NOT_DECAYED = (nn.Embedding, nn.EmbeddingBag, nn.LayerNorm, nn.RMSNorm)
+"""Modules without weight decay: tables, whose rows would shrink in all batches and be trained in few; and norms whose
+gains may have several dimensions."""
+
 
 def schedule(step: int, settings: Training) -> float:
     """Factor on the learning rate: linear warm-up over ``warmup_share`` of the steps, then a cosine to zero."""
@@ -50,13 +54,13 @@ class Optimiser:
             if part.frozen == "all":
                 _check_can_evaluate(self.modules[name], name)
         groups = []
-        for name in self.trainable:
+        for name, parameters in self.trainable.items():
+            decayed = {id(p) for p in decayed_parameters(self.modules[name])}
             for decays in (True, False):
-                # No decay for biases and gains of norms, (C,), and gains of weight norm, (C,1,1).
-                parameters = [p for p in self.trainable[name] if (p.ndim > 0 and p.numel() > p.shape[0]) == decays]
-                if parameters:
+                chosen = [p for p in parameters if (id(p) in decayed) == decays]
+                if chosen:
                     decay = settings.weight_decay if decays else 0.0
-                    groups.append({"params": parameters, "weight_decay": decay, "part": name})
+                    groups.append({"params": chosen, "weight_decay": decay, "part": name})
         first, second = settings.betas
         self.adamw = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(first, second), fused=True)
 
@@ -82,6 +86,21 @@ class Optimiser:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.adamw.step()
         return norm
+
+
+def decayed_parameters(part: nn.Module) -> list[nn.Parameter]:
+    """The parameters that weight decay applies to: matrices and convolution kernels.
+
+    Not biases, of any shape, which have ``bias`` in their names; not gains, which have one value for each output
+    channel, (C,), or (C,1,1) in weight norm; and nothing of the modules in :data:`NOT_DECAYED`.
+    """
+    return [
+        parameter
+        for module in part.modules()
+        if not isinstance(module, NOT_DECAYED)
+        for name, parameter in module.named_parameters(recurse=False)
+        if "bias" not in name and parameter.ndim > 0 and parameter.numel() > parameter.shape[0]
+    ]
 
 
 def _parts(model: nn.Module) -> dict[str, nn.Module]:
@@ -135,7 +154,10 @@ def check_adamw(optimiser: torch.optim.AdamW) -> None:
 
 
 class Average:
-    """Exponential moving average of weights and batch statistics; at the start it has a shorter memory.
+    """Exponential moving average of weights and batch statistics.
+
+    After n steps its decay is at most (1 + n) / (10 + n), a memory of about n / 9 steps: one decay serves runs of any
+    length, and the initial weights are forgotten.
 
     Not ``torch.optim.swa_utils.AveragedModel``: that one starts from the weights after the first step, not before it,
     and averages constant buffers too, where the -inf of an attention mask would become NaN.

@@ -18,7 +18,7 @@ from v2skit.models.model import Model, Vocoder
 from v2skit.models.output import Output
 from v2skit.training.accumulation import Gradients, Statistics
 from v2skit.training.distributed import RollCall
-from v2skit.training.optimiser import Average, Optimiser
+from v2skit.training.optimiser import Average, Optimiser, schedule
 
 
 class Pending(NamedTuple):
@@ -161,7 +161,7 @@ class TrainingStep:
                 pending.append(Pending(batch, output, _generator_states(batch.mask.device), values))
         present = self.roll_call.gather(self.discriminator_gradients.present(), f"in step {step + 1}")
         self.discriminator_gradients.average(present)
-        self.losses.discriminator_update()
+        self.losses.discriminator_update(schedule(step, self.optimiser.settings))
         self.statistics.finish()
         return pending
 

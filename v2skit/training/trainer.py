@@ -26,6 +26,7 @@ from v2skit.training.corruption import corruption_of
 from v2skit.training.distributed import SLOW, Processes, RollCall, check_shares
 from v2skit.training.loader import BatchLoader
 from v2skit.training.log import NoLog, RunLog
+from v2skit.training.mel_statistics import fit_standards
 from v2skit.training.optimiser import Average, Optimiser, check_adamw, load_adamw, precision_of
 from v2skit.training.run_hooks import Run, RunHooks
 from v2skit.training.samples import Sampler
@@ -90,6 +91,8 @@ class Trainer:
         self.precision = precision_of(settings, device)
         self.optimiser = Optimiser(model, settings, parts)
         saved = self._resume() if resume else None
+        if saved is None:
+            fit_standards(losses, train_set, config)
         self.step, position = (saved.meta.step, saved.meta.position) if saved else (0, (0, 0))
         for module in (self.model, self.losses):
             processes.broadcast(module)

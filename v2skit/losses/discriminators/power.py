@@ -96,7 +96,15 @@ class PowerDiscriminator(nn.Module):
 
     def forward(self, waveform: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
         """Waveform (B,N) -> [(score (B,), the stem's and each stage's output (B,C,F',K'))]."""
-        x = F.leaky_relu(self.stem(self.spectrogram(waveform)), SLOPE)
+        return self.discriminate(self.represent(waveform))
+
+    def represent(self, waveform: Tensor) -> Tensor:
+        """Waveform (B,N) -> log power spectrogram (B,1,F,K)."""
+        return self.spectrogram(waveform)
+
+    def discriminate(self, spectrogram: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
+        """Log power spectrogram (B,1,F,K) -> as :meth:`forward`."""
+        x = F.leaky_relu(self.stem(spectrogram), SLOPE)
         features = [x]
         x = F.avg_pool2d(x, 2, ceil_mode=True)
         for stage in self.stages:
