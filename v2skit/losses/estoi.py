@@ -24,13 +24,12 @@ class Estoi(nn.Module):
     """1 - ESTOI, from mels (Jensen and Taal 2016), which rewards what the L1 of a log mel does not: modulations.
 
     The L1 of the log mel is minimised by the median, whose modulations are too weak where lips leave the sound open.
-    ESTOI correlates the amplitudes in one-third octave bands, over segments of 384 ms, each normalised over time and then
-    over bands. Here the bands' amplitudes are those of the mel bins in them, at its frame rate and window (ESTOI: 12.8
-    and 25.6 ms); segments begin at every frame. Used beside L1: it leaves the level of a segment open, and frequencies
-    above 4.3 kHz.
+    ESTOI correlates the amplitudes in one-third octave bands, over segments of 384 ms, each normalised over time and
+    then over bands. Here the bands' amplitudes are those of the mel bins in them, at its frame rate and window (ESTOI:
+    12.8 and 25.6 ms); segments begin at every frame. It leaves the level of a segment open, and what is above 4.3 kHz,
+    so that it needs L1 beside it.
 
-    Whoever trains with it should know that ESTOI then is no longer an independent measure: look at PESQ and the word error
-    rate, too.
+    Of a model that is trained with it, ESTOI is no independent measure: PESQ and the word error rate are.
 
     Args:
         clock: given by the toolkit.
