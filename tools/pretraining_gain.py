@@ -3,7 +3,7 @@
     tools/venv/bin/python tools/pretraining_gain.py egs/grid/exp/share_*
 
 Each experiment has both rows, ``pretrained`` and ``scratch``, of equal steps; seed and share of the training part are
-read from its config. Experiments of one share are one row of the table. The 95 % intervals are of a bootstrap on two
+read from its config; unfinished ones are skipped. Experiments of one share are one row of the table. The 95 % intervals are of a bootstrap on two
 levels: seeds and test clips are both drawn with replacement, the same clips for all seeds and both systems. With few
 seeds such intervals are wide, and rightly so; one seed has none.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -25,24 +26,35 @@ RESAMPLES = 10_000
 
 
 def scores(experiment: Path, system: str, metric: str) -> dict[str, tuple[float, float]]:
-    """Of each test clip: numerator and denominator of the metric's mean; edits, in %, and words for ``wer``."""
-    path = experiment / "synth" / system / "scores.jsonl"
-    if not path.is_file():
-        raise SystemExit(f"{path} does not exist; stage 6 of {experiment} makes it, with scratch: true")
+    """Of each test clip that has the metric: numerator and denominator of its mean; edits, in %, and words for ``wer``."""
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in scores_file(experiment, system).read_text(encoding="utf-8").splitlines():
         clip = json.loads(line)
-        if metric == "wer":
-            edits = dict(clip["edits"])
+        if metric == "wer" and (edits := clip["edits"]):
             words = edits.pop("words")
             found[clip["id"]] = (100.0 * sum(edits.values()), words)
-        else:
+        elif metric in clip["values"]:
             found[clip["id"]] = (clip["values"][metric], 1.0)
     return found
 
 
+def scores_file(experiment: Path, system: str) -> Path:
+    """The scores of a row, which stage 6 writes."""
+    return experiment / "synth" / system / "scores.jsonl"
+
+
+def unfinished(experiment: Path) -> str | None:
+    """What an experiment lacks and what makes it; None for a finished one."""
+    if not (experiment / "finetune" / "config.yaml").is_file():
+        return "has no finetune/config.yaml; stage 4 makes it"
+    for system in SYSTEMS:
+        if not scores_file(experiment, system).is_file():
+            return f"has no scores of row {system}; stage 6 makes them, with scratch: true"
+    return None
+
+
 def table(experiments: list[Path], metric: str) -> np.ndarray:
-    """(2 systems, seeds, clips, 2): numerators and denominators of the clips that all experiments have."""
+    """(2 systems, seeds, clips, 2): numerators and denominators of the clips that have the metric in all experiments."""
     found = [[scores(experiment, system, metric) for experiment in experiments] for system in SYSTEMS]
     clips = sorted(set.intersection(*(set(one) for of_system in found for one in of_system)))
     return np.array([[[one[clip] for clip in clips] for one in of_system] for of_system in found])
@@ -69,10 +81,13 @@ def _means(values: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiments", type=Path, nargs="+", help="folders of finished experiments")
+    parser.add_argument("experiments", type=Path, nargs="+", help="folders of experiments")
     options = parser.parse_args()
     groups: dict[float, dict[int, Path]] = defaultdict(dict)
     for experiment in options.experiments:
+        if lacking := unfinished(experiment):
+            print(f"note: {experiment} {lacking}; skipped", file=sys.stderr)
+            continue
         config = yaml.safe_load((experiment / "finetune" / "config.yaml").read_text(encoding="utf-8"))
         share, seed = config["corpus"].get("train_share", 1.0), config["seed"]
         if seed in groups[share]:
@@ -83,7 +98,11 @@ def main() -> None:
     for share, by_seed in sorted(groups.items()):
         cells = []
         for metric, decimals in METRICS.items():
-            means, low, high = intervals(table(list(by_seed.values()), metric))
+            values = table(list(by_seed.values()), metric)
+            if not values.size:
+                cells += ["-"] * 3
+                continue
+            means, low, high = intervals(values)
             for sign, mean, least, most in zip(("", "", "+"), means, low, high, strict=True):
                 interval = f" [{least:{sign}.{decimals}f}, {most:{sign}.{decimals}f}]" if len(by_seed) > 1 else ""
                 cells.append(f"{mean:{sign}.{decimals}f}{interval}")

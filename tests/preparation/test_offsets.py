@@ -145,7 +145,7 @@ def test_only_clear_deviations_from_the_median_are_corrected():
         "typical": Offset(50, -0.2, -0.3, -0.1),
         "near": Offset(50, -0.05, -0.1, 0.0),
         "late": Offset(50, 0.25, 0.15, 0.35),
-        "uncertain": Offset(8, -0.9, -1.4, -0.5),
+        "uncertain": Offset(8, -0.9, -1.5, -0.4),
         "few": Offset(3),
         "early": Offset(50, -3.2, -3.3, -3.0),
     }
@@ -154,14 +154,19 @@ def test_only_clear_deviations_from_the_median_are_corrected():
     assert found.corrections == {"late": 0.45, "early": -3.0}
     assert Offsets(delays, corrects=False).corrections == {}
     assert Offsets({"few": Offset(3)}).reference is None and Offsets({"few": Offset(3)}).corrections == {}
-    small = {**delays, "late": Offset(50, -0.2 + SMALLEST, -0.05, 0.05)}
-    assert "late" not in Offsets(small).corrections
+    for frames, corrected in ((SMALLEST, False), (SMALLEST + 0.04, False), (SMALLEST + 0.06, True)):
+        near = {**delays, "late": Offset(50, frames - 0.2, frames - 0.25, frames - 0.15)}
+        assert ("late" in Offsets(near).corrections) == corrected, frames
 
 
 def test_a_common_delay_is_corrected_unless_it_is_that_of_synchronous_speakers():
-    lead = {name: Offset(50, -0.45, -0.5, -0.4) for name in ("a", "b")}
+    lead = {name: Offset(50, -0.65, -0.7, -0.6) for name in ("a", "b", "c")}
     assert Offsets(lead).corrections == {}
-    late = {name: Offset(50, 5.0, 4.9, 5.1) for name in ("a", "b")}
-    assert Offsets(late).corrections == {"a": 5.2, "b": 5.2}
-    one = {"a": Offset(50, 4.0, 3.9, 4.1), "b": Offset(50, -0.1, -0.2, 0.0)}
-    assert Offsets(one).reference == -0.2 and Offsets(one).corrections == {"a": 4.2}
+    late = {name: Offset(50, 5.0, 4.9, 5.1) for name in ("a", "b", "c")}
+    assert Offsets(late).corrections == {"a": 5.2, "b": 5.2, "c": 5.2}
+
+
+def test_two_speakers_have_no_typical_delay():
+    for frames in (0.6, 4.0):
+        two = {"a": Offset(50, frames, frames - 0.1, frames + 0.1), "b": Offset(50, -0.1, -0.2, 0.0)}
+        assert Offsets(two).reference == -0.2 and Offsets(two).corrections == {"a": round(frames + 0.2, 2)}

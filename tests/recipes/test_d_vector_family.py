@@ -34,13 +34,26 @@ def test_from_pretraining_to_packed_voices(recipe_folder, tiny, tmp_path, capsys
     assert model.voices == ["s0", "s1"] and model.default_voice == "unknown voice"
 
 
+def test_an_encoder_of_another_scale_is_not_transferred(recipe_folder, tiny, capsys):
+    for folder in (recipe_folder / "data").iterdir():
+        make_d_vectors(folder)
+    before = ("networks.speaker={type: d_vector, dropout: 0, scale: 1}", "scratch=false")
+    assert stages(recipe_folder, tiny, "pretrain", sets=before, more=("--exp", str(recipe_folder / "exp/old"))) == 0
+    now = ("networks.speaker={type: d_vector}", "scratch=false", f"pretrained={recipe_folder / 'exp/old'}")
+    assert stages(recipe_folder, tiny, "transfer", sets=now) == 1
+    assert "networks.speaker.scale 1.0, and this config has 16.0; --set networks" in capsys.readouterr().err
+    assert stages(recipe_folder, tiny, "transfer", sets=(*now, "networks.speaker.scale=1")) == 0
+    more = ("--exp", str(recipe_folder / "exp/new"))
+    assert stages(recipe_folder, tiny, "transfer", sets=(*now, "transfer.encoder=null"), more=more) == 0
+
+
 def test_a_pretrained_model_without_the_unknown_voice_is_named(recipe_folder, tiny, capsys):
     for folder in (recipe_folder / "data").iterdir():
         make_d_vectors(folder)
     before = ("networks.speaker={type: d_vector, dropout: 0, scale: 1}", "scratch=false")
     assert stages(recipe_folder, tiny, "pretrain", sets=before, more=("--exp", str(recipe_folder / "exp/old"))) == 0
     given = f"pretrained={recipe_folder / 'exp/old'}"
-    assert stages(recipe_folder, tiny, "transfer", sets=(*SETS, given)) == 1
+    assert stages(recipe_folder, tiny, "transfer", sets=(*SETS, "networks.speaker.scale=1", given)) == 1
     assert "speaker.unknown: A2A does not have it" in capsys.readouterr().err
     assert stages(recipe_folder, tiny, "transfer", sets=(*before, given)) == 0
 

@@ -1,16 +1,20 @@
 """A vocoder is tuned on segments of what its predictor predicts for whole utterances, which is computed once."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from tests.conftest import stages, vocoder_config
+from tests.conftest import ROOT, make_d_vectors, stages, vocoder_config, write
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
+from v2skit.data.data_dir import read_manifest
 from v2skit.data.index import open_index
 from v2skit.data.streams import StoredStream
 from v2skit.media.crops import read_crops
 from v2skit.models.model import Vocoder
+from v2skit.models.speakers import stored_vectors
 from v2skit.synthesis.synthesiser import load
 
 
@@ -72,3 +76,30 @@ def test_predictions_are_computed_once_for_each_predictor(mel_run, recipe_folder
     assert stages(recipe_folder, tiny, "finetune", sets=more, more=("--force",)) == 0  # another predictor
     assert stages(recipe_folder, config, "finetune", more=("--force",)) == 0
     assert len(list((recipe_folder / "data/train").glob("targets/predicted_mel-*"))) == 2
+
+
+def test_predictions_are_of_the_d_vectors_and_the_inference_arguments(recipe_folder, tiny, tmp_path):
+    for folder in (recipe_folder / "data").iterdir():
+        make_d_vectors(folder)
+    networks = {"speaker": {"type": "d_vector"}, "decoder": {"dim": 8, "blocks": 1, "steps": 2}}
+    flow = write(tmp_path / "flow.yaml", tiny, [str(ROOT / "egs/conf/flow_mel.yaml")], networks=networks, scratch=False)
+    assert stages(recipe_folder, flow, "pretrain", "transfer", "finetune") == 0
+    predictor, train = recipe_folder / "exp/flow/finetune", recipe_folder / "data/train"
+    config = vocoder_config(tmp_path, tiny, predictor=str(predictor))
+    assert stages(recipe_folder, config, "pretrain", "finetune") == 0
+
+    def count() -> int:
+        assert stages(recipe_folder, config, "finetune", more=("--force",)) == 0
+        return len(list(train.glob("targets/predicted_mel-*")))
+
+    assert count() == 1
+    utterances = sorted(read_manifest(train), key=lambda u: u.id)
+    vectors = np.eye(len(utterances), stored_vectors.DIM)
+    clips = stored_vectors.clips_of_speakers(utterances, len(utterances))
+    stored_vectors.write(train, clips, ((u.id, vector) for u, vector in zip(utterances, vectors, strict=True)))
+    assert count() == 2
+    for path in predictor.glob("*/meta.json"):
+        meta = json.loads(path.read_text())
+        meta["config"]["networks"]["decoder"]["steps"] = 3
+        path.write_text(json.dumps(meta))
+    assert count() == 3

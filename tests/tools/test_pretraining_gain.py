@@ -44,8 +44,39 @@ def test_the_difference_of_each_share_has_an_interval_over_seeds_and_clips(tmp_p
     assert "[" not in "".join(whole)
 
 
-def test_an_experiment_without_scratch_or_of_the_same_seed_is_named(tmp_path):
-    first, second = (make_experiment(tmp_path / name, 1, 0.5, 0.1, 2) for name in ("a", "b"))
+def test_unfinished_experiments_are_skipped_and_those_of_the_same_seed_are_named(tmp_path):
+    first, second, begun = (make_experiment(tmp_path / name, 1, 0.5, 0.1, 2) for name in ("a", "b", "c"))
     assert "same share and seed" in run(first, second).stderr
-    (first / "synth/scratch/scores.jsonl").unlink()
-    assert "stage 6" in run(first).stderr
+    (second / "synth/scratch/scores.jsonl").unlink()
+    (begun / "finetune/config.yaml").unlink()
+    done = run(first, second, begun)
+    assert done.returncode == 0 and done.stdout == run(first).stdout
+    assert done.stderr.splitlines() == [
+        f"note: {second} has no scores of row scratch; stage 6 makes them, with scratch: true; skipped",
+        f"note: {begun} has no finetune/config.yaml; stage 4 makes it; skipped",
+    ]
+
+
+def test_clips_without_a_metric_are_dropped_in_all_experiments(tmp_path):
+    folders = [make_experiment(tmp_path / f"a{seed}", seed, 0.5, 0.1, 2) for seed in (1, 2)]
+
+    def edit(change):
+        path = folders[0] / "synth/scratch/scores.jsonl"
+        first, *others = map(json.loads, path.read_text().splitlines())
+        change(first)
+        path.write_text("".join(json.dumps(clip) + "\n" for clip in (first, *others)))
+
+    def cells():
+        done = run(*folders)
+        assert done.returncode == 0, done.stderr
+        return [cell.strip() for cell in done.stdout.splitlines()[2].strip("| ").split(" | ")]
+
+    edit(lambda clip: clip["values"].update(estoi=1e6))
+    edit(lambda clip: clip["edits"].update(substitutions=600))
+    assert [float(cells()[column].split()[0]) > 100 for column in (2, 5)] == [True, True]
+    edit(lambda clip: clip.update(values={}, edits=None))
+    assert float(cells()[2].split()[0]) < 0.3
+    assert [float(cell.split()[0]) for cell in cells()[5:]] == [50.0, 33.3, -16.7]
+    for path in folders[0].glob("synth/*/scores.jsonl"):
+        path.write_text("".join(line.replace('"estoi"', '"stoi"') for line in path.read_text().splitlines(True)))
+    assert cells()[2:5] == ["-"] * 3 and cells()[5].startswith("50.0")

@@ -52,11 +52,11 @@ class SpeechDataset(Dataset):
         clock: rates of audio and video.
         with_video: read the mouth crops too.
         augmentation: of the crops; its ``crop`` is the side of the frontend's input.
-        training: random segments, and augmentation where ``augment`` is set; otherwise whole utterances, centre crop.
+        training: random segments, augmented crops, speaker inputs that are drawn where the reader can; otherwise whole
+            utterances, centre crop.
         segment_frames: longest segment in training, None: whole utterances.
         seed: of all random choices.
         cache_mb: memory for decoded files, in each data loading process.
-        augment: in training, augment the crops, and draw speaker inputs where the reader can.
         streams: for each directory, the stored streams by name; empty: none.
         margin_samples: audio read before and after a segment, for its mel (:meth:`Batch.with_mel`).
 
@@ -75,12 +75,11 @@ class SpeechDataset(Dataset):
         segment_frames: int | None = None,
         seed: int = 1,
         cache_mb: int = 0,
-        augment: bool = True,
         streams: Sequence[Mapping[str, StoredStream]] = (),
         margin_samples: int = 0,
     ) -> None:
         self.clock, self.with_video, self.augmentation = clock, with_video, augmentation
-        self.augments = training and augment
+        self.training = training
         self.segment_frames = segment_frames if training else None
         self.margin_samples = margin_samples if self.segment_frames else 0
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
@@ -123,13 +122,13 @@ class SpeechDataset(Dataset):
         video = None
         if self.with_video:
             crops = self._part(u.video, read_crops, u.frames, start, frames)
-            if self.augments:
+            if self.training:
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))
         waveform, margins = self._audio(u.audio, u.frames * per_frame, start * per_frame, frames * per_frame)
         reader = self._readers[directory]
-        draw = getattr(reader, "draw", None) if self.augments else None
+        draw = getattr(reader, "draw", None) if self.training else None
         speaker = draw(u.id, u.speaker, random) if draw else reader(u.id, u.speaker)
         stored = self._streams[directory].items()
         extras = {name: stream.read(row, start, frames, frames == u.frames) for name, stream in stored}

@@ -29,10 +29,12 @@ CLIPS = 100
 SMALLEST = 0.2
 """Smallest offset that is corrected, video frames."""
 
-
 SYNCHRONOUS, TOLERANCE = -0.2, 0.5
 """Delay of synchronous audio, and the largest deviation of a corpus's median from it, video frames: talkers of GRID
-measure -0.31 to -0.06, drawn mouths -0.59 to -0.22."""
+measure -0.42 to -0.05, drawn mouths -0.59 to -0.22."""
+
+FEWEST_SPEAKERS = 3
+"""Of a median: that of two is as much the deviation of one as of the other."""
 
 
 class Clip(NamedTuple):
@@ -68,22 +70,24 @@ class Offsets:
     @cached_property
     def reference(self) -> float | None:
         """The delay of synchronous audio, video frames: the median of the speakers or, where it is farther than
-        :data:`TOLERANCE` from it, :data:`SYNCHRONOUS`; None where no speaker could be measured."""
+        :data:`TOLERANCE` from it or of fewer than :data:`FEWEST_SPEAKERS`, :data:`SYNCHRONOUS`; None where no speaker
+        could be measured."""
         known = [delay.frames for delay in self.delays.values() if delay.frames is not None]
         if not known:
             return None
         median = statistics.median(known)
-        return median if abs(median - SYNCHRONOUS) <= TOLERANCE else SYNCHRONOUS
+        typical = len(known) >= FEWEST_SPEAKERS and abs(median - SYNCHRONOUS) <= TOLERANCE
+        return median if typical else SYNCHRONOUS
 
     @cached_property
     def corrections(self) -> dict[str, float]:
         """Speaker -> by how many video frames the audio is made earlier: the offset, where it is larger than
-        :data:`SMALLEST` and than its 95 % interval is wide."""
+        :data:`SMALLEST` by more than half of the width of its 95 % interval."""
         if self.reference is None or not self.corrects:
             return {}
         found = {}
         for name, delay in self.delays.items():
-            if delay.frames is not None and abs(offset := delay.frames - self.reference) > max(SMALLEST, delay.width):
+            if delay.frames is not None and abs(offset := delay.frames - self.reference) - delay.width / 2 > SMALLEST:
                 found[name] = round(offset, 2)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from v2skit.preparation.offsets import SMALLEST, SYNCHRONOUS, TOLERANCE, Offsets
+from v2skit.preparation.offsets import FEWEST_SPEAKERS, SMALLEST, SYNCHRONOUS, TOLERANCE, Offsets
 
 LISTED = 50
 """Speakers that a report lists."""
@@ -12,8 +12,8 @@ LISTED = 50
 NOTE = (
     "In video frames; audio with a positive delay is late. The delay includes the natural lead of the mouth: the "
     "offset of a speaker is the delay less {reference:+.2f}, the median of the corpus's speakers, or "
-    f"{SYNCHRONOUS} where the median is farther than {TOLERANCE} from that. The audio is shifted where the offset is "
-    f"larger than {SMALLEST} frames and than the interval is wide."
+    f"{SYNCHRONOUS} where there are fewer than {FEWEST_SPEAKERS} or the median is farther than {TOLERANCE} from that. "
+    f"The audio is shifted where the offset is larger than {SMALLEST} frames by more than half of the interval's width."
 )
 
 

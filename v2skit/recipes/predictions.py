@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,14 +29,14 @@ class Predictions:
     Args:
         recipe: of the experiment.
         model: V2A, for inference, on the recipe's device.
-        digest: of its weights.
+        made_from: what identifies it: digest of its weights, and its inference arguments.
         stream: that it predicts, e.g. ``mel``.
         dtype: NumPy type of the stored values.
     """
 
     recipe: Recipe
     model: Model
-    digest: str
+    made_from: Mapping[str, Any]
     stream: str
     dtype: str
 
@@ -68,5 +69,6 @@ class Predictions:
         store_stream(self._folder(directory), directory, self.name, predicted, self.dtype)
 
     def _folder(self, directory: Path) -> Path:
-        made_of = {"model": self.digest, "data": content_digest(directory)}
+        speakers = getattr(self.model.speaker.reader(directory), "digest", None)
+        made_of = {**self.made_from, "data": content_digest(directory), **({"speakers": speakers} if speakers else {})}
         return directory / FOLDER / f"{self.name}-{state_digest(made_of)}"

@@ -57,7 +57,7 @@ def store_stream(
         try:
             write_stream(folder, computed, dtype, sequence)
         except UserError as error:
-            raise UserError(f"target '{name}' of {directory}: {error}", **error.fields) from error
+            raise UserError(f"stream '{name}' of {directory}: {error}", **error.fields) from error
         except OSError as error:
             raise UserError(
                 f"{folder} can't be written ({error}); make {directory} writable, or free some disk space"

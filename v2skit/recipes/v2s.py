@@ -9,6 +9,8 @@ from typing import Any
 
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.parts import PARTS, parts_of
+from v2skit.config.schema import Config
+from v2skit.config.upgrade import upgrade
 from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
 from v2skit.data.index import open_index
 from v2skit.data.targets import Targets, check_same_targets
@@ -66,6 +68,8 @@ def transfer(recipe: Recipe) -> None:
     saved = checkpoint.load(source)
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
+    if "encoder" in config.transfer:
+        _check_speaker_scale(config, saved.meta.config, source)
     if not config.pretrained:
         run_record.check_plugins(saved.meta.config, config, str(source))
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
@@ -231,6 +235,19 @@ def _check_source(recipe: Recipe) -> None:
     if source:
         made_from = {"pretrained": checkpoint.digest(source)}
         run_record.check(recipe.exp / "transfer", recipe.config, _TRANSFER, made_from)
+
+
+def _check_speaker_scale(config: Config, stored: dict, source: Path) -> None:
+    """Raises UserError where a transferred encoder would be given speaker embeddings of another scale than in its
+    training: where the component's arguments that its ``output_arguments`` names differ."""
+    ours, theirs = config.networks.speaker, upgrade(stored)["networks"]["speaker"]
+    for name in getattr(plugins.class_of("speaker", ours), "output_arguments", ()):
+        if theirs["type"] == ours.type and theirs.get(name) != ours.args[name]:
+            raise UserError(
+                f"the encoder of {source} was trained with networks.speaker.{name} {theirs.get(name)}, and this config "
+                f"has {ours.args[name]}; --set networks.speaker.{name}={theirs.get(name)}, or train the encoder anew "
+                "with --set transfer.encoder=null"
+            )
 
 
 def _speakers(recipe: Recipe, names: Iterable[str]) -> list[str]:

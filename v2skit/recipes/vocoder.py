@@ -17,6 +17,7 @@ from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
+from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model, Vocoder
 from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.recipes import run_record, targets
@@ -100,9 +101,11 @@ def finetune(recipe: Recipe) -> None:
     if config.predictor is None:
         print("no predictor: the vocoder is not fine-tuned (predictor: exp/mel/finetune in the config does)")
         return
-    init, predictor, stream = find(recipe, "pretrain"), _predictor(recipe), _stream(recipe)
+    init, (theirs, predictor), stream = find(recipe, "pretrain"), _predictor(recipe), _stream(recipe)
     dtype = getattr(targets.load(recipe).built.get(stream), "dtype", "float32")
-    predictions = Predictions(recipe, predictor, checkpoint.digest(_predictor_folder(recipe)), stream, dtype)
+    arguments = inference_arguments(theirs)
+    made_from = {"model": checkpoint.digest(_predictor_folder(recipe)), **({"decoder": arguments} if arguments else {})}
+    predictions = Predictions(recipe, predictor, made_from, stream, dtype)
     run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
@@ -190,8 +193,8 @@ def _predictor_folder(recipe: Recipe) -> Path:
     return checkpoint.folder_in(Path(recipe.config.predictor or ""), "stage 4 of conf/mel.yaml makes it")
 
 
-def _predictor(recipe: Recipe) -> Model:
-    """The frozen predictor. Raises UserError where it needs no vocoder, or has another mel or crop or other units."""
+def _predictor(recipe: Recipe) -> tuple[Config, Model]:
+    """The config of the predictor, and it, frozen. Raises UserError where it needs no vocoder, or has another mel or crop or other units."""
     config, folder = recipe.config, _predictor_folder(recipe)
     theirs, model, meta, _ = load_model(folder, "v2a")
     if not needs_vocoder(model):
@@ -200,4 +203,4 @@ def _predictor(recipe: Recipe) -> Model:
     check_same_targets(targets.load(recipe).states, meta.targets, "this config", f"predictor {folder}")
     if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
         raise UserError(f"predictor: {folder} has other mouth crops; give this config its crop and augmentation.crop")
-    return model.requires_grad_(False).to(recipe.device)
+    return theirs, model.requires_grad_(False).to(recipe.device)

@@ -51,9 +51,19 @@ def test_the_split_of_available_talkers_has_those_that_are_there_however_few_cli
     assert {s.speaker for clips in available.values() for s in clips} == {"s1", "s31"}
     for part in ("train", "valid", "test"):
         assert [s for s in available[f"available/{part}"] if s.speaker == "s1"] == single[f"s1/{part}"] != []
+    some = Grid(tmp_path, folder, "available", talkers=[2, 31])
+    assert {s.speaker for clips in some.splits().values() for s in clips} == {"s31"} and "1 talkers" in some.obtain()
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has no clips"):
         Grid(tmp_path, str(tmp_path / "empty"), "available").obtain()
+
+
+@pytest.mark.parametrize("talkers", [[], [1, 21], [0], [35]])
+def test_talkers_that_the_corpus_lacks_are_named(tmp_path, talkers):
+    with pytest.raises(UserError, match="1 to 34, without 21"):
+        Grid(tmp_path, split="available", talkers=talkers)
+    with pytest.raises(UserError, match="leave talkers out, or set split to available"):
+        Grid(tmp_path, split="seen4", talkers=talkers)
 
 
 def test_a_share_of_the_training_part_is_nested_in_larger_ones_and_leaves_the_test_as_it_is(tmp_path):

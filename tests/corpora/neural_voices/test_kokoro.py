@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from v2skit.corpora.neural_voices import corpus
+from v2skit.corpora.neural_voices import kokoro as kokoro_module
 from v2skit.corpora.neural_voices.kokoro import SAMPLE_RATE, VOICES, Kokoro
 from v2skit.corpora.neural_voices.package import PACKAGE, fetch_kokoro_js
 from v2skit.corpora.neural_voices.phonemes import BRITISH, SYMBOLS, US, kokoro_phonemes
@@ -24,6 +26,8 @@ from v2skit.errors import UserError
         ('"A furry bird," he said.', US, False, "ə fˈɜɹi bˈɜɹd, hi sˈɛd."),
         ("A furry bird — he chose?!", BRITISH, False, "ə fˈɜːɹi bˈɜːd— hiː ʧˈQz?"),
         ("a little boy", US, False, "ə lˈɪTᵊl bˈY."),
+        ('("")', US, True, "."),
+        ('("")', BRITISH, False, "."),
     ],
 )
 def test_phonemes(text, language, isolated, phonemes):
@@ -59,6 +63,17 @@ def test_the_npm_package_is_fetched_once(tmp_path, monkeypatch):
     assert fetch_kokoro_js(folder, "corpus") == folder
 
 
+def test_a_relative_folder_is_that_of_this_process(tmp_path, monkeypatch):
+    (tmp_path / "package").mkdir()
+    with tarfile.open(tmp_path / "kokoro.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "package", "package")
+    npm(tmp_path, f"shutil.copy({str(tmp_path / 'kokoro.tgz')!r}, sys.argv[-1])")  # which npm is in another folder
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.chdir(tmp_path)
+    assert fetch_kokoro_js(Path("corpus/kokoro-js"), "corpus") == tmp_path / "corpus/kokoro-js"
+    assert (tmp_path / "corpus/kokoro-js").is_dir()
+
+
 def test_without_npm_or_network_the_command_and_the_key_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     remedy = rf"run 'npm pack {PACKAGE}' .* --set audio_corpus.kokoro_js_dir=DIR"
@@ -72,8 +87,29 @@ def test_without_npm_or_network_the_command_and_the_key_are_named(tmp_path, monk
 
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(UserError, match=r"corpus neural_voices needs a package .*v2skit\[neural-voices\]"):
-        Kokoro(tmp_path)
+    monkeypatch.setattr(corpus, "fetch_kokoro_js", None)  # they are missing before anything is fetched
+    for make in (lambda: Kokoro(tmp_path), corpus.NeuralVoices(tmp_path).obtain):
+        with pytest.raises(UserError, match=r"corpus neural_voices needs a package .*v2skit\[neural-voices\]"):
+            make()
+
+
+@pytest.mark.parametrize("samples", [0, 100, SAMPLE_RATE])
+def test_silence_is_trimmed_to_nothing(samples):
+    assert kokoro_module._trimmed(np.zeros(samples, np.float32)).shape == (0,)
+
+
+def test_a_sentence_without_speech_is_named(tmp_path, monkeypatch):
+    class Silence:
+        def run(self, names, inputs):
+            return [np.zeros((1, SAMPLE_RATE), np.float32)]
+
+    pytest.importorskip("espeakng_loader", reason="espeakng_loader is missing; pip install 'v2skit[text]'")
+    monkeypatch.setattr(Kokoro, "__post_init__", lambda self: None)
+    monkeypatch.setattr(kokoro_module, "_session", Silence)
+    (tmp_path / "voices").mkdir()
+    np.zeros((100, 256), "<f4").tofile(tmp_path / "voices/af_sky.bin")
+    with pytest.raises(UserError, match="'hm' is silent in voice af_sky; delete that sentence"):
+        Kokoro(tmp_path).synthesise("hm", "af_sky", isolated=False)
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_d_vectors_of_earlier_versions_are_computed_again(prepared, tmp_path, ca
     ids = prepared({"a": 3})
     (tmp_path / "d_vector_sources").write_text("a-0 a-1 a-2\n")
     (tmp_path / "d_vector_clips").unlink()
-    with pytest.raises(UserError, match="are of an earlier version; stage 1 computes them again"):
+    with pytest.raises(UserError, match="are of an earlier version; stage 1 of its recipe computes them again"):
         DVector().reader(tmp_path)
     DVector().prepare(tmp_path)
     assert "of an earlier version, and computed again" in capsys.readouterr().out

@@ -44,20 +44,33 @@ class Grid:
             ``unseen33``.
         train_share: share of the training part that is used, by a hash of talker and name; a larger share contains
             a smaller one. For learning curves over the amount of video; each needs a data folder of its own.
+        talkers: of split ``available``, those that are used where their clips are there; None: all.
 
     Raises:
-        UserError: unknown split.
+        UserError: unknown split, or talkers that GRID does not have or of another split.
     """
 
     info = CorpusInfo(
         where="ask for GRID at Zenodo, record 3625687 (CC BY 4.0), unpack it and give its folder with {corpus_dir}",
     )
 
-    def __init__(self, work_dir: Path, corpus_dir: str = "", split: str = "s1", train_share: Share = 1.0) -> None:
+    def __init__(
+        self,
+        work_dir: Path,
+        corpus_dir: str = "",
+        split: str = "s1",
+        train_share: Share = 1.0,
+        talkers: list[int] | None = None,
+    ) -> None:
         if split not in (*SEEN, AVAILABLE, "unseen33"):
             raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, {AVAILABLE}, unseen33")
+        if talkers is not None and split != AVAILABLE:
+            raise UserError(f"split '{split}' has talkers of its own; leave talkers out, or set split to {AVAILABLE}")
+        if talkers is not None and not (talkers and set(talkers) <= set(TALKERS)):
+            raise UserError(f"talkers {talkers}: give a list of talkers with video: 1 to 34, without 21")
         self.directory = Path(work_dir) / corpus_dir if corpus_dir else None
         self.split, self.train_share = split, train_share
+        self.talkers = SEEN.get(split, tuple(sorted(set(talkers or TALKERS))))
 
     def obtain(self) -> str:
         """Find the corpus. Raises UserError, with where to obtain it, where talkers are missing."""
@@ -97,13 +110,12 @@ class Grid:
     def _clips(self) -> dict[int, list[Path]]:
         """Talker -> clips, sorted by name."""
         directory = self.info.check_folder(self.directory)
-        talkers = SEEN.get(self.split, TALKERS)
         try:
-            clips = {n: _of_talker(directory, n) for n in talkers}
+            clips = {n: _of_talker(directory, n) for n in self.talkers}
         except OSError as error:
             raise UserError(f"{error.filename} can't be read: {error.strerror}") from error
         missing = [f"s{n}" for n, found in clips.items() if not found]
-        if self.split == AVAILABLE and len(missing) < len(talkers):
+        if self.split == AVAILABLE and len(missing) < len(self.talkers):
             clips, missing = {n: found for n, found in clips.items() if found}, []
         if missing:
             raise self.info.error(

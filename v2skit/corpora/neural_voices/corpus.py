@@ -19,7 +19,7 @@ from v2skit.corpora.audio_corpus import AudioCorpus
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf
 from v2skit.corpora.info import CorpusInfo
-from v2skit.corpora.neural_voices.kokoro import SAMPLE_RATE, VOICES, Kokoro, Voices
+from v2skit.corpora.neural_voices.kokoro import SAMPLE_RATE, VOICES, Kokoro, Voices, check_packages
 from v2skit.corpora.neural_voices.package import fetch_kokoro_js
 from v2skit.corpora.neural_voices.sentences import Sentence, file_sentences, grid_sentences, plan
 from v2skit.corpora.transcript import table, words
@@ -149,6 +149,8 @@ class NeuralVoices(AudioCorpus):
 
     def _synthesise(self, folder: Path) -> None:
         given = self.work_dir / self.kokoro_js_dir if self.kokoro_js_dir else None
+        if given is None:
+            check_packages()  # before the voices are fetched
         voices = self.make_voices(given or fetch_kokoro_js(folder / "kokoro-js", self.info.key))
         made_of = Provenance({"settings": self._settings, "packages": voices.made_of(self.voices)})
         made = Provenance.read(folder / RECORD)

@@ -60,6 +60,13 @@ class Voices(Protocol):
         """Versions and digests of what the speech of these voices is a function of, beside its text."""
 
 
+def check_packages() -> None:
+    """Raises UserError, with the command that installs it, where a package is missing: before hours of work."""
+    with needs("neural_voices", "the corpus neural_voices"):
+        for module in MODULES["neural_voices"]:
+            import_module(module)
+
+
 @dataclass(frozen=True)
 class Kokoro:
     """Kokoro-82M v1.0 (Apache-2.0; hexgrad), a StyleTTS 2 with an inverse STFT, on one core.
@@ -74,9 +81,7 @@ class Kokoro:
     folder: Path
 
     def __post_init__(self) -> None:
-        with needs("neural_voices", "the corpus neural_voices"):
-            for module in MODULES["neural_voices"]:
-                import_module(module)  # before hours of work
+        check_packages()
         files = (self.folder / "package.json", *map(self._style_file, VOICES))
         if missing := [path for path in files if not path.is_file()]:
             raise UserError(
@@ -88,7 +93,7 @@ class Kokoro:
         """See :class:`Voices`. The samples are a function of the arguments and of what :meth:`made_of` names.
 
         Raises:
-            UserError: the sentence is longer than the model's context.
+            UserError: the sentence is longer than the model's context, or there is no speech in its audio.
         """
         styles = np.fromfile(self._style_file(voice), "<f4").reshape(-1, 256)  # (phonemes, D)
         phonemes = kokoro_phonemes(sentence, BRITISH if voice.startswith("b") else US, isolated)
@@ -99,6 +104,8 @@ class Kokoro:
         tokens = np.array([[0, *(SYMBOLS[phoneme] for phoneme in phonemes), 0]], np.int64)
         inputs = {"tokens": tokens, "style": styles[len(phonemes)][None], "speed": np.ones(1, np.float32)}
         waveform = _trimmed(np.ravel(_session().run(None, inputs)[0]))
+        if not len(waveform):
+            raise UserError(f"'{sentence[:60]}' is silent in voice {voice}; delete that sentence, or leave the voice out")
         return waveform / max(1.0, float(np.abs(waveform).max()) / _FULL_SCALE)  # some voices exceed full scale
 
     def made_of(self, voices: list[str]) -> dict[str, Any]:
@@ -131,8 +138,10 @@ def _session() -> Any:
 
 
 def _trimmed(waveform: np.ndarray) -> np.ndarray:
-    """(N,) without the silence at its ends, but for a margin."""
+    """(N,) without the silence at its ends, but for a margin; (0,) where there is nothing else."""
     hop, margin = SAMPLE_RATE // 100, round(_MARGIN_SECONDS * SAMPLE_RATE)
     peaks = np.abs(waveform[: len(waveform) // hop * hop]).reshape(-1, hop).max(1)
-    loud = np.flatnonzero(peaks > peaks.max() * 10 ** (_SILENCE_DB / 20)) * hop
+    loud = np.flatnonzero(peaks > peaks.max(initial=0.0) * 10 ** (_SILENCE_DB / 20)) * hop
+    if not len(loud):
+        return waveform[:0]
     return waveform[max(0, loud[0] - margin) : loud[-1] + hop + margin]

@@ -22,7 +22,7 @@ def fetch_kokoro_js(folder: Path, key: str) -> Path:
         key: of the corpus in the config, for messages.
 
     Returns:
-        ``folder``.
+        ``folder``, which may be made absolute.
 
     Raises:
         UserError: there is no npm, or it fails.
@@ -36,6 +36,7 @@ def fetch_kokoro_js(folder: Path, key: str) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise UserError(f"the voices are in the npm package {PACKAGE}, and npm is not installed; {by_hand}")
+    folder = folder.resolve()  # npm runs in another folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=".kokoro-js.") as scratch:
         command = [npm, "pack", PACKAGE, "--loglevel", "error", "--pack-destination", scratch]

@@ -52,9 +52,9 @@ def kokoro_phonemes(text: str, language: str, isolated: bool = False) -> str:
         UserError: espeak-ng is not installed.
     """
     text = text.translate(_QUOTES).strip()
-    pieces = _PAUSE.split(text if text[-1] in _PAUSES else f"{text}.")  # text, pause, text, pause, ...
-    spoken = (_words(piece.split() if isolated else [piece], language) for piece in pieces[::2])
-    return " ".join(words + pause[:1] for words, pause in zip(spoken, [*pieces[1::2], ""], strict=True)).strip()
+    pieces = _PAUSE.split(text if text.endswith(tuple(_PAUSES)) else f"{text}.")  # text, pause, text, pause, ...
+    phrases = (_words(piece.split() if isolated else [piece], language) for piece in pieces[::2])
+    return " ".join(words + pause[:1] for words, pause in zip(phrases, [*pieces[1::2], ""], strict=True)).strip()
 
 
 def _words(parts: list[str], language: str) -> str:

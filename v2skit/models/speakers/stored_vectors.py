@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -83,9 +84,9 @@ class OtherClips:
     def __init__(self, directory: Path, clips: int) -> None:
         self.directory, self.clips = directory, clips
         if (directory / FORMER).exists():
-            raise UserError(f"the d-vectors of {directory} are of an earlier version; stage 1 computes them again")
+            raise UserError(f"the d-vectors of {directory} are of an earlier version; stage 1 of its recipe computes them again")
         if not (directory / CLIPS).exists():
-            raise UserError(f"{directory} has no d-vectors; stage 1 computes them")
+            raise UserError(f"{directory} has no d-vectors; stage 1 of its recipe computes them")
         self._places, self._speakers = Lookup(directory / f"{TABLE}.scp"), Lookup(directory / CLIPS)
         self._remedy = f"delete {directory / TABLE}.scp and run stage 1 again"
 
@@ -99,6 +100,14 @@ class OtherClips:
         count = min(int(random.integers(1, MAX_DRAWN + 1)), len(others))
         return self._mean([others[index] for index in random.choice(len(others), count, replace=False)])
 
+    @cached_property
+    def digest(self) -> str:
+        """Of what it reads, and of how many clips are in a mean."""
+        content = hashlib.sha256(f"{self.clips}\n".encode())
+        for name in (CLIPS, f"{TABLE}.ark"):
+            content.update((self.directory / name).read_bytes())
+        return content.hexdigest()
+
     def voices(self) -> dict[str, np.ndarray]:
         """Of each speaker with sound the mean over up to 20 clips, float32 (256,). Raises UserError as the call."""
         lines = (line.split() for line in (self.directory / CLIPS).read_text(encoding="utf-8").splitlines())
@@ -107,7 +116,8 @@ class OtherClips:
     def _others(self, utterance: str, speaker: str) -> list[str]:
         names = self._get(self._speakers, quote(speaker, safe=""))
         if names is None:
-            raise UserError(f"{self.directory} has no d-vectors of speaker '{speaker}'; stage 1 computes them")
+            missing = f"has no d-vectors of speaker '{speaker}'; stage 1 of its recipe computes them"
+            raise UserError(f"{self.directory} {missing}")
         return [name for name in names.split() if name != utterance]
 
     def _mean(self, utterances: list[str]) -> np.ndarray:
