@@ -3,9 +3,9 @@
     tools/venv/bin/python tools/pretraining_gain.py egs/grid/exp/share_*
 
 Each experiment has both rows, ``pretrained`` and ``scratch``, of equal steps; seed and share of the training part are
-read from its config; unfinished ones are skipped. Experiments of one share are one row of the table. The 95 % intervals are of a bootstrap on two
-levels: seeds and test clips are both drawn with replacement, the same clips for all seeds and both systems. With few
-seeds such intervals are wide, and rightly so; one seed has none.
+read from its config; unfinished ones are skipped. Experiments of one share are one row of the table. The 95 %
+intervals are of a bootstrap on two levels: seeds and test clips are both drawn with replacement, the same clips for
+all seeds and both systems. With few seeds such intervals are wide, and rightly so; one seed has none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RESAMPLES = 10_000
 
 
 def scores(experiment: Path, system: str, metric: str) -> dict[str, tuple[float, float]]:
-    """Of each test clip that has the metric: numerator and denominator of its mean; edits, in %, and words for ``wer``."""
+    """Of each test clip with the metric: numerator and denominator of its mean; edits, in %, and words for ``wer``."""
     found = {}
     for line in scores_file(experiment, system).read_text(encoding="utf-8").splitlines():
         clip = json.loads(line)
@@ -54,7 +54,7 @@ def unfinished(experiment: Path) -> str | None:
 
 
 def table(experiments: list[Path], metric: str) -> np.ndarray:
-    """(2 systems, seeds, clips, 2): numerators and denominators of the clips that have the metric in all experiments."""
+    """(2 systems, seeds, clips, 2): numerators and denominators of the clips with the metric in all experiments."""
     found = [[scores(experiment, system, metric) for experiment in experiments] for system in SYSTEMS]
     clips = sorted(set.intersection(*(set(one) for of_system in found for one in of_system)))
     return np.array([[[one[clip] for clip in clips] for one in of_system] for of_system in found])

@@ -1,14 +1,19 @@
 """A model with d-vectors, from pre-training to packed voices; the unknown voice moves with its part."""
 
 import json
+import pickle
 
+import numpy as np
 import torch
 import yaml
 
 import v2skit
-from tests.conftest import make_d_vectors, stages
+from tests.conftest import ROOT, make_d_vectors, stages
+from tests.miniatures import clip
 from v2skit.cli.main import main
 from v2skit.models import checkpoint
+from v2skit.models.speakers import d_vector, stored_vectors
+from v2skit.models.speakers.d_vector import DVector
 
 SETS = ("networks.speaker={type: d_vector, dropout: 0.5}", "transfer.speaker={}", "scratch=false")
 
@@ -32,6 +37,53 @@ def test_from_pretraining_to_packed_voices(recipe_folder, tiny, tmp_path, capsys
     assert main(pack) == 0
     model = v2skit.load(tmp_path / "model.v2s", "cpu")
     assert model.voices == ["s0", "s1"] and model.default_voice == "unknown voice"
+
+
+def test_the_only_test_clip_of_a_talker_has_the_voice_of_the_training_clips(tmp_path, monkeypatch):
+    parts = {"train": ["bbaf1a", "bbaf1n", "bbaf1p"], "valid": ["bbaf8s", "bbaf9n"], "test": ["bbat4a"]}
+    ids = {part: [f"s1-{name}" for name in names] for part, names in parts.items()}
+    every = [utterance for part in ids.values() for utterance in part]
+    for utterance in every:
+        clip(tmp_path / f"grid/{utterance.replace('-', '/')}.mp4")
+    unit = np.eye(len(every), stored_vectors.DIM)
+    monkeypatch.setattr(d_vector, "_embed", lambda clips, rate: ((u.id, unit[every.index(u.id)]) for u in clips))
+    config = {
+        "base": str(ROOT / "egs/grid/conf/mel.yaml"),
+        "corpus": {"corpus_dir": "grid"},
+        "tracker": {"type": "none"},
+        "networks": {"speaker": {"type": "d_vector"}},
+        "prepare": {"jobs": 1},
+    }
+    (tmp_path / "voices.yaml").write_text(yaml.safe_dump(config))
+    assert stages(tmp_path, tmp_path / "voices.yaml", "prepare") == 0
+
+    def sources(part: str, utterance: str) -> set[str]:
+        """The clips whose d-vectors were averaged."""
+        reader = pickle.loads(pickle.dumps(DVector().reader(tmp_path / "data/s1" / part)))
+        return {every[number] for number in np.flatnonzero(reader(utterance, "s1"))}
+
+    for part in ("train", "valid"):
+        assert all(sources(part, utterance) == {*ids[part]} - {utterance} for utterance in ids[part])
+    assert sources("test", ids["test"][0]) == set(ids["train"])
+
+
+def test_the_training_data_are_linked_only_where_they_have_other_clips(tmp_path):
+    clips = {"train": {"a": ["a-1"], "b": ["b-1"]}, "test": {"a": ["a-1"], "b": ["b-2"], "c": ["c-1"]}}
+    for name, speakers in clips.items():
+        (tmp_path / name).mkdir()
+        ids = sorted(utterance for names in speakers.values() for utterance in names)
+        vectors = np.eye(len(ids), stored_vectors.DIM)
+        stored_vectors.write(tmp_path / name, speakers, zip(ids, vectors, strict=True))
+    before = DVector().reader(tmp_path / "test").digest
+    DVector().link(tmp_path / "test", tmp_path / "train")
+    reader = DVector().reader(tmp_path / "test")
+    assert np.array_equal(reader("b-2", "b"), np.eye(stored_vectors.DIM)[1]) and reader.digest != before
+    assert not reader("a-1", "a").any() and not reader("c-1", "c").any(), "a clip never has its own d-vector"
+    stored_vectors.write(tmp_path / "train", {"a": ["a-1"]}, [("a-1", np.eye(stored_vectors.DIM)[0])])
+    DVector().link(tmp_path / "test", tmp_path / "train")
+    assert (
+        not DVector().reader(tmp_path / "test")("b-2", "b").any() and not (tmp_path / "test/d_vector_training").exists()
+    )
 
 
 def test_an_encoder_of_another_scale_is_not_transferred(recipe_folder, tiny, capsys):

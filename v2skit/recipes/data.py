@@ -57,6 +57,9 @@ def prepare(recipe: Recipe) -> None:
             )
         for name in names:
             speaker.prepare(recipe.data(name))
+        if hasattr(speaker, "link") and config.data.train in names:
+            for name in sorted({config.data.valid, config.data.test} & set(names) - {config.data.train}):
+                speaker.link(recipe.data(name), recipe.data(config.data.train))
         targets.prepare_early(recipe)
 
 

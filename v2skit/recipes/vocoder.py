@@ -194,7 +194,8 @@ def _predictor_folder(recipe: Recipe) -> Path:
 
 
 def _predictor(recipe: Recipe) -> tuple[Config, Model]:
-    """The config of the predictor, and it, frozen. Raises UserError where it needs no vocoder, or has another mel or crop or other units."""
+    """The config of the predictor, and it, frozen. Raises UserError where it needs no vocoder, or has another mel or
+    crop or other units."""
     config, folder = recipe.config, _predictor_folder(recipe)
     theirs, model, meta, _ = load_model(folder, "v2a")
     if not needs_vocoder(model):

@@ -108,7 +108,7 @@ def test_a_sentence_without_speech_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(kokoro_module, "_session", Silence)
     (tmp_path / "voices").mkdir()
     np.zeros((100, 256), "<f4").tofile(tmp_path / "voices/af_sky.bin")
-    with pytest.raises(UserError, match="'hm' is silent in voice af_sky; delete that sentence"):
+    with pytest.raises(UserError, match="'hm' is silent in voice af_sky; delete it, or leave"):
         Kokoro(tmp_path).synthesise("hm", "af_sky", isolated=False)
 
 

@@ -105,7 +105,7 @@ class Kokoro:
         inputs = {"tokens": tokens, "style": styles[len(phonemes)][None], "speed": np.ones(1, np.float32)}
         waveform = _trimmed(np.ravel(_session().run(None, inputs)[0]))
         if not len(waveform):
-            raise UserError(f"'{sentence[:60]}' is silent in voice {voice}; delete that sentence, or leave the voice out")
+            raise UserError(f"'{sentence[:60]}' is silent in voice {voice}; delete it, or leave that voice out")
         return waveform / max(1.0, float(np.abs(waveform).max()) / _FULL_SCALE)  # some voices exceed full scale
 
     def made_of(self, voices: list[str]) -> dict[str, Any]:

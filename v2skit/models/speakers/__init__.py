@@ -10,6 +10,8 @@ computed from the clip that is synthesised. It has
 
 and optionally
 
+* ``link(directory, training)``, called in stage 1 after ``prepare`` for validation and test data, with the training
+  data;
 * ``voices``: the names that ``voice`` accepts;
 * ``accepts_recording``: ``voice`` accepts the path of a recording, and packs store its result;
 * ``voices_of(directory)``: speaker -> input, float32 (S,), for packs with the speakers of a data directory;

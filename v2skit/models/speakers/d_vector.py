@@ -33,7 +33,8 @@ class DVector(nn.Module):
     are drawn anew in each epoch. Each clip's own d-vector is computed at preparation, by resemblyzer.
 
     The *unknown voice* is an embedding that is learnt in place of d-vectors that are dropped out. Clips whose speaker
-    has no other clip have it, and synthesis where no voice is named.
+    has no other clip (for validation and test data, none in the training data either) have it, and synthesis where no
+    voice is named.
 
     Args:
         clips: largest number of other clips whose d-vectors are averaged, except in training.
@@ -85,6 +86,10 @@ class DVector(nn.Module):
         bar = tqdm(chosen, f"d-vectors of {directory.name}", unit="clip", mininterval=1.0, disable=None)
         stored_vectors.write(directory, clips, _embed(bar, rate))
         made_from.write(record)
+
+    def link(self, directory: Path, training: Path) -> None:
+        """Let the speakers of a directory who have no other clip there have those in the training data."""
+        stored_vectors.link(directory, training)
 
     def reader(self, directory: Path) -> OtherClips:
         """(utterance id, speaker) -> float32 (256,), and ``draw`` for training. Raises UserError where the directory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,8 @@ TABLE, CLIPS = "d_vector", "d_vector_clips"
 """``d_vector.ark/.scp``: utterance -> d-vector; ``d_vector_clips``: speaker, percent-encoded, -> utterances in it."""
 FORMER = "d_vector_sources"
 """A file of earlier versions: their vectors were means over other clips, nearly the same for all of a speaker."""
+TRAINING = "d_vector_training"
+"""Where speakers have a single clip in a directory: path, from it, of the training data with others of theirs."""
 MAX_DRAWN = 2
 """Clips whose mean is a training example's d-vector; one as often as two."""
 VOICE_CLIPS = 20
@@ -64,6 +67,26 @@ def write(directory: Path, clips: Mapping[str, list[str]], vectors: Iterable[tup
     write_text(directory / CLIPS, table_of(found))
 
 
+def link(directory: Path, training: Path) -> None:
+    """Let the speakers of a data directory who have no other clip there have those in the training data.
+
+    Args:
+        directory: a data directory with d-vectors.
+        training: another one.
+    """
+    ours, theirs = _table(directory), _table(training)
+    if any(len(names) < 2 and set(theirs.get(speaker, ())) - set(names) for speaker, names in ours.items()):
+        write_text(directory / TRAINING, f"{os.path.relpath(training, directory)}\n")
+    else:
+        (directory / TRAINING).unlink(missing_ok=True)
+
+
+def _table(directory: Path) -> dict[str, list[str]]:
+    """Speaker -> utterances."""
+    lines = (line.split() for line in (directory / CLIPS).read_text(encoding="utf-8").splitlines())
+    return {unquote(speaker): names for speaker, *names in lines}
+
+
 def mean(vectors: list[np.ndarray]) -> np.ndarray:
     """Their mean, normalised, float32 (256,); zeros where there are none."""
     total = np.sum(vectors, axis=0, dtype=np.float64) if vectors else np.zeros(DIM)
@@ -71,28 +94,41 @@ def mean(vectors: list[np.ndarray]) -> np.ndarray:
 
 
 class OtherClips:
-    """(utterance id, speaker) -> the mean d-vector of other clips of the speaker; zeros where there is no other.
+    """(utterance id, speaker) -> the mean d-vector of other clips of the speaker: of the directory or, where it has no
+    other, of the training data that it is linked to; zeros where there is none at all.
 
     Args:
         directory: a data directory.
         clips: largest number of clips in a mean.
+        linked: whether its link is followed.
 
     Raises:
         UserError: the directory has no d-vectors, or those of an earlier version.
     """
 
-    def __init__(self, directory: Path, clips: int) -> None:
+    def __init__(self, directory: Path, clips: int, linked: bool = True) -> None:
         self.directory, self.clips = directory, clips
         if (directory / FORMER).exists():
-            raise UserError(f"the d-vectors of {directory} are of an earlier version; stage 1 of its recipe computes them again")
+            former = f"the d-vectors of {directory} are of an earlier version"
+            raise UserError(f"{former}; stage 1 of its recipe computes them again")
         if not (directory / CLIPS).exists():
             raise UserError(f"{directory} has no d-vectors; stage 1 of its recipe computes them")
         self._places, self._speakers = Lookup(directory / f"{TABLE}.scp"), Lookup(directory / CLIPS)
+        self._training = None
+        if linked and (link := directory / TRAINING).exists():
+            self._training = OtherClips(directory / link.read_text(encoding="utf-8").strip(), clips, linked=False)
         self._remedy = f"delete {directory / TABLE}.scp and run stage 1 again"
 
     def __call__(self, utterance: str, speaker: str) -> np.ndarray:
         """The mean over the first ``clips`` other clips, float32 (256,). Raises UserError where a file is damaged."""
-        return self._mean(self._others(utterance, speaker)[: self.clips])
+        others = self._others(utterance, speaker)
+        if not others and self._training is not None and self._training.has(speaker):
+            return self._training(utterance, speaker)
+        return self._mean(others[: self.clips])
+
+    def has(self, speaker: str) -> bool:
+        """Whether the directory has clips of the speaker. Raises UserError as the call does."""
+        return self._get(self._speakers, quote(speaker, safe="")) is not None
 
     def draw(self, utterance: str, speaker: str, random: np.random.Generator) -> np.ndarray:
         """The mean over one or two other clips at random, float32 (256,). Raises UserError as the call does."""
@@ -106,12 +142,13 @@ class OtherClips:
         content = hashlib.sha256(f"{self.clips}\n".encode())
         for name in (CLIPS, f"{TABLE}.ark"):
             content.update((self.directory / name).read_bytes())
+        if self._training is not None:
+            content.update(self._training.digest.encode())
         return content.hexdigest()
 
     def voices(self) -> dict[str, np.ndarray]:
         """Of each speaker with sound the mean over up to 20 clips, float32 (256,). Raises UserError as the call."""
-        lines = (line.split() for line in (self.directory / CLIPS).read_text(encoding="utf-8").splitlines())
-        return {unquote(speaker): self._mean(names[:VOICE_CLIPS]) for speaker, *names in lines if names}
+        return {s: self._mean(names[:VOICE_CLIPS]) for s, names in _table(self.directory).items() if names}
 
     def _others(self, utterance: str, speaker: str) -> list[str]:
         names = self._get(self._speakers, quote(speaker, safe=""))
