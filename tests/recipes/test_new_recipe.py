@@ -84,8 +84,8 @@ def test_every_shipped_recipe_is_copied_completely(tmp_path):
             with pytest.raises(UserError, match=f"{name} exists already: .*{name}/run.sh runs it"):
                 new_recipe(name, None, tmp_path)
             continue
-        told = new_recipe(name, None, tmp_path / "a sub folder" if (tmp_path / "egs").exists() else tmp_path)
-        assert f"{tmp_path}/egs/{name}/run.sh" in told and ("--corpus_dir" in told) == (name != "mini")
+        instructions = new_recipe(name, None, tmp_path / "a sub folder" if (tmp_path / "egs").exists() else tmp_path)
+        assert f"{tmp_path}/egs/{name}/run.sh" in instructions and ("--corpus_dir" in instructions) == (name != "mini")
     assert names(tmp_path / "egs") == names(shipped())
     for name in names(shipped()):
         ours, theirs = tmp_path / "egs" / name, shipped() / name
@@ -158,9 +158,10 @@ def test_missing_packages_of_a_recipe_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "tracker", ("no_such_litert",))
     monkeypatch.setitem(MODULES, "d_vector", ("no_such_resemblyzer",))
     monkeypatch.setitem(MODULES, "pesq", ("no_such_pesq",))
-    told = new_recipe("grid", None, tmp_path)
+    instructions = new_recipe("grid", None, tmp_path)
     assert (
-        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d-vector,pesq]' && " in told
+        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d-vector,pesq]' && "
+        in instructions
     )
     assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # audio only
 
