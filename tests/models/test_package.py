@@ -65,13 +65,8 @@ def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_fol
     assert speak(without, data, tmp_path / "e", "--vocoder", str(with_vocoder)) == wanted  # a pack is a vocoder as well
     capsys.readouterr()
     assert main(["info", str(with_vocoder)]) == 0
-    printed = capsys.readouterr().out
-    assert (
-        "with: video-to-speech" in printed
-        and "vocoder:   trained" in printed
-        and "hums" in printed
-        and "s0, s1" in printed
-    )
+    info = capsys.readouterr().out
+    assert "with: video-to-speech" in info and "vocoder:   trained" in info and "hums" in info and "s0, s1" in info
     with pytest.raises(UserError, match="has no vocoder in it; pack it again with one"):
         read_part(without, "vocoder")
 
@@ -87,9 +82,9 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
         and header.scores["row"] == json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
     )
     assert header.digest["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
-    printed = describe(out)
-    assert re.search(r" estoi [-\d.]+ \[[-\d.]+, [-\d.]+\]", printed)
-    assert all(text in printed for text in ("none, it outputs waveforms", "CC0", "nobody's voice"))
+    info = describe(out)
+    assert re.search(r" estoi [-\d.]+ \[[-\d.]+, [-\d.]+\]", info)
+    assert all(text in info for text in ("none, it outputs waveforms", "CC0", "nobody's voice"))
     spoken = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
     assert speak(out, recipe_folder / "data/test", tmp_path / "out") == spoken
     with pytest.raises(UserError, match="outputs waveforms and needs no vocoder"):
@@ -112,12 +107,9 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
     card = read_header(out).card
     assert card == read_card(path, licence="CC BY 4.0") and card.licence == "CC BY 4.0" and card.limits == "no words"
     assert card.headline == "Hum: hums, nothing else"
-    printed = describe(out)
-    assert (
-        "made for:  hums,\n            nothing else\n" in printed
-        and "CC0\n           squares: nobody, CC0\n" in printed
-    )
-    assert "notes:     not stated" in printed
+    info = describe(out)
+    assert "made for:  hums,\n            nothing else\n" in info and "CC0\n           squares: nobody, CC0\n" in info
+    assert "notes:     not stated" in info
     assert CARD.headline == "" and Card("a\x1b[31m", made_for="b").headline == "a?[31m: b"
     capsys.readouterr()
     path.write_text("nmae: Hum\n")

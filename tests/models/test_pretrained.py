@@ -65,12 +65,8 @@ def test_info_describes_every_installed_model(installed, capsys):
     other = installed.with_name(f"other{SUFFIX}")
     other.write_bytes(installed.read_bytes())
     assert main(["info"]) == 0
-    printed = capsys.readouterr().out
-    assert (
-        printed.count("licence:   CC0") == 2
-        and f"{installed}\ntiny: video-to-speech" in printed
-        and str(other) in printed
-    )
+    info = capsys.readouterr().out
+    assert info.count("licence:   CC0") == 2 and f"{installed}\ntiny: video-to-speech" in info and str(other) in info
 
 
 @pytest.mark.parametrize("command", ["info", "synth clip.mp4", "serve", "synth-data data -o out"])
