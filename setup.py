@@ -67,7 +67,7 @@ setup(
         "v2skit.evaluation": ["templates/*.html"],
         "v2skit.web": ["page/*"],
         "v2skit.docs": ["*.md"],
-        "v2skit.egs": ["stages.sh", "*/*.yaml", "*/run.sh", "*/README.md", "*/results.png", "*/conf/*.yaml"],
+        "v2skit.egs": ["stages.sh", "*/*.yaml", "*/*.sh", "*/*.md", "*/results.png", "*/conf/*.yaml"],
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.
     install_requires=[

@@ -158,11 +158,14 @@ def test_missing_packages_of_a_recipe_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(MODULES, "tracker", ("no_such_litert",))
     monkeypatch.setitem(MODULES, "d_vector", ("no_such_resemblyzer",))
     monkeypatch.setitem(MODULES, "pesq", ("no_such_pesq",))
-    instructions = new_recipe("grid", None, tmp_path)
-    assert (
-        "(no_such_litert, no_such_resemblyzer, no_such_pesq): pip install 'v2skit[tracker,d-vector,pesq]' && "
-        in instructions
-    )
+    monkeypatch.setitem(MODULES, "neural_voices", ("no_such_kokoro",))
+    note = new_recipe("grid", None, tmp_path)
+    modules, extras = note.partition("(")[2].split("): pip install ", 1)
+    missing = {"no_such_litert", "no_such_resemblyzer", "no_such_pesq", "no_such_kokoro"}
+    assert set(modules.split(", ")) == missing
+    assert set(extras.partition("[")[2].partition("]")[0].split(",")) == {
+        "tracker", "d-vector", "pesq", "neural-voices"
+    }  # fmt: skip
     assert "no_such_litert" not in new_recipe("vctk", None, tmp_path)  # audio only
 
 

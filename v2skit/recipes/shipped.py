@@ -132,10 +132,12 @@ def _copy(recipe: Path, folder: Path) -> None:
     """A shipped recipe's files into an empty folder; its README with the commands and documents of an
     installed v2skit."""
     (folder / "conf").mkdir()
-    shutil.copyfile(recipe / "run.sh", folder / "run.sh")
-    (folder / "run.sh").chmod(0o755)
-    for path in (*recipe.glob("*.png"), *recipe.glob("*.yaml"), *recipe.glob("conf/*.yaml")):
-        shutil.copyfile(path, folder / path.relative_to(recipe))
+    for path in recipe.glob("*.sh"):
+        shutil.copyfile(path, folder / path.name)
+        (folder / path.name).chmod(0o755)
+    for pattern in ("*.png", "*.yaml", "*.md", "conf/*.yaml"):
+        for path in recipe.glob(pattern):
+            shutil.copyfile(path, folder / path.relative_to(recipe))
     text = (recipe / "README.md").read_text(encoding="utf-8")
     text = _CHECKOUT_COMMANDS.sub("", text).replace("](../../docs/", f"]({shipped().parent / 'docs'}/")
     (folder / "README.md").write_text(text, encoding="utf-8")
