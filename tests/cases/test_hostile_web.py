@@ -104,7 +104,7 @@ def test_slow_connections_are_closed_and_keep_nobody_out(video, monkeypatch):
         assert "text" in ask(address, body)[-1]
 
 
-def test_a_slow_upload_is_told_so(video, monkeypatch):
+def test_a_slow_upload_is_refused_with_the_reason(video, monkeypatch):
     monkeypatch.setattr(app, "UPLOAD_SECONDS", 0.3)
 
     def trickle():

@@ -51,8 +51,26 @@ def test_d_vectors_of_a_stored_config_keep_their_scale():
         assert upgrade(same) == same
 
 
+@pytest.mark.parametrize("name", ["power", "mfcc", "multi_resolution_stft"])
+def test_losses_of_a_stored_config_keep_their_floor(tiny, name):
+    stored = to_tree(load_config(tiny, [f"losses.own={{type: {name}, weight: 1}}"]))
+    assert stored["losses"]["own"]["range_db"] == 60 and upgrade(stored) == stored
+    del stored["losses"]["own"]["range_db"]  # as earlier versions stored it
+    assert check_config(stored).losses["own"].args["range_db"] is None and "range_db" not in stored["losses"]["own"]
+
+
 @pytest.mark.parametrize(
-    "tree", [{}, {"losses": None}, {"losses": {"l1": 3}}, {"networks": {"speaker": 3}}, {"networks": []}, [], None]
+    "tree",
+    [
+        {},
+        {"losses": None},
+        {"losses": {"l1": 3}},
+        {"losses": {"l1": {"type": []}}},
+        {"networks": {"speaker": 3}},
+        {"networks": []},
+        [],
+        None,
+    ],
 )
 def test_what_is_no_config_stays_for_the_check_to_refuse(tree):
     assert upgrade(tree) == tree

@@ -22,7 +22,8 @@ def test_the_lag_is_limited_and_that_of_silence_is_0():
     reference = babble(2.0)
     assert abs(find_lag(reference, delayed(reference, RATE // 2), RATE)) <= MAX_LAG_MS * RATE // 1000
     assert find_lag(reference, 0 * reference, RATE) == 0
-    assert find_lag(reference[:300], reference[:300], RATE) == 0
+    for samples in (100, 300):  # less than a hop, than a window
+        assert find_lag(reference[:samples], reference[:samples], RATE) == 0
     with pytest.raises(MetricError, match="equally long"):
         find_lag(reference, reference[1:], RATE)
     with pytest.raises(MetricError, match="silent"):

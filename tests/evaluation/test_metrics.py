@@ -169,6 +169,6 @@ def test_a_missing_package_is_named_with_its_extra(kind, name, monkeypatch):
     package = NEEDS.get(name, name)
     monkeypatch.setitem(sys.modules, package, None)
     extra = EXTRAS.get(package, "evaluate")
-    told = rf"can't be imported .*{package}.*pip install 'v2skit\[{extra}\]'.*, or drop it"
-    with pytest.raises(UserError, match=told):
+    message = rf"can't be imported .*{package}.*pip install 'v2skit\[{extra}\]'.*, or drop it"
+    with pytest.raises(UserError, match=message):
         component()

@@ -112,7 +112,7 @@ def test_any_name_and_text_is_shown_as_it_is(tmp_path):
     assert "A face in every frame." in page.text and len(page.of("img")) == 2
 
 
-def test_a_video_that_browsers_cannot_show_is_told_and_the_speech_is_there(tmp_path):
+def test_a_video_that_browsers_cannot_show_is_named_and_the_speech_is_there(tmp_path):
     video = make_video(tmp_path / "clip.mkv", every(FPS, 0.4))
     write_report(tmp_path / "page.html", video, make_speech(tmp_path / "clip.wav", 0.4), make_track(10), None, {})
     page = Page(tmp_path / "page.html")

@@ -17,7 +17,7 @@ from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import FORMAT, Card, read_card, read_header
-from v2skit.models.package import describe, open_model, pack, read_part
+from v2skit.models.package import describe, open_model, pack, read_part, vocoder_of
 from v2skit.registry.files import digest_of
 from v2skit.registry.trust import trusting
 from v2skit.system.provenance import Provenance
@@ -65,8 +65,8 @@ def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_fol
     assert speak(without, data, tmp_path / "e", "--vocoder", str(with_vocoder)) == wanted  # a pack is a vocoder as well
     capsys.readouterr()
     assert main(["info", str(with_vocoder)]) == 0
-    told = capsys.readouterr().out
-    assert "with: video-to-speech" in told and "vocoder:   trained" in told and "hums" in told and "s0, s1" in told
+    info = capsys.readouterr().out
+    assert "with: video-to-speech" in info and "vocoder:   trained" in info and "hums" in info and "s0, s1" in info
     with pytest.raises(UserError, match="has no vocoder in it; pack it again with one"):
         read_part(without, "vocoder")
 
@@ -82,9 +82,9 @@ def test_pack_of_a_raw_model_holds_scores_and_needs_no_vocoder(recipe_folder, ti
         and header.scores["row"] == json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
     )
     assert header.digest["model"] == checkpoint.digest(checkpoint.best(exp / "finetune"))
-    told = describe(out)
-    assert re.search(r" estoi [-\d.]+ \[[-\d.]+, [-\d.]+\]", told)
-    assert all(text in told for text in ("none, it outputs waveforms", "CC0", "nobody's voice"))
+    info = describe(out)
+    assert re.search(r" estoi [-\d.]+ \[[-\d.]+, [-\d.]+\]", info)
+    assert all(text in info for text in ("none, it outputs waveforms", "CC0", "nobody's voice"))
     spoken = {path.name: path.read_bytes() for path in (exp / "synth/pretrained").glob("*.wav")}
     assert speak(out, recipe_folder / "data/test", tmp_path / "out") == spoken
     with pytest.raises(UserError, match="outputs waveforms and needs no vocoder"):
@@ -107,9 +107,9 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
     card = read_header(out).card
     assert card == read_card(path, licence="CC BY 4.0") and card.licence == "CC BY 4.0" and card.limits == "no words"
     assert card.headline == "Hum: hums, nothing else"
-    told = describe(out)
-    assert "made for:  hums,\n            nothing else\n" in told and "CC0\n           squares: nobody, CC0\n" in told
-    assert "notes:     not stated" in told
+    info = describe(out)
+    assert "made for:  hums,\n            nothing else\n" in info and "CC0\n           squares: nobody, CC0\n" in info
+    assert "notes:     not stated" in info
     assert CARD.headline == "" and Card("a\x1b[31m", made_for="b").headline == "a?[31m: b"
     capsys.readouterr()
     path.write_text("nmae: Hum\n")
@@ -119,7 +119,7 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
         read_card(tmp_path / "none.yaml")
 
 
-def test_half_a_pack_speaks_almost_the_same(recipe_folder, tiny, tmp_path):
+def test_a_pack_in_float16_synthesises_almost_the_same_speech(recipe_folder, tiny, tmp_path):
     config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, scratch=False)
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune") == 0
     exp, data = recipe_folder / "exp/raw", recipe_folder / "data/test"
@@ -154,13 +154,13 @@ def test_what_float16_cannot_hold_stays_as_it_is(mel_run, tmp_path):
     assert (read_part(tmp_path / "half.v2s", "model").weights[name] == saved.weights[name]).all()
 
 
-def test_a_vocoder_that_is_named_has_the_arguments_of_the_config_and_of_the_scores(
+def test_a_vocoder_that_is_named_has_the_arguments_of_the_same_run_in_the_config_and_of_the_scores(
     mel_run, recipe_folder, tiny, tmp_path
 ):
     assert stages(recipe_folder, vocoder_config(tmp_path, tiny), "pretrain") == 0
     folder, trained = checkpoint.best(mel_run), recipe_folder / "exp/vocoder/pretrain"
     meta = json.loads((folder / checkpoint.META).read_text())
-    meta["config"]["vocoder"] = {"type": "trained", "run": "elsewhere", "corrections": 0}
+    meta["config"]["vocoder"] = {"type": "trained", "run": str(trained), "corrections": 0}
     (folder / checkpoint.META).write_text(json.dumps(meta))
     exp, digests = mel_run.parent, [checkpoint.digest(path) for path in (folder, checkpoint.best(trained))]
     (exp / "results.json").write_text('{"rows": {"pretrained": {"estoi": {"mean": 0.5}}}}')
@@ -171,6 +171,21 @@ def test_a_vocoder_that_is_named_has_the_arguments_of_the_config_and_of_the_scor
         header = read_header(tmp_path / "model.v2s")
         assert header.vocoder == {"type": "trained", "corrections": 0}
         assert (header.scores is None) == (corrections != 0)
+    for other in ("elsewhere", str(mel_run)):
+        meta["config"]["vocoder"]["run"] = other
+        (folder / checkpoint.META).write_text(json.dumps(meta))
+        pack(folder, tmp_path / "model.v2s", trained, CARD)
+        assert read_header(tmp_path / "model.v2s").vocoder == {"type": "trained", "corrections": None}, other
+
+
+def test_the_vocoder_of_a_pack_of_an_earlier_format_is_corrected_as_it_was(mel_run, tmp_path):
+    good, before = tmp_path / "good.v2s", tmp_path / "before.v2s"
+    pack(mel_run, good, None, CARD)
+    header = header_of(good)
+    for number, arguments, rounds in ((1, {}, 8), (2, {}, 8), (2, {"corrections": 3}, 3), (FORMAT, {}, None)):
+        changed = {**header, "format": number, "vocoder": {"type": "trained", **arguments}}
+        save_file({"x": torch.zeros(1)}, before, {"v2skit": json.dumps(changed)})
+        assert vocoder_of(before).args["corrections"] == rounds
 
 
 def test_wrong_packs_are_refused(mel_run, tmp_path):

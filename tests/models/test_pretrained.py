@@ -8,7 +8,7 @@ import pytest
 
 import v2skit
 from tests.cases.model import untrained_run
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_data
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.errors import UserError
@@ -55,12 +55,18 @@ def test_a_clip_is_all_that_the_command_needs(installed, tmp_path, capsys, named
     assert "<th>made for</th><td>tiny: gray squares</td>" in report and str(installed) in report
 
 
+def test_speech_for_a_data_directory_begins_with_what_the_model_was_made_for(installed, tmp_path, capsys):
+    make_data(tmp_path / "data", count=1)
+    assert main(["synth-data", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out == f"tiny: gray squares\nspeech: {tmp_path / 'out'}/\n"
+
+
 def test_info_describes_every_installed_model(installed, capsys):
     other = installed.with_name(f"other{SUFFIX}")
     other.write_bytes(installed.read_bytes())
     assert main(["info"]) == 0
-    told = capsys.readouterr().out
-    assert told.count("licence:   CC0") == 2 and f"{installed}\ntiny: video-to-speech" in told and str(other) in told
+    info = capsys.readouterr().out
+    assert info.count("licence:   CC0") == 2 and f"{installed}\ntiny: video-to-speech" in info and str(other) in info
 
 
 @pytest.mark.parametrize("command", ["info", "synth clip.mp4", "serve", "synth-data data -o out"])

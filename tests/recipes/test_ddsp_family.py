@@ -50,14 +50,14 @@ def test_ddsp_from_the_targets_to_the_table_and_the_pack(config, recipe_folder, 
 
 
 def test_what_is_missing_for_f0_is_named_before_training(config, recipe_folder, capsys):
-    for sets, told in (
+    for sets, message in (
         (("targets.f0=null",), "loss 'f0' compares 'f0' with a target.*add targets.f0"),
         (("networks.decoder={type: istft}",), "loss 'f0' needs models with output f0"),
         (("networks.heads.f0={type: f0}",), "outputs 'f0', which the decoder outputs already"),
         (("networks.decoder.floor_hz=900",), "floor_hz 900 must be below ceiling_hz 500"),
     ):
         assert stages(recipe_folder, config, "pretrain", sets=sets) == 1
-        assert re.search(told, capsys.readouterr().err), told
+        assert re.search(message, capsys.readouterr().err), message
     assert not (recipe_folder / "exp/ddsp/pretrain/log.jsonl").exists()
 
 

@@ -57,9 +57,9 @@ def test_raw_family_from_pretraining_to_the_table(recipe_folder, tiny, tmp_path,
     if decoder["type"] == "wavegan":
         assert any("video_mean" in n for n in copied)  # dual batch statistics are copied as well
     rows = [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]
-    told = {"adversarial", "adversarial/discriminator", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
-    assert all(told <= row.keys() for row in rows if row["kind"] == "train")
-    assert not any(told & row.keys() for row in rows if row["kind"] == "valid")
+    names = {"adversarial", "adversarial/discriminator", "adversarial/penalty", "adversarial/real", "adversarial/fake"}
+    assert all(names <= row.keys() for row in rows if row["kind"] == "train")
+    assert not any(names & row.keys() for row in rows if row["kind"] == "valid")
 
 
 def test_vocoder_is_trained_tuned_on_predicted_mels_and_used(mel_run, recipe_folder, tiny, tmp_path, capsys):

@@ -84,8 +84,8 @@ def test_every_shipped_recipe_is_copied_completely(tmp_path):
             with pytest.raises(UserError, match=f"{name} exists already: .*{name}/run.sh runs it"):
                 new_recipe(name, None, tmp_path)
             continue
-        told = new_recipe(name, None, tmp_path / "a sub folder" if (tmp_path / "egs").exists() else tmp_path)
-        assert f"{tmp_path}/egs/{name}/run.sh" in told and ("--corpus_dir" in told) == (name != "mini")
+        instructions = new_recipe(name, None, tmp_path / "a sub folder" if (tmp_path / "egs").exists() else tmp_path)
+        assert f"{tmp_path}/egs/{name}/run.sh" in instructions and ("--corpus_dir" in instructions) == (name != "mini")
     assert names(tmp_path / "egs") == names(shipped())
     for name in names(shipped()):
         ours, theirs = tmp_path / "egs" / name, shipped() / name

@@ -235,10 +235,10 @@ def test_data_that_were_prepared_with_other_settings_are_noted(recipe_folder, ti
     assert stage("pretrain", recipe_folder, tiny, *same) == 0
     assert "note" not in capsys.readouterr().out
     assert stage("pretrain", recipe_folder, tiny, "--set", "corpus.seed=7") == 0
-    told = capsys.readouterr().out
-    assert "data/audio was prepared with other settings (corpus.seed: " in told
-    assert "prepare.filters.min_seconds: 0.5 there, None now); stage 1 prepares it again" in told
-    assert told.count("prepare.offset: measure there, correct now") == 1
+    printed = capsys.readouterr().out
+    assert "data/audio was prepared with other settings (corpus.seed: " in printed
+    assert "prepare.filters.min_seconds: 0.5 there, None now); stage 1 prepares it again" in printed
+    assert printed.count("prepare.offset: measure there, correct now") == 1
     elsewhere = ("--set", "data.pretrain=[../other/audio]", "--set", "data.pretrain_valid=../other/valid")
     shutil.copytree(recipe_folder / "data", recipe_folder / "other")
     assert stage("pretrain", recipe_folder, tiny, *elsewhere, "--exp", str(recipe_folder / "exp/other")) == 0

@@ -126,7 +126,9 @@ def test_what_is_missing_is_named_before_training(units, recipe_folder, tiny, tm
     vocoder, model = units
     capsys.readouterr()
     cases = {
-        ("targets.units.extractor.run=nowhere",): "nowhere does not exist; stage 2 of a recipe (pre-training) makes it",
+        (
+            "targets.units.extractor.run=nowhere",
+        ): "nowhere does not exist; stage 2 of conf/mel.yaml (pre-training) makes it",
         ("targets.units.clusters=1000",): "k-means needs more frames than clusters",
         ("targets.units=null",): "there is no target 'units', which defines the units; add targets: {units: ",
         ("vocoder={type: units, generator: {type: griffin_lim}}",): "choose istft, hifigan or wavegan",

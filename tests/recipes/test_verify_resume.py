@@ -18,8 +18,8 @@ def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path
     sets = ["--set", "pretrain.workers=2", "--set", "pretrain.ema_decay=0.9"]
     sets += ["--set", "loggers.jsonl=null"]
     assert main(["verify-resume", *options, "--kills", "1", *sets]) == 0
-    told = capsys.readouterr().out
-    assert "are the same, bit for bit, after 1 kills" in told and "14 lines of losses" in told
+    printed = capsys.readouterr().out
+    assert "are the same, bit for bit, after 1 kills" in printed and "14 lines of losses" in printed
     assert not list(folder.glob("*/pretrain/tensorboard"))  # nothing is logged but what is compared
     log = folder / "killed/pretrain/log.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()]

@@ -18,7 +18,7 @@ from v2skit.registry.component import Component
 from v2skit.registry.plugins import registry
 
 CLOCK, MEL = Clock(), Mel()
-FRAMES, CLASSES = 8, 5
+FRAMES, CLASSES = 12, 5
 TEXT = "BIN BLUE AT F TWO NOW"
 NEED_DATA = {
     ("loss", "perceptual"), ("target", "units"), ("speaker", "d_vector"), ("tracker", "landmarks"),

@@ -15,12 +15,12 @@ def benchmark(*options: str) -> str:
 
 
 def test_prints_factors_and_shares_that_add_up():
-    told = benchmark("--seconds=1", "--repeats=1")
-    assert len(re.findall(r"real-time factor [\d.]+, CPU time [\d.]+", told)) == 2
-    lines = [line for line in told.splitlines() if line.startswith("    ")]
+    printed = benchmark("--seconds=1", "--repeats=1")
+    assert len(re.findall(r"real-time factor [\d.]+, CPU time [\d.]+", printed)) == 2
+    lines = [line for line in printed.splitlines() if line.startswith("    ")]
     assert all(95 <= sum(map(int, re.findall(r"(\d+)%", line))) <= 105 for line in lines) and len(lines) == 2
 
 
 def test_prints_the_latencies_of_a_live_run():
-    told = benchmark("--live", "--seconds=1")
-    assert told.count("algorithmic latency") == 3 and "dropped frames" in told
+    printed = benchmark("--live", "--seconds=1")
+    assert printed.count("algorithmic latency") == 3 and "dropped frames" in printed

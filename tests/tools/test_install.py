@@ -103,9 +103,9 @@ def place(tmp_path) -> Place:
 
 
 def refused(result: subprocess.CompletedProcess, *parts: str) -> None:
-    told = result.stderr.splitlines()[-1]
-    assert result.returncode == 1 and told.startswith("install.sh: "), result.stderr
-    assert all(part in told for part in parts), told
+    remedy = result.stderr.splitlines()[-1]
+    assert result.returncode == 1 and remedy.startswith("install.sh: "), result.stderr
+    assert all(part in remedy for part in parts), remedy
 
 
 def test_it_installs_once_and_says_what_without_pips_noise(place):
@@ -200,16 +200,16 @@ def test_without_a_network_it_says_so_and_resumes(place):
 
 
 @pytest.mark.parametrize(
-    ("message", "told"),
+    ("message", "remedy"),
     [
         ("OSError: [Errno 28] No space left on device", "the disk is full; make room"),
         ("resolution impossible", "can't be installed"),
     ],
 )
-def test_other_failures_of_pip_are_shown(place, message, told):
+def test_other_failures_of_pip_are_shown(place, message, remedy):
     place.fails("--editable", message)
     result = place.install()
-    refused(result, told, "run the same command again")
+    refused(result, remedy, "run the same command again")
     assert message in result.stderr
 
 

@@ -67,7 +67,7 @@ def curve(run, name: str) -> list:
     return [(point.step, round(point.value, 4)) for point in board.Scalars(name)]
 
 
-def test_a_logger_is_told_losses_samples_and_the_end(recorder, recipe_folder, tiny, capsys):
+def test_a_logger_receives_losses_samples_and_the_end(recorder, recipe_folder, tiny, capsys):
     sets = ("loggers.mine={type: recorder}", "loggers.leaving={type: leaving}", "pretrain.log_every=2")
     assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
     calls, run = recorder.calls, recipe_folder / "exp/tiny/pretrain"

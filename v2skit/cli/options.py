@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from v2skit.errors import UserError
 
@@ -114,6 +114,12 @@ def chosen_voice(options: argparse.Namespace, model: Synthesiser) -> np.ndarray:
     if options.voice is None and model.default_voice:
         print(f"voice: {model.default_voice}, the model's default; --voice names another", file=sys.stderr)
     return speaker
+
+
+def print_headline(model: Synthesiser, file: TextIO | None = None) -> None:
+    """Print what the model was made for, where its card says so; to standard output, or to ``file``."""
+    if model.card.headline:
+        print(model.card.headline, file=file)
 
 
 def chosen_tracker(options: argparse.Namespace) -> Component | None:

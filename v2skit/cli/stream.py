@@ -6,7 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, add_talker, add_tracker, chosen_voice, load_model
+from v2skit.cli.options import (
+    Commands,
+    add_command,
+    add_model,
+    add_talker,
+    add_tracker,
+    chosen_voice,
+    load_model,
+    print_headline,
+)
 from v2skit.errors import UserError
 
 
@@ -41,8 +50,7 @@ def run(options: argparse.Namespace) -> None:
     live = LiveSynthesis(model, tracker, chosen_voice(options, model), options.chunk)
     source = open_source(options.source, options.size, options.fps, options.realtime)
     check_target(options.out, source.path, options.force)
-    if model.card.headline:
-        print(model.card.headline, file=sys.stderr)
+    print_headline(model, sys.stderr)
     with open_sink(options.out, model.sample_rate) as sink:
         latency = f"algorithmic latency {live.algorithmic_latency * 1000:.0f} ms"
         print(f"synthesising speech for {options.source}, {latency}; Ctrl-C ends", file=sys.stderr)

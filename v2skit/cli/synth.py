@@ -14,6 +14,7 @@ from v2skit.cli.options import (
     chosen_model,
     chosen_voice,
     load_model,
+    print_headline,
 )
 from v2skit.version import __version__
 
@@ -49,7 +50,6 @@ def run(options: argparse.Namespace) -> None:
     chosen = {"vocoder": options.vocoder, "voice": voice, "tracker": options.tracker, "face": options.face}
     facts = {"model": str(chosen_model(options)), "made for": model.card.headline or "not stated"}
     facts |= {**{name: str(value or "the model's") for name, value in chosen.items()}, "v2skit": __version__}
-    if model.card.headline:
-        print(model.card.headline)
+    print_headline(model)
     extras = Extras(options.mux, options.report, options.force, options.text)
     synthesise_files(model, targets, tracker, options.voice, extras, facts)

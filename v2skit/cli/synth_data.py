@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_model, chosen_model, warn_of_broken
+from v2skit.cli.options import Commands, add_command, add_model, chosen_model, print_headline, warn_of_broken
 
 
 def add(commands: Commands) -> None:
@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
     path = chosen_model(options)
     model = load(path, options.device, options.vocoder)
     clips = read_silent(options.data_dir)
+    print_headline(model)
     with speech_folder(options.out, source_of(model, path, options.data_dir), options.force):
         synthesise_directory(model, clips, options.data_dir, options.out)
     print(f"speech: {options.out}/")

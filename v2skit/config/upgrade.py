@@ -6,8 +6,10 @@ from typing import Any
 
 RENAMED = {"critics": "discriminators", "learn_steps": "discriminator_steps"}
 """Arguments of the loss ``adversarial`` in version 0.1 -> their names now."""
+FORMER_LOSS = {name: {"range_db": None} for name in ("power", "mfcc", "multi_resolution_stft")}
+"""Loss component -> the arguments that it lacked in earlier versions, with the values that it had then."""
 FORMER_SPEAKER = {"d_vector": {"dropout": 0.0, "scale": 1.0}}
-"""Speaker component -> the arguments that it lacked in earlier versions, with the values that it had then."""
+"""The same of speaker components."""
 
 
 def upgrade(tree: Any) -> Any:
@@ -25,13 +27,19 @@ def _losses(losses: dict) -> dict:
     return {
         name: {RENAMED.get(key, key): value for key, value in loss.items()}
         if isinstance(loss, dict) and loss.get("type") == "adversarial"
-        else loss
+        else _with_former(loss, FORMER_LOSS)
         for name, loss in losses.items()
     }
 
 
 def _networks(networks: dict) -> dict:
-    speaker = networks.get("speaker")
-    if not isinstance(speaker, dict) or not isinstance(speaker.get("type"), str):
+    if "speaker" not in networks:
         return networks
-    return {**networks, "speaker": {**FORMER_SPEAKER.get(speaker["type"], {}), **speaker}}
+    return {**networks, "speaker": _with_former(networks["speaker"], FORMER_SPEAKER)}
+
+
+def _with_former(component: Any, former: dict[str, dict]) -> Any:
+    """A component's tree with the arguments that its type lacked in earlier versions."""
+    if not isinstance(component, dict) or not isinstance(component.get("type"), str):
+        return component
+    return {**former.get(component["type"], {}), **component}

@@ -30,7 +30,8 @@ def _spectrogram() -> MelSpectrogram:
 
 
 def find_lag(reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> int:
-    """The lag of a hypothesis in samples, see :data:`PROTOCOL`; 0 where the hypothesis does not change, as silence.
+    """The lag of a hypothesis in samples, see :data:`PROTOCOL`; 0 where the hypothesis does not change, as silence, or
+    both are shorter than a window.
 
     Args:
         reference: ground-truth waveform (N,).
@@ -43,15 +44,17 @@ def find_lag(reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> int:
     spectrogram, natural = _spectrogram(), RANGE_DB / 20 * math.log(10)
     hop, sample_rate = spectrogram.mel.hop, _CLOCK.sample_rate
     waveforms = np.stack([resample(w, rate, sample_rate) for w in check_pair(reference, hypothesis)])
+    if waveforms.shape[1] < spectrogram.mel.window:
+        return 0
     with torch.no_grad():
         mels = spectrogram(torch.from_numpy(waveforms[:, : waveforms.shape[1] // hop * hop]))  # (2, F, M)
     truth, guess = torch.maximum(mels, mels.amax((1, 2), keepdim=True) - natural).numpy()
-    reach = min(MAX_LAG_MS * sample_rate // 1000 // hop, len(truth) - 2)
-    if reach < 1 or guess.std(0).max() < 1e-3:
+    max_frames = min(MAX_LAG_MS * sample_rate // 1000 // hop, len(truth) - 2)
+    if max_frames < 1 or guess.std(0).max() < 1e-3:
         return 0
-    curve = [_correlation(truth[: len(truth) - lag], guess[lag:]) for lag in range(reach + 1)]
-    early = [_correlation(truth[lag:], guess[: len(guess) - lag]) for lag in range(reach, 0, -1)]
-    found = float(peaks(np.array([early + curve]))[0]) - reach
+    curve = [_correlation(truth[: len(truth) - lag], guess[lag:]) for lag in range(max_frames + 1)]
+    early = [_correlation(truth[lag:], guess[: len(guess) - lag]) for lag in range(max_frames, 0, -1)]
+    found = float(peaks(np.array([early + curve]))[0]) - max_frames
     return round(found * hop / sample_rate * rate)
 
 

@@ -13,8 +13,8 @@ from v2skit.system.extras import needs
 class PesqWideBand:
     """Wide-band PESQ (ITU-T P.862.2): MOS-LQO, about 1 to 4.6, at 16 kHz.
 
-    A silent hypothesis, for which the algorithm is undefined, has the lowest score, 0.999, the limit of the mapping to
-    MOS-LQO; else a system that outputs nothing for its hardest clips would have the better mean.
+    The algorithm is undefined for a silent hypothesis, which scores 0.999, the lower limit of the mapping to MOS-LQO: a
+    system that is silent for its hardest clips must not have a higher mean for that.
 
     Raises:
         UserError: pesq is not installed.
@@ -37,7 +37,8 @@ class PesqWideBand:
         """See :class:`v2skit.evaluation.metrics.Metric`.
 
         Raises:
-            MetricError: also where PESQ detects no speech, or the clip is under 0.25 s long.
+            MetricError: also where the hypothesis is not silent, and PESQ detects no speech or the clip is under 0.25 s
+                long.
         """
         reference, hypothesis = check_pair(reference, hypothesis)
         (name,) = self.higher_is_better

@@ -26,8 +26,11 @@ class Estoi(nn.Module):
     The L1 of the log mel is minimised by the median, whose modulations are too weak where lips leave the sound open.
     ESTOI correlates the amplitudes in one-third octave bands, over segments of 384 ms, each normalised over time and
     then over bands. Here the bands' amplitudes are those of the mel bins in them, at its frame rate and window (ESTOI:
-    12.8 and 25.6 ms); segments begin at every frame. It leaves the level of a segment open, and what is above 4.3 kHz,
-    so that it needs L1 beside it.
+    12.8 and 25.6 ms); segments begin at every frame. Counted are the frames whose power in these bands, from 134 Hz, is
+    within 40 dB of the loudest frame's; pystoi compares the power of the whole signal, so that hum below 134 Hz makes
+    pauses count. On recordings with hum its ESTOI is therefore lower than 1 minus this loss.
+
+    The loss leaves the level of a segment open, and what is above 4.3 kHz, so that it needs L1 beside it.
 
     Of a model that is trained with it, ESTOI is no independent measure: PESQ and the word error rate are.
 
@@ -61,7 +64,10 @@ class Estoi(nn.Module):
         self.register_buffer("to_bands", to_bands.float(), persistent=False)  # (M, 15)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
-        """mel (B,F,M) -> ``{"estoi": scalar}``; clips shorter than a segment do not count."""
+        """mel (B,F,M) -> ``{"estoi": scalar}``; clips shorter than a segment do not count.
+
+        A batch of these alone has the value 0, which is averaged into that of validation.
+        """
         assert output.mel is not None and batch.mel is not None, "input = 'mel'"
         with torch.autocast(batch.mel.device.type, enabled=False):
             predicted, target = self._bands(output.mel.float()), self._bands(batch.mel)  # (B, F, 15)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from v2skit.models.pack_header import (
 )
 from v2skit.models.pack_voices import VoiceSources
 from v2skit.models.stored_config import model_tree, packable_tree
+from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.system.atomic import atomic_write
@@ -80,7 +82,8 @@ def pack(
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
-        kept = choice if choice and choice["type"] == TRAINED else {}  # arguments such as corrections
+        same = choice and choice["type"] == TRAINED and _same_weights(Path(choice["run"]), vocoder)
+        kept = choice if choice and same else {}  # arguments such as corrections
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
     if choice and choice["type"] == TRAINED:
@@ -124,6 +127,13 @@ def pack(
         raise UserError(
             f"{out} can't be written ({why}); free some disk space, or name a file in another folder"
         ) from error
+
+
+def _same_weights(*runs: Path) -> bool:
+    """Whether runs have the same weights; not where one of them is gone."""
+    with suppress(UserError):
+        return len({checkpoint.digest(checkpoint.folder_in(run, "train it")) for run in runs}) == 1
+    return False
 
 
 def _rounded(tensors: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
@@ -210,6 +220,8 @@ def vocoder_of(path: Path) -> Component | None:
     choice = dict(header.vocoder)
     if choice.get("type") == TRAINED:
         choice["run"] = str(path)
+        if header.format < 3:  # all trained vocoders were corrected then
+            choice.setdefault("corrections", ROUNDS)
     try:
         vocoder = check_component("vocoder", choice, f"the vocoder of {path}")
     except UserError as error:

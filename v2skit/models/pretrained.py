@@ -29,7 +29,9 @@ def default_model(live: bool = False) -> Path:
     if path.is_file():
         return path
     if live:
-        raise UserError("v2skit has no model for live video installed; train conf/streaming.yaml and give --model")
+        raise UserError(
+            "v2skit has no model for live video installed; train egs/grid/conf/streaming.yaml and give --model"
+        )
     raise UserError(
         "v2skit has no model installed; give --model, e.g. that of the mini corpus: egs/mini/run.sh, then "
         "v2skit pack egs/mini/exp/mel -o mini.v2s"

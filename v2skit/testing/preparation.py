@@ -21,8 +21,8 @@ def check_corpus(make: Callable[[], Any]) -> None:
     """
     corpus = make()
     for _ in range(2):
-        told = corpus.obtain()
-        assert isinstance(told, str) and told.strip() and "\n" not in told, f"obtain() returns {told!r}, not one line"
+        line = corpus.obtain()
+        assert isinstance(line, str) and line.strip() and "\n" not in line, f"obtain() returns {line!r}, not one line"
     splits = corpus.splits()
     assert splits and any(splits.values()), "it has no utterance"
     assert make().splits() == splits, "splits() of another process differ; sort what a folder lists"

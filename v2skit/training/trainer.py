@@ -242,8 +242,8 @@ class Trainer:
                     check_adamw(optimiser)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
-                f"{newest} is no checkpoint to resume from: its optimiser's state does not fit ({error}); delete it to "
-                "resume from the one before it, or train anew with --force",
+                f"{newest} is no checkpoint to resume from: its optimiser's state does not fit ({error}); finish "
+                "the run with the version that started it, or train again with --force",
                 path=newest,
             ) from error
         return saved

@@ -339,7 +339,8 @@ def test_without_a_model_the_installed_one_for_live_video_is_used(packed, video,
     stream = ["stream", str(video), "-o", str(tmp_path / "speech.wav"), "--device", "cpu"]
     (tmp_path / pretrained.OFFLINE).touch()  # not for live video
     assert main(stream) == 1
-    assert "no model for live video installed; train conf/streaming.yaml and give --model" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no model for live video installed; train egs/grid/conf/streaming.yaml and give --model" in error
     shutil.copy(packed, tmp_path / pretrained.LIVE)
     assert main(stream) == 0
     output, printed = capsys.readouterr()

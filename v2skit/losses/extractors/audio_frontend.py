@@ -31,7 +31,9 @@ class AudioFrontend(nn.Module):
 
     def __init__(self, clock: Clock, mel: Mel, run: str) -> None:
         super().__init__()
-        folder = checkpoint.folder_in(Path(run), "stage 2 of a recipe (pre-training) makes it, then name it as run")
+        folder = checkpoint.folder_in(
+            Path(run), "stage 2 of conf/mel.yaml (pre-training) makes it, then name it as run"
+        )
         saved = checkpoint.load(folder)
         if saved.meta.task != "a2a":
             raise UserError(f"{folder} is of task {saved.meta.task}: no audio frontend in it; name a run of stage 2")

@@ -46,7 +46,7 @@ class FlowMel(nn.Module):
         ff_dim: hidden features of a block; 0: three times ``dim``.
         steps: Euler steps from noise to mel, each an evaluation of the stack; with 1 the mel is nearly the prior.
         seed: of the noise, the same for all clips.
-        temperature: factor of the noise. 1: samples of the distribution that the flow has learnt; 0: the flow of the
+        temperature: factor of the noise. 1: samples of the distribution that the flow has learned; 0: the flow of the
             noise's mean, which was the most natural and intelligible on the mini corpus.
         look_ahead_frames: largest look-ahead, video frames, distributed over steps and blocks; null: all convolutions
             are symmetric.

@@ -32,7 +32,7 @@ class DVector(nn.Module):
     """A 256-d d-vector of other clips of the speaker: the mean over ``clips`` of them, in training over one or two that
     are drawn anew in each epoch. Each clip's own d-vector is computed at preparation, by resemblyzer.
 
-    The *unknown voice* is an embedding that is learnt in place of d-vectors that are dropped out. Clips whose speaker
+    The *unknown voice* is an embedding that is learned in place of d-vectors that are dropped out. Clips whose speaker
     has no other clip (for validation and test data, none in the training data either) have it, and synthesis where no
     voice is named.
 
