@@ -106,8 +106,9 @@ def speech(folder: Path | None, count: int) -> list[np.ndarray]:
 
 def dataset(folder: Path, utterances: list[Utterance], with_video: bool, augment: bool = True) -> SpeechDataset:
     write_manifest(folder, utterances, {})
-    options = {"training": True, "segment_frames": SEGMENT_FRAMES, "augment": augment}
-    return SpeechDataset([folder], [NoSpeaker().reader(folder)], CLOCK, with_video, Augmentation(), **options)
+    augmentation = Augmentation() if augment else Augmentation(flip=0.0, erase=0.0, time_mask_seconds=0.0)
+    options = {"training": True, "segment_frames": SEGMENT_FRAMES}
+    return SpeechDataset([folder], [NoSpeaker().reader(folder)], CLOCK, with_video, augmentation, **options)
 
 
 def keys_of(data: SpeechDataset, epochs: int) -> list[Key]:

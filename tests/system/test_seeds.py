@@ -9,7 +9,8 @@ from v2skit.system.seeds import seed_part
 
 
 def equal(a, b):
-    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+    pairs = zip(a.parameters(), b.parameters(), strict=True)
+    return all(torch.equal(x, y) for x, y in pairs)
 
 
 def test_parts_have_seeds_of_their_own():
