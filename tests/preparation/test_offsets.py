@@ -87,7 +87,7 @@ def test_the_reports_have_the_offset_of_each_speaker(measured, corrected):
             text = (folder / split / "report.md").read_text()
             known = [name for name, row in found.items() if row["frames"] is not None]
             assert "s2" in known and all(f"| {name} | {found[name]['clips']} | " in text for name in known)
-            assert f"left as they are: {len(found) - len(known)}." in text
+            assert f"not shifted: {len(found) - len(known)}." in text
             assert (
                 sum(line.startswith("| s") and not line.endswith("| - |") for line in text.splitlines()) == 1 + shifted
             )

@@ -40,4 +40,4 @@ def describe(offsets: Offsets, speakers: Collection[str]) -> list[str]:
     lines = ["## Audio-video offset by speaker", "", NOTE.format(reference=reference), ""]
     lines += ["| speaker | clips | delay | offset | audio shifted by |", "| --- |" + " --- |" * 4, *listed, ""]
     more, unknown = len(rows) - len(listed), len(speakers) - len(rows)
-    return [*lines, f"With smaller offsets: {more} more. Not measurable, left as they are: {unknown}."]
+    return [*lines, f"With smaller offsets: {more} more. Not measurable and not shifted: {unknown}."]

@@ -27,7 +27,7 @@ def shift_audio(folder: Path, outcomes: list[Outcome], shifts: Mapping[str, int]
     Args:
         folder: the data directory.
         outcomes: its utterances.
-        shifts: utterance id -> by how many samples its audio is made earlier; others are left as they are.
+        shifts: utterance id -> by how many samples its audio is made earlier; others are not shifted.
         sample_rate: of the audio, Hz.
 
     Returns:
