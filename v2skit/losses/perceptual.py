@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from v2skit.data.batch import Batch
+from v2skit.losses.frozen import FrozenNetwork
 from v2skit.models.output import Output
 from v2skit.registry.component import Component
 
 DEFAULT = Component("audio_frontend", {"run": "exp/mel/pretrain"}, kind="extractor")
 
 
-class Perceptual(nn.Module):
+class Perceptual(FrozenNetwork):
     """Absolute difference of an extractor's features, relative to the target's, averaged over its layers (after
     V2S-WGAN, Mira et al. 2022).
 
@@ -31,20 +31,14 @@ class Perceptual(nn.Module):
     input = "waveform"
 
     def __init__(self, extractor: Annotated[Component, "extractor"] = DEFAULT) -> None:
-        super().__init__()
+        network: Any = extractor
+        super().__init__(network)
         self.digest: str | None = getattr(extractor, "digest", None)
-        # In a tuple it is no submodule, so that train(), state_dict() and parameters() leave it out.
-        module: Any = extractor
-        self._frozen = (module.eval().requires_grad_(False),)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **options: Any) -> Perceptual:
-        self._frozen[0]._apply(fn, *args, **options)  # moves with the loss to another device
-        return super()._apply(fn, *args, **options)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"perceptual": scalar}``."""
         assert output.waveform is not None, "input = 'waveform'"
-        extractor, sums = self._frozen[0], []
+        extractor, sums = self.frozen, []
         with torch.autocast(batch.waveform.device.type, enabled=False):
             for rows, samples in _by_length(batch):
                 predicted = extractor(output.waveform[rows, :samples].float())

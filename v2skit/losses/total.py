@@ -79,7 +79,9 @@ class Losses(nn.Module):
             raise UserError("losses: at least one loss is needed, since the decoder has none of its own", key="losses")
         self._check_used(model)
         references = {*BUILT_IN_STREAMS, *targets}
-        trained = model.head_streams if isinstance(model, Model) and model.has_own_losses else model.streams
+        trained = model.training_streams if isinstance(model, Model) else model.streams
+        # What a decoder with own losses gives in training is not what it synthesises: terms without weight leave it out.
+        synthesised = {model.output} if isinstance(model, Model) and model.has_own_losses else set()
         for name, term in self.terms.items():
             leave_out = f"or leave it out with losses.{name}: null"
             needed = stream_names(getattr(term, "input", ()))
@@ -92,21 +94,23 @@ class Losses(nn.Module):
                         f"that outputs it (networks.heads), {leave_out}",
                         loss=name,
                     )
-                if stream in compared and stream not in references:
+                counts = bool(self.weights[name]) or name in self.discriminator_terms
+                if counts and stream not in trained:
+                    raise UserError(
+                        f"loss '{name}' needs {stream} in training, but the decoder has a training loss of its own "
+                        f"and outputs none then; set losses.{name}.weight: 0 to have it in validation only, "
+                        f"{leave_out}",
+                        loss=name,
+                    )
+                if stream not in trained or (stream in synthesised and not counts):
+                    self.validation_only.add(name)
+            for stream in compared:
+                if stream not in references:
                     raise UserError(
                         f"loss '{name}' compares '{stream}' with a target, and the config has none of this name; add "
                         f"targets.{stream}, {leave_out}",
                         loss=name,
                     )
-                if stream not in trained:
-                    self.validation_only.add(name)
-                    if self.weights[name] or name in self.discriminator_terms:
-                        raise UserError(
-                            f"loss '{name}' needs {stream} in training, but the decoder has a training loss of its own "
-                            f"and outputs none then; set losses.{name}.weight: 0 to have it in validation only, "
-                            f"{leave_out}",
-                            loss=name,
-                        )
 
     def _check_used(self, model: Model | Vocoder) -> None:
         """Raises UserError for a stream that nothing trains: its part would stay as it was at the start."""

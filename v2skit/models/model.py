@@ -77,6 +77,19 @@ class Model(nn.Module):
         """Names of the streams that it outputs: the decoder's, its further ones, and the heads'."""
         return {self.output, *getattr(self.decoder, "further_outputs", ()), *self.head_streams}
 
+    @property
+    def training_streams(self) -> set[str]:
+        """Names of the streams that it gives in training: without those of a decoder that has losses of its own, but for
+        the ``training_outputs`` of such a decoder."""
+        if not self.has_own_losses:
+            return self.streams
+        return {*self._training_outputs, *self.head_streams}
+
+    @property
+    def _training_outputs(self) -> tuple[str, ...]:
+        """Names of the streams that the decoder's ``training_loss`` gives beside its losses."""
+        return getattr(self.decoder, "training_outputs", ())
+
     def forward(self, inputs: Inputs, heads: bool = False) -> Output:
         """Streams of a batch -> that of the decoder, zero beyond the mask; ``heads``: and those of the heads."""
         features = self._features(inputs)
@@ -84,18 +97,20 @@ class Model(nn.Module):
         return Output.of({**(self._head_outputs(features, inputs.mask) if heads else {}), **streams})
 
     def training_output(self, batch: Batch, synthesise: bool = True, inputs: Inputs | None = None) -> Output:
-        """What the losses are computed from: all streams, and the values of the decoder's own losses if it has any.
+        """What the losses are computed from: the streams, and the values of the decoder's own losses if it has any.
 
         Args:
             batch: inputs and targets.
-            synthesise: give the decoder's stream too; without it a decoder with own losses computes only these.
+            synthesise: give the decoder's stream too; without it a decoder with own losses gives its
+                ``training_outputs`` only.
             inputs: instead of those of the batch, which then has the targets only.
         """
         inputs = batch.inputs(self.inputs) if inputs is None else inputs
         features = self._features(inputs)
         streams, losses = self._head_outputs(features, inputs.mask), {}
         if self.has_own_losses:
-            losses = self.decoder.training_loss(features["encoder"], inputs.mask, batch)
+            losses = dict(self.decoder.training_loss(features["encoder"], inputs.mask, batch))
+            streams |= {name: losses.pop(name) for name in self._training_outputs if name in losses}
             check_scalars(f"decoder {type(self.decoder).__name__}: training_loss()", losses)
         if synthesise or not self.has_own_losses:
             streams.update(self._decoded(features["encoder"], inputs.mask))

@@ -71,6 +71,7 @@ COMPONENTS = {
         "adversarial": "v2skit.losses.adversarial:Adversarial",
         "estoi": "v2skit.losses.estoi:Estoi",
         "f0": "v2skit.losses.f0:F0Loss",
+        "recognition": "v2skit.losses.recognition:Recognition",
     },
     "discriminator": {
         "waveform": "v2skit.losses.discriminators.waveform:WaveformDiscriminator",

@@ -28,14 +28,17 @@ def check_training_loss(module: Part, in_dim: int, batch: Batch) -> None:
     x = torch.randn(clips, frames, in_dim, requires_grad=True)
     trained = copy.deepcopy(module).train()
     values = _training_loss(trained, x, batch)
-    assert values, "training_loss() returns no value"
+    streams = set(getattr(module, "training_outputs", ()))
+    missing = ", ".join(sorted(streams - values.keys()))
+    assert not missing, f"training_outputs names {missing}, which training_loss() does not return"
+    assert values.keys() > streams, "training_loss() returns no value"
     for name, value in values.items():
-        assert value.ndim == 0 and value.isfinite(), f"{name} is no finite scalar"
+        assert name in streams or (value.ndim == 0 and value.isfinite()), f"{name} is no finite scalar"
     for what, other in (("the same seed gives another value", batch), ("the padding changes it", refilled(batch))):
         again = _training_loss(copy.deepcopy(module).train(), x, other)
         for name, value in values.items():
             check_close(again[name], value, f"{name}: {what}")
-    torch.stack(list(values.values())).sum().backward()
+    torch.stack([value.mean() for value in values.values()]).sum().backward()
     unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
     assert not unused, f"no gradient reaches {', '.join(unused)}"
     assert x.grad is not None and x.grad[batch.mask].abs().sum() > 0, "no gradient reaches the features"

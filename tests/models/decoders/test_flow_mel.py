@@ -66,7 +66,7 @@ def test_it_samples_one_of_two_mels_where_the_prior_is_their_mean():
         signs = torch.randint(0, 2, (32, 1, 1)).float() * 2 - 1
         losses = module.training_loss(x, mask, batch_of(signs.expand(-1, 8, 5), mask))
         optimiser.zero_grad()
-        sum(losses.values()).backward()
+        (losses["flow"] + losses["prior"]).backward()
         optimiser.step()
     samples = []
     for module.seed in range(20):
@@ -135,6 +135,21 @@ def test_padding_does_not_enter_the_losses():
         filled = mel.masked_fill(~mask.repeat_interleave(4, dim=1)[..., None], fill)
         values.append(module.training_loss(x.masked_fill(~mask[..., None], fill), mask, batch_of(filled, mask)))
     assert values[0]["prior"] == values[1]["prior"] and values[0]["flow"] == values[1]["flow"]
+    assert values[0]["mel"].equal(values[1]["mel"]) and not values[0]["mel"][1, 12:].any()
+
+
+def test_the_mel_of_training_is_the_target_where_the_velocity_is_right(monkeypatch):
+    module, mel, seen = decoder(), torch.randn(4, 24, 5), {}
+
+    def exact(z, t, prior, condition, mask):
+        seen["prior"] = prior
+        target = ((mel - module.mean) / module.std - prior) / module.residual_std
+        return (target - z) / (1 - t)
+
+    monkeypatch.setattr(module, "_velocity", exact)
+    values = module.training_loss(torch.randn(4, 6, IN_DIM), valid(6, 4), batch_of(mel, valid(6, 4)))
+    assert not torch.allclose(seen["prior"] * module.std + module.mean, mel, atol=1e-1)
+    assert torch.allclose(values["mel"], mel, atol=1e-3)
 
 
 def test_weights_scale_the_losses():

@@ -61,6 +61,7 @@ class FlowMel(nn.Module):
     """
 
     output = "mel"
+    training_outputs = ("mel",)
     inference_arguments = ("steps", "seed", "temperature")
     period_frames = PERIOD_FRAMES
 
@@ -136,10 +137,10 @@ class FlowMel(nn.Module):
         for step in range(self.steps):
             t = torch.full((len(x), 1, 1), step / self.steps, device=x.device)
             z = z + self._velocity(z, t, prior, condition, mask) / self.steps
-        return zero_padding((prior + self.residual_std * z) * self.std + self.mean, mask)
+        return self._mel(prior, z, mask)
 
     def training_loss(self, x: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Losses over the valid frames.
+        """Losses over the valid frames, and the mel that the stack estimates from z(t).
 
         Args:
             x: (B, T, in_dim).
@@ -148,7 +149,8 @@ class FlowMel(nn.Module):
 
         Returns:
             ``flow``: mean squared error of the stack's output, one random time for each clip; ``prior``: L1 of the
-            prior, in units of the log mel.
+            prior, in units of the log mel; ``mel`` (B,F,M): the prior with the residual that the velocity at this time
+            leads to, zero for the video frames where the mask is False.
 
         Raises:
             UserError: ``x`` has another shape.
@@ -164,9 +166,11 @@ class FlowMel(nn.Module):
         t = (first + torch.randperm(len(x), device=x.device) / len(x)) % 1
         t = t[:, None, None]  # (B,) -> (B, 1, 1)
         noise = torch.randn_like(z)
-        velocity = self._velocity((1 - t) * noise + t * z, t, prior, condition, mask)
+        between = (1 - t) * noise + t * z
+        velocity = self._velocity(between, t, prior, condition, mask)
         flow = (_variance(t) * (velocity - (z - noise)).square())[mask].mean()
-        return {"flow": self.flow_weight * flow, "prior": self.prior_weight * l1}
+        mel = self._mel(prior, between + (1 - t) * velocity, mask)
+        return {"flow": self.flow_weight * flow, "prior": self.prior_weight * l1, "mel": mel}
 
     def _velocity(self, z: Tensor, t: Tensor, prior: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
         """z(t) (B,F,M), time (B,1,1), prior (B,F,M), condition (B,F,dim), mask (B,F) -> velocity (B,F,M), float32."""
@@ -177,6 +181,10 @@ class FlowMel(nn.Module):
         for block, modulation in zip(self.blocks, modulations.chunk(len(self.blocks), dim=-1)):
             h = block(h, mask, modulation)
         return (2 * t - 1) / variance * z + self.out(self.norm(h)).float() / variance.sqrt()
+
+    def _mel(self, prior: Tensor, z: Tensor, mask: Tensor) -> Tensor:
+        """Prior (B,F,M), residual (B,F,M), mask (B,F) -> log mel (B,F,M)."""
+        return zero_padding((prior + self.residual_std * z) * self.std + self.mean, mask)
 
     def _at_mel_rate(self, x: Tensor) -> Tensor:
         """(B, T, mels_per_frame * D) -> (B, F, D)."""
