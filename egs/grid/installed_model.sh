@@ -4,7 +4,8 @@
 set -euo pipefail
 called_from=$PWD
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-"$here/run.sh" --config conf/cpu.yaml --stop_stage 4 "$@"
+"$here/run.sh" --config conf/cpu_audio.yaml --stop_stage 2 "$@"
+"$here/run.sh" --config conf/cpu.yaml --stage 3 --stop_stage 4 "$@"
 "$here/run.sh" --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 4 "$@"
 vocoder=exp/cpu_vocoder/finetune
 cd "$here"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What pre-training gains, with three seeds at 10, 25, 50 and 100 % of the video: ./pretraining_gain.sh --corpus_dir DIR, after
-# ./run.sh --config conf/cpu.yaml --corpus_dir DIR --stop_stage 2. The table, at any time:
+# ./run.sh --config conf/cpu_audio.yaml --corpus_dir DIR --stop_stage 2. The table, at any time:
 #   ../../tools/venv/bin/python ../../tools/pretraining_gain.py exp/gain_*
 # Options are those of run.sh. Finished stages are skipped and an interrupted one resumes.
 set -euo pipefail

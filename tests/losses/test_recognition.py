@@ -1,5 +1,7 @@
 """The recognition loss: the frozen model of a pre-training with text reads the output mel."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -51,7 +53,9 @@ def batch(lengths=(8, 5), seed=0):
     mel = mel * mask.repeat_interleave(4, dim=1)[..., None]
     tokens = torch.tensor([[0, 1], [1, PADDING]])[: len(lengths)]
     waveform = torch.zeros(len(lengths), max(lengths) * CLOCK.samples_per_frame)
-    return Batch([str(n) for n in lengths], mask, torch.zeros(len(lengths)), waveform, mel=mel, extras={"tokens": tokens})
+    return Batch(
+        [str(n) for n in lengths], mask, torch.zeros(len(lengths)), waveform, mel=mel, extras={"tokens": tokens}
+    )
 
 
 def test_the_target_itself_has_its_features_and_other_speech_has_others(run):
@@ -96,8 +100,6 @@ def test_weights(run):
 
 
 def test_another_voice_does_not_change_what_is_recognised(run, with_text):
-    from dataclasses import replace
-
     loss, truth, other = Recognition(CLOCK, MEL, str(run)), batch(), batch(seed=1)
     moved = replace(truth, speaker=truth.speaker + 1)
     assert loss(Output(mel=other.mel), truth) == loss(Output(mel=other.mel), moved)
@@ -108,7 +110,9 @@ def test_a_config_trains_with_it_and_notes_its_weights(run, with_text, tmp_path)
     config = load_config(tmp_path / "text.yaml", [term])
     losses = Losses(config)
     assert losses.digests() == {"recognition": checkpoint.digest(run / "checkpoint-00000001")}
-    no_target = load_config(tmp_path / "text.yaml", [term, "targets.tokens=null", "networks.heads={}", "losses.ctc=null"])
+    no_target = load_config(
+        tmp_path / "text.yaml", [term, "targets.tokens=null", "networks.heads={}", "losses.ctc=null"]
+    )
     with pytest.raises(UserError, match="compares 'tokens' with a target"):
         Losses(no_target).check(build_model(no_target, "v2a", ["a"]), ())
 

@@ -15,6 +15,7 @@ from v2skit.losses.ctc import Ctc
 from v2skit.losses.frozen import FrozenNetwork
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets
+from v2skit.models.model import Part
 from v2skit.models.output import Output
 
 
@@ -34,13 +35,15 @@ class Recognition(FrozenNetwork):
             that the command runs in.
         stream: name of the target ``tokens``, which is also the output of the recogniser's head.
         ctc_weight: weight of the CTC loss, in nats a token.
-        feature_weight: weight of sum |f(output) - f(target)| / sum |f(target)| over the valid video frames, for features
-            f of the recogniser's encoder.
+        feature_weight: weight of sum |f(output) - f(target)| / sum |f(target)| over the valid frames, where f are the
+            features of the recogniser's encoder.
 
     Raises:
         UserError: there is no checkpoint, it is not one of pre-training, has other clock or mel settings, other input
             than the mel, or no such head.
     """
+
+    _voice: Tensor
 
     def __init__(
         self,
@@ -58,7 +61,8 @@ class Recognition(FrozenNetwork):
         check_same_features(feature_settings(clock, mel), saved.meta.features, "this config", str(folder))
         config = checkpoint.config_of(saved.meta)
         model = build_model(config, "a2a", saved.meta.speakers, build_targets(config, saved.meta.targets))
-        heads = [name for name, on in model.heads_on.items() if on == "encoder" and stream in model.heads[name].outputs]
+        parts: dict[str, Part] = dict(model.heads.items())
+        heads = [name for name, on in model.heads_on.items() if on == "encoder" and stream in parts[name].outputs]
         if not heads or model.inputs != ("mel",):
             raise UserError(
                 f"{folder} does not recognise '{stream}' from mels: it needs an audio frontend whose input is the mel, "

@@ -80,7 +80,7 @@ class Losses(nn.Module):
         self._check_used(model)
         references = {*BUILT_IN_STREAMS, *targets}
         trained = model.training_streams if isinstance(model, Model) else model.streams
-        # What a decoder with own losses gives in training is not what it synthesises: terms without weight leave it out.
+        # What a decoder with own losses gives in training is not what it synthesises: no term of weight 0 needs it.
         synthesised = {model.output} if isinstance(model, Model) and model.has_own_losses else set()
         for name, term in self.terms.items():
             leave_out = f"or leave it out with losses.{name}: null"

@@ -79,8 +79,8 @@ class Model(nn.Module):
 
     @property
     def training_streams(self) -> set[str]:
-        """Names of the streams that it gives in training: without those of a decoder that has losses of its own, but for
-        the ``training_outputs`` of such a decoder."""
+        """Names of the streams that it gives in training: of a decoder that has losses of its own, only its
+        ``training_outputs``."""
         if not self.has_own_losses:
             return self.streams
         return {*self._training_outputs, *self.head_streams}
