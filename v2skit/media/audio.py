@@ -83,14 +83,15 @@ def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: in
     """
     file_format, samples = path.suffix[1:].upper(), 0
     try:
-        with atomic_write(path) as part:
-            part.touch()  # its error says why the file cannot be written, that of libsndfile does not
-            with soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file:
-                if comment:
-                    file.comment = comment
-                for chunk in chunks:
-                    file.write(np.clip(chunk, -1.0, 1.0))
-                    samples += len(chunk)
+        with (
+            atomic_write(path) as part,
+            soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file,
+        ):
+            if comment:
+                file.comment = comment
+            for chunk in chunks:
+                file.write(np.clip(chunk, -1.0, 1.0))
+                samples += len(chunk)
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} can't be written: {error}") from error
     return samples

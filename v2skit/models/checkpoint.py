@@ -29,7 +29,7 @@ from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins
-from v2skit.system.atomic import delete_folder, flush, temporary
+from v2skit.system.atomic import delete_folder, flush, unfinished
 from v2skit.system.state_file import damaged, read_state
 
 META, WEIGHTS, AVERAGED, OPTIMISER = "meta.json", "model.safetensors", "ema.safetensors", "optimiser.pt"
@@ -118,7 +118,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         UserError: the disk is full or can't be written; the checkpoints that exist are untouched.
     """
-    part = temporary(folder)
+    part = unfinished(folder)
     shutil.rmtree(part, ignore_errors=True)
     meta = {**vars(checkpoint.meta), "digest": weights_digest(checkpoint.inference_weights)}
     try:

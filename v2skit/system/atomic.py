@@ -10,20 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from v2skit.errors import UserError
+from v2skit.system.temporary import temporary_file
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder, to write to; if the block succeeds, it is flushed to the disk and replaces
-    ``path``, else it is deleted."""
+    """A temporary file of this process in the same folder, to write to; if the block succeeds, it is flushed to the
+    disk and replaces ``path``, else it is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary(path)
-    try:
+    with temporary_file(path) as part:
         yield part
         flush(part)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,8 +30,9 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def temporary(path: Path) -> Path:
-    """Where a file or folder is written before it replaces ``path``."""
+def unfinished(path: Path) -> Path:
+    """Where a folder is written before it is renamed to ``path``, by one process at a time: whoever calls this has
+    locked it."""
     return path.with_name(f".{path.name}.part")
 
 

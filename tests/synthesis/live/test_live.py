@@ -275,7 +275,7 @@ def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
         running.stderr.readline()  # it is ready
         running.stdin.write(b"".join(frame.tobytes() for _, frame in timed(30)))
         running.stdin.flush()
-        part = tmp_path / ".speech.wav.part"
+        (part,) = tmp_path.iterdir()
         end = time.monotonic() + 20
         while part.stat().st_size < 44 and time.monotonic() < end:
             time.sleep(0.01)
