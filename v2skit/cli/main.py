@@ -22,7 +22,7 @@ from v2skit.cli import (
     verify_resume,
 )
 from v2skit.cli.options import Parser
-from v2skit.errors import UserError, printable
+from v2skit.errors import UserError, printable, reason_of
 from v2skit.registry.trust import trusting
 from v2skit.system.extras import missing
 from v2skit.system.process import sleep_soon
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written
         resumes = "; finished work is kept, the same command resumes" if getattr(options, "resumes", False) else ""
-        print(f"v2skit: error: {error}{resumes}", file=sys.stderr)
+        print(f"v2skit: error: {reason_of(error)}{resumes}", file=sys.stderr)
         return 1
     return 0
 

@@ -10,8 +10,9 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.ark import missing_file_hint, open_location
+from v2skit.media.ark import missing_file_hint, open_location, split_location
 from v2skit.system.atomic import atomic_write
+from v2skit.system.state_file import check_permission
 
 
 def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples: int | None = None) -> np.ndarray:
@@ -44,6 +45,7 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
             waveform = np.empty(file.frames - start if num_samples is None else num_samples, np.float32)
             return file.read(out=waveform, fill_value=None if num_samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
+        check_permission(split_location(path)[0])
         raise UserError(f"audio file {path} can't be read: {error}{missing_file_hint(path)}", path=path) from error
 
 

@@ -89,7 +89,7 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     try:
         container = open_input(path)
     except PermissionError as error:
-        raise UserError.about(path, f"can't be read: {error.strerror}") from error
+        raise UserError.about(path, f"can't be read ({error.strerror}); change its permissions") from error
     except av.ArgumentError as error:
         raise UserError.about(
             path, "is a playlist, or of a format that is not read; convert it to MP4 (audio: to WAV or FLAC)"

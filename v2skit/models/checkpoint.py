@@ -30,7 +30,7 @@ from v2skit.errors import UserError
 from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins
 from v2skit.system.atomic import delete_folder, flush, unfinished
-from v2skit.system.state_file import damaged, read_state
+from v2skit.system.state_file import check_permission, damaged, read_state
 
 META, WEIGHTS, AVERAGED, OPTIMISER = "meta.json", "model.safetensors", "ema.safetensors", "optimiser.pt"
 DIGEST_LENGTH = 12
@@ -150,6 +150,8 @@ def load(folder: Path, optimiser: bool = False) -> Checkpoint:
         UserError: it is missing, truncated or otherwise damaged, or needs a plug-in that is not installed.
     """
     meta = read_meta(folder)
+    for name in (WEIGHTS, AVERAGED, OPTIMISER):
+        check_permission(folder / name)
     for name, digest_of_file in (meta.files if optimiser else {}).items():
         if name in (WEIGHTS, OPTIMISER) and (folder / name).is_file() and _file_digest(folder / name) != digest_of_file:
             raise damaged(folder / name, "its content does not match its digest", _DELETE)
@@ -184,6 +186,7 @@ def restore(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None
 
 def read_meta(folder: Path) -> Meta:
     """The description of a checkpoint. Raises UserError as :func:`load` does."""
+    check_permission(folder / META)  # an error of its own: the checkpoint is complete
     try:
         tree = read_state(folder / META, _DELETE)
         if tree is None:
