@@ -3,9 +3,10 @@
     tools/venv/bin/python tools/word_errors.py egs/grid/exp/cpu/synth/*/scores.jsonl
     tools/venv/bin/python tools/word_errors.py egs/grid/exp/cpu/synth/pretrained/scores.jsonl --confusions 4
 
-The first table has a row per talker. A second one follows where all references have the same number of words: the share
-of references whose word of a slot was substituted or deleted, in %. Hypotheses are aligned to references with the
-fewest edits; insertions belong to no slot. ``--confusions`` adds the most frequent substitutions and deletions of a slot.
+The first table has a row per talker. A second one follows where all references have the same number of words: the
+share of references whose word of a slot was substituted or deleted, in %. Hypotheses are aligned to references with the
+fewest edits; insertions belong to no slot. ``--confusions`` adds the most frequent substitutions and deletions of a
+slot.
 """
 
 from __future__ import annotations

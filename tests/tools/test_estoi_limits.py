@@ -65,7 +65,7 @@ def test_a_hum_is_kept_in_the_pauses_and_pauses_limit_estoi(tmp_path, mel_run):
         for first, second in (("ground truth", "predicted"), ("predicted", "ground truth"))
     )
     assert found["predicted"][0] < min(in_speech, elsewhere) and max(in_speech, elsewhere) < copy[0]
-    assert found["ground truth, smoothed over 9 frames"] < found["ground truth, smoothed over 3 frames"] < copy
+    assert found["ground truth, smoothed over 9 frames"][0] < found["ground truth, smoothed over 3 frames"][0] < copy[0]
 
 
 def test_talkers_are_chosen_and_the_second_table_needs_a_source(tmp_path):
