@@ -75,6 +75,11 @@ def smoothed(mel: Tensor, frames: int = 1, bins: int = 1) -> Tensor:
     return F.avg_pool2d(F.pad(mel, (bins // 2, bins // 2, frames // 2, frames // 2), "replicate"), (frames, bins), 1)
 
 
+def smoothed_truth(frames: int = 1, bins: int = 1) -> Callable[[Clip], Tensor]:
+    """A row of :data:`MIXED`: the ground truth, as :func:`smoothed` makes it."""
+    return lambda clip: smoothed(clip.truth, frames, bins)
+
+
 def warped(predicted: Tensor, truth: Tensor) -> Tensor:
     """Dynamic time warping (Sakoe and Chiba 1978): for each frame of the ground truth, the mean of the predicted frames
     that the path of the smallest sum of Euclidean distances aligns with it; (1,F,M) each."""
@@ -110,11 +115,8 @@ MIXED: dict[str, Callable[[Clip], Tensor]] = {
     "predicted in frames of speech, ground truth elsewhere": lambda clip: clip.predicted.where(
         clip.speech[:, None], clip.truth
     ),
-    **{
-        f"ground truth, smoothed over {n} frames": lambda clip, n=n: smoothed(clip.truth, frames=n)
-        for n in SMOOTHED_FRAMES
-    },
-    f"ground truth, smoothed over {SMOOTHED_BINS} bins": lambda clip: smoothed(clip.truth, bins=SMOOTHED_BINS),
+    **{f"ground truth, smoothed over {n} frames": smoothed_truth(frames=n) for n in SMOOTHED_FRAMES},
+    f"ground truth, smoothed over {SMOOTHED_BINS} bins": smoothed_truth(bins=SMOOTHED_BINS),
     "copy synthesis": lambda clip: clip.truth,
 }
 """Row of the table -> its log mel (1,F,M)."""
@@ -146,7 +148,7 @@ class Source:
         if self.model is None:
             speech = read_audio(self.path / f"{utterance.id}.wav", self.clock.sample_rate, 0, samples)
             return self.spectrogram(torch.from_numpy(speech)[None])
-        assert utterance.video is not None, "checked at the start"
+        assert utterance.video is not None, "chosen for it"
         video = torch.from_numpy(normalise(centre_crop(read_crops(utterance.video), self.crop)))[None]
         speaker = torch.from_numpy(self.reader(utterance.id, utterance.speaker))[None]
         mask = torch.ones(1, utterance.frames, dtype=torch.bool)
@@ -169,7 +171,7 @@ def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
         found[row] += estoi(reference, hypothesis, rate).values()
 
     for utterance in utterances:
-        truth = reference_of(utterance, source.clock)
+        truth = reference_of(utterance, rate)
         mel = spectrogram(torch.from_numpy(truth)[None])
         without_hum = level_of(spectrogram(torch.from_numpy(high_passed(truth, rate))[None]), spectrogram)
         speech = without_hum > without_hum.max() + spectrogram.log(torch.tensor(10 ** (-RANGE_DB / 20)))
@@ -185,15 +187,21 @@ def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
     return {row: float(np.mean(values)) for row, values in found.items()}
 
 
-def reference_of(utterance: Utterance, clock: Clock) -> np.ndarray:
-    """The ground truth, float32 (N,), N = frames * samples_per_frame."""
-    assert utterance.audio is not None, "checked at the start"
-    return read_audio(utterance.audio, clock.sample_rate, 0, utterance.frames * clock.samples_per_frame)
+def reference_of(utterance: Utterance, rate: int) -> np.ndarray:
+    """The ground truth, float32 (N,), which has whole video frames."""
+    assert utterance.audio is not None, "chosen for it"
+    return read_audio(utterance.audio, rate)
 
 
 def evenly(utterances: list[Utterance], count: int) -> list[Utterance]:
     """At most so many of them, at equal distances."""
     return [utterances[k * len(utterances) // count] for k in range(count)] if count < len(utterances) else utterances
+
+
+def print_table(header: list[str], rows: dict[str, list[str]]) -> None:
+    """Print a Markdown table; each row has a label."""
+    for cells in (header, ["---"] * len(header), *([label, *values] for label, values in rows.items())):
+        print(f"| {' | '.join(cells)} |")
 
 
 def main() -> None:
@@ -212,24 +220,23 @@ def main() -> None:
     if not talkers:
         raise SystemExit(f"{options.data_dir} has no clips with audio and video of these talkers; see its utt2spk")
     chosen = {name: evenly(utterances, options.clips) for name, utterances in talkers.items()}
-    clock = read_clock(options.data_dir)
-    shares = {}
-    for name, utterances in chosen.items():
-        references = [reference_of(utterance, clock) for utterance in utterances]
-        hummed = np.mean([kept_share(w, clock.sample_rate) for w in references])
-        clean = np.mean([kept_share(high_passed(w, clock.sample_rate), clock.sample_rate) for w in references])
-        shares[name] = (hummed, clean)
-    print(f"| talker | {' | '.join(shares)} |\n| --- |{' --- |' * len(shares)}")
-    for label, column in (("clips", None), ("kept", 0), (f"without what is below {HIGH_PASS_HZ:g} Hz", 1)):
-        cells = (str(len(chosen[name])) if column is None else f"{shares[name][column]:.2f}" for name in shares)
-        print(f"| {label} | {' | '.join(cells)} |")
+    rate = read_clock(options.data_dir).sample_rate
+    shares: dict[str, list[str]] = {"clips": [], "kept": [], f"without what is below {HIGH_PASS_HZ:g} Hz": []}
+    for utterances in chosen.values():
+        truths = [reference_of(utterance, rate) for utterance in utterances]
+        means = (
+            np.mean([kept_share(w, rate) for w in them]) for them in (truths, [high_passed(w, rate) for w in truths])
+        )
+        for column, cell in zip(shares.values(), (str(len(truths)), *(f"{mean:.2f}" for mean in means)), strict=True):
+            column.append(cell)
+    print_table(["talker", *chosen], shares)
     if not options.sources:
         return
     utterances = [utterance for of_talker in chosen.values() for utterance in of_talker]
     columns = [estoi_of(Source(path, options.data_dir, utterances), utterances) for path in options.sources]
-    print(f"\n| mel | {' | '.join(f'ESTOI, {path}' for path in options.sources)} |\n| --- |{' --- |' * len(columns)}")
-    for row in columns[0]:
-        print(f"| {row} | {' | '.join(f'{column[row]:.3f}' for column in columns)} |")
+    print()
+    rows = {row: [f"{column[row]:.3f}" for column in columns] for row in columns[0]}
+    print_table(["mel", *(f"ESTOI, {path}" for path in options.sources)], rows)
 
 
 if __name__ == "__main__":
