@@ -23,7 +23,7 @@ from pystoi.utils import remove_silent_frames
 from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
-from v2skit.config.features import Clock, Mel
+from v2skit.config.features import Mel
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
@@ -212,6 +212,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="of each talker, evenly chosen")
     parser.add_argument("--talkers", nargs="+", help="only these; default: all")
     options = parser.parse_args()
+    if options.clips < 1:
+        parser.error("--clips: give a number from 1")
     torch.set_num_threads(1)
     talkers: dict[str, list[Utterance]] = defaultdict(list)
     for utterance in read_manifest(options.data_dir):
@@ -221,15 +223,17 @@ def main() -> None:
         raise SystemExit(f"{options.data_dir} has no clips with audio and video of these talkers; see its utt2spk")
     chosen = {name: evenly(utterances, options.clips) for name, utterances in talkers.items()}
     rate = read_clock(options.data_dir).sample_rate
-    shares: dict[str, list[str]] = {"clips": [], "kept": [], f"without what is below {HIGH_PASS_HZ:g} Hz": []}
-    for utterances in chosen.values():
-        truths = [reference_of(utterance, rate) for utterance in utterances]
-        means = (
-            np.mean([kept_share(w, rate) for w in them]) for them in (truths, [high_passed(w, rate) for w in truths])
-        )
-        for column, cell in zip(shares.values(), (str(len(truths)), *(f"{mean:.2f}" for mean in means)), strict=True):
-            column.append(cell)
-    print_table(["talker", *chosen], shares)
+    truths = {name: [reference_of(utterance, rate) for utterance in chosen[name]] for name in chosen}
+
+    def row(share: Callable[[np.ndarray], float]) -> list[str]:
+        return [f"{np.mean([share(truth) for truth in of_talker]):.2f}" for of_talker in truths.values()]
+
+    shares = {
+        "clips": [str(len(of_talker)) for of_talker in truths.values()],
+        "kept": row(lambda truth: kept_share(truth, rate)),
+        f"without what is below {HIGH_PASS_HZ:g} Hz": row(lambda truth: kept_share(high_passed(truth, rate), rate)),
+    }
+    print_table(["talker", *truths], shares)
     if not options.sources:
         return
     utterances = [utterance for of_talker in chosen.values() for utterance in of_talker]

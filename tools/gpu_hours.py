@@ -112,6 +112,8 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, nargs="+", default=[30.0, 60.0], help="of the GPU in training")
     parser.add_argument("--launch_us", type=float, default=10.0, help="of a kernel, with PyTorch's work for it")
     options = parser.parse_args()
+    if min(options.tflops) <= 0 or options.launch_us < 0:
+        parser.error("--tflops: give numbers above 0; --launch_us: a number from 0")
     torch.set_num_threads(1)
     hours = " | ".join(f"hours at {tflops:g} TFLOP/s" for tflops in options.tflops)
     print(f"| config | run | steps | frames a step | TFLOP a step | kernels a batch | {hours} |")

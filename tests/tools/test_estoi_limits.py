@@ -74,6 +74,7 @@ def test_talkers_are_chosen_and_the_second_table_needs_a_source(tmp_path):
     assert done.returncode == 0 and done.stdout.startswith("| talker | s1 |\n") and "ESTOI" not in done.stdout
     assert tables(done.stdout)["kept"] == tables(done.stdout)["without what is below 120 Hz"]
     assert "no clips with audio and video of these talkers" in run(data, "--talkers", "s9").stderr
+    assert "--clips: give a number from 1" in run(data, "--clips", "0").stderr
 
 
 def test_warping_undoes_repeated_frames():

@@ -39,9 +39,11 @@ def test_small_steps_take_as_long_as_their_launches():
     assert cost.seconds(segments=10, accumulate=2, tflops=1, launch_us=50) == pytest.approx(0.1)
 
 
-def test_configs_with_targets_are_refused(tiny, tmp_path):
+def test_configs_with_targets_and_a_rate_of_zero_are_refused(tiny, tmp_path):
     done, _ = run(write(tmp_path / "text.yaml", tiny, [str(ROOT / "egs/conf/text.yaml")]))
     assert done.returncode and "leave it out" in done.stderr
+    done, _ = run(tiny, "--tflops", "0")
+    assert done.returncode and "--tflops: give numbers above 0" in done.stderr
 
 
 @pytest.mark.parametrize("groups", [1, 8])
