@@ -137,10 +137,10 @@ class FlowMel(nn.Module):
         for step in range(self.steps):
             t = torch.full((len(x), 1, 1), step / self.steps, device=x.device)
             z = z + self._velocity(z, t, prior, condition, mask) / self.steps
-        return self._mel(prior, z, mask)
+        return self._mel(prior + self.residual_std * z, mask)
 
     def training_loss(self, x: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Losses over the valid frames, and the mel that the stack estimates from z(t).
+        """Losses over the valid frames, and the prior.
 
         Args:
             x: (B, T, in_dim).
@@ -149,8 +149,8 @@ class FlowMel(nn.Module):
 
         Returns:
             ``flow``: mean squared error of the stack's output, one random time for each clip; ``prior``: L1 of the
-            prior, in units of the log mel; ``mel`` (B,F,M): the prior with the residual that the velocity at this time
-            leads to, zero for the video frames where the mask is False.
+            prior, in units of the log mel; ``mel`` (B,F,M): the prior, for further losses, zero for the video frames where
+            the mask is False. (A mel from z(t) would contain the target.)
 
         Raises:
             UserError: ``x`` has another shape.
@@ -159,17 +159,16 @@ class FlowMel(nn.Module):
         prior, condition = self._at_mel_rate(self.prior(x)).float(), self._at_mel_rate(self.condition(x))
         target, mask = (batch.stream("mel") - self.mean) / self.std, batch.mel_mask()
         l1 = self.std * (prior - target)[mask].abs().mean()
-        prior = prior.detach()  # its loss is L1 alone
+        mel = self._mel(prior, mask)
+        prior = prior.detach()  # the loss of the flow is not its own
         z = (target - prior) / self.residual_std
         first = torch.rand(1, device=x.device)
         # Evenly spaced times, so that the loss of a batch hardly depends on the times drawn.
         t = (first + torch.randperm(len(x), device=x.device) / len(x)) % 1
         t = t[:, None, None]  # (B,) -> (B, 1, 1)
         noise = torch.randn_like(z)
-        between = (1 - t) * noise + t * z
-        velocity = self._velocity(between, t, prior, condition, mask)
+        velocity = self._velocity((1 - t) * noise + t * z, t, prior, condition, mask)
         flow = (_variance(t) * (velocity - (z - noise)).square())[mask].mean()
-        mel = self._mel(prior, between + (1 - t) * velocity, mask)
         return {"flow": self.flow_weight * flow, "prior": self.prior_weight * l1, "mel": mel}
 
     def _velocity(self, z: Tensor, t: Tensor, prior: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
@@ -182,9 +181,9 @@ class FlowMel(nn.Module):
             h = block(h, mask, modulation)
         return (2 * t - 1) / variance * z + self.out(self.norm(h)).float() / variance.sqrt()
 
-    def _mel(self, prior: Tensor, z: Tensor, mask: Tensor) -> Tensor:
-        """Prior (B,F,M), residual (B,F,M), mask (B,F) -> log mel (B,F,M)."""
-        return zero_padding((prior + self.residual_std * z) * self.std + self.mean, mask)
+    def _mel(self, x: Tensor, mask: Tensor) -> Tensor:
+        """In units of ``std`` from ``mean`` (B,F,M), mask (B,F) -> log mel (B,F,M), zero where the mask is False."""
+        return zero_padding(x * self.std + self.mean, mask)
 
     def _at_mel_rate(self, x: Tensor) -> Tensor:
         """(B, T, mels_per_frame * D) -> (B, F, D)."""
