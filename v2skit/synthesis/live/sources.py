@@ -19,12 +19,13 @@ from v2skit.media.container import probe
 from v2skit.media.formats import MAX_PIXELS
 from v2skit.media.timestamps import MAX_STEP_SECONDS, check_step
 from v2skit.media.video import read_timed_frames
+from v2skit.system.prefetch import queue_size
 
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 """Platform -> FFmpeg's input format and the name of a camera in it."""
 
 WAITING_FRAMES = 25
-"""Size of the queue between capture and processing, frames; when it is full, frames are dropped."""
+"""Size of the queue between capture and processing, frames, fewer large ones; when it is full, frames are dropped."""
 
 
 MAX_SIZE_CHARACTERS = 11
@@ -97,7 +98,7 @@ class Source:
                 if self._closed.is_set():
                     break
                 late = TimedFrame(moment, time.perf_counter(), frame)
-                if waiting.qsize() < WAITING_FRAMES:
+                if waiting.qsize() < queue_size(WAITING_FRAMES, frame):
                     waiting.put(late)
                     late = None
                 else:
