@@ -27,6 +27,7 @@ from v2skit.config.load import origins_of, to_tree
 from v2skit.config.plugin_files import stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.models.finite import not_finite
 from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins
 from v2skit.system.atomic import delete_folder, flush, unfinished
@@ -178,9 +179,7 @@ def restore(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None
             f"plug-in; train it again, or install the version that made it ({str(error).splitlines()[-1].strip()})",
             path=folder,
         ) from error
-    bad = [name for name, value in module.named_parameters() if not value.isfinite().all()]
-    bad += [name for name, value in module.named_buffers() if value.isnan().any()]  # -inf may mask attention
-    if bad:
+    if bad := not_finite(module):
         raise damaged(folder, f"weights that are not finite, e.g. {bad[0]}", "fetch it again, or train it again")
 
 

@@ -18,6 +18,7 @@ from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
+from v2skit.models.finite import not_finite
 from v2skit.models.model import Model, Vocoder
 from v2skit.registry.build import build
 from v2skit.signal.mel import MelSpectrogram
@@ -241,6 +242,11 @@ class Trainer:
             for term in self.losses.discriminator_terms.values():
                 if isinstance(optimiser := getattr(term, "optimiser", None), torch.optim.AdamW):
                     check_adamw(optimiser)
+            if bad := not_finite(self.losses):
+                raise ValueError(f"weights of losses that are not finite, e.g. {bad[0]}")
+        except UserError as error:
+            fields = {**error.fields, "path": newest}
+            raise UserError(f"{newest} is no checkpoint to resume from: {error}", **fields) from error
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
                 f"{newest} is no checkpoint to resume from: its optimiser's state does not fit ({error}); finish "
