@@ -1,7 +1,5 @@
 """A folder that is set aside comes back, or is deleted."""
 
-import os
-
 import pytest
 
 from v2skit.system.atomic import delete_aside, put_back, set_aside
@@ -57,7 +55,7 @@ def test_files_of_others_are_kept(folder, monkeypatch, end):
     (folder / "thesis/chapter.tex").write_text("all of it")
     (folder / "link").symlink_to(folder / "thesis")
     if end == "can't be renamed":
-        monkeypatch.setattr("pathlib.Path.rename", lambda path, target: os.rmdir(path / "absent"))
+        monkeypatch.setattr("pathlib.Path.rename", lambda path, target: (path / "absent").rmdir())
     set_aside(folder, is_own)
     monkeypatch.undo()
     folder.mkdir(exist_ok=True)

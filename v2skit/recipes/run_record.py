@@ -28,7 +28,9 @@ from v2skit.training.run_hooks import batch_processors
 
 NAME = "config.yaml"
 PLUGINS = "plugins"
-_OWN = re.compile(r"config\.yaml|log\.jsonl|ledger\.(json|md)|tensorboard|samples|checkpoint-\d{8}|init|\..*\.(part|deleted)")
+_OWN = re.compile(
+    r"config\.yaml|log\.jsonl|ledger\.(json|md)|tensorboard|samples|checkpoint-\d{8}|init|\..*\.(part|deleted)"
+)
 """What training writes into the folder of a run; files of plug-ins are written again by the same plug-ins."""
 
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
