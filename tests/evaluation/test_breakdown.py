@@ -11,7 +11,7 @@ from v2skit.errors import UserError
 from v2skit.evaluation.breakdown import break_down
 from v2skit.evaluation.breakdown_text import sections
 from v2skit.evaluation.file_scores import FileScores
-from v2skit.evaluation.stored_scores import read_rows, talkers
+from v2skit.evaluation.stored_scores import read_rows, scored_folders, talkers
 from v2skit.evaluation.wer import count_edits
 from v2skit.evaluation.word_alignment import aligned
 
@@ -93,25 +93,25 @@ def test_talkers_are_those_of_the_data_directory(tmp_path, capsys):
     known = stored(tmp_path / "known", [(u.id, u.text, u.text) for u in utterances])
     assert main(["breakdown", str(known), "--data", str(tmp_path / "data")]) == 0
     assert [row[1] for row in tables(capsys.readouterr().out)[0][1:]] == [*(u.speaker for u in utterances), "all"]
-    rows = read_rows([stored(tmp_path / "unknown", CLIPS)])
+    rows = read_rows(scored_folders([stored(tmp_path / "unknown", CLIPS)]))
     with pytest.raises(UserError, match="no utterance s1-a"):
         talkers(rows, {})
 
 
 def test_stored_scores_are_read_back_and_damage_is_named(tmp_path):
     folder = stored(tmp_path / "one/pretrained", CLIPS)
-    assert read_rows([folder]) == {"pretrained": scores(CLIPS)}
+    assert read_rows({"pretrained": folder}) == {"pretrained": scores(CLIPS)}
     other = stored(tmp_path / "two/pretrained", CLIPS[:1])
-    assert list(read_rows([folder, other])) == [str(folder), str(other)]
+    assert list(scored_folders([folder, other])) == [str(folder), str(other)]
     line = json.loads((other / "scores.jsonl").read_text())
     old = {key: line[key] for key in ("id", "values", "failures", "edits", "reference", "hypothesis")}
     (other / "scores.jsonl").write_text(json.dumps({**old, "later": 1}))  # of another version
-    assert read_rows([other])["pretrained"] == scores(CLIPS[:1])
+    assert read_rows({"pretrained": other})["pretrained"] == scores(CLIPS[:1])
     (other / "scores.jsonl").write_text("{}\n")
     with pytest.raises(UserError, match="is damaged"):
-        read_rows([other])
+        read_rows({"pretrained": other})
     with pytest.raises(UserError, match="stage 6 writes them"):
-        read_rows([tmp_path])
+        scored_folders([tmp_path])
 
 
 @pytest.mark.parametrize("hypothesis", ["A B C", "A X C", "B C", "A", "", "X A B C", "C A B X"])

@@ -20,29 +20,39 @@ def add(commands: Commands) -> None:
     text = "also list the confusions of a word, the number of which in the sentence is given, from 1"
     command.add_argument("--confusions", type=int, metavar="SLOT", help=text)
     command.add_argument("--top", type=int, default=10, help="number of confusions; default: 10")
+    text = "also align the ground-truth audio of --data to its text, and print the error of the speech in each sound"
+    command.add_argument("--by_time", action="store_true", help=text)
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the tables."""
-    from v2skit.data.data_dir import read_manifest
+    from v2skit.data.data_dir import read_clock, read_manifest
     from v2skit.evaluation.breakdown import break_down
-    from v2skit.evaluation.breakdown_text import confusions, sections
+    from v2skit.evaluation.breakdown_text import by_time, confusions, sections
+    from v2skit.evaluation.forced_alignment import ForcedAligner
     from v2skit.evaluation.markdown import label_of, title_of
     from v2skit.evaluation.pronunciations import pronunciations
-    from v2skit.evaluation.stored_scores import read_rows, talkers
-
-    rows = read_rows(options.folders)
-    speakers = {u.id: u.speaker for u in read_manifest(options.data)} if options.data else None
-    speakers_of = talkers(rows, speakers)
-    found = break_down(rows, speakers_of, pronunciations, options.top)
+    from v2skit.evaluation.sound_errors import sound_errors
+    from v2skit.evaluation.stored_scores import read_rows, scored_folders, talkers
 
     def label(row: str) -> str:
         return row if "/" in row else label_of(row)
 
-    lines = sections(found, label, title_of, max_talkers=len(speakers_of))
+    if options.by_time and not options.data:
+        raise UserError("--by_time needs the ground-truth audio and text; give their data directory with --data")
+    folders = scored_folders(options.folders)
+    rows = read_rows(folders)
+    utterances = {u.id: u for u in read_manifest(options.data)} if options.data else None
+    speakers = talkers(rows, {key: u.speaker for key, u in utterances.items()} if utterances else None)
+    found = break_down(rows, speakers, pronunciations, options.top)
+    lines = sections(found, label, title_of, max_talkers=len(speakers))
     if options.confusions is not None:
         lines += confusions(found, options.confusions, label)
+    if options.by_time and utterances:
+        scored = [utterances[key] for key in speakers]
+        errors = sound_errors(scored, folders, read_clock(options.data).sample_rate, ForcedAligner())
+        lines += by_time(errors, label)
     if not lines:
         raise UserError("the scores are of one talker and without recognised words: there is nothing to break down")
     print("\n".join(lines).lstrip("\n"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from v2skit.errors import UserError
 from v2skit.evaluation.breakdown import ALL
+from v2skit.evaluation.sound_errors import SILENCE
 from v2skit.evaluation.visemes import VISEMES
 
 MAX_TALKERS = 40
 """With more talkers, their table is left out of a report."""
+WORST = 5
+"""Phonemes with the largest errors that are listed."""
 Name = Callable[[str], str]
 
 
@@ -55,6 +59,29 @@ def confusions(found: dict[str, Any], slot: int, label: Name) -> list[str]:
         for word, heard, count, occurrences in by_slot[slot - 1]
     )
     return ["", f"## Confusions of word {slot}", "", *table(["system", "reference", "recognised", "clips"], rows)]
+
+
+def by_time(found: dict[str, Any], label: Name) -> list[str]:
+    """The lines of the section with the errors by time.
+
+    Args:
+        found: as :func:`v2skit.evaluation.sound_errors.sound_errors` returns it.
+        label: as for :func:`sections`.
+    """
+    rows, numbers = found["rows"], found["n"]
+    body = (
+        [name, " ".join(VISEMES.get(name, ())), numbers[name], *(f"{rows[r]['visemes'][name]:.2f}" for r in rows)]
+        for name in (*VISEMES, ALL, SILENCE)
+        if name in numbers
+    )
+    lines = ["", "## By sound, over time", "", "Difference of log mels while each sound is said, dB.", ""]
+    lines += [*table(["class", "sounds", "n", *map(label, rows)], body), ""]
+    for row, its in rows.items():
+        worst = sorted(its["phonemes"].items(), key=lambda item: -item[1])[:WORST]
+        lines.append(f"* {label(row)}, largest: {', '.join(f'{name} {value:.2f}' for name, value in worst)}")
+    reasons = Counter(found["failures"].values())
+    lines += [f"* left out: {count} clips, {reason}" for reason, count in reasons.items()]
+    return [*lines, f"* how: {found['protocol']}"]
 
 
 def table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str]:

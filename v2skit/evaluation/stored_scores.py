@@ -16,16 +16,23 @@ from v2skit.evaluation.wer import Edits
 _FIELDS = {field.name for field in fields(FileScores)}
 
 
-def read_rows(folders: Iterable[Path]) -> dict[str, list[FileScores]]:
-    """The scores of experiments, or of folders of speech; those of one experiment by the names of its rows.
+def scored_folders(folders: Iterable[Path]) -> dict[str, Path]:
+    """Name of a results row -> its folder of scored speech; of rows of the same name, the folders are the names.
+
+    Args:
+        folders: experiments, or folders of speech.
 
     Raises:
-        UserError: there are none, or they are damaged.
+        UserError: one of them has no scores.
     """
-    paths = [path for folder in folders for path in _scores_in(folder)]
-    names = [path.parent.name for path in paths]
-    unique = len(set(names)) == len(names)
-    return {name if unique else str(path.parent): _read(path) for name, path in zip(names, paths, strict=True)}
+    found = [path for folder in folders for path in _scored_in(folder)]
+    unique = len({path.name for path in found}) == len(found)
+    return {path.name if unique else str(path): path for path in found}
+
+
+def read_rows(folders: Mapping[str, Path]) -> dict[str, list[FileScores]]:
+    """The scores of folders of speech. Raises UserError where they are damaged."""
+    return {name: _read(folder / SCORES) for name, folder in folders.items()}
 
 
 def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None) -> dict[str, str]:
@@ -47,8 +54,10 @@ def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str
     return {key: speakers[key] for key in ids}
 
 
-def _scores_in(folder: Path) -> list[Path]:
-    paths = [folder / SCORES] if (folder / SCORES).is_file() else sorted((folder / "synth").glob(f"*/{SCORES}"))
+def _scored_in(folder: Path) -> list[Path]:
+    if (folder / SCORES).is_file():
+        return [folder]
+    paths = sorted(path.parent for path in (folder / "synth").glob(f"*/{SCORES}"))
     if not paths:
         raise UserError(f"{folder} has no {SCORES}, and none in synth/; stage 6 writes them")
     return paths
