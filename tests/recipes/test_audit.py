@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import make_d_vectors, stages
+from tests.conftest import make_d_vectors, stages, vocoder_config
 from v2skit.cli.main import main
 from v2skit.data.data_dir import Utterance, read_manifest, read_settings, write_manifest
 
@@ -108,6 +108,7 @@ def test_a_clean_experiment_says_what_was_checked(mel_run, recipe_folder, tiny, 
         "row 'copy_synthesis': its input is reference audio, by design",
         "synthesis of pretrained opens no ground-truth audio",
         "3 of 3 are, bit for bit, the speech that stage 5 wrote",
+        "0 of 2 speaker references are of other clips of the test set",
         "speaker references of 3 test clips do not depend on their own audio",
         "the speech of 3 test clips is the same with noise and with the audio of another clip",
         "all 3 sound files are synthesised by v2skit",
@@ -118,6 +119,13 @@ def test_a_clean_experiment_says_what_was_checked(mel_run, recipe_folder, tiny, 
         assert fact in text
     assert "no leak found" in capsys.readouterr().out
     assert not list(recipe_folder.glob("data/test/changed_audio"))
+
+
+def test_a_vocoder_on_ground_truth_audio_has_no_row_from_video(recipe_folder, tiny):
+    config = vocoder_config(recipe_folder, tiny)
+    assert stages(recipe_folder, config, "pretrain", "synth") == 0
+    status, found = run(recipe_folder / "exp/vocoder", recipe_folder)
+    assert status == 0 and "no row is synthesised from video" in found["checked"]
 
 
 def test_a_frontend_that_reads_the_reference_is_found(recipe_folder, tiny, capsys):
@@ -144,7 +152,8 @@ def test_d_vectors_of_other_clips_are_no_leak(recipe_folder, tiny):
     for name in ("audio", "train", "valid", "test"):
         make_d_vectors(recipe_folder / "data" / name)
     exp = trained(recipe_folder, tiny, "d_vector", speaker={"type": "d_vector"})
-    assert run(exp, recipe_folder)[0] == 0
+    status, found = run(exp, recipe_folder)
+    assert status == 0 and "1 of 2 speaker references are of other clips of the test set" in found["checked"]
 
 
 def test_a_test_clip_in_the_training_data_is_found(recipe_folder, tiny):

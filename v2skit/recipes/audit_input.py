@@ -52,13 +52,16 @@ def audit_input(recipe: Recipe, clips: int, found: Audit) -> None:
     Raises:
         UserError: there is no clip with audio and video, or synthesis fails.
     """
-    utterances = [u for u in read_manifest(recipe.test) if u.video and u.audio]
-    if not utterances:
-        raise UserError(f"{recipe.test} has no clip with video and audio; stage 1 makes the test set")
     rows = stages.experiment(recipe).rows(recipe)
     for name in [name for name, row in rows.items() if row.uses_reference_audio]:
         found.checked.append(f"row '{name}': its input is reference audio, by design; it is an upper bound")
     names = [name for name, row in rows.items() if not row.uses_reference_audio]
+    if not names:
+        found.checked.append("no row is synthesised from video")
+        return
+    utterances = [u for u in read_manifest(recipe.test) if u.video and u.audio]
+    if not utterances:
+        raise UserError(f"{recipe.test} has no clip with video and audio; stage 1 makes the test set")
     _reader(recipe)  # an error in what is stored for it names the data directory, not a copy
     rounds = _rounds(utterances, clips)
     ids = [key for chosen in rounds for key in chosen]
@@ -82,6 +85,7 @@ def audit_input(recipe: Recipe, clips: int, found: Audit) -> None:
             for name in names:
                 changed = _synthesised(copies, name, rounds, temp / f"{kind}-speech")
                 differing[name] |= {key for key in ids if changed[key] != speech[name][key]}
+        _report_other_references(recipe, utterances, originals[0], rounds[0], temp / "others", found)
         again = {name: _synthesised(originals, name, rounds, temp / "again") for name in names if differing[name]}
         random = {name for name in again if again[name] != speech[name]}
     _report_references(references, ids, found)
@@ -109,9 +113,20 @@ def _report_references(references: set[str], ids: list[str], found: Audit) -> No
         found.checked.append(f"the speaker references of {len(ids)} test clips do not depend on their own audio")
 
 
+def _report_other_references(
+    recipe: Recipe, utterances: list[Utterance], original: Recipe, chosen: list[str], copy: Path, found: Audit
+) -> None:
+    """Note whether the speaker references of clips are of other clips of the test set, which are scored too."""
+    speakers = {u.speaker for u in utterances if u.id in chosen}
+    others = [u.id for u in utterances if u.speaker in speakers and u.id not in chosen]
+    noise = _changes(utterances, recipe.config.seed)["noise"]
+    count = len(_changed_references(original, _copied(recipe, copy, chosen, dict.fromkeys(others, noise)), chosen))
+    found.checked.append(f"{count} of {len(chosen)} speaker references are of other clips of the test set")
+
+
 def _report_row(name: str, keys: set[str], ids: list[str], random: bool, found: Audit) -> None:
     if random:
-        text = "the same input gives other speech each time, so that leaks can't be seen; give it a fixed seed"
+        text = "the same input gives other speech each time, so that leaks can't be seen; give it a fixed seed, or --device cpu"
         found.find("input", f"row '{name}': {text}")
     elif keys:
         count = f"the speech of {len(keys)} of {len(ids)} clips depends on their ground-truth audio"
