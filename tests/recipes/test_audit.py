@@ -135,7 +135,7 @@ def test_a_frontend_that_reads_the_reference_is_found(recipe_folder, tiny, capsy
     assert status == 1 and kinds(found) == ["input"]
     assert "opens ground-truth audio of the test set, e.g." in found["findings"][0]["text"]
     captured = capsys.readouterr()
-    assert "finding (input): synthesis of pretrained" in captured.out and "1 findings" in captured.err
+    assert "finding (input): synthesis of pretrained" in captured.out and "1 finding, see above" in captured.err
 
 
 @pytest.mark.parametrize("speaker", ["level", "own_d_vector"])

@@ -51,7 +51,6 @@ def run(options: argparse.Namespace) -> None:
     found = audit(recipe, options.clips, options.allow)
     print(found)
     if found.findings:
-        raise UserError(
-            f"{len(found.findings)} findings, see above and {options.exp / NAME}; --allow KIND accepts a kind"
-        )
+        count = f"{len(found.findings)} finding{'s' if len(found.findings) > 1 else ''}"
+        raise UserError(f"{count}, see above and {options.exp / NAME}; --allow KIND accepts a kind")
     print(f"no leak found: {options.exp / NAME}")

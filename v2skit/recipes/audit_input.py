@@ -126,8 +126,8 @@ def _report_other_references(
 
 def _report_row(name: str, keys: set[str], ids: list[str], random: bool, found: Audit) -> None:
     if random:
-        text = "the same input gives other speech each time, so that leaks can't be seen; give it a fixed seed, or --device cpu"
-        found.find("input", f"row '{name}': {text}")
+        text = "the same input gives other speech each time, so that leaks can't be seen"
+        found.find("input", f"row '{name}': {text}; give it a fixed seed, or --device cpu")
     elif keys:
         count = f"the speech of {len(keys)} of {len(ids)} clips depends on their ground-truth audio"
         found.find("input", f"row '{name}': {count}, e.g. of {min(keys)}; its frontend or speaker component reads it")
