@@ -88,6 +88,11 @@ def test_sentences_of_unequal_length_have_no_slots(tmp_path, capsys):
     assert "same number of words" in capsys.readouterr().err
 
 
+def test_scores_without_anything_to_break_down_are_named(tmp_path, capsys):
+    assert main(["breakdown", str(stored(tmp_path / "pretrained", CLIPS[3:]))]) == 1
+    assert "there is nothing to break down" in capsys.readouterr().err
+
+
 def test_talkers_are_those_of_the_data_directory(tmp_path, capsys):
     utterances = make_data(tmp_path / "data", 2, video=False)
     known = stored(tmp_path / "known", [(u.id, u.text, u.text) for u in utterances])

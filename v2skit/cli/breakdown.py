@@ -29,30 +29,24 @@ def run(options: argparse.Namespace) -> None:
     """Print the tables."""
     from v2skit.data.data_dir import read_clock, read_manifest
     from v2skit.evaluation.breakdown import break_down
-    from v2skit.evaluation.breakdown_text import by_time, confusions, sections
     from v2skit.evaluation.forced_alignment import ForcedAligner
-    from v2skit.evaluation.markdown import label_of, title_of
+    from v2skit.evaluation.markdown import breakdowns
     from v2skit.evaluation.pronunciations import pronunciations
     from v2skit.evaluation.sound_errors import sound_errors
     from v2skit.evaluation.stored_scores import read_rows, scored_folders, talkers
-
-    def label(row: str) -> str:
-        return row if "/" in row else label_of(row)
 
     if options.by_time and not options.data:
         raise UserError("--by_time needs the ground-truth audio and text; give their data directory with --data")
     folders = scored_folders(options.folders)
     rows = read_rows(folders)
-    utterances = {u.id: u for u in read_manifest(options.data)} if options.data else None
-    speakers = talkers(rows, {key: u.speaker for key, u in utterances.items()} if utterances else None)
-    found = break_down(rows, speakers, pronunciations, options.top)
-    lines = sections(found, label, title_of, max_talkers=len(speakers))
-    if options.confusions is not None:
-        lines += confusions(found, options.confusions, label)
-    if options.by_time and utterances:
+    utterances = {u.id: u for u in read_manifest(options.data)} if options.data else {}
+    speakers = talkers(rows, {key: u.speaker for key, u in utterances.items()} if options.data else None)
+    errors = None
+    if options.by_time:
         scored = [utterances[key] for key in speakers]
         errors = sound_errors(scored, folders, read_clock(options.data).sample_rate, ForcedAligner())
-        lines += by_time(errors, label)
+    found = break_down(rows, speakers, pronunciations, options.top)
+    lines = breakdowns(found, options.confusions, errors, max_talkers=len(speakers))
     if not lines:
         raise UserError("the scores are of one talker and without recognised words: there is nothing to break down")
     print("\n".join(lines).lstrip("\n"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from v2skit.evaluation import breakdown_text
 from v2skit.evaluation.alignment import LAG
-from v2skit.evaluation.breakdown_text import sections
 from v2skit.evaluation.file_scores import WER
 
 LABELS = {
@@ -44,45 +44,71 @@ def to_markdown(results: dict[str, Any]) -> str:
     decimals = {name: _decimals(results["rows"], name) for name in directions}
     lines = ["# Results", "", *_table(results["rows"], directions, decimals)]
     resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
-    files = ", ".join(f"{label_of(row)} {count}" for row, count in results["files"].items())
+    files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
     intervals = f"{level} % confidence intervals (from {MIN_FILES} files on), {resamples} bootstrap resamples"
     lines += ["", f"In brackets: {intervals}. Files: {files}."]
-    silent = ", ".join(f"{label_of(row)} {count}" for row, count in results["silent"].items() if count)
+    silent = ", ".join(f"{_label(row)} {count}" for row, count in results["silent"].items() if count)
     if silent:
         lines.append(f"Silent files, which have the lowest scores of STOI, ESTOI and PESQ: {silent}.")
     if results["chance_wer"] is not None:
         lines.append(f"WER at chance level (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
-        lines += ["", f"## {' minus '.join(map(label_of, pair.split(' - ')))}", "", "Paired differences by file.", ""]
-        lines += [f"* {title_of(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
+        lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
+        lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
     if "aligned" in results:
         lines += ["", "## Time-aligned", "", ALIGNED_NOTE, ""]
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
     for head, found in results.get("lip_reading", {}).items():
         lines += _lip_reading(head, found)
-    lines += sections(results["breakdowns"], label_of, title_of) if "breakdowns" in results else []
+    lines += breakdowns(results["breakdowns"]) if "breakdowns" in results else []
     lines += ["", "## Files that could not be scored", ""]
     failures = [
-        f"* {label_of(row)}, {', '.join(map(title_of, metrics))}: {count} x {reason}"
+        f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
         for row, by_file in results["failures"].items()
         for (reason, metrics), count in _reasons(by_file).items()
     ]
     lines += failures or ["None."]
     lines += ["", "## Protocols", ""]
     protocols = {**results["protocols"], **results.get("aligned", {}).get("protocols", {})}
-    lines += [f"* {title_of(name)}: {protocol}" for name, protocol in protocols.items()]
+    lines += [f"* {_title(name)}: {protocol}" for name, protocol in protocols.items()]
     if results["notes"]:
-        lines += ["", "## Notes", "", *(f"* {label_of(name)}: {note}" for name, note in results["notes"].items())]
+        lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
+
+
+def breakdowns(
+    found: dict[str, Any],
+    slot: int | None = None,
+    errors: dict[str, Any] | None = None,
+    max_talkers: int = breakdown_text.MAX_TALKERS,
+) -> list[str]:
+    """The lines of the sections with breakdowns.
+
+    Args:
+        found: as :func:`v2skit.evaluation.breakdown.break_down` returns it.
+        slot: number of the word of the sentence whose confusions are listed, from 1; None: none.
+        errors: as :func:`v2skit.evaluation.sound_errors.sound_errors` returns them, if any.
+        max_talkers: most talkers that are listed.
+
+    Raises:
+        UserError: there is no such slot.
+    """
+
+    def label(row: str) -> str:
+        return row if "/" in row else _label(row)
+
+    lines = breakdown_text.sections(found, label, _title, max_talkers)
+    lines += breakdown_text.confusions(found, slot, label) if slot is not None else []
+    return lines + (breakdown_text.by_time(errors, label) if errors else [])
 
 
 def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:
     """Rows of entries by metric, each with the direction of better values, where it has one."""
     names = list(next(iter(rows.values())))
-    titles = [title_of(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
+    titles = [_title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
     lines = [_line("system", *titles), _line(*["---"] * (1 + len(titles)))]
     return lines + [
-        _line(label_of(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
+        _line(_label(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
     ]
 
 
@@ -91,22 +117,18 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
     names = list(found["protocols"])
     lines = ["", f"## Lip reading by head {head}", "", _line("system", *(f"{n.upper()} % ↓" for n in names))]
     lines.append(_line(*["---"] * (1 + len(names))))
-    lines += [
-        _line(label_of(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()
-    ]
+    lines += [_line(_label(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()]
     for pair, entries in found["differences"].items():
         differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1, False)}" for n in names)
-        lines += ["", f"{' minus '.join(map(label_of, pair.split(' - ')))}: {differences}."]
+        lines += ["", f"{' minus '.join(map(_label, pair.split(' - ')))}: {differences}."]
     return [*lines, "", *(f"* {protocol}" for protocol in found["protocols"].values())]
 
 
-def label_of(row: str) -> str:
-    """The label of a results row."""
+def _label(row: str) -> str:
     return LABELS.get(row, row.replace("_", " "))
 
 
-def title_of(name: str) -> str:
-    """The title of a metric's column."""
+def _title(name: str) -> str:
     return TITLES.get(name, name.upper().replace("_", "-"))
 
 
