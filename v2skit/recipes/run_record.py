@@ -83,6 +83,20 @@ def _is_own(name: str) -> bool:
     return _OWN.fullmatch(name) is not None
 
 
+def config_of(exp: Path) -> Config:
+    """The config of an experiment, from the record of its last run.
+
+    Raises:
+        UserError: it has no run, or the record is damaged or would run code that is not trusted.
+    """
+    path = next((p for run in ("finetune", "pretrain") if (p := exp / run / NAME).is_file()), None)
+    tree = read_state(path, _REMEDY, _parse) if path else None
+    if path is None or tree is None:
+        raise UserError(f"{exp} is no experiment with a trained model; give a folder such as exp/mel, after stage 4")
+    without = {key: value for key, value in tree.items() if key not in ("made_from", "loggers")}
+    return check_config(without, str(path))
+
+
 def initial_digests(folder: Path, parts: Mapping[str, Part]) -> dict[str, Any]:
     """The digests of the files with initial weights in a run's record: ``parts.NAME`` -> digest."""
     before = _read(folder / NAME)
