@@ -68,6 +68,8 @@ def to_markdown(results: dict[str, Any]) -> str:
     lines += failures or ["None."]
     lines += ["", "## Protocols", ""]
     protocols = {**results["protocols"], **results.get("aligned", {}).get("protocols", {})}
+    if named := results.get("protocol"):
+        lines.append(f"* Scored under protocol {named['name']}, fingerprint {named['fingerprint']}.")
     lines += [f"* {_title(name)}: {protocol}" for name, protocol in protocols.items()]
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]

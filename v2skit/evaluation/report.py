@@ -27,6 +27,7 @@ def write_results(
     seed: int = 1,
     notes: dict[str, Any] | None = None,
     readings: lip_reading.Readings | None = None,
+    stated: dict[str, Any] | None = None,
 ) -> None:
     """Write ``results.json`` and ``results.md``.
 
@@ -39,11 +40,12 @@ def write_results(
         seed: of the bootstrap and of the chance level.
         notes: heading -> text at the end of the report.
         readings: hypotheses of heads that read lips, if any.
+        stated: the evaluation protocol and the conditions, see :func:`v2skit.evaluation.protocol.stated`.
 
     Raises:
         UserError: there are no rows or no resamples, or the rows were scored by different protocols.
     """
-    results = summarise(rows, pairs, bootstrap, seed, notes)
+    results = {**summarise(rows, pairs, bootstrap, seed, notes), **(stated or {})}
     if readings:
         results["lip_reading"] = lip_reading.summarise(readings, pairs, bootstrap, seed)
     write_text(directory / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
