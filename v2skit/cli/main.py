@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from v2skit.cli import (
+    compare,
     components,
     data,
     info,
@@ -29,7 +30,7 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, compare, stream, serve, pack, info
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

@@ -24,6 +24,8 @@ from v2skit.registry.files import PluginFile
 
 BUILT_IN_STREAMS = ("video", "waveform", "mel")
 """Streams that batches have without a target."""
+MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
+"""Keys of a training run without an effect on the trained weights."""
 LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
 """What a run's log has in addition to the losses."""
 

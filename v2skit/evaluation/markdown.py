@@ -1,4 +1,4 @@
-"""``results.md``: the content of ``results.json`` as a page for people."""
+"""``results.md``: the content of ``results.json`` as a page for people; comparisons likewise."""
 
 from __future__ import annotations
 
@@ -74,6 +74,55 @@ def to_markdown(results: dict[str, Any]) -> str:
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
+
+
+def compared(found: dict[str, Any]) -> str:
+    """Table of the systems of a comparison, and their differences from the first one.
+
+    Args:
+        found: as :func:`v2skit.evaluation.compare.compare` returns it.
+    """
+    systems, directions = found["systems"], found["higher_is_better"]
+    names = list(dict.fromkeys(name for system in systems.values() for name in system["metrics"]))
+    rows = {label: system["metrics"] for label, system in systems.items()}
+    decimals = {name: _decimals({k: v for k, v in rows.items() if name in v}, name) for name in names}
+    titles = [_title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
+    lines = [_line("system", "seeds", "clips", *titles), _line(*["---"] * (3 + len(titles)))]
+    for label, system in systems.items():
+        cells = (_cell(rows[label][n], decimals[n]) if n in rows[label] else "-" for n in names)
+        lines.append(_line(label, str(system["seeds"]), str(system["clips"]), *cells))
+    intervals = f"{found['bootstrap']['level']} % intervals over clips, and over seeds where there are several"
+    named = ", ".join(f"{label} {name}" for label, name in found["protocols"].items() if name)
+    lines += ["", f"Protocols: {named}."] if named else []
+    lines += ["", f"In brackets: {intervals}; {found['bootstrap']['resamples']} bootstrap resamples."]
+    if found["unrecorded"]:
+        lines.append(
+            f"Conditions are not recorded of {', '.join(found['unrecorded'])}: only the test set and the columns that "
+            "both state are known to agree; stage 6 with --force records the others."
+        )
+    first = next(iter(systems))
+    for label, entries in found["differences"].items():
+        lines += ["", f"## {label} minus {first}", ""]
+        lines += [f"* {_title(name)}: {_compared(entry, decimals[name])}" for name, entry in entries.items()]
+        for other in found["left_out"].get(label, ()):
+            lines.append(f"* {_title(other.key)} is computed in another way, not compared: {other.before}; {other.now}")
+    for label, differences in found["refused"].items():
+        lines += ["", f"## {label} and {first}: not ranked, other conditions", ""]
+        lines += [f"* {d.key}: {d.now} in {label}, {d.before} in {first}" for d in differences]
+    return "\n".join(lines) + "\n"
+
+
+def _compared(entry: dict[str, Any], decimals: int) -> str:
+    """Difference of two systems in one metric: over clips, over talkers where they are unseen, verdict."""
+    if not entry["clips"]["n"]:
+        return "no clip has both"
+    parts = []
+    for unit in ("clips", "talkers"):
+        if unit in entry:
+            low, high = (f"{entry[unit][key]:+.{decimals}f}" for key in ("low", "high"))
+            interval = f"[{low}, {high}] " if entry[unit]["n"] >= MIN_FILES else ""
+            parts.append(f"{interval}over {entry[unit]['n']} {unit}")
+    return f"{entry['clips']['mean']:+.{decimals}f} {', '.join(parts)}: {entry['verdict']}"
 
 
 def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:

@@ -71,7 +71,7 @@ def summarise(
 
     def entry(name: str, *systems: SystemScores) -> dict[str, Any]:
         """Mean of one metric, or the paired difference of its means, over the files that all systems have."""
-        columns = [{f.id: _term(f, name) for f in s.files if name in f.values} for s in systems]
+        columns = [{f.id: term(f, name) for f in s.files if name in f.values} for s in systems]
         return summary(*columns, resamples=bootstrap, seed=seed)
 
     def entries(*systems: SystemScores) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def summarise(
     }
 
 
-def _term(scores: FileScores, name: str) -> tuple[float, float]:
+def term(scores: FileScores, name: str) -> tuple[float, float]:
     """A file's terms of the numerator and the denominator of the mean: of the word error rate, edits and words."""
     if name == WER and scores.edits is not None:
         return PERCENT * scores.edits.errors, scores.edits.words

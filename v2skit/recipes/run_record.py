@@ -16,7 +16,7 @@ import yaml
 from v2skit.config.load import check_config, origins_of, to_tree
 from v2skit.config.parts import Part
 from v2skit.config.plugin_files import Copies, stored_files
-from v2skit.config.schema import Config
+from v2skit.config.schema import MACHINE, Config
 from v2skit.errors import UserError
 from v2skit.models.inference import inference_arguments
 from v2skit.registry.files import check_unchanged
@@ -27,8 +27,7 @@ from v2skit.training.run_hooks import batch_processors
 
 NAME = "config.yaml"
 PLUGINS = "plugins"
-_MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
-_NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
+_NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in MACHINE}
 """Keys without an effect on the trained weights."""
 
 _TRAINED = ("networks", "targets", "losses", "vocoder")
