@@ -10,7 +10,9 @@ from v2skit.cli import (
     compare,
     components,
     data,
+    diff,
     info,
+    leaderboard,
     new_recipe,
     pack,
     plugin_commands,
@@ -30,7 +32,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, compare, stream, serve, pack, info
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, compare, diff, leaderboard,
+    stream, serve, pack, info
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

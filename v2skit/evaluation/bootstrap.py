@@ -38,8 +38,8 @@ def seeds_interval(*groups: np.ndarray, resamples: int, seed: int, paired: bool 
 
     Files are resampled, the same for all seeds and systems. In every resample, the mean over S seeds varies as
     Student's t with S - 1 degrees of freedom times the standard error of that mean: drawing the few seeds themselves
-    with replacement, a bootstrap on two levels, gives intervals that are far too narrow. A single seed adds nothing: its
-    interval is of this one training.
+    with replacement, a bootstrap on two levels, gives intervals that are far too narrow. A single seed adds nothing,
+    its interval is of this one training.
 
     Args:
         groups: (S, n, 2) numerators and denominators of one system, or of two for the first minus the second; the files

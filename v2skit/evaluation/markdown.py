@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from v2skit.evaluation.alignment import LAG
+from v2skit.evaluation.difference import Section
 from v2skit.evaluation.file_scores import WER
+from v2skit.evaluation.leaderboard import Board
 
 LABELS = {
     "scratch": "from scratch",
@@ -86,7 +90,7 @@ def compared(found: dict[str, Any]) -> str:
     names = list(dict.fromkeys(name for system in systems.values() for name in system["metrics"]))
     rows = {label: system["metrics"] for label, system in systems.items()}
     decimals = {name: _decimals({k: v for k, v in rows.items() if name in v}, name) for name in names}
-    titles = [_title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
+    titles = [_titled(name, directions) for name in names]
     lines = [_line("system", "seeds", "clips", *titles), _line(*["---"] * (3 + len(titles)))]
     for label, system in systems.items():
         cells = (_cell(rows[label][n], decimals[n]) if n in rows[label] else "-" for n in names)
@@ -125,10 +129,54 @@ def _compared(entry: dict[str, Any], decimals: int) -> str:
     return f"{entry['clips']['mean']:+.{decimals}f} {', '.join(parts)}: {entry['verdict']}"
 
 
+def board(found: Board) -> str:
+    """Table of the results under one protocol."""
+    names = list(dict.fromkeys(name for row in found.rows for name in row.metrics))
+    lines = [
+        f"# {found.title}",
+        "",
+        _line("experiment", "system", "clips", *(_titled(n, found.directions) for n in names)),
+    ]
+    lines.append(_line(*["---"] * (3 + len(names))))
+    decimals = {
+        n: _decimals({r: row.metrics for r, row in enumerate(found.rows) if n in row.metrics}, n) for n in names
+    }
+    for row in found.rows:
+        cells = (_cell({"failed": 0, **row.metrics[n]}, decimals[n]) if n in row.metrics else "-" for n in names)
+        lines.append(_line(row.experiment, _label(row.row), "-" if row.clips is None else str(row.clips), *cells))
+    if found.several:
+        lines += ["", f"Computed in several ways, so not to be compared: {', '.join(map(_title, found.several))}."]
+    return "\n".join(lines) + "\n"
+
+
+def differing(sections: Sequence[Section], first: Path, second: Path) -> str:
+    """Tables of how two experiments differ; sections without a difference are named in one line."""
+    lines, same = [f"# {first} and {second}"], []
+    for section in sections:
+        if section.differences:
+            rows = [_line(d.key, *(_value(value) for value in (d.before, d.now))) for d in section.differences]
+            lines += ["", f"## {section.title}", "", _line("key", str(first), str(second)), _line(*["---"] * 3), *rows]
+        elif section.lacking:
+            lines += ["", f"## {section.title}", "", f"No record in {' and '.join(map(str, section.lacking))}."]
+        else:
+            same.append(section.title.lower())
+    lines += ["", f"The same: {', '.join(same)}."] if same else []
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    return "-" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _titled(name: str, directions: dict[str, bool]) -> str:
+    """The title of a column, with the direction of better values, where it has one."""
+    return _title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "")
+
+
 def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:
     """Rows of entries by metric, each with the direction of better values, where it has one."""
     names = list(next(iter(rows.values())))
-    titles = [_title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
+    titles = [_titled(name, directions) for name in names]
     lines = [_line("system", *titles), _line(*["---"] * (1 + len(titles)))]
     return lines + [
         _line(_label(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
@@ -155,7 +203,7 @@ def _title(name: str) -> str:
     return TITLES.get(name, name.upper().replace("_", "-"))
 
 
-def _decimals(rows: dict[str, Any], name: str) -> int:
+def _decimals(rows: dict[Any, Any], name: str) -> int:
     """About three significant digits, and the same number of decimals in a column."""
     largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
     return 1 if largest >= 10 else 2 if largest > 1.01 else 3

@@ -98,10 +98,15 @@ def read_system(name: str) -> System:
 def read_config(exp: Path) -> Provenance | None:
     """The config of an experiment's last training run, with digests of its inputs under ``made_from``; None without a
     run. Raises UserError where it is damaged."""
-    path = next((p for run in RUNS if (p := exp / run / "config.yaml").is_file()), None)
-    if path is None:
-        return None
-    return Provenance(read_state(path, "--force repeats that stage", lambda text: parse_yaml(text, str(path))) or {})
+    trees = (read_run(exp / run) for run in RUNS)
+    return next((Provenance(tree) for tree in trees if tree is not None), None)
+
+
+def read_run(run: Path) -> dict[str, Any] | None:
+    """The record of a training run as a plain tree: its config, and ``made_from``; None where there is none. Raises
+    UserError where it is damaged."""
+    path = run / "config.yaml"
+    return read_state(path, "--force repeats that stage", lambda text: parse_yaml(text, str(path)))
 
 
 def _rows(exp: Path) -> list[str]:

@@ -20,6 +20,7 @@ from v2skit.config.schema import MACHINE, Config
 from v2skit.errors import UserError
 from v2skit.models.inference import inference_arguments
 from v2skit.registry.files import check_unchanged
+from v2skit.system import environment
 from v2skit.system.atomic import delete_aside, delete_folder, finish_deletion, put_back, set_aside, write_text
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import damaged, read_state
@@ -39,8 +40,8 @@ _FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
 
 
 def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
-    """Write the record of a run that starts or resumes, and copies of its plug-in files; ``force`` deletes the folder's
-    content first."""
+    """Write the record of a run that starts or resumes, its software, and copies of its plug-in files; ``force``
+    deletes the folder's content first."""
     finish_deletion(folder)
     if force:
         delete_folder(folder)
@@ -48,6 +49,7 @@ def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: 
     for file in config.plugins:
         copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
         write_text(copy, file.source)
+    environment.write_record(folder)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
 
 
