@@ -13,17 +13,15 @@ from v2skit.config.schema import MACHINE
 from v2skit.errors import UserError
 from v2skit.evaluation.bootstrap import LEVEL, seeds_interval
 from v2skit.evaluation.file_scores import WER, FileScores
+from v2skit.evaluation.markdown import MIN_FILES
 from v2skit.evaluation.protocol import worded
 from v2skit.evaluation.report import term
 from v2skit.evaluation.systems import RUNS, System
 from v2skit.system.provenance import Difference, Provenance
 
-MIN_UNITS = 6
-"""Clips or talkers from which on an interval is given: with fewer, not even a difference of the same sign in all of
-them is significant at the interval's level (sign test)."""
 BETTER, WORSE, UNCLEAR = "better", "worse", "no clear difference"
 ONE_SEED = "no verdict from one seed"
-TOO_FEW = f"no verdict from fewer than {MIN_UNITS} clips or talkers"
+TOO_FEW = f"no verdict from fewer than {MIN_FILES} clips or talkers"
 
 _MAY_DIFFER = (
     "seed", "made_from", "pretrained", "data.folder", "corpus.corpus_dir", "loggers", "scoring",
@@ -180,7 +178,7 @@ def _difference(
 
 
 def _verdict(entries: list[dict[str, Any]], seeds: int, higher_is_better: bool | None) -> str:
-    if any(e["n"] < MIN_UNITS for e in entries):
+    if any(e["n"] < MIN_FILES for e in entries):
         return TOO_FEW
     if seeds < 2:
         return ONE_SEED
@@ -208,10 +206,13 @@ def terms(name: str, *systems: Sequence[System]) -> tuple[list[np.ndarray], list
 
 
 def _with(name: str, system: System) -> dict[str, FileScores]:
-    """Id -> scores of the clips that have a metric: as they are, or time-aligned where the protocol says so."""
-    aligned = (system.protocol or {}).get("fields", {}).get("alignment") == "lag"
-    found = {i: file.aligned if aligned and name != WER else file for i, file in system.files.items()}
-    return {i: file for i, file in found.items() if file and name in file.values}
+    """Id -> scores of the clips that have a metric: as they are, or time-aligned where the protocol says so. (There are
+    no error rates of time-aligned clips.)"""
+    found = dict(system.files)
+    if (system.protocol or {}).get("fields", {}).get("alignment") == "lag":
+        aligned = {i: file.aligned for i, file in found.items() if file.aligned}
+        found |= {i: file for i, file in aligned.items() if name in (*file.values, *file.failures)}
+    return {i: file for i, file in found.items() if name in file.values}
 
 
 def _by_talker(values: np.ndarray, talkers: list[str]) -> np.ndarray:

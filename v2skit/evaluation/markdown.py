@@ -57,7 +57,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines.append(f"WER at chance level (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
-        lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
+        lines += [f"* {_title(n)}: {_difference(e, decimals[n])}" for n, e in entries.items()]
     if "aligned" in results:
         lines += ["", "## Time-aligned", "", ALIGNED_NOTE, ""]
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
@@ -190,7 +190,7 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
     lines.append(_line(*["---"] * (1 + len(names))))
     lines += [_line(_label(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()]
     for pair, entries in found["differences"].items():
-        differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1, False)}" for n in names)
+        differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1)}" for n in names)
         lines += ["", f"{' minus '.join(map(_label, pair.split(' - ')))}: {differences}."]
     return [*lines, "", *(f"* {protocol}" for protocol in found["protocols"].values())]
 
@@ -217,16 +217,16 @@ def _cell(entry: dict[str, Any], decimals: int) -> str:
     return f"{mean}{failed}" if entry["n"] < MIN_FILES else f"{mean} [{low}, {high}]{failed}"
 
 
-def _difference(entry: dict[str, Any], decimals: int, higher_is_better: bool) -> str:
-    """Mean difference, interval, number of files and verdict: a difference is clear where the interval excludes 0."""
+def _difference(entry: dict[str, Any], decimals: int) -> str:
+    """Mean difference, interval, number of files, and whether the interval excludes 0. An experiment is one seed, which
+    gives no verdict on the systems."""
     if not entry["n"]:
         return "no file has both"
     mean, low, high = (f"{entry[key]:+.{decimals}f}" for key in ("mean", "low", "high"))
     if entry["n"] < MIN_FILES:
         return f"{mean}, {entry['n']} file{'s' if entry['n'] > 1 else ''}: too few for a verdict"
-    clear = entry["low"] > 0 or entry["high"] < 0
-    verdict = ("better" if (entry["mean"] > 0) == higher_is_better else "worse") if clear else "no clear difference"
-    return f"{mean} [{low}, {high}], {entry['n']} files: {verdict}"
+    clear = "clear for this seed" if entry["low"] > 0 or entry["high"] < 0 else "no clear difference"
+    return f"{mean} [{low}, {high}], {entry['n']} files: {clear}"
 
 
 def _reasons(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:
