@@ -49,9 +49,8 @@ class Protocol:
         name: NAME@VERSION.
         split: of the test set.
         sample_rate: of references and hypotheses, Hz.
-        metrics: column -> text that its stated protocol contains, such as the mode of PESQ; other columns are free.
-        recogniser: text that the recogniser's stated protocol contains: its version and language model; None: none is
-            needed.
+        metrics: column -> how its stated protocol begins, such as the mode of PESQ; other columns are free.
+        recogniser: the stated protocol of the recogniser, with its version and language model; None: any or none.
         normaliser: of the texts whose words are counted.
         speaker_reference: the permitted rules, what the input of the speaker component is computed from.
         alignment: the scores that are compared: of the hypotheses as they are, or shifted by their lag.
@@ -88,13 +87,13 @@ class Protocol:
         """
         values = found.tree()
         wanted = {key: value for key, value in self.fields.items() if split or key != "split"}
-        if self.speaker_reference and found.speaker_reference in self.speaker_reference:
+        if found.speaker_reference in self.speaker_reference:
             wanted["speaker_reference"] = found.speaker_reference
-        if self.recogniser is None or self.recogniser in (found.recogniser or ""):
+        if self.recogniser is None:
             wanted["recogniser"] = found.recogniser
         if self.alignment in found.alignments:
             wanted["alignment"] = values["alignment"] = self.alignment
-        holding = (name for name, text in self.metrics.items() if text in found.metrics.get(name, ""))
+        holding = (name for name, text in self.metrics.items() if found.metrics.get(name, "").startswith(text))
         wanted["metrics"] = self.metrics | {name: found.metrics[name] for name in holding}
         values["metrics"] = {name: found.metrics.get(name) for name in self.metrics}
         return Provenance(wanted).diff(Provenance({key: values[key] for key in wanted}))
