@@ -33,6 +33,7 @@ class FileScores:
         reference: words of the transcript, in upper case.
         hypothesis: recognised words.
         silent: all samples of the hypothesis are zero: metrics then give their lowest score.
+        speaker: name of the speaker.
         aligned: ``lag_ms``, and the numbers of the metrics for the hypothesis shifted by it; None where not wanted.
     """
 
@@ -43,6 +44,7 @@ class FileScores:
     reference: list[str] = field(default_factory=list)
     hypothesis: list[str] = field(default_factory=list)
     silent: bool = False
+    speaker: str = ""
     aligned: FileScores | None = None
 
 
@@ -70,7 +72,7 @@ class Scorer:
         Raises:
             UserError: a metric returns other names than its ``higher_is_better`` states.
         """
-        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split())
+        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split(), speaker=utterance.speaker)
         names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
         try:
             hypothesis = self._hypothesis(utterance)

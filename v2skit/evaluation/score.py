@@ -61,6 +61,7 @@ def score(
     sample_rate: int,
     jobs: int = 0,
     aligned: bool = True,
+    protocol: str | None = None,
 ) -> SystemScores:
     """Score every utterance; a file that is missing or cannot be scored is a counted failure.
 
@@ -73,6 +74,7 @@ def score(
         sample_rate: of all files, Hz.
         jobs: processes; 0: one for each core. Small sets get fewer.
         aligned: score time-aligned hypotheses as well.
+        protocol: fingerprint of the evaluation protocol, written with the scores of each file; None: none.
 
     Raises:
         UserError: there are no utterances, the folder is missing, none of the ground-truth audio can be scored, or two
@@ -94,7 +96,7 @@ def score(
         for scores in tqdm(results, f"scoring {name}", len(utterances), unit="file", dynamic_ncols=True):
             files.append(scores)
             if record:
-                record.write(json.dumps(dataclasses.asdict(scores)) + "\n")
+                record.write(json.dumps({**dataclasses.asdict(scores), "protocol": protocol}) + "\n")
                 record.flush()
     if hypotheses is None and metrics and any(u.audio for u in utterances) and not any(file.values for file in files):
         reason = next(iter(files[0].failures.values()))

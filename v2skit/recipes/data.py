@@ -13,6 +13,7 @@ from v2skit.corpora.corpus import Corpus
 from v2skit.data.data_dir import is_prepared, read_settings
 from v2skit.errors import UserError
 from v2skit.recipes import targets
+from v2skit.recipes.conditions import conditions, protocol_of
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -26,7 +27,9 @@ NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir")
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: generate the corpus, or check that it is there."""
-    recipe.build_scorers()  # a package that they lack is named now, not after all the training
+    metrics, asr = recipe.build_scorers()  # a package that they lack is named now, not after all the training
+    if protocol := protocol_of(recipe):
+        protocol.check(conditions(recipe, metrics, asr), split=False)
     with exclusive_lock(recipe.data_folder):
         for corpus in recipe.build_corpora():
             print(corpus.obtain())
