@@ -56,6 +56,7 @@ class Scorer:
         asr: speech recogniser for the word error rate, or None.
         sample_rate: of all files, Hz.
         aligned: score the time-aligned hypothesis as well.
+        others: utterance id -> other clips of its talker, for metrics that need some.
     """
 
     hypotheses: Path | None
@@ -63,6 +64,7 @@ class Scorer:
     asr: Asr | None
     sample_rate: int
     aligned: bool = True
+    others: dict[str, list[Utterance]] = field(default_factory=dict)
 
     def __call__(self, utterance: Utterance) -> FileScores:
         """Score an utterance.
@@ -121,12 +123,12 @@ class Scorer:
             aligned.failures = dict.fromkeys([LAG, *plain.values, *plain.failures], reason_of(error))
             return aligned
         aligned.values[LAG] = round(1000 * lag / self.sample_rate, 3)
-        if lag:
-            for name, metric in self.metrics.items():
+        for name, metric in self.metrics.items():
+            if lag and getattr(metric, "intrusive", True):
                 self._measure(name, metric, reference, delayed(hypothesis, -lag), aligned)
-        else:
-            aligned.values |= plain.values
-            aligned.failures |= plain.failures
+                continue
+            aligned.values |= {key: plain.values[key] for key in metric.higher_is_better if key in plain.values}
+            aligned.failures |= {key: plain.failures[key] for key in metric.higher_is_better if key in plain.failures}
         return aligned
 
     def _measure(
@@ -134,7 +136,10 @@ class Scorer:
     ) -> None:
         """Add one metric's numbers or failures to the scores."""
         try:
-            values = metric(reference, hypothesis, self.sample_rate)
+            count = getattr(metric, "other_clips", 0)
+            others = [read_audio(u.audio, self.sample_rate) for u in self.others[scores.id][:count] if u.audio]
+            extra = {"others": others} if count else {}
+            values = metric(reference, hypothesis, self.sample_rate, **extra)
         except Exception as error:
             scores.failures.update(dict.fromkeys(metric.higher_is_better, reason_of(error)))
             return

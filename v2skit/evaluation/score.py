@@ -22,6 +22,7 @@ from v2skit.evaluation.alignment import LAG, PROTOCOL
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.file_scores import WER, FileScores, Scorer
 from v2skit.evaluation.metrics import Metric
+from v2skit.evaluation.other_clips import other_clips
 from v2skit.registry.files import Portable
 from v2skit.system.devices import cores
 
@@ -85,7 +86,8 @@ def score(
         raise UserError(f"jobs {jobs}: give a number of processes, or 0 for one a core")
     protocols, directions = _columns(metrics, asr)
     processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_PER_PROCESS))
-    results = _in_processes(Scorer(hypotheses, metrics, asr, sample_rate, aligned), utterances, processes)
+    others = other_clips(utterances, max((getattr(m, "other_clips", 0) for m in metrics.values()), default=0))
+    results = _in_processes(Scorer(hypotheses, metrics, asr, sample_rate, aligned, others), utterances, processes)
     name = "ground truth" if hypotheses is None else hypotheses.name
     files = []
     with ExitStack() as stack:
