@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from v2skit.evaluation.alignment import LAG
-from v2skit.evaluation.file_scores import WER
+from v2skit.evaluation.file_scores import CER, WER
 
 LABELS = {
     "scratch": "from scratch",
@@ -23,7 +23,7 @@ LABELS = {
 }
 """Name of a results row -> its label, where that is not the name with spaces."""
 
-TITLES = {WER: "WER %", LAG: "lag, ms"}
+TITLES = {WER: "WER %", CER: "CER %", LAG: "lag, ms"}
 """Name of a number -> its title, where that is not the name in capitals."""
 
 ALIGNED_NOTE = "Each file shifted by its lag. The scores to compare with published ones are those above."

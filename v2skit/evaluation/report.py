@@ -12,7 +12,7 @@ from v2skit.errors import UserError
 from v2skit.evaluation import lip_reading
 from v2skit.evaluation.alignment import LAG, PROTOCOL
 from v2skit.evaluation.bootstrap import LEVEL, summary
-from v2skit.evaluation.file_scores import WER, FileScores
+from v2skit.evaluation.file_scores import CER, WER, FileScores
 from v2skit.evaluation.markdown import to_markdown
 from v2skit.evaluation.score import SystemScores
 from v2skit.evaluation.wer import PERCENT, chance_wer
@@ -57,7 +57,7 @@ def summarise(
     seed: int,
     notes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of ``results.json``; arguments and errors as :func:`write_results`. Word error rates are in %."""
+    """The content of ``results.json``; arguments and errors as :func:`write_results`. Error rates are in %."""
     if not rows:
         raise UserError("there are no scores to report; stage 6 makes them")
     if bootstrap < 1:
@@ -102,7 +102,9 @@ def summarise(
 
 
 def _term(scores: FileScores, name: str) -> tuple[float, float]:
-    """A file's terms of the numerator and the denominator of the mean: of the word error rate, edits and words."""
-    if name == WER and scores.edits is not None:
-        return PERCENT * scores.edits.errors, scores.edits.words
+    """A file's terms of the numerator and the denominator of the mean: of error rates, edits and words or
+    characters."""
+    edits = {WER: scores.edits, CER: scores.character_edits}.get(name)
+    if edits is not None:
+        return PERCENT * edits.errors, edits.words
     return scores.values[name], 1.0

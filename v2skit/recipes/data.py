@@ -26,7 +26,8 @@ NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir")
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: generate the corpus, or check that it is there."""
-    recipe.build_scorers()  # a package that they lack is named now, not after all the training
+    for reason in recipe.build_scorers()[2].values():  # named now, not after all the training
+        print(f"note: {reason}")
     with exclusive_lock(recipe.data_folder):
         for corpus in recipe.build_corpora():
             print(corpus.obtain())
