@@ -20,7 +20,7 @@ from v2skit.synthesis.directory import check_prepared
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.provenance import Provenance, worded
 
-NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir")
+NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir", "closed_grammar")
 """Options of corpora on which their utterances do not depend."""
 
 

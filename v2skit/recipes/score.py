@@ -50,6 +50,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     now = Provenance({
         "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
         "scoring": identity(config.scoring),
+        "closed_grammar": config.corpus.args.get("closed_grammar"),
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip

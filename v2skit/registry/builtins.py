@@ -98,7 +98,11 @@ COMPONENTS = {
         "distillmos": "v2skit.evaluation.mos:DistillMos",
         "speaker_similarity": "v2skit.evaluation.speaker_similarity:SpeakerSimilarity",
     },
-    "asr": {"pocketsphinx": "v2skit.evaluation.asr:PocketSphinx"},
+    "asr": {
+        "pocketsphinx": "v2skit.evaluation.asr:PocketSphinx",
+        "whisper": "v2skit.evaluation.whisper:Whisper",
+        "torchaudio": "v2skit.evaluation.torchaudio_asr:TorchaudioAsr",
+    },
     "corpus": {
         "mini": "v2skit.corpora.mini.corpus:Mini",
         "grid": "v2skit.corpora.audiovisual.grid:Grid",
