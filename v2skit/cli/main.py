@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from v2skit.cli import (
     components,
     data,
+    export_scores,
     info,
     new_recipe,
     pack,
@@ -29,7 +30,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info,
+    export_scores,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 
