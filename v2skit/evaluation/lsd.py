@@ -32,7 +32,7 @@ class Lsd:
 
     higher_is_better = {"lsd": False}
 
-    def __init__(self, range_db: float = 60.0, max_hz: float | None = None) -> None:
+    def __init__(self, range_db: float = 80.0, max_hz: float | None = None) -> None:
         with needs("evaluate", "LSD", DROP_REMEDY):
             import_module("scipy")
 
