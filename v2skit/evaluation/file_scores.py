@@ -49,6 +49,12 @@ class FileScores:
     aligned: FileScores | None = None
     character_edits: Edits | None = None
 
+    @property
+    def error_rates(self) -> dict[str, Edits]:
+        """Name of each error rate that the file has -> the edits behind it, which are pooled over files."""
+        found = {WER: self.edits, CER: self.character_edits}
+        return {name: edits for name, edits in found.items() if edits}
+
 
 @dataclass(frozen=True)
 class Scorer:
