@@ -7,6 +7,7 @@ stage=0         # first stage to run
 stop_stage=6    # last stage to run
 config=conf/mel.yaml
 exp=            # default: exp/<config name>
+protocol=       # of stage 6, e.g. grid-unseen@1; default: that of the config, none
 corpus_dir=     # folder of the corpus, for recipes that do not generate or download it
 device=auto     # auto, cpu or cuda
 nj=             # parallel jobs of the preparation; default: one per core
@@ -27,6 +28,7 @@ usage: run.sh [options]
   --config FILE    in the recipe's folder, default $config
   --exp DIR        likewise, default exp/<config name>: pretrain/ transfer/ finetune/ scratch/ synth/ results
   --corpus_dir DIR the corpus as published, for recipes that do not generate it
+  --protocol NAME  evaluation protocol whose fields must hold in stage 6, e.g. grid-unseen@1, or its file
   --set KEY=VALUE  override a config key, e.g. --set finetune.steps=100; repeatable
   --device NAME    auto, cpu or cuda
   --nj N           parallel jobs of stage 1; default: one per core
@@ -52,7 +54,7 @@ while [ $# -gt 0 ]; do
         --force) force=true; shift; continue ;;
         --trust-plugins) trust=true; shift; continue ;;
         --stage | --stop_stage | --config | --exp | --corpus_dir | --device | --set) ;;
-        --nj | --cluster | --nproc | --nnodes | --rdzv) ;;
+        --nj | --cluster | --protocol | --nproc | --nnodes | --rdzv) ;;
         *) die "unknown option $1; --help lists the options" ;;
     esac
     [ $# -ge 2 ] || die "$1 needs a value"
@@ -96,6 +98,7 @@ fi
 arguments=(--config "$config" --exp "${exp:-exp/$(basename "$config" .yaml)}" --device "$device")
 arguments+=(--nproc "$nproc" --nnodes "$nnodes" --rdzv "$rdzv")
 for value in "${set[@]}"; do arguments+=(--set "$value"); done
+if [ -n "$protocol" ]; then arguments+=(--protocol "$protocol"); fi
 if $force; then arguments+=(--force); fi
 if $trust; then arguments+=(--trust-plugins); fi
 

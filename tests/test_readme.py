@@ -201,7 +201,21 @@ def check_recipe(recipe: Path, arguments: list[str]) -> None:
 
 def test_the_pages_show_every_command():
     shown = {words[1] for page in DOCS for _, words in commands(page) if words[0].endswith("v2skit")}
-    wanted = {"components", "plugins", "synth", "synth-data", "stream", "serve", "pack", "info", "new-recipe", "data"}
+    wanted = {
+        "components",
+        "plugins",
+        "synth",
+        "synth-data",
+        "stream",
+        "serve",
+        "pack",
+        "info",
+        "new-recipe",
+        "data",
+        "compare",
+        "diff",
+        "leaderboard",
+    }
     assert wanted <= shown
     assert sum(words[0].endswith("run.sh") for page in PAGES for _, words in commands(page)) > 60
 

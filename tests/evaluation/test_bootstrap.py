@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from v2skit.evaluation.bootstrap import interval
+from v2skit.evaluation.bootstrap import interval, seeds_interval
 
 
 def mean_of(values):
@@ -55,3 +55,44 @@ def test_a_paired_difference_sees_a_gap_that_the_single_intervals_hide():
 
 def test_one_file_has_an_interval_of_no_width():
     assert interval(mean_of(np.array([2.5])), resamples=10, seed=1) == (2.5, 2.5, 2.5)
+
+
+def scores_of_seeds(random, seeds, files, of_seed=0.0, of_file=0.1, level=1.0):
+    """(S, n, 2): a level with errors of the seed, of the file, which all seeds share, and of both."""
+    shared = np.random.default_rng(99).normal(0, of_file, files)
+    means = level + random.normal(0, of_seed, (seeds, 1)) + shared + random.normal(0, 0.01, (seeds, files))
+    return np.stack([means, np.ones_like(means)], axis=-1)
+
+
+def test_one_seed_has_the_interval_over_files():
+    values = scores_of_seeds(np.random.default_rng(0), 1, 80)
+    other = scores_of_seeds(np.random.default_rng(1), 1, 80)
+    columns = [tuple(v[0].T) for v in (values, other)]
+    how = {"resamples": 500, "seed": 3}
+    assert seeds_interval(values, **how) == pytest.approx(interval(columns[0], **how))
+    assert seeds_interval(values, other, **how) == pytest.approx(interval(*columns, **how))
+
+
+def test_seeds_of_one_system_differ_by_chance_as_often_as_the_interval_says():
+    random, excluded = np.random.default_rng(0), 0
+    for trial in range(200):
+        a, b = (scores_of_seeds(random, 3, 20, of_seed=0.1) for _ in range(2))
+        _, low, high = seeds_interval(a, b, resamples=400, seed=trial)
+        excluded += low > 0 or high < 0
+    assert excluded / 200 <= 0.06  # resampling three seeds with replacement excludes 0 in 18 % of the trials
+
+
+def test_the_interval_over_seeds_is_that_of_student():
+    values = scores_of_seeds(np.random.default_rng(1), 4, 10, of_seed=0.5, of_file=0.0)
+    mean, low, high = seeds_interval(values, resamples=20000, seed=1)
+    rates = values[..., 0].mean(1)
+    half = 3.182 * rates.std(ddof=1) / 2  # the 97.5th percentile of t with 3 degrees of freedom
+    assert mean == pytest.approx(rates.mean()) and (mean - low, high - mean) == pytest.approx((half, half), rel=0.1)
+
+
+def test_what_the_seeds_of_two_systems_have_in_common_cancels_where_they_are_paired():
+    a = scores_of_seeds(np.random.default_rng(1), 3, 40, of_seed=0.3)
+    b = a - [0.1, 0.0]
+    _, low, high = seeds_interval(a, b, resamples=500, seed=1)
+    assert low < 0 < high
+    assert seeds_interval(a, b, resamples=500, seed=1, paired=True) == pytest.approx((0.1, 0.1, 0.1))

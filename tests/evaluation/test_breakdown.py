@@ -30,7 +30,7 @@ def scores(clips):
         words, heard = reference.split(), (hypothesis or "").split()
         edits = None if hypothesis is None else count_edits(words, heard)
         values = {"estoi": 0.2 * number, "pesq_wb": 1.5, **({} if edits is None else {"wer": 0.5})}
-        files.append(FileScores(name, values, {}, edits, words, heard))
+        files.append(FileScores(name, values, {}, edits, words, heard, speaker=name.partition("-")[0]))
     return files
 
 

@@ -100,7 +100,10 @@ def test_the_paired_difference_excludes_zero_for_a_clear_gap_only(rows, tmp_path
     estoi = results["differences"]["pretrained - scratch"]["estoi"]
     assert 0 < estoi["low"] < 0.1 < estoi["high"] < 0.12 and estoi["n"] == FILES
     assert "## pre-trained minus from scratch" in table
-    assert f"* ESTOI: +{estoi['mean']:.3f} [+{estoi['low']:.3f}, +{estoi['high']:.3f}], 30 files: better" in table
+    assert (
+        f"* ESTOI: +{estoi['mean']:.3f} [+{estoi['low']:.3f}, +{estoi['high']:.3f}], 30 files: clear for this seed"
+        in table
+    )
     assert results["differences"]["pretrained - scratch"]["mcd"]["high"] < 0 and "* MCD: -1.3" in table
 
     same = {"scratch": system(0.4, 1), "pretrained": system(0.4, 2)}
@@ -117,7 +120,7 @@ def test_few_files_have_no_interval_and_no_verdict(count, significant, tmp_path)
     results, table = written(both, tmp_path)
     mean = f"| pre-trained | {results['rows']['pretrained']['estoi']['mean']:.3f}"
     assert f"{mean} [" in table if significant else f"{mean} |" in table
-    assert (f"{count} files: better" in table) == significant
+    assert (f"{count} files: clear for this seed" in table) == significant
     assert (f"{count} file{'s' if count > 1 else ''}: too few for a verdict" in table) != significant
 
 

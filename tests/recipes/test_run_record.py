@@ -6,6 +6,7 @@ import yaml
 from v2skit.config.load import load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.recipes import run_record
+from v2skit.system import environment
 from v2skit.system.provenance import Difference
 
 DEPENDS = ("seed", "pretrain")
@@ -87,7 +88,7 @@ def test_force_empties_the_folder(run, tiny):
     run_record.claim(run, load_config(tiny), {}, force=False)
     assert (run / "log.jsonl").exists()
     run_record.claim(run, load_config(tiny), {}, force=True)
-    assert [path.name for path in run.iterdir()] == [run_record.NAME]
+    assert sorted(path.name for path in run.iterdir()) == [run_record.NAME, environment.NAME]
 
 
 CHANGES_BATCHES = "\n\n@v2skit.hookimpl\ndef process_batch(batch):\n    return batch\n"

@@ -20,7 +20,7 @@ def make_experiment(folder, seed, share, gain, wrong):
         lines = []
         for clip in range(40):
             edits = {"substitutions": errors, "deletions": 0, "insertions": 0, "words": 6}
-            values = {"estoi": 0.2 + more + 0.05 * random.standard_normal()}
+            values = {"estoi": 0.2 + more + 0.05 * random.standard_normal(), "wer": errors / 6}
             lines.append(json.dumps({"id": f"clip{clip}", "values": values, "edits": edits}) + "\n")
         (folder / "synth" / system / "scores.jsonl").write_text("".join(lines))
     return folder

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from v2skit.cli import (
     audit,
     breakdown,
+    compare,
     components,
     data,
+    diff,
     export_scores,
     info,
+    leaderboard,
     new_recipe,
     pack,
     plugin_commands,
@@ -32,8 +35,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, audit, breakdown, stream, serve,
-    pack, info, export_scores,
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, compare, breakdown, audit, diff,
+    leaderboard, stream, serve, pack, info, export_scores,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

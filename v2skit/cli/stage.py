@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ def add(commands: Commands) -> None:
     add_recipe(command)
     command.add_argument("--exp", type=Path, help="folder of the experiment; default: exp/<config name>")
     command.add_argument("--force", action="store_true", help="run the stage again although it is finished")
+    text = "the protocol of stage 6, NAME@VERSION or a file; as --set scoring.protocol=NAME"
+    command.add_argument("--protocol", metavar="NAME", help=text)
     add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     command.add_argument("--nproc", type=int, default=1, help="training processes on this machine; default: 1")
@@ -62,7 +65,8 @@ def run(options: argparse.Namespace) -> None:
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     note = print if not launched() else str  # once, not by each of several processes
     copies = Copies(exp / PLUGINS, preferred=options.stage in ("synth", "score"), note=note)
-    config = load_config(options.config, options.set, copies)
+    protocol = [f"scoring.protocol={json.dumps(options.protocol)}"] if options.protocol else []
+    config = load_config(options.config, [*options.set, *protocol], copies)
     if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):
         raise UserError(f"--exp {exp} is where the data directories are; give another folder")
     training = getattr(config, options.stage) if options.stage in stages.TRAIN else None

@@ -17,12 +17,15 @@ from v2skit.config.features import Clock, Crop, Mel
 from v2skit.config.limits import check_range
 from v2skit.config.parts import Part, PartTransfer, check_parts
 from v2skit.config.prepare import Prepare
+from v2skit.config.scoring import Scoring
 from v2skit.errors import UserError
 from v2skit.registry.component import Component, HeadChoice, Term
 from v2skit.registry.files import PluginFile
 
 BUILT_IN_STREAMS = ("video", "waveform", "mel")
 """Streams that batches have without a target."""
+MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
+"""Keys of a training run without an effect on the trained weights."""
 LOGGED = ("step", "kind", "total", "gradient_norm", "learning_rate", "seconds_per_step", "waiting_share")
 """What a run's log has in addition to the losses."""
 
@@ -140,31 +143,6 @@ class Training:
             raise UserError(f"segment_frames {self.segment_frames} must lie in {limits}", key="segment_frames")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise UserError(f"betas must be two numbers from 0 to below 1, not {self.betas}", key="betas")
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """Scores of the test set.
-
-    Args:
-        metrics: metrics by name.
-        asr: speech recognition for the word error rate; null: none.
-        bootstrap: number of bootstrap resamples for the 95 % confidence intervals.
-        jobs: number of parallel processes; 0: one for each core of this machine.
-        aligned: score time-aligned speech as well, in a second table.
-
-    Raises:
-        UserError: a number is out of range.
-    """
-
-    metrics: dict[str, Annotated[Component, "metric"]]
-    asr: Annotated[Component, "asr"] | None = None
-    bootstrap: int = 10000
-    jobs: int = 0
-    aligned: bool = True
-
-    def __post_init__(self) -> None:
-        check_range(self, bootstrap=(1, 1e7), jobs=(0, 10_000))
 
 
 @dataclass(frozen=True)

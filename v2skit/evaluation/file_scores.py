@@ -35,6 +35,7 @@ class FileScores:
         reference: words of the transcript, in upper case.
         hypothesis: recognised words.
         silent: all samples of the hypothesis are zero: metrics then give their lowest score.
+        speaker: name of the speaker.
         aligned: ``lag_ms``, and the numbers of the metrics for the hypothesis shifted by it; None where not wanted.
         character_edits: counts behind the character error rate, of words joined by spaces.
     """
@@ -46,6 +47,7 @@ class FileScores:
     reference: list[str] = field(default_factory=list)
     hypothesis: list[str] = field(default_factory=list)
     silent: bool = False
+    speaker: str = ""
     aligned: FileScores | None = None
     character_edits: Edits | None = None
 
@@ -84,7 +86,7 @@ class Scorer:
         Raises:
             UserError: a metric returns other names than its ``higher_is_better`` states.
         """
-        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split())
+        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split(), speaker=utterance.speaker)
         names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
         try:
             hypothesis = self._hypothesis(utterance)

@@ -1,13 +1,17 @@
-"""``results.md``: the content of ``results.json`` as a page for people."""
+"""``results.md``: the content of ``results.json`` as a page for people; comparisons likewise."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from v2skit.evaluation import breakdown_text
 from v2skit.evaluation.alignment import LAG
+from v2skit.evaluation.difference import Section
 from v2skit.evaluation.file_scores import CER, WER
+from v2skit.evaluation.leaderboard import Board
 
 LABELS = {
     "scratch": "from scratch",
@@ -54,7 +58,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines.append(f"WER at chance level (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
         lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
-        lines += [f"* {_title(n)}: {_difference(e, decimals[n], directions[n])}" for n, e in entries.items()]
+        lines += [f"* {_title(n)}: {_difference(e, decimals[n])}" for n, e in entries.items()]
     if "aligned" in results:
         lines += ["", "## Time-aligned", "", ALIGNED_NOTE, ""]
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
@@ -70,6 +74,8 @@ def to_markdown(results: dict[str, Any]) -> str:
     lines += failures or ["None."]
     lines += ["", "## Protocols", ""]
     protocols = {**results["protocols"], **results.get("aligned", {}).get("protocols", {})}
+    if named := results.get("protocol"):
+        lines.append(f"* Scored under protocol {named['name']}, fingerprint {named['fingerprint']}.")
     lines += [f"* {_title(name)}: {protocol}" for name, protocol in protocols.items()]
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
@@ -102,10 +108,103 @@ def breakdowns(
     return lines + (breakdown_text.by_time(errors, label) if errors else [])
 
 
+def compared(found: dict[str, Any]) -> str:
+    """Table of the systems of a comparison, and their differences from the first one.
+
+    Args:
+        found: as :func:`v2skit.evaluation.compare.compare` returns it.
+    """
+    systems, directions = found["systems"], found["higher_is_better"]
+    names = list(dict.fromkeys(name for system in systems.values() for name in system["metrics"]))
+    rows = {label: system["metrics"] for label, system in systems.items()}
+    decimals = {name: _decimals({k: v for k, v in rows.items() if name in v}, name) for name in names}
+    titles = [_titled(name, directions) for name in names]
+    lines = [_line("system", "seeds", "clips", *titles), _line(*["---"] * (3 + len(titles)))]
+    for label, system in systems.items():
+        cells = (_cell(rows[label][n], decimals[n]) if n in rows[label] else "-" for n in names)
+        lines.append(_line(label, str(system["seeds"]), str(system["clips"]), *cells))
+    intervals = f"{found['bootstrap']['level']} % intervals over clips, and over seeds where there are several"
+    named = ", ".join(f"{label} {name}" for label, name in found["protocols"].items() if name)
+    lines += ["", f"Protocols: {named}."] if named else []
+    lines += ["", f"In brackets: {intervals}; {found['bootstrap']['resamples']} bootstrap resamples."]
+    if found["unrecorded"]:
+        lines.append(
+            f"Conditions are not recorded of {', '.join(found['unrecorded'])}: only the test set and the columns that "
+            "both state are known to agree; stage 6 with --force records the others."
+        )
+    first = next(iter(systems))
+    for label, entries in found["differences"].items():
+        lines += ["", f"## {label} minus {first}", ""]
+        lines += [f"* {_title(name)}: {_compared(entry, decimals[name])}" for name, entry in entries.items()]
+        for other in found["left_out"].get(label, ()):
+            lines.append(f"* {_title(other.key)} is computed in another way, not compared: {other.before}; {other.now}")
+    for label, differences in found["refused"].items():
+        lines += ["", f"## {label} and {first}: not ranked, other conditions", ""]
+        lines += [f"* {d.key}: {d.now} in {label}, {d.before} in {first}" for d in differences]
+    return "\n".join(lines) + "\n"
+
+
+def _compared(entry: dict[str, Any], decimals: int) -> str:
+    """Difference of two systems in one metric: over clips, over talkers where they are unseen, verdict."""
+    if not entry["clips"]["n"]:
+        return "no clip has both"
+    parts = []
+    for unit in ("clips", "talkers"):
+        if unit in entry:
+            low, high = (f"{entry[unit][key]:+.{decimals}f}" for key in ("low", "high"))
+            interval = f"[{low}, {high}] " if entry[unit]["n"] >= MIN_FILES else ""
+            parts.append(f"{interval}over {entry[unit]['n']} {unit}")
+    return f"{entry['clips']['mean']:+.{decimals}f} {', '.join(parts)}: {entry['verdict']}"
+
+
+def board(found: Board) -> str:
+    """Table of the results under one protocol."""
+    names = list(dict.fromkeys(name for row in found.rows for name in row.metrics))
+    lines = [
+        f"# {found.title}",
+        "",
+        _line("experiment", "system", "clips", *(_titled(n, found.directions) for n in names)),
+    ]
+    lines.append(_line(*["---"] * (3 + len(names))))
+    decimals = {
+        n: _decimals({r: row.metrics for r, row in enumerate(found.rows) if n in row.metrics}, n) for n in names
+    }
+    for row in found.rows:
+        cells = (_cell({"failed": 0, **row.metrics[n]}, decimals[n]) if n in row.metrics else "-" for n in names)
+        lines.append(_line(row.experiment, _label(row.row), "-" if row.clips is None else str(row.clips), *cells))
+    if found.several:
+        lines += ["", f"Computed in several ways, so not to be compared: {', '.join(map(_title, found.several))}."]
+    return "\n".join(lines) + "\n"
+
+
+def differing(sections: Sequence[Section], first: Path, second: Path) -> str:
+    """Tables of how two experiments differ; sections without a difference are named in one line."""
+    lines, same = [f"# {first} and {second}"], []
+    for section in sections:
+        if section.differences:
+            rows = [_line(d.key, *(_value(value) for value in (d.before, d.now))) for d in section.differences]
+            lines += ["", f"## {section.title}", "", _line("key", str(first), str(second)), _line(*["---"] * 3), *rows]
+        elif section.lacking:
+            lines += ["", f"## {section.title}", "", f"No record in {' and '.join(map(str, section.lacking))}."]
+        else:
+            same.append(section.title.lower())
+    lines += ["", f"The same: {', '.join(same)}."] if same else []
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    return "-" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _titled(name: str, directions: dict[str, bool]) -> str:
+    """The title of a column, with the direction of better values, where it has one."""
+    return _title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "")
+
+
 def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:
     """Rows of entries by metric, each with the direction of better values, where it has one."""
     names = list(next(iter(rows.values())))
-    titles = [_title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "") for name in names]
+    titles = [_titled(name, directions) for name in names]
     lines = [_line("system", *titles), _line(*["---"] * (1 + len(titles)))]
     return lines + [
         _line(_label(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
@@ -119,7 +218,7 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
     lines.append(_line(*["---"] * (1 + len(names))))
     lines += [_line(_label(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()]
     for pair, entries in found["differences"].items():
-        differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1, False)}" for n in names)
+        differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1)}" for n in names)
         lines += ["", f"{' minus '.join(map(_label, pair.split(' - ')))}: {differences}."]
     return [*lines, "", *(f"* {protocol}" for protocol in found["protocols"].values())]
 
@@ -132,7 +231,7 @@ def _title(name: str) -> str:
     return TITLES.get(name, name.upper().replace("_", "-"))
 
 
-def _decimals(rows: dict[str, Any], name: str) -> int:
+def _decimals(rows: dict[Any, Any], name: str) -> int:
     """About three significant digits, and the same number of decimals in a column."""
     largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
     return 1 if largest >= 10 else 2 if largest > 1.01 else 3
@@ -146,16 +245,16 @@ def _cell(entry: dict[str, Any], decimals: int) -> str:
     return f"{mean}{failed}" if entry["n"] < MIN_FILES else f"{mean} [{low}, {high}]{failed}"
 
 
-def _difference(entry: dict[str, Any], decimals: int, higher_is_better: bool) -> str:
-    """Mean difference, interval, number of files and verdict: a difference is clear where the interval excludes 0."""
+def _difference(entry: dict[str, Any], decimals: int) -> str:
+    """Mean difference, interval, number of files, and whether the interval excludes 0. An experiment is one seed, which
+    gives no verdict on the systems."""
     if not entry["n"]:
         return "no file has both"
     mean, low, high = (f"{entry[key]:+.{decimals}f}" for key in ("mean", "low", "high"))
     if entry["n"] < MIN_FILES:
         return f"{mean}, {entry['n']} file{'s' if entry['n'] > 1 else ''}: too few for a verdict"
-    clear = entry["low"] > 0 or entry["high"] < 0
-    verdict = ("better" if (entry["mean"] > 0) == higher_is_better else "worse") if clear else "no clear difference"
-    return f"{mean} [{low}, {high}], {entry['n']} files: {verdict}"
+    clear = "clear for this seed" if entry["low"] > 0 or entry["high"] < 0 else "no clear difference"
+    return f"{mean} [{low}, {high}], {entry['n']} files: {clear}"
 
 
 def _reasons(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:

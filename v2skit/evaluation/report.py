@@ -30,6 +30,7 @@ def write_results(
     notes: dict[str, Any] | None = None,
     readings: lip_reading.Readings | None = None,
     speakers: Mapping[str, str] | None = None,
+    stated: dict[str, Any] | None = None,
 ) -> None:
     """Write ``results.json`` and ``results.md``.
 
@@ -43,11 +44,12 @@ def write_results(
         notes: heading -> text at the end of the report.
         readings: hypotheses of heads that read lips, if any.
         speakers: utterance id -> talker, for the breakdowns; None: without these.
+        stated: the evaluation protocol and the conditions, see :func:`v2skit.evaluation.protocol.stated`.
 
     Raises:
         UserError: there are no rows or no resamples, or the rows were scored by different protocols.
     """
-    results = summarise(rows, pairs, bootstrap, seed, notes)
+    results = {**summarise(rows, pairs, bootstrap, seed, notes), **(stated or {})}
     if readings:
         results["lip_reading"] = lip_reading.summarise(readings, pairs, bootstrap, seed)
     if speakers is not None:
@@ -76,7 +78,7 @@ def summarise(
 
     def entry(name: str, *systems: SystemScores) -> dict[str, Any]:
         """Mean of one metric, or the paired difference of its means, over the files that all systems have."""
-        columns = [{f.id: _term(f, name) for f in s.files if name in f.values} for s in systems]
+        columns = [{f.id: term(f, name) for f in s.files if name in f.values} for s in systems]
         return summary(*columns, resamples=bootstrap, seed=seed)
 
     def entries(*systems: SystemScores) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def summarise(
     }
 
 
-def _term(scores: FileScores, name: str) -> tuple[float, float]:
+def term(scores: FileScores, name: str) -> tuple[float, float]:
     """A file's terms of the numerator and the denominator of the mean: of error rates, edits and words or
     characters."""
     edits = scores.error_rates.get(name)

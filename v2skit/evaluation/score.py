@@ -64,6 +64,7 @@ def score(
     sample_rate: int,
     jobs: int = 0,
     aligned: bool = True,
+    protocol: str | None = None,
     cache: Path | None = None,
 ) -> SystemScores:
     """Score every utterance; a file that is missing or cannot be scored is a counted failure.
@@ -77,6 +78,7 @@ def score(
         sample_rate: of all files, Hz.
         jobs: processes; 0: one for each core. Small sets get fewer.
         aligned: score time-aligned hypotheses as well.
+        protocol: fingerprint of the evaluation protocol, written with the scores of each file; None: none.
         cache: file with results of before, by content: only what is not in it is computed, and added to it. It has no
             influence on the scores.
 
@@ -111,7 +113,7 @@ def score(
                 memory.write(lines_of(fresh))
                 memory.flush()
             if record:
-                record.write(json.dumps(dataclasses.asdict(scores)) + "\n")
+                record.write(json.dumps({**dataclasses.asdict(scores), "protocol": protocol}) + "\n")
                 record.flush()
     if hypotheses is None and metrics and any(u.audio for u in utterances) and not any(file.values for file in files):
         reason = next(iter(files[0].failures.values()))

@@ -12,8 +12,10 @@ from v2skit.errors import UserError
 from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.score import SCORES
 from v2skit.evaluation.wer import Edits
+from v2skit.system.state_file import damaged
 
-_FIELDS = {field.name for field in fields(FileScores)}
+_KEYS = tuple(field.name for field in fields(FileScores))
+_REMEDY = "stage 6 with --force makes it again"
 
 
 def scored_folders(folders: Iterable[Path]) -> dict[str, Path]:
@@ -32,7 +34,21 @@ def scored_folders(folders: Iterable[Path]) -> dict[str, Path]:
 
 def read_rows(folders: Mapping[str, Path]) -> dict[str, list[FileScores]]:
     """The scores of folders of speech. Raises UserError where they are damaged."""
-    return {name: _read(folder / SCORES) for name, folder in folders.items()}
+    return {name: list(read_files(folder / SCORES)[0].values()) for name, folder in folders.items()}
+
+
+def read_files(path: Path) -> tuple[dict[str, FileScores], str | None]:
+    """Id -> scores of a clip, from ``scores.jsonl``, and the fingerprint of their protocol, None where they have none.
+    Raises UserError where the file is damaged."""
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        files = [_file_scores(row) for row in rows]
+        fingerprints = {row.get("protocol") for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, error, _REMEDY) from error
+    if len(fingerprints) != 1:
+        raise damaged(path, "no clips, or clips of several protocols", _REMEDY)
+    return {file.id: file for file in files}, fingerprints.pop()
 
 
 def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None) -> dict[str, str]:
@@ -63,14 +79,12 @@ def _scored_in(folder: Path) -> list[Path]:
     return paths
 
 
-def _read(path: Path) -> list[FileScores]:
-    try:
-        return [_parsed(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error}); run stage 6 again with --force") from error
-
-
-def _parsed(tree: dict[str, Any]) -> FileScores:
-    known = {key: value for key, value in tree.items() if key in _FIELDS}
-    parse = {"edits": lambda edits: Edits(**edits), "character_edits": lambda edits: Edits(**edits), "aligned": _parsed}
-    return FileScores(**known | {key: parse[key](tree[key]) for key in parse if tree.get(key)})
+def _file_scores(row: dict[str, Any]) -> FileScores:
+    known = {key: row[key] for key in _KEYS if key in row}
+    for key in ("edits", "character_edits"):
+        if known.get(key):
+            known[key] = Edits(**known[key])
+    if known.get("aligned"):
+        known["aligned"] = _file_scores(known["aligned"])
+    # Scores of earlier versions do not name the speaker, with whose name ids begin.
+    return FileScores(**{"speaker": known["id"].partition("-")[0], **known})

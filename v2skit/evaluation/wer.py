@@ -9,6 +9,8 @@ import numpy as np
 
 PERCENT = 100.0
 """Error rates of results are in %."""
+NORMALISER = "upper case, split at white space"
+"""Of the transcripts whose words are counted, for evaluation protocols."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from v2skit.corpora.corpus import Corpus
 from v2skit.data.data_dir import is_prepared, read_settings
 from v2skit.errors import UserError
 from v2skit.recipes import targets
+from v2skit.recipes.conditions import conditions, protocol_of
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -26,8 +27,11 @@ NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir", "closed_gramma
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: generate the corpus, or check that it is there."""
-    for reason in recipe.build_scorers()[2].values():  # named now, not after all the training
+    metrics, asr, left_out = recipe.build_scorers()
+    for reason in left_out.values():  # named now, not after all the training
         print(f"note: {reason}")
+    if protocol := protocol_of(recipe):
+        protocol.check(conditions(recipe, metrics, asr), split=False)
     with exclusive_lock(recipe.data_folder):
         for corpus in recipe.build_corpora():
             print(corpus.obtain())

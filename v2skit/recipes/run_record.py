@@ -17,10 +17,11 @@ import yaml
 from v2skit.config.load import check_config, origins_of, to_tree
 from v2skit.config.parts import Part
 from v2skit.config.plugin_files import Copies, stored_files
-from v2skit.config.schema import Config
+from v2skit.config.schema import MACHINE, Config
 from v2skit.errors import UserError
 from v2skit.models.inference import inference_arguments
 from v2skit.registry.files import check_unchanged
+from v2skit.system import environment
 from v2skit.system.atomic import delete_aside, finish_deletion, put_back, set_aside, write_text
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import damaged, read_state
@@ -29,12 +30,11 @@ from v2skit.training.run_hooks import batch_processors
 NAME = "config.yaml"
 PLUGINS = "plugins"
 _OWN = re.compile(
-    r"config\.yaml|log\.jsonl|ledger\.(json|md)|tensorboard|samples|checkpoint-\d{8}|init|\..*\.(part|deleted)"
+    r"config\.yaml|environment\.json|machine\.json|log\.jsonl|ledger\.(json|md)|tensorboard|samples|checkpoint-\d{8}|init|\..*\.(part|deleted)"
 )
 """What training writes into the folder of a run; files of plug-ins are written again by the same plug-ins."""
 
-_MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
-_NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
+_NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in MACHINE}
 """Keys without an effect on the trained weights."""
 
 _TRAINED = ("networks", "targets", "losses", "vocoder")
@@ -46,8 +46,8 @@ _FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
 
 
 def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
-    """Write the record of a run that starts or resumes, and copies of its plug-in files; ``force`` deletes what a run
-    wrote into the folder first, and no other files."""
+    """Write the record of a run that starts or resumes, its software, and copies of its plug-in files; ``force``
+    deletes what a run wrote into the folder first, and no other files."""
     with claimed(folder, config, made_from, force) as started:
         started()
 
@@ -58,6 +58,7 @@ def _write(folder: Path, config: Config, made_from: Mapping[str, object]) -> Non
     for file in config.plugins:
         copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
         write_text(copy, file.source)
+    environment.write_record(folder)
     write_text(folder / NAME, yaml.safe_dump({**to_tree(config), "made_from": dict(made_from)}, sort_keys=False))
 
 

@@ -14,6 +14,7 @@ from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.recipes import synth
+from v2skit.recipes.conditions import conditions, protocol_of
 from v2skit.recipes.data import digest
 from v2skit.recipes.lip_reading import lip_readings
 from v2skit.recipes.recipe import Recipe
@@ -37,44 +38,53 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         pairs: of rows whose difference is reported.
 
     Raises:
-        UserError: speech is missing, or was made from other inputs than now.
+        UserError: speech is missing, or was made from other inputs than now; or fields of the protocol do not hold.
     """
     with needs("evaluate", "scoring"):
         from v2skit.evaluation.plots import spectrogram_picture
     from v2skit.evaluation.markdown import to_markdown
+    from v2skit.evaluation.protocol import stated
     from v2skit.evaluation.report import write_results
     from v2skit.evaluation.score import score as score_files
 
     config, exp = recipe.config, recipe.exp
     utterances = read_manifest(recipe.test)
+    protocol = protocol_of(recipe)
+    fingerprint = protocol.fingerprint if protocol else None
     now = Provenance({
         "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
         "scoring": identity(config.scoring),
         "closed_grammar": config.corpus.args.get("closed_grammar"),
+        "protocol": fingerprint,
         "seed": config.seed,
         "data": digest(recipe.test),
     })  # fmt: skip
     record, results = exp / "scored.json", exp / "results.md"
     before = None if recipe.force else Provenance.read(record)
     if before is None or not (results.exists() and (exp / "results.json").exists()) or before.diff(now):
-        record.unlink(missing_ok=True)  # it must never stand for other results
         settings = config.scoring
         metrics, asr, left_out = recipe.build_scorers()
         for reason in left_out.values():
             print(f"note: {reason}")
+        found = conditions(recipe, metrics, asr, utterances)
+        if protocol:
+            protocol.check(found)
+        record.unlink(missing_ok=True)  # it must never stand for other results
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
         options = config.clock.sample_rate, settings.jobs, settings.aligned
         scores = {
-            row: score_files(utterances, folder, metrics, asr, *options, exp / CACHE / f"{row}.jsonl")
+            row: score_files(utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl")
             for row, folder in folders.items()
         }
         readings = lip_readings(recipe, rows, utterances)
         notes = {name: row.note for name, row in rows.items() if row.note}
         notes |= {f"{name}, left out": reason for name, reason in left_out.items()}
         speakers = {u.id: u.speaker for u in utterances}
-        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, speakers)
+        write_results(
+            scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, speakers, stated(protocol, found)
+        )
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
@@ -82,8 +92,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         Provenance({**now.values, **({"left_out": sorted(left_out)} if left_out else {})}).write(record)
     with plugins.using(config.plugins):
         sections = report_sections(exp)
-    found = json.loads((exp / "results.json").read_text(encoding="utf-8"))
-    text = "\n".join([to_markdown(found), *(f"{section}\n" for section in sections)])
+    content = json.loads((exp / "results.json").read_text(encoding="utf-8"))
+    text = "\n".join([to_markdown(content), *(f"{section}\n" for section in sections)])
     if not results.exists() or results.read_text(encoding="utf-8", errors="replace") != text:
         write_text(results, text)
     print(text)

@@ -17,5 +17,6 @@ and optionally
 * ``voices_of(directory)``: speaker -> input, float32 (S,), for packs with the speakers of a data directory;
 * ``output_arguments``: names of the arguments that change the embedding's scale, without any weight: a pre-trained
   encoder needs the same values;
+* ``reference``: what the input is computed from, in a few words: evaluation protocols permit some of these;
 * ``default_voice``: what ``voice(None)`` is, for people.
 """

@@ -49,6 +49,7 @@ class DVector(nn.Module):
 
     out_dim = DIM
     accepts_recording = True
+    reference = "other clips of the talker"
     output_arguments = ("scale",)
 
     def __init__(self, clips: Width = 10, pool: Width = 100, dropout: Dropout = 0.1, scale: float = 16.0) -> None:

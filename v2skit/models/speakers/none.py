@@ -19,6 +19,7 @@ class NoSpeaker(nn.Module):
     """The model has no speaker embedding: S is 0."""
 
     out_dim = 0
+    reference = "none"
 
     def prepare(self, directory: Path) -> None:
         """Nothing to prepare."""

@@ -26,6 +26,7 @@ class SpeakerTable(nn.Module):
         dim: size S of the embeddings.
     """
 
+    reference = "name of the talker"
     default_voice = "mean of its voices"
 
     def __init__(self, speakers: list[str], dim: Width = 32) -> None:
