@@ -185,7 +185,7 @@ def test_a_recogniser_that_fails_is_counted(tmp_path, words):
     write_audio(path, np.full(960, 0.1), 24000)
     scorer = Scorer(None, {}, lambda waveform, rate: words() if callable(words) else words, 24000)
     scores = scorer(Utterance("x", "s", 1, path, text="A B"))
-    assert list(scores.failures) == ["wer"] and not scores.values and not scores.hypothesis
+    assert list(scores.failures) == ["wer", "cer"] and not scores.values and not scores.hypothesis
 
 
 def damaged(seed: int) -> bytes:

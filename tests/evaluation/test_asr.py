@@ -62,6 +62,30 @@ def test_samples_that_are_not_finite_are_refused(asr):
         asr(np.full(RATE, np.nan), RATE)
 
 
+def words_grammar(*words):
+    return f"#JSGF V1.0;\ngrammar lrw;\npublic <word> = {' | '.join(words)};\n"
+
+
+def test_a_word_of_a_closed_list_is_recognised(utterances):
+    from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
+
+    asr = recogniser(words_grammar("about", "business", "government", "weather", "syrian"))
+    assert [asr(speak(word, VOICES[0], 150).waveform, SAMPLE_RATE) for word in ("BUSINESS", "WEATHER")] == [
+        ["BUSINESS"],
+        ["WEATHER"],
+    ]
+
+
+def test_words_without_a_pronunciation_are_named_and_can_be_given_one():
+    with pytest.raises(UserError, match="lacks brexiteer, xqzzv: give scoring.asr.pronunciations"):
+        recogniser(words_grammar("about", "xqzzv", "brexiteer"))
+    kind = type(recogniser(None))
+    asr = kind(words_grammar("about", "xqzzv"), pronunciations={"XQZZV": "k w ih z"})
+    assert "XQZZV" in asr.protocol and pickle.loads(pickle.dumps(asr)).protocol == asr.protocol
+    with pytest.raises(UserError, match="'k w QQ' of 'xqzzv' can't be used; give phones"):
+        kind(words_grammar("about"), pronunciations={"xqzzv": "k w QQ"})
+
+
 @pytest.mark.parametrize("grammar", ["this is no grammar", jsgf().replace("blue", "xqzzv")])
 def test_a_grammar_that_can_not_be_used_is_refused(grammar):
     with pytest.raises(UserError, match="grammar can't be used.*dictionary"):

@@ -127,3 +127,16 @@ def test_an_alignment_has_the_edits_of_the_word_error_rate(hypothesis):
     inserted = len(heard) - sum(word is not None for word in found)
     wrong = sum(word != other for word, other in zip(reference, found, strict=True))
     assert wrong + inserted == count_edits(reference, heard).errors
+
+
+def test_character_error_rates_are_pooled_as_word_error_rates_are(tmp_path):
+    files = scores(CLIPS)
+    for file, (_, reference, hypothesis) in zip(files, CLIPS, strict=True):
+        file.character_edits = None if hypothesis is None else count_edits(reference, hypothesis)
+    (tmp_path / "scores.jsonl").write_text("".join(f"{json.dumps(asdict(file))}\n" for file in files))
+    (again,) = read_rows({"pretrained": tmp_path}).values()
+    assert again == files
+    edits = [file.character_edits for file in files if file.character_edits]
+    found = break_down({"pretrained": again}, {name: "s1" for name, _, _ in CLIPS})["talkers"]["pretrained"]["s1"]
+    assert found["cer"] == pytest.approx(100 * sum(e.errors for e in edits) / sum(e.words for e in edits), abs=1e-3)
+    assert 0 < found["cer"] != found["wer"]

@@ -15,6 +15,7 @@ from v2skit.registry.plugins import registry
 from v2skit.signal.mel import MelSpectrogram
 
 NEEDS = {"stoi": "pystoi", "estoi": "pystoi", "pesq_wb": "pesq", "pesq_nb": "pesq", "mcd": "numpy"}
+NEEDS |= {"mcd_dtw": "numpy", "global_variance": "numpy"}
 NEEDS |= {"f0_rmse": "parselmouth", "voicing_error": "parselmouth"}
 EXTRAS = {"pesq": "pesq", "parselmouth": "f0"}
 PERFECT = {
@@ -23,10 +24,17 @@ PERFECT = {
     "pesq_wb": 4.644,
     "pesq_nb": 4.549,
     "mcd": 0.0,
+    "mcd_dtw": 0.0,
+    "global_variance": 0.0,
     "f0_rmse": 0.0,
     "voicing_error": 0.0,
 }
 """The two of PESQ: the raw score 4.5 through the mappings of P.862.2 and P.862.1."""
+
+
+OF_THEIR_OWN = {"lsd", "dnsmos", "distillmos", "speaker_similarity"}
+"""Metrics that are tested in files of their own."""
+MEL_METRICS = ("mcd", "mcd_dtw", "global_variance")
 
 
 def metric(name, **arguments):
@@ -41,17 +49,18 @@ def value(name, reference, hypothesis):
 
 
 def test_every_metric_is_tested():
-    assert {e.name for e in registry().entries("metric") if e.origin == "v2skit"} == set(PERFECT)
+    assert {e.name for e in registry().entries("metric") if e.origin == "v2skit"} == set(PERFECT) | OF_THEIR_OWN
 
 
 @pytest.mark.parametrize("name", PERFECT)
 def test_the_reference_itself_is_perfect_whatever_its_level(name):
-    sound = babble() if name != "mcd" else white(babble())  # speech has bins at the floor of the mel
+    sound = babble() if name not in MEL_METRICS else white(babble())  # speech has bins at the floor of the mel
     assert value(name, sound, sound) == pytest.approx(PERFECT[name], abs=1e-3)
     assert value(name, sound, 0.5 * sound) == pytest.approx(PERFECT[name], abs=0.01)
 
 
 WORST = {"stoi": 0.5, "estoi": 0.2, "pesq_wb": 1.3, "pesq_nb": 1.8, "mcd": 8, "f0_rmse": 600, "voicing_error": 0.3}
+WORST |= {"mcd_dtw": 8, "global_variance": 5}
 MUCH = {"voicing_error": 1.0}
 """Share of the noise that is much for a metric, where that is not 0.01."""
 
@@ -106,7 +115,8 @@ def test_silence_has_the_lowest_score():
         assert value(name, sound, 0 * sound) == 0.999
         noise = np.random.default_rng(0).normal(0, 0.3, len(sound))
         assert value(name, sound, noise) > value(name, sound, 0 * sound)
-    assert 0 < value("mcd", sound, 0 * sound) < math.inf
+    for name in MEL_METRICS:
+        assert 15 < value(name, sound, 0 * sound) < math.inf
 
 
 def test_stoi_wants_enough_speech_in_the_reference():
@@ -150,10 +160,25 @@ def test_mcd_leaves_out_the_silence_of_the_reference():
     assert value("mcd", noise, hypothesis) > 0.5
 
 
-@pytest.mark.parametrize("arguments", [{"order": 0}, {"order": 80}, {"range_db": 0}])
+@pytest.mark.parametrize("arguments", [{"order": 0}, {"order": 80}, {"range_db": 0}, {"max_hz": 100.0}])
 def test_mcd_refuses_arguments_out_of_range(arguments):
-    with pytest.raises(UserError, match="order .* must be 1 to 79"):
+    with pytest.raises(UserError, match="must be 1 to 79|must be more than 0, and max_hz above"):
         metric("mcd", **arguments)
+
+
+def test_dynamic_time_warping_forgives_what_is_late_and_plain_mcd_does_not():
+    sound = babble(1.0)
+    late = np.concatenate([np.zeros(RATE // 10), sound])[: len(sound)]
+    assert value("mcd_dtw", sound, late) < 0.4 * value("mcd", sound, late)
+    other = babble(1.0, seed=3)
+    assert value("mcd_dtw", sound, other) <= value("mcd", sound, other)
+
+
+def test_global_variance_of_half_the_changes_is_6_db_less():
+    noise = white(np.empty(2 * RATE))
+    loud = 10 ** (np.sin(np.arange(len(noise)) * 2 * np.pi * 3 / RATE))  # modulated by +-20 dB, much more than noise
+    assert value("global_variance", loud * noise, np.sqrt(loud) * noise) == pytest.approx(6.0, abs=0.7)
+    assert value("global_variance", np.sqrt(loud) * noise, loud * noise) == pytest.approx(6.0, abs=0.7)
 
 
 def test_resampling_keeps_a_tone_and_the_length():
@@ -163,7 +188,9 @@ def test_resampling_keeps_a_tone_and_the_length():
     assert len(resample(tone[:7], RATE, 16000)) == 5 and resample(tone, RATE, RATE) is tone
 
 
-@pytest.mark.parametrize("kind, name", [("metric", n) for n in PERFECT if n != "mcd"] + [("asr", "pocketsphinx")])
+@pytest.mark.parametrize(
+    "kind, name", [("metric", n) for n in PERFECT if n not in MEL_METRICS] + [("asr", "pocketsphinx")]
+)
 def test_a_missing_package_is_named_with_its_extra(kind, name, monkeypatch):
     component = registry().entry(kind, name).load()
     package = NEEDS.get(name, name)

@@ -75,9 +75,9 @@ def test_every_file_has_its_numbers(utterances, speech):
     scores = score(utterances, speech, {"level": Level()}, Constant(), RATE)
     assert [f.id for f in scores.files] == [u.id for u in utterances]
     for file in scores.files:
-        assert file.values == pytest.approx({"level": -6.02, "twice": -12.04, "wer": 1 / 6}, abs=0.01)
+        assert file.values == pytest.approx({"level": -6.02, "twice": -12.04, "wer": 1 / 6, "cer": 5 / 21}, abs=0.01)
         assert not file.failures and file.hypothesis[-1] == "AGAIN" and file.edits.substitutions == 1
-    assert scores.higher_is_better == {"level": True, "twice": True, "wer": False}
+    assert scores.higher_is_better == {"level": True, "twice": True, "wer": False, "cer": False}
     assert scores.protocols["twice"] == Level.protocol and scores.protocols["wer"] == Constant.protocol
     lines = [json.loads(line) for line in (speech / "scores.jsonl").read_text().splitlines()]
     assert lines == [{**dataclasses.asdict(file), "protocol": None} for file in scores.files]
@@ -118,11 +118,11 @@ def test_bad_files_are_counted_with_the_reason_and_never_a_number(utterances, sp
     (speech / "s1-2.wav").write_bytes(b"no sound at all")
     write_audio(speech / "s1-3.wav", np.zeros(RATE), RATE)
     files = score(utterances, speech, {"level": Level()}, Constant(), RATE).files
-    assert files[0].failures == dict.fromkeys(("level", "twice", "wer"), "missing: not synthesised")
+    assert files[0].failures == dict.fromkeys(("level", "twice", "wer", "cer"), "missing: not synthesised")
     assert files[1].failures == dict.fromkeys(("level", "twice"), "not equally long") and "wer" in files[1].values
-    assert files[2].failures.keys() == {"level", "twice", "wer"} and "can't be read" in files[2].failures["wer"]
+    assert files[2].failures.keys() == {"level", "twice", "wer", "cer"} and "can't be read" in files[2].failures["wer"]
     assert files[3].failures == dict.fromkeys(("level", "twice"), "not finite: -inf")
-    assert files[3].values == {"wer": 1.0} and files[3].hypothesis == []
+    assert files[3].values == {"wer": 1.0, "cer": 1.0} and files[3].hypothesis == []
     assert all(np.isfinite(v) for f in files for v in f.values.values())
     assert all(f.reference == WORDS.split() for f in files)
 
@@ -152,7 +152,7 @@ def test_pesq_of_silence_is_its_lowest_score_and_counted(utterances, speech):
 def test_an_error_in_a_metric_or_recogniser_costs_that_file_that_score_only(utterances, speech):
     files = score(utterances, speech, {"broken": Broken(), "level": Level()}, Broken(), RATE).files
     for file in files:
-        assert file.failures == dict.fromkeys(("broken", "wer"), "ZeroDivisionError: division by zero")
+        assert file.failures == dict.fromkeys(("broken", "wer", "cer"), "ZeroDivisionError: division by zero")
         assert file.values.keys() == {"level", "twice"}
 
 
@@ -160,9 +160,9 @@ def test_utterances_without_sound_or_words_are_counted(utterances, speech):
     mute = [dataclasses.replace(utterances[0], audio=None), dataclasses.replace(utterances[1], text=None)]
     files = score(mute, speech, {"level": Level()}, Constant(), RATE).files
     assert files[0].failures == dict.fromkeys(("level", "twice"), "no ground-truth audio") and "wer" in files[0].values
-    assert files[1].failures == {"wer": "no transcript"}
+    assert files[1].failures == dict.fromkeys(("wer", "cer"), "no transcript")
     truth = score(mute, None, {"level": Level()}, Constant(), RATE).files
-    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer"), "no ground-truth audio")
+    assert truth[0].failures == dict.fromkeys(("level", "twice", "wer", "cer"), "no ground-truth audio")
 
 
 def test_two_processes_give_the_same_scores(utterances, speech, monkeypatch):
@@ -188,3 +188,46 @@ def test_a_metric_must_give_what_it_promises(utterances, speech, monkeypatch):
     monkeypatch.setattr(Level, "higher_is_better", {"loudness": True})
     with pytest.raises(UserError, match="metric 'level' outputs level, twice, its higher_is_better says loudness"):
         score(utterances, speech, {"level": Level()}, None, RATE)
+
+
+def test_what_has_not_changed_is_not_scored_again(utterances, speech, tmp_path, monkeypatch):
+    def score_all(metrics):
+        calls.clear()
+        return score(utterances, speech, metrics, Constant(), RATE, cache=cache)
+
+    calls, cache = [], tmp_path / "cache" / "row.jsonl"
+    for kind in (Mcd, Level, Constant):
+        plain = kind.__call__
+        monkeypatch.setattr(
+            kind, "__call__", lambda self, *a, f=plain: calls.append(type(self).__name__) or f(self, *a)
+        )
+    (speech / "s1-2.wav").unlink()
+    write_audio(speech / "s1-1.wav", babble(1.0)[:-1], RATE)
+    first = score_all({"mcd": Mcd()})
+    assert calls.count("Mcd") == 3 and calls.count("Constant") == 3
+    cache.write_text(cache.read_text() + '\n["cut off', encoding="utf-8")
+    assert score_all({"mcd": Mcd()}) == first and not calls
+    assert "equally long" in first.files[1].failures["mcd"] and "mcd" in first.files[2].failures
+    more = score_all({"mcd": Mcd(), "level": Level()})  # a metric is added, and the one that was there is not computed
+    assert set(calls) == {"Level"} and more.files[0].values["mcd"] == first.files[0].values["mcd"]
+    score_all({"mcd": Mcd(order=12)})
+    assert calls.count("Mcd") == 3
+    write_audio(speech / "s1-0.wav", 0.4 * babble(1.0, 7), RATE)
+    assert score_all({"mcd": Mcd()}).files[0].values["mcd"] != first.files[0].values["mcd"]
+    assert calls.count("Mcd") <= 2 and calls.count("Constant") == 1
+    assert score_all({"mcd": Mcd()}) == score(utterances, speech, {"mcd": Mcd()}, Constant(), RATE)
+
+
+def test_two_processes_fill_and_use_the_cache(utterances, speech, tmp_path, monkeypatch):
+    monkeypatch.setattr("v2skit.evaluation.score._FILES_PER_PROCESS", 2)
+    arguments = (utterances, speech, {"mcd": Mcd()}, None, RATE)
+    scores = score(*arguments, jobs=2, cache=tmp_path / "cache.jsonl")
+    filled = (tmp_path / "cache.jsonl").read_text()
+    assert score(*arguments, jobs=1, cache=tmp_path / "cache.jsonl") == scores
+    assert (tmp_path / "cache.jsonl").read_text() == filled and filled.count("\n") == 8  # MCD and lag of each
+
+
+def test_errors_of_a_moment_are_not_remembered(utterances, speech, tmp_path):
+    cache = tmp_path / "cache.jsonl"
+    score(utterances, speech, {"broken": Broken(), "level": Level()}, Broken(), RATE, aligned=False, cache=cache)
+    assert cache.read_text().count("\n") == 4  # those of Level

@@ -281,9 +281,9 @@ def test_a_torchaudio_that_is_missing_or_does_not_fit_torch_is_an_error(monkeypa
         raise RuntimeError("compiled with different CUDA versions")
 
     monkeypatch.setitem(sys.modules, "torchaudio", None)
-    with pytest.raises(UserError, match=r"needs it: pip install 'v2skit\[torchaudio\]'"):
+    with pytest.raises(UserError, match=r"needs torchaudio: pip install 'v2skit\[torchaudio\]'"):
         TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))
-    monkeypatch.setattr("v2skit.losses.extractors.torchaudio.version", lambda name: "2.11.0+cu130")
-    monkeypatch.setattr("v2skit.losses.extractors.torchaudio.importlib.import_module", unfit)
+    monkeypatch.setattr("v2skit.models.torchaudio_bundles.version", lambda name: "2.11.0+cu130")
+    monkeypatch.setattr("v2skit.models.torchaudio_bundles.importlib.import_module", unfit)
     with pytest.raises(UserError, match=r"torchaudio 2.11.0\+cu130 does not work with torch .*for one CUDA release"):
         TorchaudioBundle(CLOCK, "HUBERT_BASE", str(tmp_path / "weights.pth"))

@@ -22,8 +22,9 @@ FRAMES, CLASSES = 12, 5
 TEXT = "BIN BLUE AT F TWO NOW"
 NEED_DATA = {
     ("loss", "perceptual"), ("target", "units"), ("speaker", "d_vector"), ("tracker", "landmarks"),
+    ("asr", "whisper"), ("asr", "torchaudio"), ("loss", "recognition"),
 }  # fmt: skip
-"""Those that need a checkpoint, recordings or landmarks; files of their own test them."""
+"""Those that need a checkpoint, weights, recordings or landmarks; files of their own test them."""
 ARGUMENTS = {
     ("loss", "adversarial"): {"discriminators": {"waveform": Component("waveform", {}, kind="discriminator")}},
     ("target", "tokens"): {"tokenizer": Component("characters", {}, kind="tokenizer")},

@@ -13,6 +13,7 @@ from v2skit.cli import (
     components,
     data,
     diff,
+    export_scores,
     info,
     leaderboard,
     new_recipe,
@@ -35,7 +36,7 @@ from v2skit.version import __version__
 
 COMMANDS = (
     components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, compare, breakdown, audit, diff,
-    leaderboard, stream, serve, pack, info,
+    leaderboard, stream, serve, pack, info, export_scores,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

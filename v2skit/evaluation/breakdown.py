@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from v2skit.evaluation.file_scores import WER, FileScores
+from v2skit.evaluation.file_scores import CER, WER, FileScores
 from v2skit.evaluation.sounds import Pronounce, sound_breakdown
 from v2skit.evaluation.wer import PERCENT
 from v2skit.evaluation.word_alignment import Pair, word_pairs
@@ -65,14 +65,15 @@ def _talkers(files: Sequence[FileScores], speakers: Mapping[str, str]) -> dict[s
 
 
 def _means(files: Sequence[FileScores]) -> dict[str, Any]:
-    """Number of files, the mean of each metric over those that have it, and the word error rate."""
-    names = dict.fromkeys(name for file in files for name in file.values if name != WER)
+    """Number of files, the mean of each metric over those that have it, and error rates in %."""
+    names = dict.fromkeys(name for file in files for name in file.values if name not in (WER, CER))
     values = {name: [file.values[name] for file in files if name in file.values] for name in names}
     means: dict[str, Any] = {name: round(sum(column) / len(column), 6) for name, column in values.items()}
-    edits = [file.edits for file in files if file.edits]
-    words = sum(e.words for e in edits)
-    wer = {WER: round(PERCENT * sum(e.errors for e in edits) / words, 3)} if words else {}
-    return {"n": len(files), **means, **wer}
+    for rate in (WER, CER):
+        edits = [file.error_rates[rate] for file in files if rate in file.error_rates]
+        if words := sum(e.words for e in edits):
+            means[rate] = round(PERCENT * sum(e.errors for e in edits) / words, 3)
+    return {"n": len(files), **means}
 
 
 def _share_wrong(said: list[Pair]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,22 +13,23 @@ from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError, reason_of
 from v2skit.evaluation.alignment import LAG, find_lag
 from v2skit.evaluation.asr import Asr
-from v2skit.evaluation.metrics import Metric
+from v2skit.evaluation.metrics import Metric, MetricError
+from v2skit.evaluation.score_cache import ScoreCache
 from v2skit.evaluation.wer import Edits, count_edits
 from v2skit.media.audio import read_audio
 from v2skit.signal.delay import delayed
 
-WER = "wer"
-"""Name of the word error rate among the scores."""
+WER, CER = "wer", "cer"
+"""Names of the word and character error rates among the scores."""
 
 
 @dataclass
 class FileScores:
-    """Each name of a metric, and ``wer``, is either in ``values`` or, with the reason, in ``failures``.
+    """Each name of a metric, ``wer`` and ``cer`` is either in ``values`` or, with the reason, in ``failures``.
 
     Args:
         id: utterance id.
-        values: name -> number; ``wer`` is a fraction, 0.1 for 10 %.
+        values: name -> number; ``wer`` and ``cer`` are fractions, 0.1 for 10 %.
         failures: name -> reason.
         edits: counts behind the word error rate; None where there is none.
         reference: words of the transcript, in upper case.
@@ -35,6 +37,7 @@ class FileScores:
         silent: all samples of the hypothesis are zero: metrics then give their lowest score.
         speaker: name of the speaker.
         aligned: ``lag_ms``, and the numbers of the metrics for the hypothesis shifted by it; None where not wanted.
+        character_edits: counts behind the character error rate, of words joined by spaces.
     """
 
     id: str
@@ -46,6 +49,13 @@ class FileScores:
     silent: bool = False
     speaker: str = ""
     aligned: FileScores | None = None
+    character_edits: Edits | None = None
+
+    @property
+    def error_rates(self) -> dict[str, Edits]:
+        """Name of each error rate that the file has -> the edits behind it, which are pooled over files."""
+        found = {WER: self.edits, CER: self.character_edits}
+        return {name: edits for name, edits in found.items() if edits}
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,11 @@ class Scorer:
     Args:
         hypotheses: folder of ``<id>.wav``; None: the ground-truth audio is scored against itself.
         metrics: by their names in the config.
-        asr: speech recogniser for the word error rate, or None.
+        asr: speech recogniser for the word and character error rates, or None.
         sample_rate: of all files, Hz.
         aligned: score the time-aligned hypothesis as well.
+        others: utterance id -> other clips of its talker, for metrics that need some.
+        cache: results of before, and those of the utterances scored with this object.
     """
 
     hypotheses: Path | None
@@ -65,6 +77,8 @@ class Scorer:
     asr: Asr | None
     sample_rate: int
     aligned: bool = True
+    others: dict[str, list[Utterance]] = field(default_factory=dict)
+    cache: ScoreCache = field(default_factory=ScoreCache)
 
     def __call__(self, utterance: Utterance) -> FileScores:
         """Score an utterance.
@@ -79,7 +93,7 @@ class Scorer:
         except Exception as error:  # whatever fails for one file is counted, and the other files are still scored
             self._fail(scores, names, error)
             if self.asr:
-                scores.failures[WER] = reason_of(error)
+                scores.failures |= dict.fromkeys((WER, CER), reason_of(error))
             return scores
         scores.silent = not hypothesis.any()
         try:
@@ -118,27 +132,34 @@ class Scorer:
         """The scores of the hypothesis shifted by its lag; the plain ones where it has none."""
         aligned = FileScores(plain.id)
         try:
-            lag = find_lag(reference, hypothesis, self.sample_rate) if self.hypotheses else 0
+            lag = self._lag(reference, hypothesis) if self.hypotheses else 0
         except Exception as error:
             aligned.failures = dict.fromkeys([LAG, *plain.values, *plain.failures], reason_of(error))
             return aligned
         aligned.values[LAG] = round(1000 * lag / self.sample_rate, 3)
-        if lag:
-            for name, metric in self.metrics.items():
+        for name, metric in self.metrics.items():
+            if lag and getattr(metric, "intrusive", True):
                 self._measure(name, metric, reference, delayed(hypothesis, -lag), aligned)
-        else:
-            aligned.values |= plain.values
-            aligned.failures |= plain.failures
+                continue
+            aligned.values |= {key: plain.values[key] for key in metric.higher_is_better if key in plain.values}
+            aligned.failures |= {key: plain.failures[key] for key in metric.higher_is_better if key in plain.failures}
         return aligned
+
+    def _lag(self, reference: np.ndarray, hypothesis: np.ndarray) -> int:
+        """The lag of the hypothesis in samples."""
+        rate = self.sample_rate
+        return self.cache.recall(find_lag, [reference, hypothesis, rate], lambda: find_lag(reference, hypothesis, rate))
 
     def _measure(
         self, name: str, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, scores: FileScores
     ) -> None:
         """Add one metric's numbers or failures to the scores."""
         try:
-            values = metric(reference, hypothesis, self.sample_rate)
+            values = self._numbers(metric, reference, hypothesis, scores.id)
         except Exception as error:
-            scores.failures.update(dict.fromkeys(metric.higher_is_better, reason_of(error)))
+            values = reason_of(error)
+        if isinstance(values, str):
+            scores.failures.update(dict.fromkeys(metric.higher_is_better, values))
             return
         if not isinstance(values, dict):
             raise UserError(f"metric '{name}' outputs {type(values).__name__}; it must output a dict, name -> number")
@@ -158,18 +179,35 @@ class Scorer:
             else:
                 scores.failures[key] = f"not finite: {number}"
 
+    def _numbers(self, metric: Metric, reference: np.ndarray, hypothesis: np.ndarray, id_: str) -> Any:
+        """What a metric returns for a file, or the reason why it is undefined."""
+        count = getattr(metric, "other_clips", 0)
+        others = [read_audio(u.audio, self.sample_rate) for u in self.others[id_][:count] if u.audio] if count else []
+
+        def compute() -> Any:
+            extra = {"others": others} if count else {}
+            try:
+                return metric(reference, hypothesis, self.sample_rate, **extra)
+            except MetricError as error:
+                return reason_of(error)
+
+        return self.cache.recall(metric, [reference, hypothesis, self.sample_rate, *others], compute)
+
     def _recognise(self, asr: Asr, hypothesis: np.ndarray, scores: FileScores) -> None:
-        """Add the word error rate or its failure to the scores."""
+        """Add the word and character error rates or their failure to the scores."""
         if not scores.reference:
-            scores.failures[WER] = "no transcript"
+            scores.failures |= dict.fromkeys((WER, CER), "no transcript")
             return
+        rate = self.sample_rate
         try:
-            words = asr(hypothesis, self.sample_rate)
+            words = self.cache.recall(asr, [hypothesis, rate], lambda: asr(hypothesis, rate))
             if not isinstance(words, (list, tuple)) or not all(isinstance(word, str) for word in words):
                 raise UserError(f"the recogniser output {type(words).__name__}, not a list of words")
             scores.edits = count_edits(scores.reference, words)
+            scores.character_edits = count_edits(" ".join(scores.reference), " ".join(words))
         except Exception as error:
-            scores.failures[WER] = reason_of(error)
+            scores.failures |= dict.fromkeys((WER, CER), reason_of(error))
             return
         scores.hypothesis = list(words)
-        scores.values[WER] = round(scores.edits.errors / scores.edits.words, 6)
+        for name, edits in ((WER, scores.edits), (CER, scores.character_edits)):
+            scores.values[name] = round(edits.errors / edits.words, 6)

@@ -10,7 +10,7 @@ from typing import Any
 from v2skit.evaluation import breakdown_text
 from v2skit.evaluation.alignment import LAG
 from v2skit.evaluation.difference import Section
-from v2skit.evaluation.file_scores import WER
+from v2skit.evaluation.file_scores import CER, WER
 from v2skit.evaluation.leaderboard import Board
 
 LABELS = {
@@ -28,7 +28,7 @@ LABELS = {
 }
 """Name of a results row -> its label, where that is not the name with spaces."""
 
-TITLES = {WER: "WER %", LAG: "lag, ms"}
+TITLES = {WER: "WER %", CER: "CER %", LAG: "lag, ms"}
 """Name of a number -> its title, where that is not the name in capitals."""
 
 ALIGNED_NOTE = "Each file shifted by its lag. The scores to compare with published ones are those above."

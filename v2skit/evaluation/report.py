@@ -66,7 +66,7 @@ def summarise(
     seed: int,
     notes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of ``results.json``; arguments and errors as :func:`write_results`. Word error rates are in %."""
+    """The content of ``results.json``; arguments and errors as :func:`write_results`. Error rates are in %."""
     if not rows:
         raise UserError("there are no scores to report; stage 6 makes them")
     if bootstrap < 1:
@@ -111,7 +111,9 @@ def summarise(
 
 
 def term(scores: FileScores, name: str) -> tuple[float, float]:
-    """A file's terms of the numerator and the denominator of the mean: of the word error rate, edits and words."""
-    if name == WER and scores.edits is not None:
-        return PERCENT * scores.edits.errors, scores.edits.words
+    """A file's terms of the numerator and the denominator of the mean: of error rates, edits and words or
+    characters."""
+    edits = scores.error_rates.get(name)
+    if edits:
+        return PERCENT * edits.errors, edits.words
     return scores.values[name], 1.0

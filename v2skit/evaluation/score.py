@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TextIO
 
 import torch
 from tqdm import tqdm
@@ -20,8 +21,10 @@ from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError
 from v2skit.evaluation.alignment import LAG, PROTOCOL
 from v2skit.evaluation.asr import Asr
-from v2skit.evaluation.file_scores import WER, FileScores, Scorer
+from v2skit.evaluation.file_scores import CER, WER, FileScores, Scorer
 from v2skit.evaluation.metrics import Metric
+from v2skit.evaluation.other_clips import other_clips
+from v2skit.evaluation.score_cache import ScoreCache, lines_of, read_cache
 from v2skit.registry.files import Portable
 from v2skit.system.devices import cores
 
@@ -47,7 +50,7 @@ class SystemScores:
     def aligned(self) -> SystemScores | None:
         """The scores of time-aligned hypotheses, and their lag; None where there are none."""
         files = [file.aligned for file in self.files if file.aligned]
-        names = [name for name in self.higher_is_better if name != WER]
+        names = [name for name in self.higher_is_better if name not in (WER, CER)]
         protocols = {**{name: self.protocols[name] for name in names}, LAG: PROTOCOL}
         directions = {**{name: self.higher_is_better[name] for name in names}, LAG: False}
         return SystemScores(files, protocols, directions) if files else None
@@ -62,6 +65,7 @@ def score(
     jobs: int = 0,
     aligned: bool = True,
     protocol: str | None = None,
+    cache: Path | None = None,
 ) -> SystemScores:
     """Score every utterance; a file that is missing or cannot be scored is a counted failure.
 
@@ -70,11 +74,13 @@ def score(
         hypotheses: folder of ``<id>.wav``; ``scores.jsonl`` is written there, one line as soon as a file is scored.
             None: the ground-truth audio is scored against itself, for the ground-truth row.
         metrics: by their names in the config.
-        asr: speech recogniser for the word error rate, or None.
+        asr: speech recogniser for the word and character error rates, or None.
         sample_rate: of all files, Hz.
         jobs: processes; 0: one for each core. Small sets get fewer.
         aligned: score time-aligned hypotheses as well.
         protocol: fingerprint of the evaluation protocol, written with the scores of each file; None: none.
+        cache: file with results of before, by content: only what is not in it is computed, and added to it. It has no
+            influence on the scores.
 
     Raises:
         UserError: there are no utterances, the folder is missing, none of the ground-truth audio can be scored, or two
@@ -88,13 +94,24 @@ def score(
         raise UserError(f"jobs {jobs}: give a number of processes, or 0 for one a core")
     protocols, directions = _columns(metrics, asr)
     processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_PER_PROCESS))
-    results = _in_processes(Scorer(hypotheses, metrics, asr, sample_rate, aligned), utterances, processes)
+    others = other_clips(utterances, max((getattr(m, "other_clips", 0) for m in metrics.values()), default=0))
+    known = ScoreCache(read_cache(cache) if cache else None)
+    scorer = Scorer(hypotheses, metrics, asr, sample_rate, aligned, others, known)
+    results = _in_processes(scorer, utterances, processes)
     name = "ground truth" if hypotheses is None else hypotheses.name
-    files = []
+    files, unchanged = [], 0
     with ExitStack() as stack:
         record = stack.enter_context((hypotheses / SCORES).open("w", encoding="utf-8")) if hypotheses else None
-        for scores in tqdm(results, f"scoring {name}", len(utterances), unit="file", dynamic_ncols=True):
+        memory = stack.enter_context(_appended(cache)) if cache else None
+        bar = stack.enter_context(tqdm(results, f"scoring {name}", len(utterances), unit="file", dynamic_ncols=True))
+        for scores, fresh in bar:
             files.append(scores)
+            if not fresh:
+                unchanged += 1
+                bar.set_postfix_str(f"{unchanged} unchanged", refresh=False)
+            elif memory:
+                memory.write(lines_of(fresh))
+                memory.flush()
             if record:
                 record.write(json.dumps({**dataclasses.asdict(scores), "protocol": protocol}) + "\n")
                 record.flush()
@@ -115,14 +132,28 @@ def _columns(metrics: dict[str, Metric], asr: Asr | None) -> tuple[dict[str, str
         directions |= metric.higher_is_better
         protocols |= dict.fromkeys(metric.higher_is_better, metric.protocol)
     if asr:
-        directions[WER], protocols[WER] = False, asr.protocol
+        directions |= {WER: False, CER: False}
+        protocols |= {
+            WER: asr.protocol,
+            CER: "CER: edits a character of the transcripts, spaces among them, of the same words as WER",
+        }
     return protocols, directions
 
 
-def _in_processes(scorer: Scorer, utterances: list[Utterance], processes: int) -> Iterator[FileScores]:
+def _appended(path: Path) -> TextIO:
+    """A file that is appended to, in a folder that may have to be made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a", encoding="utf-8")
+
+
+Scored = tuple[FileScores, dict[str, Any]]
+"""Scores, and the results among them that had to be computed."""
+
+
+def _in_processes(scorer: Scorer, utterances: list[Utterance], processes: int) -> Iterator[Scored]:
     """The scores of the utterances, in order."""
     if processes == 1:
-        yield from map(scorer, utterances)
+        yield from ((scorer(utterance), scorer.cache.take_fresh()) for utterance in utterances)
         return
     # Spawned, not forked: a fork after torch has started its threads can deadlock.
     context = multiprocessing.get_context("spawn")
@@ -142,5 +173,5 @@ def _initialise(scorer: Portable) -> None:
     _scorer = scorer.value
 
 
-def _score_one(utterance: Utterance) -> FileScores:
-    return _scorer(utterance)
+def _score_one(utterance: Utterance) -> Scored:
+    return _scorer(utterance), _scorer.cache.take_fresh()

@@ -81,8 +81,9 @@ def _scored_in(folder: Path) -> list[Path]:
 
 def _file_scores(row: dict[str, Any]) -> FileScores:
     known = {key: row[key] for key in _KEYS if key in row}
-    if known.get("edits"):
-        known["edits"] = Edits(**known["edits"])
+    for key in ("edits", "character_edits"):
+        if known.get(key):
+            known[key] = Edits(**known[key])
     if known.get("aligned"):
         known["aligned"] = _file_scores(known["aligned"])
     # Scores of earlier versions do not name the speaker, with whose name ids begin.

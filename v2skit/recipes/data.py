@@ -21,13 +21,15 @@ from v2skit.synthesis.directory import check_prepared
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.provenance import Provenance, worded
 
-NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir")
+NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir", "closed_grammar")
 """Options of corpora on which their utterances do not depend."""
 
 
 def obtain(recipe: Recipe) -> None:
     """Stage 0: generate the corpus, or check that it is there."""
-    metrics, asr = recipe.build_scorers()  # a package that they lack is named now, not after all the training
+    metrics, asr, left_out = recipe.build_scorers()
+    for reason in left_out.values():  # named now, not after all the training
+        print(f"note: {reason}")
     if protocol := protocol_of(recipe):
         protocol.check(conditions(recipe, metrics, asr), split=False)
     with exclusive_lock(recipe.data_folder):

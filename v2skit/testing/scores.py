@@ -15,27 +15,30 @@ def check_metric(metric: Any, reference: np.ndarray, hypothesis: np.ndarray, rat
     """Raises AssertionError where a metric breaks its contract, see :class:`v2skit.evaluation.metrics.Metric`.
 
     Args:
-        metric: the component.
+        metric: the component; where it has ``other_clips``, the reference stands for one.
         reference: speech (N,), in [-1, 1].
         hypothesis: other or distorted speech (N,), in [-1, 1].
         rate: Hz.
     """
     assert isinstance(metric.protocol, str) and metric.protocol.strip(), "its attribute protocol is no text"
     before = reference.copy(), hypothesis.copy()
-    values = metric(reference, hypothesis, rate)
+    others = {"others": [reference.copy()]} if getattr(metric, "other_clips", 0) else {}
+    values = metric(reference, hypothesis, rate, **others)
     assert values.keys() == metric.higher_is_better.keys(), f"{list(values)} are not the names in higher_is_better"
     for name, value in values.items():
         assert isinstance(value, (int, float)) and math.isfinite(value), f"{name} is {value!r}, no finite number"
     assert np.array_equal(reference, before[0]) and np.array_equal(hypothesis, before[1]), "it changes its arguments"
     for what, other in (("a second call", metric), ("a copy for another process", pickle.loads(pickle.dumps(metric)))):
-        again = other(reference, hypothesis, rate)
+        again = other(reference, hypothesis, rate, **others)
         close = all(math.isclose(again[name], value, rel_tol=1e-4, abs_tol=1e-6) for name, value in values.items())
         assert close, f"{what} gives other values"
-    for name, best in metric(reference, reference.copy(), rate).items():
+    for name, best in metric(reference, reference.copy(), rate, **others).items():
+        if not getattr(metric, "intrusive", True):
+            break  # what predicts opinions, and does not compare, may be wrong about any two sounds
         worse = values[name] > best if metric.higher_is_better[name] else values[name] < best
         assert not worse, f"{name}: the reference itself scores worse ({best:g}) than the hypothesis ({values[name]:g})"
     try:
-        metric(reference, hypothesis[:-1], rate)
+        metric(reference, hypothesis[:-1], rate, **others)
     except MetricError:
         return
     raise AssertionError("a hypothesis of another length raises no MetricError")

@@ -24,7 +24,9 @@ def test_the_official_split(tmp_path):
     assert {name: len(found) for name, found in splits.items()} == {"train": 12, "valid": 6, "test": 9}
     utterances = check_utterances(splits)
     assert {s.text for s in utterances} == {"ABOUT", "ABSOLUTELY", "YOUNG"}
-    assert len({s.speaker for s in utterances}) == 27 and corpus.grammar() is None
+    assert len({s.speaker for s in utterances}) == 27
+    assert "public <word> = about | absolutely | young;" in corpus.grammar()
+    assert Lrw(tmp_path, str(tmp_path / "lrw"), closed_grammar=False).grammar() is None
     assert all(f"/{s.id.split('-')[1]}/" in str(s.video) for s in utterances)
     message = corpus.obtain()
     assert "3 words" in message and "train 12 of 488766" in message and not (tmp_path / "corpus").exists()

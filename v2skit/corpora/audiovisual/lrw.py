@@ -28,6 +28,9 @@ class Lrw:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
         words: those to use; by default all.
         word_times: stage 0 also writes word times to ``corpus/words.ctm``.
+        closed_grammar: recognisers that use a grammar choose one of the words, so that the word error rate is the share
+            of clips whose word is not recognised; otherwise their vocabulary is open, and what is cut off of the words
+            before and after counts as errors.
 
     Raises:
         UserError: ``words`` is an empty list.
@@ -40,14 +43,19 @@ class Lrw:
     )
 
     def __init__(
-        self, work_dir: Path, corpus_dir: str = "", words: list[str] | None = None, word_times: bool = False
+        self,
+        work_dir: Path,
+        corpus_dir: str = "",
+        words: list[str] | None = None,
+        word_times: bool = False,
+        closed_grammar: bool = True,
     ) -> None:
         if words is not None and not words:
             raise UserError("words: the list is empty; omit it to use all 500")
         self.work_dir = Path(work_dir)
         self.directory = self.work_dir / corpus_dir if corpus_dir else None
         self.words = None if words is None else sorted({str(word).upper() for word in words})
-        self.word_times = word_times
+        self.word_times, self.closed_grammar = word_times, closed_grammar
 
     def obtain(self) -> str:
         """Find the corpus. Raises UserError, with where to obtain it, where it or a word is missing."""
@@ -77,8 +85,11 @@ class Lrw:
                 raise self.info.error(f"{self._root} has no {self._words[0]}/{folder}/*.mp4")
         return found
 
-    def grammar(self) -> None:
-        """Open vocabulary: the clips contain other words before and after."""
+    def grammar(self) -> str | None:
+        """JSGF of one of the words; None where the grammar is not closed. Raises UserError as :meth:`splits` does."""
+        if not self.closed_grammar:
+            return None
+        return f"#JSGF V1.0;\ngrammar lrw;\npublic <word> = {' | '.join(self._words).lower()};\n"
 
     @cached_property
     def _root(self) -> Path:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import pickle
-from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock
-from v2skit.errors import UserError, suggestion
+from v2skit.errors import UserError
+from v2skit.models.torchaudio_bundles import load_bundle
 
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
-    from torchaudio.pipelines import Wav2Vec2Bundle
 
 
 class TorchaudioBundle(nn.Module):
@@ -38,12 +33,7 @@ class TorchaudioBundle(nn.Module):
 
     def __init__(self, clock: Clock, bundle: str, file: str, layers: tuple[int, ...] = ()) -> None:
         super().__init__()
-        torchaudio = _torchaudio()
-        kind = torchaudio.pipelines.Wav2Vec2Bundle
-        bundles = {n: b for n, b in vars(torchaudio.pipelines).items() if isinstance(b, kind)}
-        if bundle not in bundles:
-            raise UserError(f"torchaudio has no bundle '{bundle}'{suggestion(bundle, bundles)}")
-        model = _load(bundle, bundles[bundle], Path(file))
+        torchaudio, found, model = load_bundle("extractor 'torchaudio'", bundle, Path(file))
         self.digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
         # torchaudio wraps a model whose input must be normalised. The wrapper normalises over the whole batch; here it
         # is done per clip, so that the features of a clip do not depend on the others.
@@ -54,7 +44,7 @@ class TorchaudioBundle(nn.Module):
         self.layers = sorted(layers) or list(range(1, depth + 1))
         if not 1 <= self.layers[0] <= self.layers[-1] <= depth:
             raise UserError(f"layers {layers}: {bundle} has the layers 1..{depth}")
-        self.resample = torchaudio.transforms.Resample(clock.sample_rate, int(bundles[bundle].sample_rate))
+        self.resample = torchaudio.transforms.Resample(clock.sample_rate, int(found.sample_rate))
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
         """(B,N) -> (B,L,D) of each layer."""
@@ -63,32 +53,3 @@ class TorchaudioBundle(nn.Module):
             waveform = F.layer_norm(waveform, waveform.shape[1:])
         features, _ = self.model.extract_features(waveform, num_layers=self.layers[-1])
         return [features[layer - 1] for layer in self.layers]
-
-
-def _torchaudio() -> ModuleType:
-    """The package, imported late: its compiled part refuses a torch for another CUDA release, or for none."""
-    try:
-        return importlib.import_module("torchaudio")
-    except ModuleNotFoundError as error:
-        raise UserError(f"extractor 'torchaudio' needs it: pip install 'v2skit[torchaudio]' ({error})") from error
-    except (ImportError, RuntimeError, OSError) as error:
-        raise UserError(
-            f"torchaudio {version('torchaudio')} does not work with torch {torch.__version__} ({error}); install "
-            "both for one CUDA release (on PyPI: torchaudio 2.11, torch 2.11 to 2.14) or both for the CPU, or choose "
-            "another extractor (v2skit components)"
-        ) from error
-
-
-def _load(name: str, bundle: Wav2Vec2Bundle, file: Path) -> nn.Module:
-    """The bundle's model with the weights of a file. Raises UserError where it is missing or does not fit."""
-    path = getattr(bundle, "_path", "")  # for the messages only
-    address = path if path.startswith("https") else f"https://download.pytorch.org/torchaudio/models/{path}"
-    if not file.is_file():
-        raise UserError(f"file {file} is missing; the weights of {name} are published as {address}")
-    # torchaudio uses an existing file as its cached download.
-    local = {"model_dir": str(file.parent), "file_name": file.name, "map_location": "cpu", "weights_only": True}
-    try:
-        return bundle.get_model(dl_kwargs=local)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, TypeError, KeyError, AttributeError) as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]  # else every tensor of the model
-        raise UserError(f"{file} does not hold the weights of {name} ({why}); get {address}") from error

@@ -109,7 +109,7 @@ class DVector(nn.Module):
             return mean([])
         if name is None:
             raise UserError("this model needs a voice: --voice FILE, a recording of the voice to synthesise")
-        vector = _encoder()(decode_audio(Path(name), RATE), RATE)
+        vector = voice_encoder()(decode_audio(Path(name), RATE), RATE)
         if vector is None:
             raise UserError.about(Path(name), "has no voice in it; give some seconds of one person's speech")
         return mean([vector])
@@ -150,7 +150,7 @@ def _digest(utterances: list[Utterance]) -> str:
 
 def _embed(utterances: Iterable[Utterance], rate: int) -> Iterator[tuple[str, np.ndarray]]:
     """(utterance id, its d-vector (256,)) of those that have a voice in their audio."""
-    embed = _encoder()
+    embed = voice_encoder()
     for u in utterances:
         vector = None if u.audio is None else embed(read_audio(u.audio, rate), rate)
         if vector is not None:
@@ -158,7 +158,7 @@ def _embed(utterances: Iterable[Utterance], rate: int) -> Iterator[tuple[str, np
 
 
 @cache
-def _encoder() -> Callable[[np.ndarray, int], np.ndarray | None]:
+def voice_encoder() -> Callable[[np.ndarray, int], np.ndarray | None]:
     """(waveform (N,), its rate) -> d-vector (256,), None where no voice is found. Raises UserError where resemblyzer is
     not installed."""
     with needs("d_vector", "speaker 'd_vector'"):
