@@ -14,6 +14,7 @@ from v2skit.cli import (
     pack,
     plugin_commands,
     plugins,
+    report,
     serve,
     stage,
     stream,
@@ -29,7 +30,7 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info, report
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 
