@@ -12,7 +12,7 @@ def test_stage_6_ends_with_the_report(mel_run, recipe_folder, tiny, capsys):
     text, written = page.read_text(encoding="utf-8"), page.stat().st_mtime_ns
     machine = json.loads((mel_run / "machine.json").read_text())
     assert machine["device"] == "cpu" and machine["cores"] > 0
-    assert f"torch {machine['torch']}" in text and text.count('class="clip"') == 3
+    assert f"torch {machine['torch']}" in text and text.count('class="clip"') == 2  # the third is too short for ESTOI
     assert stages(recipe_folder, tiny, "score", sets=("scratch=false",)) == 0
     assert page.stat().st_mtime_ns == written
     page.unlink()

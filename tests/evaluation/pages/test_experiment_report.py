@@ -14,6 +14,7 @@ from tests.evaluation.pages.scored import CLIPS, LEVELS, scored_experiment
 from v2skit.cli.main import main
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
+from v2skit.evaluation.pages.clips import choose
 from v2skit.evaluation.pages.report import Choice, write_report
 from v2skit.media.audio import read_audio
 
@@ -51,6 +52,11 @@ def test_wanted_clips_come_first(exp):
     shown = [a["aria-label"].split()[1] for a in page.of("section") if a.get("class") == "clip"]
     assert shown[:2] == [clip(0), clip(2)] and len(shown) == len(set(shown))
     assert page_of(exp, each=0, clips=[clip(1)]).text.count("asked for") == 1
+
+
+def test_clips_without_the_ranking_score_are_shown_as_such():
+    unscored = {name: {"values": {}} for name in "abc"}
+    assert choose(unscored, "estoi", True, 2, ["c"]) == {"c": "asked for", "a": "not ranked", "b": "not ranked"}
 
 
 def test_every_system_can_be_heard_without_loss(exp):

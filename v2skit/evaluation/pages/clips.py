@@ -101,6 +101,8 @@ def choose(
     middle = max(0, (len(ranked) - each) // 2)
     groups = {"best": ranked[:each], "median": ranked[middle : middle + each], "worst": ranked[-each:] if each else []}
     chosen = dict.fromkeys(wanted, "asked for")
+    if not ranked:
+        groups = {"not ranked": list(scores)[:each]}
     for why, clips in groups.items():
         for clip in clips:
             chosen.setdefault(clip, why)
