@@ -10,6 +10,8 @@ from v2skit.cli import (
     components,
     data,
     info,
+    listen,
+    listen_score,
     new_recipe,
     pack,
     plugin_commands,
@@ -30,7 +32,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info, report
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info, report,
+    listen, listen_score,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

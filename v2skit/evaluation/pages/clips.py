@@ -13,6 +13,7 @@ import numpy as np
 from v2skit.config.features import Clock, Mel
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError, suggestion
+from v2skit.evaluation import markdown
 from v2skit.evaluation.file_scores import WER
 from v2skit.evaluation.pages.experiment import GROUND_TRUTH, Experiment
 from v2skit.evaluation.pages.media import flac, log_mel, spectrogram_uri, strip_uri
@@ -53,6 +54,20 @@ class System:
         with suppress(UserError):
             return None if path is None else read_audio(path, sample_rate)
         return None
+
+
+def systems_of(experiments: Sequence[Experiment]) -> list[System]:
+    """Every row of every experiment; of rows of ground truth only the first, which all share."""
+    found: list[System] = []
+    for experiment in experiments:
+        for row in experiment.results["rows"]:
+            if row == GROUND_TRUTH and any(system.row == row for system in found):
+                continue
+            label = markdown._label(row)
+            if len(experiments) > 1 and row != GROUND_TRUTH:
+                label = f"{experiment.name}: {label}"
+            found.append(System(experiment, row, label, len(found)))
+    return found
 
 
 @dataclass(frozen=True)

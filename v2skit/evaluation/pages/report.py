@@ -15,7 +15,7 @@ from v2skit.evaluation import markdown
 from v2skit.evaluation.file_scores import WER
 from v2skit.evaluation.pages import charts, clips
 from v2skit.evaluation.pages.config_difference import Change, changes
-from v2skit.evaluation.pages.experiment import GROUND_TRUTH, Experiment, Run, read_experiment
+from v2skit.evaluation.pages.experiment import Experiment, Run, read_experiment
 from v2skit.evaluation.pages.render import json_for_script, render
 from v2skit.evaluation.wer import PERCENT
 from v2skit.system.atomic import write_text
@@ -61,7 +61,7 @@ def write_report(path: Path, folders: Sequence[Path], choice: Choice = Choice())
     """
     experiments = [read_experiment(folder, choice.work_dir) for folder in folders]
     first = experiments[0]
-    systems = _systems(experiments)
+    systems = clips.systems_of(experiments)
     metric = _metric(first, choice.metric)
     shown = _clips(first, systems, metric, choice)
     sounds = {f"sounds-{n}": json_for_script([t.sound for t in clip.tracks]) for n, clip in enumerate(shown, 1)}
@@ -78,20 +78,6 @@ def write_report(path: Path, folders: Sequence[Path], choice: Choice = Choice())
         height=charts.HEIGHT,
     )
     write_text(path, page)
-
-
-def _systems(experiments: Sequence[Experiment]) -> list[clips.System]:
-    """Every row of every experiment; of rows of ground truth only the first, which all share."""
-    found: list[clips.System] = []
-    for experiment in experiments:
-        for row in experiment.results["rows"]:
-            if row == GROUND_TRUTH and any(system.row == row for system in found):
-                continue
-            label = markdown._label(row)
-            if len(experiments) > 1 and row != GROUND_TRUTH:
-                label = f"{experiment.name}: {label}"
-            found.append(clips.System(experiment, row, label, len(found)))
-    return found
 
 
 def _last(systems: Sequence[clips.System], experiment: Experiment) -> clips.System:
