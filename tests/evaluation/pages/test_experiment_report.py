@@ -85,7 +85,15 @@ def test_strip_and_spectrograms_have_the_clips_time(exp):
 
 def test_numbers_logs_ledger_and_config_are_there(exp):
     page = page_of(exp)
-    for text in ("ESTOI ↑ 0.535", "pre-trained − from scratch", "50 min 00 s", "0.5 s", "1 copied", "2×3"):
+    for text in (
+        "ESTOI ↑ 0.535",
+        "pre-trained − from scratch",
+        "50 min 00 s",
+        "+0.200 +0.200 to +0.200",
+        "0.5 s",
+        "1 copied",
+        "2×3",
+    ):
         assert text in page.text, text
     assert "steps: 7" in page.text and "made_from" not in page.text
     lines = [a["d"] for a in page.of("path") if a.get("class", "").startswith("line")]
@@ -100,8 +108,9 @@ def test_the_config_is_compared_with_its_bases(exp, tiny):
     page = page_of(exp, config=changed)
     start = page.text.index("What changed.yaml and --set give")
     table = page.text[start : page.text.index("The whole config")]
-    assert "pretrain.steps 4 4 --set" not in table
-    assert "finetune.steps 4 7 --set" in table and "seed – 5" not in table  # the experiment's own value counts
+    assert "finetune.steps 4 7 --set" in table
+    assert "pretrain.steps 4 4" not in table  # the experiment's own value counts, which is that of the base
+    assert "seed default 1 --set" in table
 
 
 def test_text_is_escaped(exp):

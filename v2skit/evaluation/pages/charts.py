@@ -82,6 +82,7 @@ def _chart(name: str, kinds: dict[str, list[tuple[float, float]]]) -> Chart:
     every = [point for points in thinned.values() for point in points]
     x, y = scale((s for s, _ in every), _LEFT, _RIGHT), scale((v for _, v in every), _BOTTOM, _TOP)
     lines = {kind: "M" + "L".join(f"{x(s)} {y(v)}" for s, v in points) for kind, points in thinned.items()}
+    lines = {kind: line if "L" in line else f"{line}h0" for kind, line in lines.items()}  # one point is drawn as a dot
     return Chart(name, x, y, lines, {kind: f"{points[-1][1]:.4g}" for kind, points in kinds.items()})
 
 

@@ -69,10 +69,11 @@ def write_report(path: Path, folders: Sequence[Path], choice: Choice = Choice())
         "report.html",
         title=" and ".join(experiment.name for experiment in experiments),
         version=__version__,
-        experiments=[_section(e, systems, choice) for e in experiments],
+        experiments=[_section(experiment, choice) for experiment in experiments],
+        distributions=_distributions(systems),
         clips=shown,
         ranked_by=markdown._title(metric),
-        ranked_system=systems[-1].label if len(experiments) == 1 else _last(systems, first).label,
+        ranked_system=_last(systems, first).label,
         sounds=sounds,
         width=charts.WIDTH,
         height=charts.HEIGHT,
@@ -115,7 +116,7 @@ def _clips(first: Experiment, systems: Sequence[clips.System], metric: str, choi
     ]
 
 
-def _section(experiment: Experiment, systems: Sequence[clips.System], choice: Choice) -> dict[str, Any]:
+def _section(experiment: Experiment, choice: Choice) -> dict[str, Any]:
     """What the template shows of one experiment."""
     results = experiment.results
     return {
@@ -124,7 +125,6 @@ def _section(experiment: Experiment, systems: Sequence[clips.System], choice: Ch
         "files": ", ".join(f"{markdown._label(row)} {n}" for row, n in results.get("files", {}).items()),
         "tables": list(_tables(results)),
         "differences": _differences(results),
-        "distributions": _distributions(experiment, [s for s in systems if s.experiment is experiment]),
         "failures": _failures(results),
         "runs": [(run, charts.curves(run.log)) for run in experiment.runs if run.log],
         "ledgers": [_ledger(run) for run in experiment.runs if run.ledger],
@@ -162,11 +162,12 @@ def _table(rows: dict[str, Any], directions: dict[str, bool], unit: str = "") ->
     ]
 
 
-def _cell(entry: dict[str, Any] | None, decimals: int) -> dict[str, Any]:
+def _cell(entry: dict[str, Any] | None, decimals: int, sign: str = "") -> dict[str, Any]:
+    """Mean, interval and number of failures of an entry as text; ``sign`` is ``+`` for differences."""
     if not entry or not entry.get("n"):
         return {"mean": "–", "interval": "", "failed": (entry or {}).get("failed", 0)}
-    mean, low, high = (f"{entry[key]:.{decimals}f}" for key in ("mean", "low", "high"))
-    interval = f"{low} – {high}" if entry["n"] >= markdown.MIN_FILES else ""
+    mean, low, high = (f"{entry[key]:{sign}.{decimals}f}".replace("-", "−") for key in ("mean", "low", "high"))
+    interval = f"{low} {'to' if sign else '–'} {high}" if entry["n"] >= markdown.MIN_FILES else ""
     return {"mean": mean, "interval": interval, "failed": entry.get("failed", 0)}
 
 
@@ -176,23 +177,24 @@ def _differences(results: dict[str, Any]) -> list[tuple[str, list[tuple[str, dic
     for pair, entries in results.get("differences", {}).items():
         title = " − ".join(map(markdown._label, pair.split(" - ")))
         cells = [
-            (markdown._title(name), _cell(entry, markdown._decimals(results["rows"], name)))
+            (markdown._title(name), _cell(entry, markdown._decimals(results["rows"], name), "+"))
             for name, entry in entries.items()
         ]
         found.append((title, cells))
     return found
 
 
-def _distributions(experiment: Experiment, systems: Sequence[clips.System]) -> list[charts.Distribution]:
+def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]:
+    """The scores of clips of all systems, by each metric that one of them has."""
+    names = dict.fromkeys(name for system in systems for name in system.experiment.results["higher_is_better"])
     drawn = []
-    for name in experiment.results["higher_is_better"]:
+    for name in names:
+        factor = PERCENT if name == WER else 1.0
         rows = []
         for system in systems:
-            entries = experiment.scores.get(system.row, {})
-            values = {clip: entry["values"][name] for clip, entry in entries.items() if name in entry.get("values", {})}
-            if name == WER:
-                values = {clip: PERCENT * value for clip, value in values.items()}
-            mean = experiment.results["rows"][system.row].get(name)
+            entries = system.experiment.scores.get(system.row, {}).values()
+            values = {e["id"]: factor * e["values"][name] for e in entries if name in e.get("values", {})}
+            mean = system.experiment.results["rows"][system.row].get(name)
             if values:
                 rows.append((system.label, system.colour, values, mean if mean and mean.get("n") else None))
         if rows:
