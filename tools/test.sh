@@ -8,4 +8,4 @@ export PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
 python=${V2SKIT_PYTHON:-${V2SKIT_VENV:-tools/venv}/bin/python}
 count=$("$python" -c 'from v2skit.system.devices import cores; print(min(4, cores()))')
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}  # threads of several processes would fight for the cores
-exec "$python" -m pytest tests -q --numprocesses "$count" --dist loadfile --durations=10 "$@"
+exec "$python" -m pytest -q --numprocesses "$count" --dist loadfile --durations=10 "$@"

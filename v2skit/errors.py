@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+_PERMISSION = "change its permissions, or use another file or folder"
+_REMEDIES = {
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.EROFS: "use another file or folder",
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some disk space",
+}
 
 
 class UserError(Exception):
@@ -28,7 +38,11 @@ class UserError(Exception):
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, in one line of UTF-8 text; errors that are not of the user's are named with their type."""
+    """Why something failed, in one line of UTF-8 text, with the remedy of common errors of the operating system; errors
+    that are not of the user's are named with their type."""
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        file = f"{error.filename}: " if error.filename else ""
+        return printable(f"{file}{error.strerror}; {_REMEDIES[error.errno]}")
     if isinstance(error, (UserError, OSError)):
         return printable(str(error))
     return printable(" ".join(f"{type(error).__name__}: {error}".split()))

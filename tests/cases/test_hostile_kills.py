@@ -113,14 +113,16 @@ def test_a_killed_prune_leaves_nothing_after_the_next_one(tiny, tmp_path, monkey
 def test_a_killed_restart_of_a_run_is_claimed_again(tiny, tmp_path, monkeypatch, seed):
     run, config = tmp_path / "run", load_config(tiny)
     run_record.claim(run, config, {}, force=False)
+    (run / "samples").mkdir()
     for number in range(5):
-        (run / f"{number}.wav").touch()
+        (run / f"samples/{number}.wav").touch()
+    (run / "notes.txt").write_text("of somebody")
     with monkeypatch.context() as patched:
         killing(patched, random.Random(seed))
         with pytest.raises(Killed):
             run_record.claim(run, config, {}, force=True)
     run_record.claim(run, config, {}, force=False)
-    assert [path.name for path in run.iterdir()] == [run_record.NAME]
+    assert sorted(path.name for path in run.iterdir()) == [run_record.NAME, "notes.txt"]
     assert yaml.safe_load((run / run_record.NAME).read_text())["seed"] == config.seed
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["run"]
 

@@ -20,7 +20,8 @@ from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from tests.web.page_server import Humming, page_server
 from tests.web.test_serve import SERVER, ask, connect, form, wait_for
-from v2skit.web import app, connections, uploads, worker
+from v2skit.system.temporary import remove_abandoned
+from v2skit.web import app, connections, worker
 from v2skit.web.limits import Limits
 from v2skit.web.serve import LOCAL_HOSTS
 
@@ -149,10 +150,10 @@ def test_small_uploads_that_decode_to_much_are_refused(tmp_path, video):
 
 
 def test_the_next_start_removes_what_a_killed_server_left(video, temporary, tmp_path):
-    (temporary / "v2skit-serve-file").write_text("of another program")
+    (temporary / ".v2skit-serve.part").write_text("of another program")
     (temporary / "other").mkdir()
     (tmp_path / "elsewhere").mkdir()
-    (temporary / "v2skit-serve-link").symlink_to(tmp_path / "elsewhere")
+    (temporary / ".serve.v2skit-00000000.part").symlink_to(tmp_path / "elsewhere")
     kept = set(temporary.iterdir())
     environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -162,7 +163,7 @@ def test_the_next_start_removes_what_a_killed_server_left(video, temporary, tmp_
         connect(process.stdout.readline().split()[4].rstrip(";"), form(video))
         assert process.stdout.readline() == "working\n"
         (left,) = set(temporary.iterdir()) - kept
-        uploads.remove_abandoned()
+        remove_abandoned(temporary)
         assert list(left.iterdir())  # of a running server
         process.send_signal(signal.SIGKILL)
         process.wait(20)

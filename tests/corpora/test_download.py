@@ -70,7 +70,7 @@ def server(monkeypatch):
 
 
 def left(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
 @pytest.mark.parametrize("check", [{"sha256": SHA256}, {"md5": MD5}, {"size": len(CONTENT)}, {}])

@@ -269,3 +269,36 @@ def test_filters_that_leave_nothing_are_an_error(tmp_path):
 def test_filters_are_for_audio_only_utterances(tmp_path, clips):
     run(tmp_path, clips, filters=Filters(min_seconds=5.0))
     assert len(read_manifest(tmp_path / "train")) == 4
+
+
+EDITS = {
+    "frames": [-1, 2.5, "10", True, None, 2**62, [10]],
+    "audio": ["../../secret.wav", "/etc/passwd", "audio/../../x.ark:5", "a\0b", 7, ["a"]],
+    "video": ["../x.mp4", {}, 1.5],
+    "audio_end": ["0", -5],
+    "notes": ["text", [1], None],
+    "measures": [[], {"snr_db": "loud"}, {"snr_db": None}],
+    "reason": [5, ["x"]],
+    "fingerprint": [None, 3],
+    "audio_needed": ["yes", 1],
+    "command": ["rm"],
+}
+
+
+@pytest.mark.parametrize("prepared", [True, False], ids=["complete", "interrupted"])
+def test_edited_records_are_prepared_again(tmp_path, clips, prepared):
+    run(tmp_path, clips)
+    before = read_manifest(tmp_path / "train")
+    (record,) = (tmp_path / "train/shards").glob("*.jsonl")
+    lines = record.read_text().splitlines()
+    for key, values in EDITS.items():
+        for value in values:
+            edited = json.dumps({**json.loads(lines[0]), key: value})
+            record.write_text("\n".join([edited, *lines[1:]]) + "\n")
+            if not prepared:
+                (tmp_path / "train/utt2num_frames").unlink()
+            assert run(tmp_path, clips) == 1, (key, value)
+            after = read_manifest(tmp_path / "train")
+            assert [(u.id, u.frames) for u in after] == [(u.id, u.frames) for u in before]
+            for u in after:
+                assert len(read_audio(u.audio, 24000)) == u.frames * 960

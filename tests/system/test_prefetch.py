@@ -6,9 +6,10 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from v2skit.system.prefetch import in_background
+from v2skit.system.prefetch import in_background, queue_size
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +153,29 @@ def test_an_interpreter_ends_with_an_unfinished_one():
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and done.stdout == "1\n" and not done.stderr
         print(wait, time.monotonic() - begin)
+
+
+@pytest.mark.parametrize(("megabytes", "ahead"), [(1, 16), (16, 16), (64, 4), (106, 2), (300, 1)])
+def test_large_items_are_computed_ahead_by_bytes(megabytes, ahead):
+    frame = np.broadcast_to(np.uint8(0), (megabytes << 20,))  # its bytes are not allocated
+    made = []
+
+    def items():
+        for number in range(40):
+            made.append(number)
+            yield frame
+
+    taken = in_background(items(), 16)
+    next(taken)
+    wait_until(lambda: len(made) == ahead + 2)  # one is taken, and one waits for a place
+    time.sleep(0.05)
+    assert len(made) == ahead + 2
+    taken.close()
+    assert queue_size(16, frame) == ahead
+
+
+def test_the_size_follows_the_items():
+    large, small = np.broadcast_to(np.uint8(0), (300 << 20,)), np.zeros(1, np.uint8)
+    assert [len(item) for item in in_background([small, large, large, *[small] * 9], 4)] == [
+        1, 300 << 20, 300 << 20, *[1] * 9,
+    ]  # fmt: skip

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from v2skit.cli import (
+    audit,
+    breakdown,
     components,
     data,
     info,
@@ -25,15 +27,15 @@ from v2skit.cli import (
     verify_resume,
 )
 from v2skit.cli.options import Parser
-from v2skit.errors import UserError, printable
+from v2skit.errors import UserError, printable, reason_of
 from v2skit.registry.trust import trusting
 from v2skit.system.extras import missing
 from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, stream, serve, pack, info, report,
-    listen, listen_score,
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, report, listen, listen_score, audit,
+    breakdown, stream, serve, pack, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written
         resumes = "; finished work is kept, the same command resumes" if getattr(options, "resumes", False) else ""
-        print(f"v2skit: error: {error}{resumes}", file=sys.stderr)
+        print(f"v2skit: error: {reason_of(error)}{resumes}", file=sys.stderr)
         return 1
     return 0
 

@@ -23,6 +23,8 @@ Context = Annotated[int, Field(ge=0, le=1_000_000)]
 """Left context or look-ahead, video frames."""
 Rounds = Annotated[int, Field(ge=0, le=10_000)]
 """Iterations of an algorithm that synthesises."""
+Momentum = Annotated[float, Field(ge=0, le=2)]
+"""Of an iterative algorithm; with larger ones it diverges."""
 Share = Annotated[float, Field(gt=0, le=1)]
 """A part of a whole, not nothing."""
 Dropout = Annotated[float, Field(ge=0, lt=1)]

@@ -240,6 +240,7 @@ def _text(path: Path) -> tuple[str, Path]:
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links in a circle
         in_recipe = path.parts[:1] == ("conf",)
         remedy = "; run this in a recipe's folder, or name a config with --config" if in_recipe else ""
+        remedy = "; change its permissions" if isinstance(error, PermissionError) else remedy
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"config {path} can't be read: {reason}{remedy}", path=path) from error
 

@@ -15,6 +15,7 @@ from typing import IO
 from tqdm import tqdm
 
 from v2skit.errors import UserError
+from v2skit.system.atomic import waiting_lock
 
 ATTEMPTS = 5
 """Consecutive connections without new bytes, after which the download fails."""
@@ -50,13 +51,24 @@ def download(url: str, path: Path, sha256: str | None = None, md5: str | None = 
     if not url.startswith(("http://", "https://")):
         raise UserError(f"{url} is no http address; give one that begins with https://")
     part = path.with_name(f"{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    attempt = 0
+    with waiting_lock(path):
+        if path.exists():  # another process has downloaded it
+            return path
+        _download(url, part, size)
+        _check(part, url, sha256, md5, size)
+        part.replace(path)
+        _tag(part).unlink(missing_ok=True)
+        return path
+
+
+def _download(url: str, part: Path, size: int | None) -> None:
+    """Download a file, or what is missing of it, with several attempts."""
+    path, attempt = part.with_suffix(""), 0
     while True:
         before = _size(part)
         try:
             _resume(url, part, size)
-            break
+            return
         except urllib.error.HTTPError as error:
             if error.code not in TRANSIENT:
                 raise UserError(
@@ -78,10 +90,6 @@ def download(url: str, path: Path, sha256: str | None = None, md5: str | None = 
                 f"{_size(part) / 1e6:.1f} MB"
             ) from reason
         time.sleep(WAIT_SECONDS * 2 ** (attempt - 1))
-    _check(part, url, sha256, md5, size)
-    part.replace(path)
-    _tag(part).unlink(missing_ok=True)
-    return path
 
 
 def disk_full(path: Path, state: str) -> UserError:

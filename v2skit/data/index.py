@@ -25,6 +25,7 @@ from v2skit.data.data_dir import TABLES, Utterance, check_there, resolved
 from v2skit.data.index_file import FORMAT, HEADER_BYTES, write_index
 from v2skit.data.lazy_sequence import LazySequence
 from v2skit.errors import UserError
+from v2skit.system.state_file import check_permission
 
 NAME = "index.bin"
 TICK_NS = 20_000_000
@@ -143,6 +144,8 @@ def _places(directory: Path) -> list[Path]:
 
 def _version(directory: Path) -> dict[str, list[int]]:
     """The version of the tables: name -> size, modification time in ns."""
+    for name in TABLES:
+        check_permission(directory / name)
     states = {name: (directory / name).stat() for name in TABLES if (directory / name).exists()}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
 

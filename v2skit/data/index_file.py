@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from tqdm import tqdm
 
 from v2skit.data.by_length import runs_of
 from v2skit.data.data_dir import check_id, is_length, read_tables
+from v2skit.system.atomic import atomic_write
 
 FORMAT = 2
 HEADER_BYTES = 8192
@@ -34,20 +33,12 @@ def write_index(path: Path, directory: Path, tables: dict[str, list[int]]) -> No
         UserError: the tables are incomplete or inconsistent.
         OSError: the file can't be written.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")  # several machines may compile at once
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("wb") as file:
-            try:
-                _write(file, _rows(directory), tables)
-            except (_UnsortedError, UnicodeDecodeError):
-                file.truncate(0)
-                _write(file, _rows_of_unsorted(directory), tables)
-            file.flush()
-            os.fsync(file.fileno())  # after a power failure it is complete or absent
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(path) as part, part.open("wb") as file:  # several machines may compile at once
+        try:
+            _write(file, _rows(directory), tables)
+        except (_UnsortedError, UnicodeDecodeError):
+            file.truncate(0)
+            _write(file, _rows_of_unsorted(directory), tables)
 
 
 def _write(file: BinaryIO, rows: Iterable[tuple[list[str], str]], tables: dict[str, list[int]]) -> None:

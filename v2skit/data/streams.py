@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.system.atomic import flush, temporary, write_text
+from v2skit.system.atomic import flush, unfinished, write_text
 from v2skit.system.state_file import read_state
 
 FOLDER = "targets"
@@ -102,7 +102,7 @@ def write_stream(
     Raises:
         UserError: the number of values is not the same multiple of the video frames in all utterances.
     """
-    part = temporary(folder)
+    part = unfinished(folder)
     part.mkdir(parents=True, exist_ok=True)
     shape, lengths = _written(part, np.dtype(dtype))
     per_frame = lengths[-1][1] if lengths else 0

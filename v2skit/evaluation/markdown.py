@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from v2skit.evaluation import breakdown_text
 from v2skit.evaluation.alignment import LAG
 from v2skit.evaluation.file_scores import WER
 
@@ -59,6 +60,7 @@ def to_markdown(results: dict[str, Any]) -> str:
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
     for head, found in results.get("lip_reading", {}).items():
         lines += _lip_reading(head, found)
+    lines += breakdowns(results["breakdowns"]) if "breakdowns" in results else []
     lines += ["", "## Files that could not be scored", ""]
     failures = [
         f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
@@ -72,6 +74,32 @@ def to_markdown(results: dict[str, Any]) -> str:
     if results["notes"]:
         lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
+
+
+def breakdowns(
+    found: dict[str, Any],
+    slot: int | None = None,
+    errors: dict[str, Any] | None = None,
+    max_talkers: int = breakdown_text.MAX_TALKERS,
+) -> list[str]:
+    """The lines of the sections with breakdowns.
+
+    Args:
+        found: as :func:`v2skit.evaluation.breakdown.break_down` returns it.
+        slot: number of the word of the sentence whose confusions are listed, from 1; None: none.
+        errors: as :func:`v2skit.evaluation.sound_errors.sound_errors` returns them, if any.
+        max_talkers: most talkers that are listed.
+
+    Raises:
+        UserError: there is no such slot.
+    """
+
+    def label(row: str) -> str:
+        return row if "/" in row else _label(row)
+
+    lines = breakdown_text.sections(found, label, _title, max_talkers)
+    lines += breakdown_text.confusions(found, slot, label) if slot is not None else []
+    return lines + (breakdown_text.by_time(errors, label) if errors else [])
 
 
 def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from v2skit.errors import UserError
 from v2skit.evaluation import lip_reading
 from v2skit.evaluation.alignment import LAG, PROTOCOL
 from v2skit.evaluation.bootstrap import LEVEL, summary
+from v2skit.evaluation.breakdown import break_down
 from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.markdown import to_markdown
+from v2skit.evaluation.pronunciations import pronunciations
 from v2skit.evaluation.score import SystemScores
 from v2skit.evaluation.wer import PERCENT, chance_wer
 from v2skit.system.atomic import write_text
@@ -27,6 +29,7 @@ def write_results(
     seed: int = 1,
     notes: dict[str, Any] | None = None,
     readings: lip_reading.Readings | None = None,
+    speakers: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``results.json`` and ``results.md``.
 
@@ -39,6 +42,7 @@ def write_results(
         seed: of the bootstrap and of the chance level.
         notes: heading -> text at the end of the report.
         readings: hypotheses of heads that read lips, if any.
+        speakers: utterance id -> talker, for the breakdowns; None: without these.
 
     Raises:
         UserError: there are no rows or no resamples, or the rows were scored by different protocols.
@@ -46,6 +50,9 @@ def write_results(
     results = summarise(rows, pairs, bootstrap, seed, notes)
     if readings:
         results["lip_reading"] = lip_reading.summarise(readings, pairs, bootstrap, seed)
+    if speakers is not None:
+        files = {name: row.files for name, row in rows.items()}
+        results["breakdowns"] = break_down(files, speakers, pronunciations)
     write_text(directory / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     write_text(directory / "results.md", to_markdown(results))
 

@@ -75,7 +75,8 @@ def score(
         aligned: score time-aligned hypotheses as well.
 
     Raises:
-        UserError: there are no utterances, the folder is missing, or two metrics return the same name.
+        UserError: there are no utterances, the folder is missing, none of the ground-truth audio can be scored, or two
+            metrics return the same name.
     """
     if not utterances:
         raise UserError("there are no utterances to score; stage 1 makes the test set")
@@ -95,6 +96,9 @@ def score(
             if record:
                 record.write(json.dumps(dataclasses.asdict(scores)) + "\n")
                 record.flush()
+    if hypotheses is None and metrics and any(u.audio for u in utterances) and not any(file.values for file in files):
+        reason = next(iter(files[0].failures.values()))
+        raise UserError(f"none of the {len(files)} files of ground-truth audio can be scored: {reason}")
     return SystemScores(files, protocols, directions)
 
 

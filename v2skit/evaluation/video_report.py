@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.formats import open_input
 from v2skit.media.synthesised import MARK
 from v2skit.system.atomic import write_text
+from v2skit.system.temporary import private_folder
 from v2skit.tracking.crop import Track
 
 CROPS = 12
@@ -117,7 +117,7 @@ def _crops(crops: np.ndarray, track: Track) -> Iterator[dict[str, Any]]:
 
 def _png(draw: Callable[[Path], None]) -> str:
     """The PNG that ``draw`` writes to a file, in base64."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "picture.png"
+    with private_folder("report") as folder:
+        file = folder / "picture.png"
         draw(file)
         return base64.b64encode(file.read_bytes()).decode()

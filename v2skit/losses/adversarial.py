@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -167,7 +168,7 @@ class Adversarial(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Undo :meth:`get_extra_state`."""
         self.optimiser.load_state_dict(state["optimiser"])
-        self.steps = state["steps"]
+        self.steps = operator.index(state["steps"])
 
 
 def penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:

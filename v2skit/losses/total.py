@@ -192,7 +192,7 @@ class Losses(nn.Module):
         for name, term in self._stateful.items():
             try:
                 term.load_state_dict(state[name])
-            except (KeyError, RuntimeError, ValueError) as error:
+            except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
                 raise UserError(
                     f"loss '{name}': the checkpoint's discriminators or statistics do not fit those of this config, or "
                     "were saved by v2skit 0.1; finish the run with the version that started it, or train again with "

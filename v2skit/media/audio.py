@@ -10,8 +10,9 @@ import numpy as np
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.ark import missing_file_hint, open_location
+from v2skit.media.ark import missing_file_hint, open_location, split_location
 from v2skit.system.atomic import atomic_write
+from v2skit.system.state_file import check_permission
 
 
 def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples: int | None = None) -> np.ndarray:
@@ -44,6 +45,7 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
             waveform = np.empty(file.frames - start if num_samples is None else num_samples, np.float32)
             return file.read(out=waveform, fill_value=None if num_samples is None else 0.0)
     except (soundfile.LibsndfileError, OSError) as error:
+        check_permission(split_location(path)[0])
         raise UserError(f"audio file {path} can't be read: {error}{missing_file_hint(path)}", path=path) from error
 
 
@@ -83,14 +85,15 @@ def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: in
     """
     file_format, samples = path.suffix[1:].upper(), 0
     try:
-        with atomic_write(path) as part:
-            part.touch()  # its error says why the file cannot be written, that of libsndfile does not
-            with soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file:
-                if comment:
-                    file.comment = comment
-                for chunk in chunks:
-                    file.write(np.clip(chunk, -1.0, 1.0))
-                    samples += len(chunk)
+        with (
+            atomic_write(path) as part,
+            soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file,
+        ):
+            if comment:
+                file.comment = comment
+            for chunk in chunks:
+                file.write(np.clip(chunk, -1.0, 1.0))
+                samples += len(chunk)
     except soundfile.LibsndfileError as error:
         raise OSError(f"{path} can't be written: {error}") from error
     return samples

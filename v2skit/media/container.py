@@ -18,6 +18,7 @@ from av.stream import Disposition
 from v2skit.errors import UserError
 from v2skit.media.faults import TOO_LARGE, raise_if_exhausted, readable
 from v2skit.media.formats import MAX_PIXELS, open_input
+from v2skit.media.mp4_tables import check_tables
 
 DAMAGE_LIMIT = 0.05
 """Share of a stream's packets that may fail to decode, and of its stated duration that may be missing."""
@@ -87,9 +88,10 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.stat().st_size:
         raise UserError.about(path, "is empty; fetch or record it again")
     try:
+        check_tables(path)
         container = open_input(path)
     except PermissionError as error:
-        raise UserError.about(path, f"can't be read: {error.strerror}") from error
+        raise UserError.about(path, f"can't be read ({error.strerror}); change its permissions") from error
     except av.ArgumentError as error:
         raise UserError.about(
             path, "is a playlist, or of a format that is not read; convert it to MP4 (audio: to WAV or FLAC)"

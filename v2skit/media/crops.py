@@ -16,10 +16,11 @@ import av
 import numpy as np
 
 from v2skit.errors import UserError
-from v2skit.media.ark import open_location
+from v2skit.media.ark import open_location, split_location
 from v2skit.media.container import time_base
 from v2skit.media.formats import open_input
 from v2skit.system.atomic import atomic_write
+from v2skit.system.state_file import check_permission
 
 QUANTISER = 2
 GOP_FRAMES = 6
@@ -93,6 +94,7 @@ def read_crops(path: Path, start_frame: int = 0, num_frames: int | None = None) 
                 if index >= start_frame:
                     images.append(luma(frame))
     except (av.FFmpegError, OSError, IndexError) as error:
+        check_permission(split_location(path)[0])
         raise UserError(
             f"mouth crops {path} can't be read ({error}); prepare them again (stage 1 --force)", path=path
         ) from error

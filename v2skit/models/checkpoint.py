@@ -27,10 +27,11 @@ from v2skit.config.load import origins_of, to_tree
 from v2skit.config.plugin_files import stored_files
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.models.finite import not_finite
 from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins
-from v2skit.system.atomic import delete_folder, flush, temporary
-from v2skit.system.state_file import damaged, read_state
+from v2skit.system.atomic import delete_folder, flush, unfinished
+from v2skit.system.state_file import check_permission, damaged, read_state
 
 META, WEIGHTS, AVERAGED, OPTIMISER = "meta.json", "model.safetensors", "ema.safetensors", "optimiser.pt"
 DIGEST_LENGTH = 12
@@ -118,7 +119,7 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         UserError: the disk is full or can't be written; the checkpoints that exist are untouched.
     """
-    part = temporary(folder)
+    part = unfinished(folder)
     shutil.rmtree(part, ignore_errors=True)
     meta = {**vars(checkpoint.meta), "digest": weights_digest(checkpoint.inference_weights)}
     try:
@@ -150,6 +151,8 @@ def load(folder: Path, optimiser: bool = False) -> Checkpoint:
         UserError: it is missing, truncated or otherwise damaged, or needs a plug-in that is not installed.
     """
     meta = read_meta(folder)
+    for name in (WEIGHTS, AVERAGED, OPTIMISER):
+        check_permission(folder / name)
     for name, digest_of_file in (meta.files if optimiser else {}).items():
         if name in (WEIGHTS, OPTIMISER) and (folder / name).is_file() and _file_digest(folder / name) != digest_of_file:
             raise damaged(folder / name, "its content does not match its digest", _DELETE)
@@ -176,14 +179,13 @@ def restore(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None
             f"plug-in; train it again, or install the version that made it ({str(error).splitlines()[-1].strip()})",
             path=folder,
         ) from error
-    bad = [name for name, value in module.named_parameters() if not value.isfinite().all()]
-    bad += [name for name, value in module.named_buffers() if value.isnan().any()]  # -inf may mask attention
-    if bad:
+    if bad := not_finite(module):
         raise damaged(folder, f"weights that are not finite, e.g. {bad[0]}", "fetch it again, or train it again")
 
 
 def read_meta(folder: Path) -> Meta:
     """The description of a checkpoint. Raises UserError as :func:`load` does."""
+    check_permission(folder / META)  # an error of its own: the checkpoint is complete
     try:
         tree = read_state(folder / META, _DELETE)
         if tree is None:

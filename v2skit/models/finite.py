@@ -1,9 +1,9 @@
-"""The last step of every synthesis: only finite speech leaves the networks."""
+"""Only finite weights enter the networks, and only finite speech leaves them."""
 
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from v2skit.errors import UserError
 
@@ -21,3 +21,9 @@ def finite_speech(waveform: Tensor) -> np.ndarray:
             "damaged, or their training diverged; give another checkpoint, or fetch or train it again"
         )
     return speech
+
+
+def not_finite(module: nn.Module) -> list[str]:
+    """The names of parameters that are not finite, and of buffers with NaN; -inf may mask attention."""
+    names = [name for name, value in module.named_parameters() if not value.isfinite().all()]
+    return names + [name for name, value in module.named_buffers() if value.isnan().any()]

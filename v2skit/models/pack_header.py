@@ -12,7 +12,7 @@ from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError
 from v2skit.models.checkpoint import Meta
 from v2skit.registry import direct
-from v2skit.system.state_file import parse_state, read_state
+from v2skit.system.state_file import check_permission, parse_state, read_state
 from v2skit.version import __version__
 
 KEY, FORMAT = "v2skit", 3
@@ -91,6 +91,7 @@ def read_header(path: Path) -> Header:
     """The description in a pack, read without its weights. Raises UserError where it is no pack, or a newer one."""
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a packed model; v2skit pack {path} -o model.v2s makes one")
+    check_permission(path)
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {})[KEY]

@@ -39,9 +39,10 @@ from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
-from v2skit.system.atomic import atomic_write
+from v2skit.system.atomic import flush
 from v2skit.system.provenance import Provenance
 from v2skit.system.state_file import damaged, read_state
+from v2skit.system.temporary import temporary_folder
 from v2skit.version import __version__
 
 SUFFIX = ".v2s"
@@ -118,10 +119,12 @@ def pack(
         raise UserError("the text of the model card or the name of a voice is not UTF-8; give it in UTF-8") from error
     flat = {f"{name}.{key}": value.contiguous() for name, part in tensors.items() for key, value in part.items()}
     try:
-        with atomic_write(out) as file:
-            file.touch()  # its error has the reason, that of safetensors only a number
-            save_file(flat, file, {KEY: json.dumps(header)})
-            file.chmod(0o644)  # for others to read; safetensors makes it readable for its owner only
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(out) as folder:  # safetensors writes a temporary file of its own
+            save_file(flat, folder / "pack", {KEY: json.dumps(header)})
+            (folder / "pack").chmod(0o644)  # for others to read; safetensors makes it readable for its owner only
+            flush(folder / "pack")
+            (folder / "pack").replace(out)
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
         raise UserError(

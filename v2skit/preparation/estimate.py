@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -31,6 +30,7 @@ from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.devices import cores
 from v2skit.system.extras import needs
+from v2skit.system.temporary import private_folder
 
 HEADERS = 500
 """Headers that are read of a data directory; the hours of one with fewer utterances are exact."""
@@ -165,8 +165,8 @@ def estimate(
         for kind, found in kinds.items():
             every = [(directory, utterance) for directory in found for utterance in directory.left]
             chosen = random.Random(f"{seed} {number} {kind}").sample(every, min(sample, len(every)))
-            with tempfile.TemporaryDirectory(prefix="v2skit-estimate-") as folder:
-                tasks = [Task(utterance, Path(folder), d.name not in video_only_ok) for d, utterance in chosen]
+            with private_folder("estimate") as folder:
+                tasks = [Task(utterance, folder, d.name not in video_only_ok) for d, utterance in chosen]
                 trial = try_sample(tasks, built, clock, crop, settings, f"a sample, {kind}")
             groups.append(Group(kind, found, trial, trial.per_hour(len(every))))
     existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from tqdm import tqdm
 
 from v2skit.config.prepare import Prepare
-from v2skit.errors import UserError
+from v2skit.errors import UserError, reason_of
 from v2skit.system.extras import needs
 from v2skit.system.process import end_with_parent
 
@@ -125,7 +125,7 @@ def _error_of(function: Callable, item: Any) -> str | None:
     try:
         function(item)
     except (UserError, OSError) as error:
-        return str(error)
+        return reason_of(error)
     except Exception as error:
         traceback.print_exc()
         return f"{type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from v2skit.config.features import Clock
@@ -35,6 +36,8 @@ measure -0.42 to -0.05, drawn mouths -0.59 to -0.22."""
 
 FEWEST_SPEAKERS = 3
 """Of a median: that of two is as much the deviation of one as of the other."""
+
+_OFFSET = TypeAdapter(Offset)
 
 
 class Clip(NamedTuple):
@@ -133,13 +136,13 @@ def _line(key: str, delay: Offset) -> str:
 
 
 def _read_record(path: Path) -> dict[str, Offset]:
-    """Digest of the clips -> their delay; lines that were not written completely are skipped."""
+    """Digest of the clips -> their delay; lines that were not written so, or not completely, are skipped."""
     known = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
             key = row.pop("key")
-            known[key] = Offset(**row)
-        except (ValueError, TypeError, KeyError, AttributeError):
+            known[key] = _OFFSET.validate_json(json.dumps(row), strict=True)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
     return known

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import is_prepared
@@ -15,6 +19,18 @@ from v2skit.media.ark import split_location
 from v2skit.system.atomic import exclusive_lock, write_text
 
 SHARDS = "shards"
+
+_Count = Annotated[int, Field(ge=0, lt=2**62)]
+
+
+def _below(place: str) -> str:
+    path = PurePosixPath(place)
+    if path.is_absolute() or ".." in path.parts or "\0" in place:
+        raise ValueError("not below the data directory")
+    return place
+
+
+_Place = Annotated[str, AfterValidator(_below)]
 
 
 @dataclass(frozen=True)
@@ -36,20 +52,25 @@ class Outcome:
     """
 
     id: str
-    frames: int = 0
-    audio: str | None = None
-    video: str | None = None
-    audio_end: int = 0
-    video_end: int = 0
+    frames: _Count = 0
+    audio: _Place | None = None
+    video: _Place | None = None
+    audio_end: _Count = 0
+    video_end: _Count = 0
     reason: str | None = None
     notes: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
     audio_needed: bool = True
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     def line(self) -> str:
         """The line of the record."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False) + "\n"
+
+
+_OUTCOME = TypeAdapter(Outcome)
 
 
 def fingerprint(utterance: CorpusUtterance) -> str:
@@ -74,13 +95,12 @@ def records(folder: Path) -> list[Path]:
 
 
 def read_record(path: Path) -> Iterator[Outcome]:
-    """The outcomes of a record; lines that were not written completely are skipped."""
+    """The outcomes of a record. Lines that were not written completely are skipped, and so are those with values that
+    preparation does not write: their utterances are prepared again."""
     with path.open("rb") as file:
         for line in file:
-            try:
-                yield Outcome(**json.loads(line))
-            except (ValueError, TypeError, RecursionError):
-                continue
+            with suppress(ValueError):  # as those of pydantic
+                yield _OUTCOME.validate_json(line, strict=True)
 
 
 def read_outcomes(folder: Path) -> dict[str, Outcome]:

@@ -5,6 +5,7 @@ The plug-in files of the config are copied into ``plugins/`` of the experiment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -20,13 +21,18 @@ from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.models.inference import inference_arguments
 from v2skit.registry.files import check_unchanged
-from v2skit.system.atomic import delete_aside, delete_folder, finish_deletion, put_back, set_aside, write_text
+from v2skit.system.atomic import delete_aside, finish_deletion, put_back, set_aside, write_text
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import damaged, read_state
 from v2skit.training.run_hooks import batch_processors
 
 NAME = "config.yaml"
 PLUGINS = "plugins"
+_OWN = re.compile(
+    r"config\.yaml|log\.jsonl|ledger\.(json|md)|tensorboard|samples|checkpoint-\d{8}|init|\..*\.(part|deleted)"
+)
+"""What training writes into the folder of a run; files of plug-ins are written again by the same plug-ins."""
+
 _MACHINE = ("workers", "cache_mb", "log_every", "checkpoint_every", "rank_timeout_seconds")
 _NOT_COMPARED = {f"{stage}.{key}" for stage in ("pretrain", "finetune") for key in _MACHINE}
 """Keys without an effect on the trained weights."""
@@ -40,11 +46,14 @@ _FORMER_KEYS = {"made_from.digest": "made_from.pretrained"}
 
 
 def claim(folder: Path, config: Config, made_from: Mapping[str, object], force: bool) -> None:
-    """Write the record of a run that starts or resumes, and copies of its plug-in files; ``force`` deletes the folder's
-    content first."""
+    """Write the record of a run that starts or resumes, and copies of its plug-in files; ``force`` deletes what a run
+    wrote into the folder first, and no other files."""
+    with claimed(folder, config, made_from, force) as started:
+        started()
+
+
+def _write(folder: Path, config: Config, made_from: Mapping[str, object]) -> None:
     finish_deletion(folder)
-    if force:
-        delete_folder(folder)
     others = _not_trained(config)
     for file in config.plugins:
         copy = Copies(folder.parent / PLUGINS).path(file.name, trained=file.name not in others)
@@ -57,12 +66,35 @@ def claimed(folder: Path, config: Config, made_from: Mapping[str, object], force
     """As :func:`claim`, for a training that may fail to start: with ``force``, the folder's content comes back, unless
     the function that this gives is called."""
     if force:
-        set_aside(folder)
+        set_aside(folder, _is_own)
     try:
-        claim(folder, config, made_from, force=False)
-        yield lambda: delete_aside(folder)
+        _write(folder, config, made_from)
+        yield lambda: delete_aside(folder, _is_own)
     finally:
-        put_back(folder)
+        recover(folder)
+
+
+def recover(folder: Path) -> None:
+    """Undo a repetition that was killed before the training had started."""
+    put_back(folder, _is_own)
+
+
+def _is_own(name: str) -> bool:
+    return _OWN.fullmatch(name) is not None
+
+
+def config_of(exp: Path) -> Config:
+    """The config of an experiment, from the record of its last run.
+
+    Raises:
+        UserError: it has no run, or the record is damaged or would run code that is not trusted.
+    """
+    path = next((p for run in ("finetune", "pretrain") if (p := exp / run / NAME).is_file()), None)
+    tree = read_state(path, _REMEDY, _parse) if path else None
+    if path is None or tree is None:
+        raise UserError(f"{exp} is no experiment with a trained model; give a folder such as exp/mel, after stage 4")
+    without = {key: value for key, value in tree.items() if key not in ("made_from", "loggers")}
+    return check_config(without, str(path))
 
 
 def initial_digests(folder: Path, parts: Mapping[str, Part]) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         }
         readings = lip_readings(recipe, rows, utterances)
         notes = {name: row.note for name, row in rows.items() if row.note}
-        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings)
+        speakers = {u.id: u.speaker for u in utterances}
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, speakers)
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)

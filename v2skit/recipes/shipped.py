@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from v2skit.errors import UserError
-from v2skit.system.atomic import temporary, write_text
+from v2skit.system.atomic import write_text
+from v2skit.system.temporary import temporary_folder
 
 STAGES = "stages.sh"
 """What every recipe's run.sh sources."""
@@ -62,14 +63,9 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises:
         OSError: the parent folder can't be written, or ``target`` was made in the meantime.
     """
-    folder = temporary(target)
-    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted call
-    folder.mkdir()
-    try:
+    with temporary_folder(target) as folder:
         yield folder
         folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def copy_shared(egs: Path) -> None:

@@ -20,7 +20,7 @@ from v2skit.models.model import Model, Vocoder
 from v2skit.recipes import data, run_record, targets
 from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
-from v2skit.system.atomic import exclusive_lock, put_back
+from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
 from v2skit.system.machine import write_record
 from v2skit.training.distributed import SLOW
@@ -79,7 +79,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
 
     config, folder, name, settings = recipe.config, recipe.exp / run.name, run.name, run.settings
     if recipe.processes.first:
-        put_back(folder)  # after a kill before a repeated training had started
+        run_record.recover(folder)
         checkpoint.remove_remains(folder)
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)

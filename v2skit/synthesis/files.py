@@ -54,7 +54,10 @@ def synthesise_files(
         label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
         with tqdm(desc=label, unit="frame", dynamic_ncols=True, leave=False, disable=None) as bar:
             try:
-                check_replaceable(target, force=True)  # existing speech is either skipped or overwritten
+                if not extras.force and is_synthesised(target):
+                    print(f"{target}: another process has written it, skipped")
+                    continue
+                check_replaceable(target, force=True)
                 paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
                 speech = model.synthesise_pieces(video, None, voice, tracker, progress, extras.text)
                 samples = write_speech(target, speech, model.sample_rate)

@@ -26,7 +26,8 @@ Progress = Callable[[float, float | None], None]
 """Called with the seconds processed and the total, which is None where it is unknown."""
 
 DECODED_FRAMES, TRACKED_FRAMES = 16, 128
-"""Frames that are decoded before they are tracked, and tracked before they are synthesised, at most."""
+"""Frames that are decoded before they are tracked, and tracked before they are synthesised, at most; of large ones
+fewer are decoded."""
 
 PREVIEW_CROPS = 12
 """Of a video at least this many crops are kept, evenly spaced, for pictures."""

@@ -5,25 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from v2skit.errors import UserError
+from v2skit.system.temporary import temporary_file
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder, to write to; if the block succeeds, it is flushed to the disk and replaces
-    ``path``, else it is deleted."""
+    """A temporary file of this process in the same folder, to write to; if the block succeeds, it is flushed to the
+    disk and replaces ``path``, else it is deleted."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary(path)
-    try:
+    with temporary_file(path) as part:
         yield part
         flush(part)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,8 +30,9 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def temporary(path: Path) -> Path:
-    """Where a file or folder is written before it replaces ``path``."""
+def unfinished(path: Path) -> Path:
+    """Where a folder is written before it is renamed to ``path``, by one process at a time: whoever calls this has
+    locked it."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -72,36 +71,55 @@ def finish_deletion(folder: Path) -> None:
     shutil.rmtree(_deleted(folder.resolve()), ignore_errors=True)
 
 
-def set_aside(folder: Path) -> None:
-    """Rename a folder, if there is one, until :func:`put_back` undoes that or :func:`delete_aside` deletes it; one that
-    can't be renamed is deleted. Of a symbolic link to a folder, that folder is renamed."""
+IsOwn = Callable[[str], bool]
+"""Name in a folder -> whether it may be deleted; what is of others is kept, whatever becomes of the folder."""
+
+
+def set_aside(folder: Path, is_own: IsOwn) -> None:
+    """Rename a folder, if there is one, until :func:`put_back` undoes that or :func:`delete_aside` deletes it; of one
+    that can't be renamed the content is deleted. Of a symbolic link to a folder, that folder is renamed."""
+    delete_aside(folder, is_own)
     target = folder.resolve()
     if not target.is_dir():
         return
     try:
         target.rename(_aside(target))
     except OSError:  # as in delete_folder()
-        delete_folder(folder)
+        for path in filter(lambda path: is_own(path.name), list(target.iterdir())):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
         return
     if folder.is_symlink():
         target.mkdir()
 
 
-def put_back(folder: Path) -> None:
+def put_back(folder: Path, is_own: IsOwn) -> None:
     """Replace a folder, if it was set aside, by what it was before."""
     target = folder.resolve()
     if _aside(target).is_dir():
+        _move_others(target, _aside(target), is_own)
         delete_folder(target)
         _aside(target).rename(target)
 
 
-def delete_aside(folder: Path) -> None:
+def delete_aside(folder: Path, is_own: IsOwn) -> None:
     """Delete what was set aside, in one step as :func:`delete_folder` does."""
     target = folder.resolve()
     if _aside(target).is_dir():
+        _move_others(_aside(target), target, is_own)
         finish_deletion(target)
         _aside(target).rename(_deleted(target))
         finish_deletion(target)
+
+
+def _move_others(source: Path, target: Path, is_own: IsOwn) -> None:
+    """Move what is of others between folders, except what the target has too: that is of plug-ins."""
+    for path in list(source.iterdir()) if source.is_dir() else []:
+        if not is_own(path.name) and not os.path.lexists(target / path.name):
+            target.mkdir(exist_ok=True)
+            path.rename(target / path.name)
 
 
 def _aside(folder: Path) -> Path:

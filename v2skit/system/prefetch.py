@@ -11,8 +11,18 @@ Item = TypeVar("Item")
 WAIT_SECONDS, JOIN_SECONDS = 0.1, 5.0
 
 
+QUEUE_BYTES = 256 << 20
+"""Of the items that are computed ahead: frames of 8K have 106 MB each."""
+
+
+def queue_size(size: int, item: object) -> int:
+    """At most ``size`` items, and one or more, that have QUEUE_BYTES, where all are as large as an item: arrays."""
+    return max(1, min(size, QUEUE_BYTES // max(1, getattr(item, "nbytes", 1))))
+
+
 def in_background(items: Iterable[Item], size: int) -> Iterator[Item]:
-    """The same items, computed by a thread up to ``size`` items ahead; its exceptions are raised here.
+    """The same items, computed by a thread up to ``size`` items ahead, or :func:`queue_size` of arrays; its exceptions
+    are raised here.
 
     Video decoders, trackers and networks release the interpreter lock, so that stages joined by this run in parallel.
     """
@@ -32,6 +42,7 @@ def in_background(items: Iterable[Item], size: int) -> Iterator[Item]:
     def work() -> None:
         try:
             for item in items:
+                ready.maxsize = queue_size(size, item)
                 if not put(item):
                     break
         except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = parse_json
     Raises:
         UserError: the file can't be read, is empty or cut short, or holds anything but keys and values.
     """
+    check_permission(path)
     try:
         return parse_state(path.read_text(encoding="utf-8"), path, remedy, parse)
     except FileNotFoundError:
@@ -46,6 +48,17 @@ def parse_state(text: str, path: Path, remedy: str, parse: Callable[[str], Any] 
     if not isinstance(tree, dict):
         raise damaged(path, "it has no keys and values", remedy)
     return tree
+
+
+def check_permission(path: Path) -> None:
+    """Raises UserError where a file exists and this user may not read it: then it is not damaged, but many libraries
+    do not tell that apart."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    except PermissionError as error:
+        raise UserError.about(path, f"can't be read ({error.strerror}); change its permissions") from error
+    except OSError:
+        pass
 
 
 def damaged(path: Path, reason: object, remedy: str) -> UserError:

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import torch
 from v2skit.config.schema import Training
 from v2skit.errors import UserError
 from v2skit.system.devices import choose_device, cores
+from v2skit.system.temporary import private_folder
 from v2skit.training.distributed import Processes, check_shares
 from v2skit.training.group import Group
 from v2skit.training.worker import LAUNCHER, REPORTS, Report, read_reports, work
@@ -124,8 +124,8 @@ def launch(arguments: list[str], name: str, group: Group) -> None:
     signals: list[int] = []
     old = {s: signal.signal(s, lambda number, frame: signals.append(number)) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with tempfile.TemporaryDirectory(prefix="v2skit-") as folder:
-            monitor = Monitor(Path(folder))
+        with private_folder("launch") as reports:
+            monitor, folder = Monitor(reports), str(reports)
             outcome: list[Any] = []
             agent = LocalElasticAgent(_specification(arguments, name, group, folder), DefaultLogsSpecs(log_dir=folder))
             thread = threading.Thread(target=_run, args=(agent, outcome), daemon=True)

@@ -144,13 +144,16 @@ def load_adamw(optimiser: torch.optim.AdamW, state: dict[str, Any]) -> None:
 
 
 def check_adamw(optimiser: torch.optim.AdamW) -> None:
-    """Raises ValueError where a loaded state does not have the shapes of the parameters, which torch does not check."""
+    """Raises ValueError where a loaded state does not have the shapes of the parameters, or is not finite, neither of
+    which torch checks."""
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             found = {k: getattr(v, "shape", None) for k, v in optimiser.state.get(parameter, {}).items()}
             wanted = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
             if found and found != wanted:
                 raise ValueError(f"moments of shapes {found} for a parameter of shape {tuple(parameter.shape)}")
+            if not all(value.isfinite().all() for value in optimiser.state.get(parameter, {}).values()):
+                raise ValueError("it has moments that are not finite")
 
 
 class Average:

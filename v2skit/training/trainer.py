@@ -18,6 +18,7 @@ from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
+from v2skit.models.finite import not_finite
 from v2skit.models.model import Model, Vocoder
 from v2skit.registry.build import build
 from v2skit.signal.mel import MelSpectrogram
@@ -117,7 +118,7 @@ class Trainer:
         """Train to the end.
 
         Args:
-            started: called once all loggers and hooks of all processes have started, before the first step.
+            started: called after the first step of this call, which all processes and loggers have reached.
 
         Raises:
             UserError: the data are damaged, a process is missing, a total loss is not finite, a logger can't start, or
@@ -131,8 +132,7 @@ class Trainer:
         try:
             self.hooks.call("training_started")
             self.processes.gather(None, "at the start", SLOW)
-            started()
-            self._loop(log)
+            self._loop(log, started)
             status = "finished"
         except Interrupted:
             status = "interrupted"
@@ -156,8 +156,8 @@ class Trainer:
         tree = {**to_tree(self.config), "plugins": files}  # their source is not for servers
         return RunLog(self.run, self.run.name, self.step, self.settings.steps, self.loggers, tree)
 
-    def _loop(self, log: RunLog | NoLog) -> None:
-        settings, roll_call = self.settings, self.roll_call
+    def _loop(self, log: RunLog | NoLog, started: Callable[[], object]) -> None:
+        settings, roll_call, begin = self.settings, self.roll_call, self.step
         training_step = TrainingStep(
             self.model, self.losses, self.optimiser, self.average, iter(self.batches), self.precision,
             self.config.seed, roll_call, self.corruption, self.hooks.process_batch,
@@ -168,6 +168,8 @@ class Trainer:
             values = training_step.run(self.step, logged)
             roll_call.timeout_factor = 1
             self.step += 1
+            if self.step == begin + 1:
+                started()
             log.step(self.batches.waiting_seconds())
             if logged:
                 log.write(self.step, "train", values)
@@ -240,6 +242,11 @@ class Trainer:
             for term in self.losses.discriminator_terms.values():
                 if isinstance(optimiser := getattr(term, "optimiser", None), torch.optim.AdamW):
                     check_adamw(optimiser)
+            if bad := not_finite(self.losses):
+                raise ValueError(f"weights of losses that are not finite, e.g. {bad[0]}")
+        except UserError as error:
+            fields = {**error.fields, "path": newest}
+            raise UserError(f"{newest} is no checkpoint to resume from: {error}", **fields) from error
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise UserError(
                 f"{newest} is no checkpoint to resume from: its optimiser's state does not fit ({error}); finish "

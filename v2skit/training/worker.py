@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import torch
 import torch.distributed
 
-from v2skit.errors import UserError
+from v2skit.errors import UserError, reason_of
 from v2skit.system.devices import choose_device
 from v2skit.training.distributed import SLOW, Lost, Processes
 
@@ -71,7 +71,7 @@ def work(run: Callable[[Processes, torch.device], None], device: str, timeout: f
     except Lost as error:
         report = Report("lost", str(error), error.fields)
     except (UserError, OSError) as error:
-        report = Report("error", str(error), getattr(error, "fields", {}))
+        report = Report("error", reason_of(error), getattr(error, "fields", {}))
     except KeyboardInterrupt as interrupt:
         report, status = Report("interrupted", str(interrupt) or "interrupted"), 130
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -21,8 +22,8 @@ from v2skit.media.synthesised import write_speech
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import Progress, Speech
+from v2skit.system.temporary import private_folder, remove_abandoned
 from v2skit.web.limits import Limits
-from v2skit.web.uploads import remove_abandoned, upload_folder
 
 MAX_WAITING = 16
 """Requests that are processed or wait for it; further ones are refused."""
@@ -56,7 +57,7 @@ class Worker:
         self.model, self.limits, self.tracker = model, limits, tracker
         self._thread, self._stopped = ThreadPoolExecutor(1), threading.Event()
         self._waiting: set[object] = set()
-        remove_abandoned()
+        remove_abandoned(Path(tempfile.gettempdir()))  # uploads of a killed server
 
     @property
     def is_full(self) -> bool:
@@ -113,7 +114,7 @@ class Worker:
             self.limits.check_seconds(done)  # not every file states its length
             report({"done": done, "total": total})
 
-        with upload_folder() as folder:
+        with private_folder("serve") as folder:
             paths = {kind: folder / f"{kind}{_suffix(upload.name)}" for kind, upload in uploads.items()}
             names = {paths[kind]: upload.name for kind, upload in uploads.items()}
             try:

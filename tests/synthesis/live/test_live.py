@@ -194,11 +194,29 @@ def test_an_error_of_tracker_or_source_ends_the_run_and_the_speech_so_far_is_kep
         yield from timed(20)
         raise UserError("the camera is gone")
 
-    for is_live in (False, True):
-        pieces = []
-        report = live(synthesiser).run(Source(damaged(), 25, is_live), pieces.append)
-        assert str(report.error) == "the camera is gone"
-        assert 0 < report.seconds == sum(map(len, pieces)) / 24000
+    def broken():
+        yield from timed(20)
+        raise OSError(19, "No such device", "/dev/video0")
+
+    for frames, message in ((damaged, "the camera is gone"), (broken, "[Errno 19] No such device: '/dev/video0'")):
+        for is_live in (False, True):
+            pieces = []
+            report = live(synthesiser).run(Source(frames(), 25, is_live), pieces.append)
+            assert str(report.error) == message
+            assert sum(map(len, pieces)) == 20 * SAMPLES and report.seconds == 20 / 25
+
+
+def test_a_plugin_that_fails_leaves_the_speech_so_far(synthesiser):
+    class Failing(NoTracker):
+        def update(self, frame):
+            self.count = getattr(self, "count", 0) + 1
+            if self.count > 30:
+                sys.exit(0)
+            return super().update(frame)
+
+    pieces = []
+    report = live(synthesiser, tracker=Failing()).run(Source(timed(60), 25, live=False), pieces.append)
+    assert str(report.error) == "SystemExit: 0" and 0 < report.seconds == sum(map(len, pieces)) / 24000
 
 
 def test_lost_faces_are_reported_and_the_speech_is_silent_there(synthesiser):
@@ -275,7 +293,7 @@ def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
         running.stderr.readline()  # it is ready
         running.stdin.write(b"".join(frame.tobytes() for _, frame in timed(30)))
         running.stdin.flush()
-        part = tmp_path / ".speech.wav.part"
+        (part,) = tmp_path.iterdir()
         end = time.monotonic() + 20
         while part.stat().st_size < 44 and time.monotonic() < end:
             time.sleep(0.01)
@@ -332,6 +350,15 @@ def test_a_file_is_streamed_into_a_file(packed, video, synthesiser, tmp_path, ca
     assert main(["stream", str(video), "--model", str(packed), "-o", str(out), "--device", "cpu"]) == 0
     assert soundfile.read(out)[0] == pytest.approx(offline(synthesiser, video), abs=2e-4)
     assert "real-time factor" in capsys.readouterr().err
+
+
+def test_a_source_that_vanishes_leaves_the_speech_and_status_1(packed, video, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(raw(video)[:-1])))
+    out = tmp_path / "speech.wav"
+    assert main(["stream", *RAW, "--model", str(packed), "-o", str(out), "--device", "cpu"]) == 1
+    error = capsys.readouterr().err
+    assert "processed:            1.60 s" in error and "v2skit: error: the raw frames end within frame 41" in error
+    assert soundfile.info(out).frames == 40 * SAMPLES and [path.name for path in tmp_path.iterdir()] == ["speech.wav"]
 
 
 def test_without_a_model_the_installed_one_for_live_video_is_used(packed, video, tmp_path, monkeypatch, capsys):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.media_files import every, make_video, shown_times
 from v2skit.errors import UserError
+from v2skit.synthesis.live import sources
 from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, TimedFrame, on_live_clock, open_source
 
 FRAME = np.zeros((4, 6, 3), np.uint8)
@@ -118,10 +119,14 @@ def from_standard_input(monkeypatch, data: bytes, size: str | None = "6x4", fps:
 
 def test_raw_frames_are_rows_of_pixels(monkeypatch):
     frames = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), np.uint8)
-    taken = list(from_standard_input(monkeypatch, frames.tobytes() + b"part of a frame"))
+    taken = list(from_standard_input(monkeypatch, frames.tobytes()))
     assert [timed.time for timed in taken] == [0, 0.02, 0.04]
     assert (np.stack([timed.frame for timed in taken]) == frames).all()
     assert list(from_standard_input(monkeypatch, b"")) == []
+    cut = iter(from_standard_input(monkeypatch, frames.tobytes() + b"part of a frame"))
+    assert [next(cut).time for _ in range(3)] == [0, 0.02, 0.04]
+    with pytest.raises(UserError, match="end within frame 4, 15 of 72 bytes; was their source interrupted, or is --s"):
+        next(cut)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +185,10 @@ def test_a_camera_is_asked_for_size_and_rate(monkeypatch, tmp_path):
     source = open_source("camera:3", "64x48", 30.0, False)
     assert asked == [("/dev/video3", "v4l2", {"video_size": "64x48", "framerate": "30"})]
     assert source.live and source.fps == 25 and source.path is None
-    assert [timed.frame.shape for timed in source] == [(32, 32, 3)] * 5
+    items = iter(source)
+    assert [next(items).frame.shape for _ in range(5)] == [(32, 32, 3)] * 5
+    with pytest.raises(UserError, match="camera /dev/video3 gives no more frames; is it still connected?"):
+        next(items)
     open_source("camera", None, None, False)
     assert asked[-1] == ("/dev/video0", "v4l2", {})
 
@@ -207,3 +215,42 @@ def test_a_camera_that_fails_midway_gives_a_sentence(monkeypatch, tmp_path):
     next(items)
     with pytest.raises(UserError, match="No such device"):
         next(items)
+
+
+def stepping(monkeypatch, steps, fps: float = 25) -> list[float]:
+    """The camera's times of all ticks where its clock makes given steps, while 1 / fps passes between frames."""
+    times = np.cumsum([0, *steps])
+    source = Source(iter(()), fps, live=True)
+    arriving = [TimedFrame(float(time), number / fps, FRAME) for number, time in enumerate(times)]
+    monkeypatch.setattr(Source, "__iter__", lambda self: iter(arriving))
+    return [timed.time for timed in on_live_clock(source, 25)]
+
+
+@pytest.mark.parametrize("jump", [-3e9, -3600, -1.5, 1.5, 60, 119, 3600, 3e9])
+def test_a_clock_that_is_set_changes_nothing(monkeypatch, jump):
+    steady = [1 / 25] * 10
+    assert len(stepping(monkeypatch, [*steady, jump, *steady])) == 22
+    assert len(stepping(monkeypatch, [*steady, jump, *steady, -jump, *steady])) in (32, 33)
+
+
+def test_pauses_of_a_camera_are_filled():
+    """Its clock and that of the machine agree on them."""
+
+    def frames():
+        yield 0.0, FRAME
+        time.sleep(0.2)
+        yield 5.0 + 0.2, FRAME  # a clock that is set during the pause
+        time.sleep(0.5)
+        yield 5.0 + 0.7, FRAME
+
+    assert len(list(on_live_clock(Source(frames(), 25, live=True), 25))) == pytest.approx(2 + 12, abs=1)
+
+
+def test_a_file_whose_times_jump_is_not_waited_for(monkeypatch, tmp_path):
+    video = make_video(tmp_path / "clip.mkv", every(25, 0.2), (32, 32))
+    moments = [0.0, 0.04, 1e6]
+    monkeypatch.setattr(sources, "read_timed_frames", lambda path: ((moment, FRAME) for moment in moments))
+    begin, source = time.monotonic(), open_source(str(video), None, None, True)
+    with pytest.raises(UserError, match="has frame times that jump by 1000000 s"):
+        list(source)
+    assert time.monotonic() - begin < 5

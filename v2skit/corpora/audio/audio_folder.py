@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.files import visible_files
 from v2skit.corpora.names import fit, path_hash
 from v2skit.errors import UserError
 
@@ -66,8 +67,7 @@ class AudioFolder:
         for number, directory in enumerate(self.directories):
             if not directory.is_dir():
                 raise UserError(f"audio folder {directory} is missing; see audio_corpus.directories")
-            files_here = (p for p in directory.rglob("*") if p.is_file() and not p.name.startswith("."))
-            here = sorted(p for p in files_here if p.suffix.lower() in SUFFIXES)
+            here = sorted(p for p in visible_files(directory) if p.suffix.lower() in SUFFIXES)
             if not here:
                 raise UserError(f"no audio files ({' '.join(SUFFIXES)}) under {directory}")
             files += [(number, path) for path in here]

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.corpora.files import visible_files
 from v2skit.corpora.names import fit, path_hash
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
@@ -103,8 +104,7 @@ class Custom:
             raise UserError(f"no videos given; {REMEDY}")
         if not self.directory.is_dir():
             raise UserError(f"{self.directory} is not a folder; {REMEDY}")
-        inside = (p for p in sorted(self.directory.rglob("*")) if p.is_file() and not p.name.startswith("."))
-        videos = [path for path in inside if path.suffix.lower() in SUFFIXES]
+        videos = sorted(path for path in visible_files(self.directory) if path.suffix.lower() in SUFFIXES)
         if not videos:
             raise UserError(f"{self.directory} has no videos ({' '.join(SUFFIXES)}); {REMEDY}")
         names = {path: fit(f"{self._speaker(path)}-{fit(path.stem.strip())}") for path in videos}

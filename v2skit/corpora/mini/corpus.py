@@ -21,6 +21,7 @@ from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
 from v2skit.corpora.mini.visemes import articulate
 from v2skit.errors import UserError
 from v2skit.media.crops import write_crops
+from v2skit.system.atomic import waiting_lock
 from v2skit.system.devices import cores
 
 VERSION = 6
@@ -148,6 +149,11 @@ class Mini:
 
     def _generate(self) -> None:
         plan = self._plan()
+        with waiting_lock(self.folder):
+            if self._index() is None:  # still, after another process
+                self._write(plan)
+
+    def _write(self, plan: list[tuple[str, str, str]]) -> None:
         partial = self.folder.with_name("corpus.partial")
         shutil.rmtree(partial, ignore_errors=True)
         for name in ("audio", "av"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from v2skit.corpora.archive import unpack
 from v2skit.errors import UserError
+from v2skit.system.temporary import temporary_folder
 
 PACKAGE = "kokoro-js@1.2.1"
 TIMEOUT_SECONDS = 600.0
@@ -38,8 +38,8 @@ def fetch_kokoro_js(folder: Path, key: str) -> Path:
         raise UserError(f"the voices are in the npm package {PACKAGE}, and npm is not installed; {by_hand}")
     folder = folder.resolve()  # npm runs in another folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".kokoro-js.") as scratch:
-        command = [npm, "pack", PACKAGE, "--loglevel", "error", "--pack-destination", scratch]
+    with temporary_folder(folder) as scratch:
+        command = [npm, "pack", PACKAGE, "--loglevel", "error", "--pack-destination", str(scratch)]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, cwd=scratch, timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired as error:
@@ -47,7 +47,7 @@ def fetch_kokoro_js(folder: Path, key: str) -> Path:
         except subprocess.CalledProcessError as error:
             reason = " ".join(error.stderr.split())[:300] or f"exit status {error.returncode}"
             raise UserError(f"'npm pack {PACKAGE}' failed ({reason}); {by_hand}") from error
-        (archive,) = Path(scratch).glob("*.tgz")
-        unpack(archive, Path(scratch))
-        (Path(scratch) / "package").rename(folder)
+        (archive,) = scratch.glob("*.tgz")
+        unpack(archive, scratch)
+        (scratch / "package").rename(folder)
     return folder

@@ -149,8 +149,8 @@ class FlowMel(nn.Module):
 
         Returns:
             ``flow``: mean squared error of the stack's output, one random time for each clip; ``prior``: L1 of the
-            prior, in units of the log mel; ``mel`` (B,F,M): the prior, for further losses, zero for the video frames where
-            the mask is False. (A mel from z(t) would contain the target.)
+            prior, in units of the log mel; ``mel`` (B,F,M): the prior, for further losses, zero for the video frames
+            where the mask is False. (A mel from z(t) would contain the target.)
 
         Raises:
             UserError: ``x`` has another shape.

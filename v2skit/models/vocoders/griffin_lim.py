@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
-from v2skit.config.limits import Rounds
+from v2skit.config.limits import Momentum, Rounds
 from v2skit.signal.mel import MelSpectrogram
 
 PERIOD_FRAMES = 50
@@ -34,7 +34,7 @@ class GriffinLim(nn.Module):
     filters_t: Tensor
 
     def __init__(
-        self, clock: Clock, mel: Mel, iterations: Rounds = 64, momentum: float = 0.99, fit_iterations: Rounds = 100
+        self, clock: Clock, mel: Mel, iterations: Rounds = 64, momentum: Momentum = 0.99, fit_iterations: Rounds = 100
     ) -> None:
         super().__init__()
         self.spectrogram = MelSpectrogram(clock, mel)

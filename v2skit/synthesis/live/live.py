@@ -7,14 +7,17 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from v2skit.errors import UserError
+from v2skit.errors import UserError, reason_of
 from v2skit.synthesis.live.sources import Source, TimedFrame, on_live_clock
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.tracking.crop import MouthCrop, mouth_crops
 from v2skit.tracking.tracker import Tracker
+
+Item = TypeVar("Item")
 
 Sink = Callable[[np.ndarray], None]
 """Called with the next samples, float32 (N,)."""
@@ -89,11 +92,19 @@ class LiveSynthesis:
         return self._latency_frames / self.clock.fps
 
     def run(self, source: Source, sink: Sink) -> LiveReport:
-        """Synthesise from a source into a sink, until the source ends or fails, or Ctrl-C; the sink has all sound up to
-        then."""
+        """Synthesise from a source into a sink, until it ends or fails, or Ctrl-C. The sink has the sound of all
+        frames up to then, after Ctrl-C and errors of the tracker without the last ones, of the algorithmic latency."""
         arrivals: deque[float] = deque()  # of the frames without sound yet
         compute_latencies, latencies = array("d"), array("d")
-        waiting, arrived, lost, frames, error = 0.0, 0, 0, 0, None
+        waiting, arrived, lost, frames = 0.0, 0, 0, 0
+        error: UserError | None = None
+
+        def until_failure(items: Iterator[Item]) -> Iterator[Item]:
+            nonlocal error
+            try:
+                yield from items
+            except (Exception, SystemExit) as failure:  # also of a plug-in
+                error = failure if isinstance(failure, UserError) else UserError(reason_of(failure))
 
         def arriving(timed: Iterator[TimedFrame]) -> Iterator[np.ndarray]:
             nonlocal waiting
@@ -113,10 +124,10 @@ class LiveSynthesis:
                 yield crop
 
         begin = time.perf_counter()
-        pictures = arriving(on_live_clock(source, self.clock.fps))
+        pictures = arriving(until_failure(on_live_clock(source, self.clock.fps)))
         crops = counted(mouth_crops(pictures, self.tracker, self.crop, self.clock.fps, source.path))
         try:
-            for waveform in self.synthesiser.pipeline(self.speaker, self.chunk).run(crops):
+            for waveform in until_failure(self.synthesiser.pipeline(self.speaker, self.chunk).run(crops)):
                 start = time.perf_counter()
                 sink(waveform)
                 compute_latencies.append(start - arrivals[-1])

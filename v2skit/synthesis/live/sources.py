@@ -19,15 +19,19 @@ from v2skit.media.container import probe
 from v2skit.media.formats import MAX_PIXELS
 from v2skit.media.timestamps import MAX_STEP_SECONDS, check_step
 from v2skit.media.video import read_timed_frames
+from v2skit.system.prefetch import queue_size
 
 CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 """Platform -> FFmpeg's input format and the name of a camera in it."""
 
 WAITING_FRAMES = 25
-"""Size of the queue between capture and processing, frames; when it is full, frames are dropped."""
+"""Size of the queue between capture and processing, frames, fewer large ones; when it is full, frames are dropped."""
 
 
 MAX_SIZE_CHARACTERS = 11
+
+CLOCK_TOLERANCE = 1.0
+"""Seconds by which a step of a camera's clock may exceed the time that has passed."""
 
 CAMERA_TIMEOUT = 10.0
 """Seconds without a frame after which a camera counts as disconnected."""
@@ -94,7 +98,7 @@ class Source:
                 if self._closed.is_set():
                     break
                 late = TimedFrame(moment, time.perf_counter(), frame)
-                if waiting.qsize() < WAITING_FRAMES:
+                if waiting.qsize() < queue_size(WAITING_FRAMES, frame):
                     waiting.put(late)
                     late = None
                 else:
@@ -115,20 +119,21 @@ def on_live_clock(source: Source, fps: int) -> Iterator[TimedFrame]:
 
     Unlike :func:`v2skit.media.timestamps.resample_frames` it never waits for a later frame. A dropped
     frame is replaced by the next one, so that sound and picture stay synchronous. Where the clock of a camera was set,
-    backwards or by more than MAX_STEP_SECONDS, its next frame follows the previous one.
+    backwards or forwards by more than CLOCK_TOLERANCE, its next frame follows the previous one.
 
     Raises:
         UserError: a file's frame is shown for more than MAX_STEP_SECONDS.
     """
-    ticks, first, previous = 0, None, 0.0
+    ticks, first, previous, arrival = 0, None, 0.0, 0.0
     for timed in source:
         first = timed.time if first is None else first
         step = timed.time - previous if ticks else 0.0
+        passed = timed.arrival - arrival + CLOCK_TOLERANCE if source.live else MAX_STEP_SECONDS
         if source.path is not None:
             check_step(step, previous - first, source.path)
-        elif not 0 <= step <= MAX_STEP_SECONDS:
+        elif not 0 <= step <= max(passed, 2 / source.fps):
             first += step - 1 / source.fps
-        previous = timed.time
+        previous, arrival = timed.time, timed.arrival
         while ticks / fps <= timed.time - first + 0.5 / source.fps:
             yield timed
             ticks += 1
@@ -157,7 +162,7 @@ def open_source(name: str, size: str | None, fps: float | None, realtime: bool) 
     if rate is None:
         raise UserError.about(path, "has no video stream; give a file with a picture")
     frames = read_timed_frames(path)
-    return Source(_paced(frames) if realtime else frames, rate, realtime, path)
+    return Source(_paced(frames, path) if realtime else frames, rate, realtime, path)
 
 
 def _raw(stream: BinaryIO, size: str | None, fps: float | None, live: bool) -> Source:
@@ -172,6 +177,11 @@ def _raw(stream: BinaryIO, size: str | None, fps: float | None, live: bool) -> S
         while len(raw := stream.read(count)) == count:
             yield number / fps, np.frombuffer(raw, np.uint8).reshape(height, width, 3)
             number += 1
+        if raw:
+            raise UserError(
+                f"the raw frames end within frame {number + 1}, {len(raw)} of {count} bytes; was their source "
+                "interrupted, or is --size another one?"
+            )
 
     return Source(frames(), fps, live)
 
@@ -197,15 +207,18 @@ def _camera(number: str, size: str | None, fps: float | None) -> Source:
                         yield float(frame.time), frame.to_ndarray(format="rgb24")
         except av.FFmpegError as error:
             raise UserError(f"camera {device} gives no more frames ({error}); is it still connected?") from error
+        raise UserError(f"camera {device} gives no more frames; is it still connected?")
 
     return Source(frames(), float(stream.average_rate or fps or 30), live=True, timeout=CAMERA_TIMEOUT)
 
 
-def _paced(frames: Iterator[tuple[float, np.ndarray]]) -> Iterator[tuple[float, np.ndarray]]:
-    begin, first = None, 0.0
+def _paced(frames: Iterator[tuple[float, np.ndarray]], path: Path) -> Iterator[tuple[float, np.ndarray]]:
+    begin, first, previous = None, 0.0, 0.0
     for moment, frame in frames:
         if begin is None:
-            begin, first = time.perf_counter(), moment
+            begin, first, previous = time.perf_counter(), moment, moment
+        check_step(moment - previous, previous - first, path)  # before a wait of years
+        previous = moment
         time.sleep(max(0.0, begin + moment - first - time.perf_counter()))
         yield moment, frame
 

@@ -1,0 +1,131 @@
+"""The sizes of tables that MP4 and QuickTime files state, checked before FFmpeg allocates them: in 1.5 kB a file may
+state billions of frames.
+
+The boxes are those of ISO/IEC 14496-12, and are walked as FFmpeg walks them: a box is recognised wherever it is.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from v2skit.errors import UserError
+
+MAX_SAMPLES = 8_000_000
+"""Entries of a track's index for which the file has no table, and those that edit lists repeat; some 200 MB."""
+
+PCM_SAMPLES_PER_ENTRY = 1024
+"""FFmpeg's index of sound without compression has an entry for so many samples."""
+
+MAX_DEPTH = 12
+MAX_HEADER_BYTES = 64 << 20
+"""Of a compressed header."""
+
+_CONTAINERS = frozenset(b"moov trak mdia minf stbl edts dinf udta mvex moof traf cmov".split())
+_TRUN_TABLES = 0xF00
+"""Flags of a ``trun`` box with a table."""
+
+Content = mmap.mmap | bytes
+
+
+@dataclass
+class _Track:
+    """What is stated about a track, or a fragment."""
+
+    handlers: set[bytes] = field(default_factory=set)
+    steps: set[tuple[int, int]] = field(default_factory=set)
+    without_table: int = 0
+    samples: int = 0
+    chunks: int = 0
+    per_chunk: int = 0
+    edits: int = 0
+
+    @property
+    def is_pcm(self) -> bool:
+        """Whether FFmpeg takes it for sound without compression, of which it makes no entry per sample."""
+        return b"soun" in self.handlers and b"vide" not in self.handlers and self.steps == {(1, 1)}
+
+    @property
+    def entries(self) -> int:
+        """Entries of the index for which there is no table, those that edits repeat included."""
+        pcm = self.per_chunk * self.chunks // PCM_SAMPLES_PER_ENTRY
+        once = pcm if self.is_pcm else self.without_table
+        repeated = self.edits * (max(pcm, self.chunks) if self.is_pcm else self.samples) if self.edits > 2 else 0
+        return once + repeated
+
+
+def check_tables(path: Path) -> None:
+    """Raises UserError where the tables that a file states would take too much memory; of other formats, nothing."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            stated = sum(track.entries for track in _tracks(content))
+    if stated > MAX_SAMPLES:
+        raise UserError.about(
+            path,
+            f"is damaged: its header states {stated} frames and edits that are not in it; convert it with "
+            "ffmpeg -i VIDEO -c copy COPY.mkv, or record it again",
+        )
+
+
+def _tracks(content: Content) -> list[_Track]:
+    tracks = [_Track()]
+    for name, body, end in _boxes(content, 0, len(content), 0):
+        number = _numbers(content, body, end)
+        track = tracks[-1]
+        if name in (b"trak", b"moof"):
+            tracks.append(_Track())
+        elif name == b"hdlr":
+            track.handlers.add(content[body + 8 : body + 12])
+        elif name == b"stts" and number(1):
+            track.steps.add((number(1), number(3)))
+        elif name == b"stsz":
+            track.samples += number(2)
+            track.without_table += number(2) if number(1) else 0
+        elif name in (b"stco", b"co64"):
+            track.chunks += number(1)
+        elif name == b"stsc":
+            rows = struct.iter_unpack(">III", content[body + 8 : end - (end - body - 8) % 12])
+            track.per_chunk = max([track.per_chunk, *(samples for _, samples, _ in rows)])
+        elif name == b"elst":
+            track.edits += number(1)
+        elif name == b"trun" and not number(0) & _TRUN_TABLES:
+            track.without_table += number(1)
+        elif name == b"cmvd":
+            with suppress(zlib.error):  # FFmpeg does not read it either
+                tracks += _tracks(zlib.decompressobj().decompress(content[body + 4 : end], MAX_HEADER_BYTES))
+    return tracks
+
+
+def _numbers(content: Content, body: int, end: int) -> Callable[[int], int]:
+    """Index -> the number of 32 bits in the body of a box; 0 after its end."""
+
+    def number(index: int) -> int:
+        at = body + 4 * index
+        return struct.unpack_from(">I", content, at)[0] if at + 4 <= end else 0
+
+    return number
+
+
+def _boxes(content: Content, position: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, begin, end) of the bodies of boxes, and of those in them; as far as they are in the file."""
+    while position + 8 <= end:
+        size, name = struct.unpack_from(">I4s", content, position)
+        header = 8
+        if size == 1 and position + 16 <= end:
+            size, header = struct.unpack_from(">Q", content, position + 8)[0], 16
+        elif size == 0:
+            size = end - position
+        if size < header:
+            return
+        body, stop = position + header, min(position + size, end)
+        yield name, body, stop
+        if name in _CONTAINERS and depth < MAX_DEPTH:
+            yield from _boxes(content, body, stop, depth + 1)
+        position += size
