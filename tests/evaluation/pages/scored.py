@@ -42,7 +42,7 @@ def scored_experiment(recipe: Path, config: Path, name: str = "tiny", seed: int 
         if row != "ground_truth":
             lines = "".join(json.dumps(dataclasses.asdict(file)) + "\n" for file in files)
             (exp / "synth" / row / SCORES).write_text(lines)
-    write_results(rows, exp, bootstrap=100)
+    write_results(rows, exp, bootstrap=100, speakers={u.id: u.speaker for u in utterances})
     for run in ("pretrain", "transfer", "finetune"):
         (exp / run).mkdir()
         (exp / run / "config.yaml").write_text(yaml.safe_dump({**settings, "made_from": {"data": "x"}}))

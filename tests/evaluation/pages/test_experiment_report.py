@@ -113,6 +113,13 @@ def test_the_config_is_compared_with_its_bases(exp, tiny):
     assert "seed default 1 --set" in table
 
 
+def test_breakdowns_are_tables(exp):
+    page = page_of(exp)
+    start = page.text.index("By talker")
+    assert page.text[start:].startswith("By talker system talker n ESTOI WER % ground truth s0 4 ")
+    assert "By word of the sentence" in page.text and "| ---" not in page.text
+
+
 def test_text_is_escaped(exp):
     page = page_of(exp)
     assert not [a for a in page.of("b") if a.get("id")] and "of <b>a test</b>" in page.text

@@ -16,6 +16,7 @@ from v2skit.evaluation.file_scores import WER
 from v2skit.evaluation.pages import charts, clips
 from v2skit.evaluation.pages.config_difference import Change, changes
 from v2skit.evaluation.pages.experiment import Experiment, Run, read_experiment
+from v2skit.evaluation.pages.markdown_blocks import blocks
 from v2skit.evaluation.pages.render import json_for_script, render
 from v2skit.evaluation.wer import PERCENT
 from v2skit.system.atomic import write_text
@@ -132,6 +133,7 @@ def _section(experiment: Experiment, choice: Choice) -> dict[str, Any]:
         "speech": list(_speech(experiment)),
         "changes": _changes(experiment, choice),
         "config": yaml.safe_dump(experiment.config, sort_keys=False, allow_unicode=True) if experiment.config else "",
+        "breakdowns": blocks(markdown.breakdowns(results["breakdowns"])) if "breakdowns" in results else [],
         "protocol": results.get("protocol"),
         "protocols": {markdown._title(name): text for name, text in results.get("protocols", {}).items()},
         "notes": {markdown._label(name): note for name, note in (results.get("notes") or {}).items()},
