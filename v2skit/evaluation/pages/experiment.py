@@ -30,7 +30,7 @@ class Run:
         name: of its folder.
         log: of each logged step, its entry of ``log.jsonl``.
         ledger: content of ``ledger.json``; None where no weights were copied.
-        machine: see :func:`v2skit.system.machine.describe`; None for runs before 0.3.
+        machine: see :func:`v2skit.system.machine.describe`; None where it is not recorded.
     """
 
     name: str

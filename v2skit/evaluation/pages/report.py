@@ -37,7 +37,7 @@ class Choice:
     Args:
         clips: ids that are shown in any case.
         each: number of best, of median and of worst clips.
-        metric: by which they are ranked; None: the first of RANKED_BY.
+        metric: by which they are ranked; None: the first of RANKED_BY that the results have.
         config: file of the first experiment's config; None: ``conf/<experiment>.yaml`` of the recipe, if there.
         work_dir: the recipe's folder; None: two folders up from each experiment.
     """
