@@ -69,7 +69,7 @@ setup(
     package_dir={"v2skit.egs": "egs", "v2skit.docs": "docs"},
     package_data={
         "v2skit": ["py.typed", "pretrained/*.v2s"],
-        "v2skit.evaluation": ["protocols/*.yaml", "templates/*.html"],
+        "v2skit.evaluation": ["protocols/*.yaml", "templates/*"],
         "v2skit.web": ["page/*"],
         "v2skit.docs": ["*.md"],
         "v2skit.egs": ["stages.sh", "*/*.yaml", "*/*.sh", "*/*.md", "*/results.png", "*/conf/*.yaml"],

@@ -16,10 +16,13 @@ from v2skit.cli import (
     export_scores,
     info,
     leaderboard,
+    listen,
+    listen_score,
     new_recipe,
     pack,
     plugin_commands,
     plugins,
+    report,
     serve,
     stage,
     stream,
@@ -35,8 +38,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, compare, breakdown, audit, diff,
-    leaderboard, stream, serve, pack, info, export_scores,
+    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, report, compare, breakdown, audit,
+    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

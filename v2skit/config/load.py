@@ -74,6 +74,11 @@ def check_config(tree: dict, source: str = "config") -> Config:
     return config
 
 
+def read_tree(path: Path) -> dict:
+    """The merged tree of a config file and its bases, without overrides and unchecked. Raises UserError."""
+    return _read(Path(path), (), [])[0]
+
+
 def parse_component(kind: str, text: str, source: str) -> Component:
     """A component from the command line: its name, or ``{type: NAME, argument: value}``. Raises UserError."""
     tree = parse_yaml(text, source)

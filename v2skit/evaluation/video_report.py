@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 import av
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from matplotlib.image import imsave
 
-from v2skit.errors import UserError, printable
+from v2skit.errors import UserError
+from v2skit.evaluation.pages.render import render
 from v2skit.evaluation.speech_picture import speech_picture
 from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.formats import open_input
@@ -51,10 +51,8 @@ def write_report(
         UserError: the video or the speech can't be read.
     """
     codec = _codec(video)
-    templates = Environment(
-        loader=PackageLoader("v2skit.evaluation"), autoescape=True, trim_blocks=True, keep_trailing_newline=True
-    )
-    page = templates.get_template("video_report.html").render(
+    page = render(
+        "video_report.html",
         title=speech.stem,
         mark=MARK,
         video={
@@ -71,7 +69,7 @@ def write_report(
         crops=[] if crops is None else list(_crops(crops, track)),
         facts=facts,
     )
-    write_text(path, printable(page))
+    write_text(path, page)
 
 
 def _link(page: Path, file: Path) -> str:

@@ -41,6 +41,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         UserError: speech is missing, or was made from other inputs than now; or fields of the protocol do not hold.
     """
     with needs("evaluate", "scoring"):
+        from v2skit.evaluation.pages import report
         from v2skit.evaluation.plots import spectrogram_picture
     from v2skit.evaluation.markdown import to_markdown
     from v2skit.evaluation.protocol import stated
@@ -98,6 +99,10 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         write_text(results, text)
     print(text)
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
+    page = exp / report.NAME
+    if not page.exists() or page.stat().st_mtime < (exp / "results.json").stat().st_mtime:
+        report.write_report(page, [exp], report.Choice(work_dir=recipe.work_dir))
+    print(f"report: {page}")
 
 
 def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> dict[str, np.ndarray]:

@@ -22,6 +22,7 @@ from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
+from v2skit.system.machine import write_record
 from v2skit.training.distributed import SLOW
 from v2skit.training.initialise import initial_digests, initialise
 from v2skit.training.run_hooks import batch_processors
@@ -122,6 +123,8 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     with run_record.claimed(folder, config, made_from, recipe.force) if first else nullcontext(_nothing) as started:
         if ledger and first:
             ledger.write(folder, "model", "file")
+        if first:
+            write_record(folder, recipe.device, recipe.processes.world)
         trainer.train(started)
     print(f"{name}: best checkpoint {checkpoint.best(folder)}; logs and samples/ are in {folder}/")
 

@@ -17,11 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message
 
+from v2skit import evaluation
 from v2skit.errors import UserError
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
@@ -32,6 +33,8 @@ UPLOAD_SECONDS, UPLOAD_BYTES_PER_SECOND = 30.0, 10_000
 """An upload has so many seconds, and one more for so many bytes of it that have arrived."""
 
 PAGE = Path(__file__).parent / "page"
+STYLE = Path(evaluation.__file__).parent / "templates/style.css"
+"""The look of all pages."""
 
 
 def build_app(
@@ -92,7 +95,12 @@ def build_app(
         await asyncio.to_thread(worker.close)
 
     pages = StaticFiles(directory=PAGE, html=True)
-    routes = [Route("/model", about), Route("/synthesise", synthesise, methods=["POST"]), Mount("/", pages)]
+    routes = [
+        Route("/model", about),
+        Route("/synthesise", synthesise, methods=["POST"]),
+        Route("/style.css", lambda request: FileResponse(STYLE)),
+        Mount("/", pages),
+    ]
     guards = [Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))] if hosts else []
     app = Starlette(routes=routes, middleware=guards, lifespan=lifespan)
     app.state.worker = worker

@@ -1,0 +1,45 @@
+"""Templates of the pages, which contain their stylesheets, scripts and media."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from v2skit.errors import printable
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+STYLE = TEMPLATES / "style.css"
+"""The look of all pages, that of ``v2skit serve`` included."""
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a page.
+
+    Args:
+        template: file name in ``templates/``.
+        values: that it names; text is escaped.
+    """
+    environment = Environment(
+        loader=PackageLoader("v2skit.evaluation"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+    return printable(environment.get_template(template).render(values))
+
+
+def data_uri(content: bytes, media_type: str) -> str:
+    """The content of a file as an address."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def json_for_script(value: Any) -> str:
+    """JSON that can't end the ``<script>`` that holds it."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
