@@ -258,7 +258,7 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
         line = process.stdout.readline()
         assert line.startswith("the page is at http://127.0.0.1:"), line
         connection = connect(line.split()[4].rstrip(";"), form(video.read_bytes()))
-        assert process.stdout.readline() == "working\n" and list(temporary.glob("v2skit-serve-*"))
+        assert process.stdout.readline() == "working\n" and list(temporary.iterdir())
         process.send_signal(sig)
         output, errors = process.communicate(timeout=20)
     finally:
@@ -266,7 +266,7 @@ def test_ctrl_c_ends_the_work_and_leaves_nothing(video, temporary, sig):
     lines = connection.getresponse().read().decode().splitlines()
     assert "was stopped" in json.loads(lines[-1])["error"]
     assert (output, errors) == ("ended\n" if sig == signal.SIGINT else "", "Hum: tones\n")
-    assert not list(temporary.glob("v2skit-serve-*"))
+    assert not list(temporary.iterdir())
 
 
 def test_a_used_port_wrong_limits_and_a_missing_package_are_reported(monkeypatch):
