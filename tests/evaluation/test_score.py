@@ -79,6 +79,7 @@ def test_every_file_has_its_numbers(utterances, speech):
         assert not file.failures and file.hypothesis[-1] == "AGAIN" and file.edits.substitutions == 1
     assert scores.higher_is_better == {"level": True, "twice": True, "wer": False, "cer": False}
     assert scores.protocols["twice"] == Level.protocol and scores.protocols["wer"] == Constant.protocol
+    assert Constant.protocol in scores.protocols["cer"]
     lines = [json.loads(line) for line in (speech / "scores.jsonl").read_text().splitlines()]
     assert lines == [{**dataclasses.asdict(file), "protocol": None} for file in scores.files]
     assert [file.speaker for file in scores.files] == [u.speaker for u in utterances]

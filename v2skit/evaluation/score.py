@@ -135,7 +135,7 @@ def _columns(metrics: dict[str, Metric], asr: Asr | None) -> tuple[dict[str, str
         directions |= {WER: False, CER: False}
         protocols |= {
             WER: asr.protocol,
-            CER: "CER: edits a character of the transcripts, spaces among them, of the same words as WER",
+            CER: f"CER: edits a character of the transcripts, spaces among them, same words: {asr.protocol}",
         }
     return protocols, directions
 
