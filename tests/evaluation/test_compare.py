@@ -92,6 +92,8 @@ def test_unseen_talkers_have_an_interval_of_their_own_which_decides_too(tmp_path
     assert difference(c, d)[0]["estoi"]["verdict"] == TOO_FEW
     entries, _ = difference(seeds(tmp_path, "e", 0.4), seeds(tmp_path, "f", 0.6))
     assert "talkers" not in entries["estoi"]
+    entries, _ = difference(c, seeds(tmp_path, "g", 0.6, unseen=None, talkers=4))
+    assert entries["estoi"]["verdict"] == TOO_FEW
 
 
 def test_talkers_who_differ_widen_the_interval_over_talkers(tmp_path):
@@ -140,7 +142,10 @@ def test_a_column_that_is_computed_in_another_way_is_left_out_unless_the_protoco
     other = {**PROTOCOLS, "wer": "another recogniser"}
     entries, found = difference(a, group("b", experiment(tmp_path / "b", 0.6, protocols=other)))
     assert list(entries) == ["estoi"] and [d.key for d in found["left_out"]["b"]] == ["wer"]
-    assert "* WER % is computed in another way, not compared: WER of a test; another recogniser" in compared(found)
+    assert (
+        "* WER % is computed in another way, not compared: 'another recogniser' in b, 'WER of a test' in a"
+        in compared(found)
+    )
     protocol = named("1" * 12, recogniser="recogniser")
     c = group("c", experiment(tmp_path / "c", 0.6, protocols=other, protocol=protocol))
     entries, _ = difference(group("d", experiment(tmp_path / "d", 0.6, protocol=protocol)), c)
@@ -197,7 +202,8 @@ def test_the_members_of_a_group_differ_in_the_seed_only(tmp_path):
 
 def test_a_system_is_named_by_an_experiment_its_row_its_results_or_a_folder(tmp_path, capsys):
     folder = experiment(tmp_path / "a", 0.4)
-    for name in (folder, f"{folder}:pretrained", f"{folder}/results.json", f"{folder}/synth/pretrained"):
+    for name in (folder, f"{folder}:pretrained", f"{folder}/results.json", f"{folder}/synth/pretrained",
+                 f"{folder}/synth/pretrained/scores.jsonl"):  # fmt: skip
         system = read_system(name)
         assert len(system.files) == 40 and system.exp == tmp_path / "a" and system.config.values["seed"] == 1
     for name, message in (
@@ -208,14 +214,41 @@ def test_a_system_is_named_by_an_experiment_its_row_its_results_or_a_folder(tmp_
         assert message in capsys.readouterr().err
     assert main(["compare", folder]) == 1 and "two or more systems" in capsys.readouterr().err
     assert main(["compare", folder, folder]) == 1 and "give each one once" in capsys.readouterr().err
+    assert main(["compare", folder, f"{folder}:pretrained"]) == 1
+    assert "are the same scores; give each system once" in capsys.readouterr().err
     assert main(["compare", folder, "--group", "x"]) == 1 and "has no experiments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]\n", '{"id": 1}\n{"id": 2, "protocol": "x"}\n', '{"values": {}}\n', "\xff"]
+    "text",
+    [
+        "",
+        "{",
+        "[]\n",
+        '{"id": 1}\n{"id": 2, "protocol": "x"}\n',
+        '{"values": {}}\n',
+        "\xff",
+        '{"id": "s1-1", "values": {"estoi": "high"}}\n',
+    ],
 )
 def test_damaged_scores_are_a_sentence(tmp_path, text):
     folder = experiment(tmp_path / "a", 0.4)
     (tmp_path / "a/synth/pretrained/scores.jsonl").write_bytes(text.encode("latin-1"))
     with pytest.raises(UserError, match="is damaged .*; stage 6 with --force makes it again"):
         read_system(folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"rows": 3}, {"rows": {"pretrained": 3}}, {"rows": {"pretrained": {"estoi": {"mean": 1.0}}}},
+        {"conditions": 3}, {"conditions": {"split": {}}}, {"protocol": {"name": "p@1"}}, {"protocols": []},
+    ],
+)  # fmt: skip
+def test_damaged_results_are_a_sentence(tmp_path, capsys, damage):
+    a, b = (experiment(tmp_path / name, 0.4) for name in "ab")
+    path = tmp_path / "b/results.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    for command in (["compare", a, b], ["diff", a, b], ["leaderboard", b]):
+        main(command)
+        assert "results.json is damaged" in capsys.readouterr().err

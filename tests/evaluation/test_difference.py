@@ -47,7 +47,7 @@ def keys(two):
 def test_equal_experiments_have_no_differences(two, capsys):
     assert not keys(two)
     assert main(["diff", *map(str, two)]) == 0
-    wanted = "The same: config, data and other inputs, code and plug-ins, environment, scoring, scores."
+    wanted = "The same: config, data and other inputs, code, plug-ins, environment, scoring, scores."
     assert wanted in capsys.readouterr().out
 
 
@@ -68,7 +68,8 @@ def test_each_record_has_a_section(two, capsys):
     assert keys(two) == {
         "Config": ["finetune.steps"],
         "Data and other inputs": ["finetune.data", "test set.count"],
-        "Code and plug-ins": ["finetune.code.commit", "finetune.files.mine.py", "finetune.versions.v2skit"],
+        "Code": ["finetune.commit"],
+        "Plug-ins": ["finetune.files.mine.py", "finetune.versions.v2skit"],
         "Environment": [
             "finetune.distributions.numpy", "finetune.distributions.torch", "finetune.machine.cores",
         ],
@@ -87,7 +88,11 @@ def test_a_record_that_is_missing_is_said_and_no_experiment_is_an_error(two, tmp
         (two[0] / "finetune" / name).unlink()
     assert main(["diff", *map(str, two)]) == 0
     out = capsys.readouterr().out
-    assert out.count(f"No record in {two[0]}.") == 3 and "## Environment\n\nNo record" in out
+    assert (
+        out.count(f"No record in {two[0]}.") == 4
+        and "## Code\n\nNo record" in out
+        and "## Environment\n\nNo record" in out
+    )
     assert main(["diff", str(two[0]), str(tmp_path)]) == 1
     assert "is no experiment" in capsys.readouterr().err
     (two[0] / "finetune/config.yaml").write_text("{")

@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "breakdown", text)
     text = "an experiment's folder, or a folder of scored speech such as EXP/synth/pretrained"
     command.add_argument("folders", type=Path, nargs="+", metavar="EXP", help=text)
-    text = "data directory that names the talkers; default: an id's part before the first hyphen is its talker"
+    text = "data directory that names the talkers; default: as the scores name them"
     command.add_argument("--data", type=Path, metavar="DIR", help=text)
     text = "also list the confusions of a word, the number of which in the sentence is given, from 1"
     command.add_argument("--confusions", type=int, metavar="SLOT", help=text)
@@ -35,6 +35,8 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.evaluation.sound_errors import sound_errors
     from v2skit.evaluation.stored_scores import read_rows, scored_folders, talkers
 
+    if options.top < 1:
+        raise UserError(f"--top {options.top}: list at least one confusion")
     if options.by_time and not options.data:
         raise UserError("--by_time needs the ground-truth audio and text; give their data directory with --data")
     folders = scored_folders(options.folders)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,13 +129,18 @@ def compare(groups: Sequence[Group], resamples: int = 10000, seed: int = 1) -> d
         the systems whose conditions are not recorded; ``higher_is_better``.
 
     Raises:
-        UserError: there are fewer than two systems, or two of one name.
+        UserError: there are fewer than two systems, or two of one name or of the same scores.
     """
     names = [group.name for group in groups]
     if len(names) < 2 or resamples < 1:
         raise UserError("give two or more systems to compare, and one or more resamples")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(f"two systems are called '{twice[0]}'; give each one once, groups under different names")
+    scores: dict[frozenset[Path], str] = {}
+    for g in groups:
+        other = scores.setdefault(frozenset(member.folder for member in g.members), g.name)
+        if other != g.name:
+            raise UserError(f"{other} and {g.name} are the same scores; give each system once")
     first, *others = groups
     how = {"resamples": resamples, "seed": seed}
     directions = {k: v for g in reversed(groups) for k, v in g.first.results.get("higher_is_better", {}).items()}
@@ -171,7 +177,7 @@ def _difference(
     values, talkers = terms(name, group.members, first.members)
     paired = [m.exp for m in group.members] == [m.exp for m in first.members] != [None]
     entries = {"clips": _entry(values, how, paired)}
-    if group.first.unseen_talkers and first.first.unseen_talkers:
+    if group.first.unseen_talkers or first.first.unseen_talkers:  # the other's training data may be unrecorded
         entries["talkers"] = _entry([_by_talker(v, talkers) for v in values], how, paired)
     seeds = min(len(group.members), len(first.members))
     return {**entries, "verdict": _verdict(list(entries.values()), seeds, higher_is_better)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from v2skit.errors import UserError
-from v2skit.evaluation.systems import RESULTS, RUNS, read_run
+from v2skit.evaluation.systems import RESULTS, RUNS, read_results, read_run
 from v2skit.system import environment
 from v2skit.system.provenance import Difference, Provenance
 from v2skit.system.state_file import read_state
@@ -51,7 +51,7 @@ def difference(first: Path, second: Path) -> list[Section]:
 def _records(exp: Path) -> dict[str, Provenance]:
     """Title of a section -> its record, empty where there is none."""
     runs = {run: tree for run in _ALL_RUNS if (tree := read_run(exp / run)) is not None}
-    results = read_state(exp / RESULTS, _REMEDY) or {}
+    results = read_results(exp)
     if not (runs or results):
         raise UserError(f"{exp} is no experiment: it has neither runs nor {RESULTS}; name a folder such as exp/mel")
     made_from = {run: tree.pop("made_from", None) for run, tree in runs.items()}
@@ -63,9 +63,8 @@ def _records(exp: Path) -> dict[str, Provenance]:
     return {
         "Config": Provenance(runs[last] if last else {}),
         "Data and other inputs": Provenance({**made_from, "test set": results.get("conditions", {}).get("split")}),
-        "Code and plug-ins": Provenance({
-            run: {"code": code[run], "versions": _plugins(exp / run), "files": files[run]} for run in runs
-        }),
+        "Code": Provenance(code),
+        "Plug-ins": Provenance({run: {"versions": _plugins(exp / run), "files": files[run]} for run in runs}),
         "Environment": Provenance({run: {**software[run], "machine": _read(exp / run / MACHINE)} for run in runs}),
         "Scoring": Provenance({
             "protocol": (results.get("protocol") or {}).get("name"),

@@ -10,10 +10,7 @@ from typing import Any, NamedTuple
 
 from v2skit.errors import UserError
 from v2skit.evaluation.protocol import digest_of
-from v2skit.evaluation.systems import RESULTS, read_system
-from v2skit.system.state_file import damaged, read_state
-
-_REMEDY = "stage 6 with --force makes it again"
+from v2skit.evaluation.systems import RESULTS, read_results, read_system
 
 
 class Row(NamedTuple):
@@ -68,22 +65,12 @@ def boards(paths: Iterable[Path]) -> tuple[list[Board], list[UserError]]:
     errors = []
     for path in paths:
         try:
-            results = read_state(path, _REMEDY) or {}
-            _check(path, results)
+            results = read_results(path.parent)
         except UserError as error:
             errors.append(error)
         else:
             groups.setdefault(_title(path, results), []).append((path.parent, results))
     return [_board(title, groups[without, title]) for without, title in sorted(groups)], errors
-
-
-def _check(path: Path, results: dict[str, Any]) -> None:
-    """Raises UserError where there are no rows of entries as this version reads them."""
-    rows = results.get("rows")
-    tables = list(rows.values()) if isinstance(rows, dict) else [None]
-    entries = [e for table in tables for e in (table.values() if isinstance(table, dict) else [None])]
-    if not all(isinstance(e, dict) and {"mean", "low", "high", "n"} <= e.keys() for e in entries):
-        raise damaged(path, "it has no rows with numbers and intervals", _REMEDY)
 
 
 def _title(path: Path, results: dict[str, Any]) -> tuple[bool, str]:

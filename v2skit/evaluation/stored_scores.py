@@ -56,18 +56,18 @@ def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str
 
     Args:
         rows: of the scores.
-        speakers: the same of a data directory; None: the part of the id before the first hyphen.
+        speakers: the same of a data directory; None: as the scores name them.
 
     Raises:
         UserError: the data directory lacks an utterance.
     """
-    ids = [file.id for files in rows.values() for file in files]
+    found = {file.id: file.speaker for files in rows.values() for file in files}
     if speakers is None:
-        return {key: key.partition("-")[0] for key in ids}
-    missing = next((key for key in ids if key not in speakers), None)
+        return found
+    missing = next((key for key in found if key not in speakers), None)
     if missing:
         raise UserError(f"the data directory has no utterance {missing}; give that of these scores with --data")
-    return {key: speakers[key] for key in ids}
+    return {key: speakers[key] for key in found}
 
 
 def _scored_in(folder: Path) -> list[Path]:
@@ -81,6 +81,7 @@ def _scored_in(folder: Path) -> list[Path]:
 
 def _file_scores(row: dict[str, Any]) -> FileScores:
     known = {key: row[key] for key in _KEYS if key in row}
+    known["values"] = {name: float(value) for name, value in known.get("values", {}).items()}
     for key in ("edits", "character_edits"):
         if known.get(key):
             known[key] = Edits(**known[key])

@@ -13,7 +13,7 @@ from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.protocol import Split, digest_of
 from v2skit.evaluation.stored_scores import SCORES, read_files
 from v2skit.system.provenance import Provenance
-from v2skit.system.state_file import read_state
+from v2skit.system.state_file import damaged, read_state
 
 RESULTS = "results.json"
 RUNS = ("finetune", "pretrain")
@@ -27,6 +27,7 @@ class System:
 
     Args:
         name: as the user named it.
+        folder: of its scores.
         files: id -> scores of a clip.
         fingerprint: of the protocol of the scores; None where they have none.
         results: content of ``results.json``; empty where there is none.
@@ -34,6 +35,7 @@ class System:
     """
 
     name: str
+    folder: Path
     files: dict[str, FileScores]
     fingerprint: str | None
     results: dict[str, Any]
@@ -77,20 +79,42 @@ def read_system(name: str) -> System:
     if not path.exists() and ":" in name:
         start, _, row = name.rpartition(":")
         path = Path(start)
-    exp = path.parent if path.name == RESULTS else path
+    exp = path.parent if path.name in (RESULTS, SCORES) else path
     if not row and (exp / SCORES).is_file():
         folder, exp = exp, exp.resolve().parent.parent
     else:
-        rows = _rows(exp)
+        rows = [r for r in read_results(exp).get("rows", {}) if (exp / "synth" / r / SCORES).is_file()]
         if not rows:
             remedy = f"name an experiment after stage 6, EXP:ROW, or a folder with {SCORES}"
             raise UserError(f"{name} has no scores of clips; {remedy}")
         if row and row not in rows:
             raise UserError(f"{exp} has no scores of row '{row}'{suggestion(row, rows)}")
         folder = exp / "synth" / (row or rows[-1])
-    results = read_state(exp / RESULTS, _REMEDY) if folder.parent.name == "synth" else None
+    results = read_results(exp) if folder.parent.name == "synth" else {}
     files, fingerprint = read_files(folder / SCORES)
-    return System(name, files, fingerprint, results or {}, exp.resolve() if results else None)
+    return System(name, folder.resolve(), files, fingerprint, results, exp.resolve() if results else None)
+
+
+def read_results(exp: Path) -> dict[str, Any]:
+    """The content of ``results.json``, empty where there is none. Raises UserError where it is damaged."""
+    path = exp / RESULTS
+    results = read_state(path, _REMEDY)
+    if results is None:
+        return {}
+    rows = results.get("rows")
+    tables = list(rows.values()) if isinstance(rows, dict) else [None]
+    entries = [e for table in tables for e in (table.values() if isinstance(table, dict) else [None])]
+    if not all(_is_tree(e, "mean", "low", "high", "n") for e in entries):
+        raise damaged(path, "it has no rows with numbers and intervals", _REMEDY)
+    conditions, protocol = results.get("conditions"), results.get("protocol")
+    stated = (
+        (conditions is None or (_is_tree(conditions, "split") and _is_tree(conditions["split"], "clips", "count")))
+        and (protocol is None or (_is_tree(protocol, "name", "fingerprint", "fields") and _is_tree(protocol["fields"])))
+        and all(_is_tree(results.get(key, {})) for key in ("protocols", "higher_is_better", "files"))
+    )
+    if not stated:
+        raise damaged(path, "its protocol or conditions can't be read", _REMEDY)
+    return results
 
 
 def read_config(exp: Path) -> Provenance | None:
@@ -107,7 +131,5 @@ def read_run(run: Path) -> dict[str, Any] | None:
     return read_state(path, "--force repeats that stage", lambda text: parse_yaml(text, str(path)))
 
 
-def _rows(exp: Path) -> list[str]:
-    """The rows with scores of clips, in the order of the results."""
-    results = read_state(exp / RESULTS, _REMEDY)
-    return [row for row in (results or {}).get("rows", {}) if (exp / "synth" / row / SCORES).is_file()]
+def _is_tree(value: Any, *keys: str) -> bool:
+    return isinstance(value, dict) and value.keys() >= set(keys)
