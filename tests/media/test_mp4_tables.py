@@ -1,10 +1,13 @@
 """MP4 files whose headers state more frames than the file has are refused before FFmpeg allocates memory for them."""
 
+import os
 import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -12,6 +15,7 @@ import pytest
 
 from tests.media_files import every, make_video
 from v2skit.errors import UserError
+from v2skit.media import mp4_tables
 from v2skit.media.container import probe
 from v2skit.media.mp4_tables import MAX_SAMPLES, check_tables
 
@@ -157,3 +161,17 @@ def test_random_bytes_and_cut_headers_are_no_crash(tmp_path, seed):
         check_tables(tmp_path / "clip.mp4")
     except UserError as error:
         assert "is damaged" in str(error)
+
+
+@pytest.mark.parametrize("left", [0, 4, 12, 2000])
+def test_a_file_that_is_cut_while_it_is_read_is_no_crash(tmp_path, monkeypatch, left):
+    path = make_video(tmp_path / "clip.mp4", every(25, 0.4), (64, 64))
+    boxes = mp4_tables._boxes
+
+    def cut(content: BinaryIO, *place: int) -> Iterator[tuple[bytes, int, int]]:
+        os.truncate(path, min(left, path.stat().st_size))
+        return boxes(content, *place)
+
+    monkeypatch.setattr(mp4_tables, "_boxes", cut)
+    check_tables(path)
+    assert path.stat().st_size == left

@@ -6,13 +6,15 @@ The boxes are those of ISO/IEC 14496-12, and are walked as FFmpeg walks them: a 
 
 from __future__ import annotations
 
-import mmap
+import io
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from v2skit.errors import UserError
 
@@ -29,8 +31,6 @@ MAX_HEADER_BYTES = 64 << 20
 _CONTAINERS = frozenset(b"moov trak mdia minf stbl edts dinf udta mvex moof traf cmov".split())
 _TRUN_TABLES = 0xF00
 """Flags of a ``trun`` box with a table."""
-
-Content = mmap.mmap | bytes
 
 
 @dataclass
@@ -61,11 +61,8 @@ class _Track:
 
 def check_tables(path: Path) -> None:
     """Raises UserError where the tables that a file states would take too much memory; of other formats, nothing."""
-    with path.open("rb") as file:
-        if not path.stat().st_size:
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            stated = sum(track.entries for track in _tracks(content))
+    with path.open("rb") as file:  # not mapped: an error of the disk, or a file that is cut meanwhile, would be a crash
+        stated = sum(track.entries for track in _tracks(file))
     if stated > MAX_SAMPLES:
         raise UserError.about(
             path,
@@ -74,15 +71,15 @@ def check_tables(path: Path) -> None:
         )
 
 
-def _tracks(content: Content) -> list[_Track]:
+def _tracks(content: BinaryIO) -> list[_Track]:
     tracks = [_Track()]
-    for name, body, end in _boxes(content, 0, len(content), 0):
+    for name, body, end in _boxes(content, 0, content.seek(0, os.SEEK_END), 0):
         number = _numbers(content, body, end)
         track = tracks[-1]
         if name in (b"trak", b"moof"):
             tracks.append(_Track())
         elif name == b"hdlr":
-            track.handlers.add(content[body + 8 : body + 12])
+            track.handlers.add(_read(content, body + 8, body + 12))
         elif name == b"stts" and number(1):
             track.steps.add((number(1), number(3)))
         elif name == b"stsz":
@@ -91,35 +88,46 @@ def _tracks(content: Content) -> list[_Track]:
         elif name in (b"stco", b"co64"):
             track.chunks += number(1)
         elif name == b"stsc":
-            rows = struct.iter_unpack(">III", content[body + 8 : end - (end - body - 8) % 12])
-            track.per_chunk = max([track.per_chunk, *(samples for _, samples, _ in rows)])
+            table = _read(content, body + 8, end)
+            rows = struct.iter_unpack(">III", table[: len(table) // 12 * 12])
+            track.per_chunk = max(track.per_chunk, max((samples for _, samples, _ in rows), default=0))
         elif name == b"elst":
             track.edits += number(1)
         elif name == b"trun" and not number(0) & _TRUN_TABLES:
             track.without_table += number(1)
         elif name == b"cmvd":
             with suppress(zlib.error):  # FFmpeg does not read it either
-                tracks += _tracks(zlib.decompressobj().decompress(content[body + 4 : end], MAX_HEADER_BYTES))
+                header = zlib.decompressobj().decompress(_read(content, body + 4, end), MAX_HEADER_BYTES)
+                tracks += _tracks(io.BytesIO(header))
     return tracks
 
 
-def _numbers(content: Content, body: int, end: int) -> Callable[[int], int]:
+def _read(content: BinaryIO, begin: int, end: int) -> bytes:
+    """The bytes from one position to another, fewer at the end of the file."""
+    content.seek(begin)
+    return content.read(max(0, end - begin))
+
+
+def _numbers(content: BinaryIO, body: int, end: int) -> Callable[[int], int]:
     """Index -> the number of 32 bits in the body of a box; 0 after its end."""
 
     def number(index: int) -> int:
         at = body + 4 * index
-        return struct.unpack_from(">I", content, at)[0] if at + 4 <= end else 0
+        return int.from_bytes(_read(content, at, at + 4), "big") if at + 4 <= end else 0
 
     return number
 
 
-def _boxes(content: Content, position: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(content: BinaryIO, position: int, end: int, depth: int) -> Iterator[tuple[bytes, int, int]]:
     """(name, begin, end) of the bodies of boxes, and of those in them; as far as they are in the file."""
     while position + 8 <= end:
-        size, name = struct.unpack_from(">I4s", content, position)
+        start = _read(content, position, position + 16)
+        if len(start) < 8:  # the file was cut meanwhile
+            return
+        size, name = struct.unpack_from(">I4s", start)
         header = 8
         if size == 1 and position + 16 <= end:
-            size, header = struct.unpack_from(">Q", content, position + 8)[0], 16
+            size, header = int.from_bytes(start[8:], "big"), 16
         elif size == 0:
             size = end - position
         if size < header:

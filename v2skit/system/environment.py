@@ -43,7 +43,7 @@ def _git(*arguments: str) -> str | None:
     """What a git command says about the checkout of v2skit; None where there is none, or no git."""
     if not (_ROOT / ".git").exists():
         return None
-    command = ["git", "-C", str(_ROOT), *arguments]
+    command = ["git", "--no-optional-locks", "-C", str(_ROOT), *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
