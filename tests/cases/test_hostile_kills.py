@@ -24,7 +24,7 @@ from v2skit.models.speakers.d_vector import DVector
 from v2skit.preparation.prepare import PREPARED_WITH
 from v2skit.preparation.prepare import _claim as claim
 from v2skit.recipes import run_record
-from v2skit.system import atomic
+from v2skit.system import atomic, environment
 
 
 class Killed(BaseException):
@@ -122,7 +122,7 @@ def test_a_killed_restart_of_a_run_is_claimed_again(tiny, tmp_path, monkeypatch,
         with pytest.raises(Killed):
             run_record.claim(run, config, {}, force=True)
     run_record.claim(run, config, {}, force=False)
-    assert sorted(path.name for path in run.iterdir()) == [run_record.NAME, "notes.txt"]
+    assert sorted(path.name for path in run.iterdir()) == [run_record.NAME, environment.NAME, "notes.txt"]
     assert yaml.safe_load((run / run_record.NAME).read_text())["seed"] == config.seed
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["run"]
 

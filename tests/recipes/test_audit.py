@@ -191,7 +191,7 @@ def test_random_synthesis_can_not_be_audited(recipe_folder, tiny):
 
 
 def test_shared_sentences_are_a_finding_without_a_grammar(mel_run, recipe_folder, tiny):
-    sets = ("--set", "scratch=false", "--set", "corpus={type: lrw}", "--config", str(tiny))
+    sets = ("--set", "scratch=false", "--set", "corpus={type: lrw, closed_grammar: false}", "--config", str(tiny))
     status, found = run(mel_run.parent, recipe_folder, *sets)
     assert status == 1 and set(kinds(found)) == {"sentences"}
     test = recipe_folder / "data/test"
