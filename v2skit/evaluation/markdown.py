@@ -137,8 +137,8 @@ def compared(found: dict[str, Any]) -> str:
         lines += ["", f"## {label} minus {first}", ""]
         lines += [f"* {_title(name)}: {_compared(entry, decimals[name])}" for name, entry in entries.items()]
         for other in found["left_out"].get(label, ()):
-            ways = f"'{other.now}' in {label}, '{other.before}' in {first}"
-            lines.append(f"* {_title(other.key)} is computed in another way, not compared: {ways}; stage 6 with --force scores again")
+            ways = f"'{other.now}' in {label}, '{other.before}' in {first}; stage 6 with --force scores again"
+            lines.append(f"* {_title(other.key)} is computed in another way, not compared: {ways}")
     for label, differences in found["refused"].items():
         lines += ["", f"## {label} and {first}: not ranked, other conditions", ""]
         lines += [f"* {d.key}: {d.now} in {label}, {d.before} in {first}" for d in differences]
