@@ -103,19 +103,24 @@ class PocketSphinx:
         Raises:
             UserError: samples are not finite.
         """
-        if not np.isfinite(waveform).all():
-            raise UserError("samples that are not finite")
+        if is_silent(waveform):
+            return []
         padded = resample(waveform.astype(np.float64), rate, self.rate)
         padded = np.pad(padded, round(self._silence_seconds * self.rate))
         peak = np.abs(padded).max()
-        if not peak:
-            return []
         samples = np.round(padded * (self._peak * 32767 / peak)).astype("<i2")
         self._decoder.start_utt()
         self._decoder.process_raw(samples.tobytes(), full_utt=True)
         self._decoder.end_utt()
         hypothesis = self._decoder.hyp()
         return hypothesis.hypstr.upper().split() if hypothesis else []
+
+
+def is_silent(waveform: np.ndarray) -> bool:
+    """Whether there is nothing to recognise in samples (N,). Raises UserError where they are not finite."""
+    if not np.isfinite(waveform).all():
+        raise UserError("samples that are not finite")
+    return not waveform.any()
 
 
 def _words_of(grammar: str) -> list[str]:

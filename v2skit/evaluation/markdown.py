@@ -45,20 +45,20 @@ def to_markdown(results: dict[str, Any]) -> str:
         results: as :func:`v2skit.evaluation.report.summarise` returns them.
     """
     directions = results["higher_is_better"]
-    decimals = {name: _decimals(results["rows"], name) for name in directions}
+    decimals = {name: decimals_of(results["rows"], name) for name in directions}
     lines = ["# Results", "", *_table(results["rows"], directions, decimals)]
     resamples, level = results["bootstrap"]["resamples"], results["bootstrap"]["level"]
-    files = ", ".join(f"{_label(row)} {count}" for row, count in results["files"].items())
+    files = ", ".join(f"{label_of(row)} {count}" for row, count in results["files"].items())
     intervals = f"{level} % confidence intervals (from {MIN_FILES} files on), {resamples} bootstrap resamples"
     lines += ["", f"In brackets: {intervals}. Files: {files}."]
-    silent = ", ".join(f"{_label(row)} {count}" for row, count in results["silent"].items() if count)
+    silent = ", ".join(f"{label_of(row)} {count}" for row, count in results["silent"].items() if count)
     if silent:
         lines.append(f"Silent files, which have the lowest scores of STOI, ESTOI and PESQ: {silent}.")
     if results["chance_wer"] is not None:
         lines.append(f"WER at chance level (the sentence of another file): {results['chance_wer']:.1f} %.")
     for pair, entries in results["differences"].items():
-        lines += ["", f"## {' minus '.join(map(_label, pair.split(' - ')))}", "", "Paired differences by file.", ""]
-        lines += [f"* {_title(n)}: {_difference(e, decimals[n])}" for n, e in entries.items()]
+        lines += ["", f"## {' minus '.join(map(label_of, pair.split(' - ')))}", "", "Paired differences by file.", ""]
+        lines += [f"* {title_of(n)}: {_difference(e, decimals[n])}" for n, e in entries.items()]
     if "aligned" in results:
         lines += ["", "## Time-aligned", "", ALIGNED_NOTE, ""]
         lines += _table(results["aligned"]["rows"], directions, {**decimals, LAG: 1})
@@ -67,18 +67,18 @@ def to_markdown(results: dict[str, Any]) -> str:
     lines += breakdowns(results["breakdowns"]) if "breakdowns" in results else []
     lines += ["", "## Files that could not be scored", ""]
     failures = [
-        f"* {_label(row)}, {', '.join(map(_title, metrics))}: {count} x {reason}"
+        f"* {label_of(row)}, {', '.join(map(title_of, metrics))}: {count} x {reason}"
         for row, by_file in results["failures"].items()
-        for (reason, metrics), count in _reasons(by_file).items()
+        for (reason, metrics), count in reasons_of(by_file).items()
     ]
     lines += failures or ["None."]
     lines += ["", "## Protocols", ""]
     protocols = {**results["protocols"], **results.get("aligned", {}).get("protocols", {})}
     if named := results.get("protocol"):
         lines.append(f"* Scored under protocol {named['name']}, fingerprint {named['fingerprint']}.")
-    lines += [f"* {_title(name)}: {protocol}" for name, protocol in protocols.items()]
+    lines += [f"* {title_of(name)}: {protocol}" for name, protocol in protocols.items()]
     if results["notes"]:
-        lines += ["", "## Notes", "", *(f"* {_label(name)}: {note}" for name, note in results["notes"].items())]
+        lines += ["", "## Notes", "", *(f"* {label_of(name)}: {note}" for name, note in results["notes"].items())]
     return "\n".join(lines) + "\n"
 
 
@@ -101,9 +101,9 @@ def breakdowns(
     """
 
     def label(row: str) -> str:
-        return row if "/" in row else _label(row)
+        return row if "/" in row else label_of(row)
 
-    lines = breakdown_text.sections(found, label, _title, max_talkers)
+    lines = breakdown_text.sections(found, label, title_of, max_talkers)
     lines += breakdown_text.confusions(found, slot, label) if slot is not None else []
     return lines + (breakdown_text.by_time(errors, label) if errors else [])
 
@@ -117,7 +117,7 @@ def compared(found: dict[str, Any]) -> str:
     systems, directions = found["systems"], found["higher_is_better"]
     names = list(dict.fromkeys(name for system in systems.values() for name in system["metrics"]))
     rows = {label: system["metrics"] for label, system in systems.items()}
-    decimals = {name: _decimals({k: v for k, v in rows.items() if name in v}, name) for name in names}
+    decimals = {name: decimals_of({k: v for k, v in rows.items() if name in v}, name) for name in names}
     titles = [_titled(name, directions) for name in names]
     lines = [_line("system", "seeds", "clips", *titles), _line(*["---"] * (3 + len(titles)))]
     for label, system in systems.items():
@@ -135,10 +135,10 @@ def compared(found: dict[str, Any]) -> str:
     first = next(iter(systems))
     for label, entries in found["differences"].items():
         lines += ["", f"## {label} minus {first}", ""]
-        lines += [f"* {_title(name)}: {_compared(entry, decimals[name])}" for name, entry in entries.items()]
+        lines += [f"* {title_of(name)}: {_compared(entry, decimals[name])}" for name, entry in entries.items()]
         for other in found["left_out"].get(label, ()):
             ways = f"'{other.now}' in {label}, '{other.before}' in {first}; stage 6 with --force scores again"
-            lines.append(f"* {_title(other.key)} is computed in another way, not compared: {ways}")
+            lines.append(f"* {title_of(other.key)} is computed in another way, not compared: {ways}")
     for label, differences in found["refused"].items():
         lines += ["", f"## {label} and {first}: not ranked, other conditions", ""]
         lines += [f"* {d.key}: {d.now} in {label}, {d.before} in {first}" for d in differences]
@@ -168,13 +168,13 @@ def board(found: Board) -> str:
     ]
     lines.append(_line(*["---"] * (3 + len(names))))
     decimals = {
-        n: _decimals({r: row.metrics for r, row in enumerate(found.rows) if n in row.metrics}, n) for n in names
+        n: decimals_of({r: row.metrics for r, row in enumerate(found.rows) if n in row.metrics}, n) for n in names
     }
     for row in found.rows:
         cells = (_cell({"failed": 0, **row.metrics[n]}, decimals[n]) if n in row.metrics else "-" for n in names)
-        lines.append(_line(row.experiment, _label(row.row), "-" if row.clips is None else str(row.clips), *cells))
+        lines.append(_line(row.experiment, label_of(row.row), "-" if row.clips is None else str(row.clips), *cells))
     if found.several:
-        lines += ["", f"Computed in several ways, so not to be compared: {', '.join(map(_title, found.several))}."]
+        lines += ["", f"Computed in several ways, so not to be compared: {', '.join(map(title_of, found.several))}."]
     return "\n".join(lines) + "\n"
 
 
@@ -199,7 +199,7 @@ def _value(value: Any) -> str:
 
 def _titled(name: str, directions: dict[str, bool]) -> str:
     """The title of a column, with the direction of better values, where it has one."""
-    return _title(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "")
+    return title_of(name) + (f" {'↑' if directions[name] else '↓'}" if name in directions else "")
 
 
 def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str, int]) -> list[str]:
@@ -208,7 +208,7 @@ def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str
     titles = [_titled(name, directions) for name in names]
     lines = [_line("system", *titles), _line(*["---"] * (1 + len(titles)))]
     return lines + [
-        _line(_label(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
+        _line(label_of(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
     ]
 
 
@@ -217,22 +217,24 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
     names = list(found["protocols"])
     lines = ["", f"## Lip reading by head {head}", "", _line("system", *(f"{n.upper()} % ↓" for n in names))]
     lines.append(_line(*["---"] * (1 + len(names))))
-    lines += [_line(_label(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()]
+    lines += [
+        _line(label_of(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()
+    ]
     for pair, entries in found["differences"].items():
         differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1)}" for n in names)
-        lines += ["", f"{' minus '.join(map(_label, pair.split(' - ')))}: {differences}."]
+        lines += ["", f"{' minus '.join(map(label_of, pair.split(' - ')))}: {differences}."]
     return [*lines, "", *(f"* {protocol}" for protocol in found["protocols"].values())]
 
 
-def _label(row: str) -> str:
+def label_of(row: str) -> str:
     return LABELS.get(row, row.replace("_", " "))
 
 
-def _title(name: str) -> str:
+def title_of(name: str) -> str:
     return TITLES.get(name, name.upper().replace("_", "-"))
 
 
-def _decimals(rows: dict[Any, Any], name: str) -> int:
+def decimals_of(rows: dict[Any, Any], name: str) -> int:
     """About three significant digits, and the same number of decimals in a column."""
     largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
     return 1 if largest >= 10 else 2 if largest > 1.01 else 3
@@ -258,7 +260,7 @@ def _difference(entry: dict[str, Any], decimals: int) -> str:
     return f"{mean} [{low}, {high}], {entry['n']} files: {clear}"
 
 
-def _reasons(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:
+def reasons_of(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:
     """(reason, metrics that failed for it) -> number of files."""
     counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
     for failures in by_file.values():

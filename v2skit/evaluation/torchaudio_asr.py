@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from v2skit.errors import UserError
+from v2skit.evaluation.asr import is_silent
 from v2skit.evaluation.metrics import resample
 from v2skit.models.torchaudio_bundles import load_bundle
 
@@ -55,9 +56,7 @@ class TorchaudioAsr:
         Raises:
             UserError: samples are not finite.
         """
-        if not np.isfinite(waveform).all():
-            raise UserError("samples that are not finite")
-        if not waveform.any():
+        if is_silent(waveform):
             return []
         samples = resample(waveform, rate, int(self._found.sample_rate)).astype(np.float32)
         with torch.inference_mode():

@@ -13,6 +13,7 @@ import numpy as np
 
 from v2skit.config.limits import check_range
 from v2skit.errors import UserError, reason_of
+from v2skit.evaluation.asr import is_silent
 from v2skit.evaluation.metrics import DROP_REMEDY, resample
 from v2skit.system.extras import needs
 from v2skit.text.spoken import spoken_words
@@ -88,9 +89,7 @@ class Whisper:
         Raises:
             UserError: samples are not finite.
         """
-        if not np.isfinite(waveform).all():
-            raise UserError("samples that are not finite")
-        if not waveform.any():
+        if is_silent(waveform):
             return []
         segments, _ = self._recogniser.transcribe(
             resample(waveform, rate, self.rate).astype(np.float32),

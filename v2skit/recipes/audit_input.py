@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from v2skit.registry.build import build
 from v2skit.synthesis.lip_reading import read_hypotheses
 from v2skit.synthesis.written import HYPOTHESES
 from v2skit.system.opened import opened
+from v2skit.system.temporary import private_folder
 
 NOISE_LEVEL = 0.1
 """Root mean square of the noise that replaces audio."""
@@ -67,8 +67,7 @@ def audit_input(recipe: Recipe, clips: int, found: Audit) -> None:
     ids = [key for chosen in rounds for key in chosen]
     differing: dict[str, set[str]] = {name: set() for name in names}
     references: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="v2skit-audit-") as temporary:
-        temp = Path(temporary)
+    with private_folder("v2skit-audit") as temp:
         originals = [_copied(recipe, temp / f"original-{number}", chosen) for number, chosen in enumerate(rounds)]
         with opened({split_location(u.audio)[0] for u in utterances if u.audio}) as read:
             speech = {name: _synthesised(originals, name, rounds, temp / "speech") for name in names}

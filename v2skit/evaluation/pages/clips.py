@@ -63,7 +63,7 @@ def systems_of(experiments: Sequence[Experiment]) -> list[System]:
         for row in experiment.results["rows"]:
             if row == GROUND_TRUTH and any(system.row == row for system in found):
                 continue
-            label = markdown._label(row)
+            label = markdown.label_of(row)
             if len(experiments) > 1 and row != GROUND_TRUTH:
                 label = f"{experiment.name}: {label}"
             found.append(System(experiment, row, label, len(found)))

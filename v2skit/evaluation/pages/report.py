@@ -73,7 +73,7 @@ def write_report(path: Path, folders: Sequence[Path], choice: Choice = Choice())
         experiments=[_section(experiment, choice) for experiment in experiments],
         distributions=_distributions(systems),
         clips=shown,
-        ranked_by=markdown._title(metric),
+        ranked_by=markdown.title_of(metric),
         ranked_system=_last(systems, first).label,
         sounds=sounds,
         width=charts.WIDTH,
@@ -108,7 +108,7 @@ def _clips(first: Experiment, systems: Sequence[clips.System], metric: str, choi
     utterances = {utterance.id: utterance for utterance in first.test}
     names = list(first.results["higher_is_better"])
     shown = {
-        name: markdown._title(name).removesuffix(" %") for name in [n for n in ON_CLIPS if n in names] or names[:3]
+        name: markdown.title_of(name).removesuffix(" %") for name in [n for n in ON_CLIPS if n in names] or names[:3]
     }
     return [
         clips.show(utterances[clip], why, systems, shown, first.config)
@@ -123,7 +123,7 @@ def _section(experiment: Experiment, choice: Choice) -> dict[str, Any]:
     return {
         "name": experiment.name,
         "results": results,
-        "files": ", ".join(f"{markdown._label(row)} {n}" for row, n in results.get("files", {}).items()),
+        "files": ", ".join(f"{markdown.label_of(row)} {n}" for row, n in results.get("files", {}).items()),
         "tables": list(_tables(results)),
         "differences": _differences(results),
         "failures": _failures(results),
@@ -135,8 +135,8 @@ def _section(experiment: Experiment, choice: Choice) -> dict[str, Any]:
         "config": yaml.safe_dump(experiment.config, sort_keys=False, allow_unicode=True) if experiment.config else "",
         "breakdowns": blocks(markdown.breakdowns(results["breakdowns"])) if "breakdowns" in results else [],
         "protocol": results.get("protocol"),
-        "protocols": {markdown._title(name): text for name, text in results.get("protocols", {}).items()},
-        "notes": {markdown._label(name): note for name, note in (results.get("notes") or {}).items()},
+        "protocols": {markdown.title_of(name): text for name, text in results.get("protocols", {}).items()},
+        "notes": {markdown.label_of(name): note for name, note in (results.get("notes") or {}).items()},
     }
 
 
@@ -155,11 +155,11 @@ def _table(rows: dict[str, Any], directions: dict[str, bool], unit: str = "") ->
     names = list(next(iter(rows.values()), {}))
     arrows = {True: " ↑", False: " ↓", None: ""}
     columns = [
-        markdown._title(n).removesuffix(" %") + (unit or " %" * (n == WER)) + arrows[directions.get(n)] for n in names
+        markdown.title_of(n).removesuffix(" %") + (unit or " %" * (n == WER)) + arrows[directions.get(n)] for n in names
     ]
-    decimals = {name: markdown._decimals(rows, name) for name in names}
+    decimals = {name: markdown.decimals_of(rows, name) for name in names}
     return columns, [
-        (markdown._label(row), [_cell(entries.get(name), decimals[name]) for name in names])
+        (markdown.label_of(row), [_cell(entries.get(name), decimals[name]) for name in names])
         for row, entries in rows.items()
     ]
 
@@ -177,9 +177,9 @@ def _differences(results: dict[str, Any]) -> list[tuple[str, list[tuple[str, dic
     """Paired differences: title -> metric -> its cell."""
     found = []
     for pair, entries in results.get("differences", {}).items():
-        title = " − ".join(map(markdown._label, pair.split(" - ")))
+        title = " − ".join(map(markdown.label_of, pair.split(" - ")))
         cells = [
-            (markdown._title(name), _cell(entry, markdown._decimals(results["rows"], name), "+"))
+            (markdown.title_of(name), _cell(entry, markdown.decimals_of(results["rows"], name), "+"))
             for name, entry in entries.items()
         ]
         found.append((title, cells))
@@ -200,17 +200,17 @@ def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]
             if values:
                 rows.append((system.label, system.colour, values, mean if mean and mean.get("n") else None))
         if rows:
-            drawn.append(charts.distribution(markdown._title(name), rows))
+            drawn.append(charts.distribution(markdown.title_of(name), rows))
     return drawn
 
 
 def _failures(results: dict[str, Any]) -> list[str]:
     lines = [
-        f"{markdown._label(row)}, {', '.join(map(markdown._title, metrics))}: {count} × {reason}"
+        f"{markdown.label_of(row)}, {', '.join(map(markdown.title_of, metrics))}: {count} × {reason}"
         for row, by_file in results.get("failures", {}).items()
-        for (reason, metrics), count in markdown._reasons(by_file).items()
+        for (reason, metrics), count in markdown.reasons_of(by_file).items()
     ]
-    silent = [f"{markdown._label(row)}: {n} silent files" for row, n in results.get("silent", {}).items() if n]
+    silent = [f"{markdown.label_of(row)}: {n} silent files" for row, n in results.get("silent", {}).items() if n]
     return silent + lines
 
 
@@ -247,7 +247,7 @@ def _speech(experiment: Experiment) -> Any:
         with suppress(OSError):
             times = sorted(path.stat().st_mtime for path in experiment.speech(row).glob("*.wav"))
             if times:
-                yield markdown._label(row), len(times), duration(times[-1] - times[0])
+                yield markdown.label_of(row), len(times), duration(times[-1] - times[0])
 
 
 def _changes(experiment: Experiment, choice: Choice) -> tuple[str, list[Change]] | None:
