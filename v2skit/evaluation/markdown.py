@@ -217,9 +217,8 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
     names = list(found["protocols"])
     lines = ["", f"## Lip reading by head {head}", "", _line("system", *(f"{n.upper()} % ↓" for n in names))]
     lines.append(_line(*["---"] * (1 + len(names))))
-    lines += [
-        _line(label_of(row), *(_cell({**e[n], "failed": 0}, 1) for n in names)) for row, e in found["rows"].items()
-    ]
+    for row, entries in found["rows"].items():
+        lines.append(_line(label_of(row), *(_cell({**entries[name], "failed": 0}, 1) for name in names)))
     for pair, entries in found["differences"].items():
         differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1)}" for n in names)
         lines += ["", f"{' minus '.join(map(label_of, pair.split(' - ')))}: {differences}."]
@@ -227,10 +226,12 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
 
 
 def label_of(row: str) -> str:
+    """A row of the results, for people."""
     return LABELS.get(row, row.replace("_", " "))
 
 
 def title_of(name: str) -> str:
+    """The title of a metric's column."""
     return TITLES.get(name, name.upper().replace("_", "-"))
 
 
