@@ -69,6 +69,7 @@ setup(
     package_dir={"v2skit.egs": "egs", "v2skit.docs": "docs"},
     package_data={
         "v2skit": ["py.typed", "pretrained/*.v2s"],
+        "v2skit.recipes": ["plugin_template/*", "plugin_template/kinds/*"],
         "v2skit.evaluation": ["protocols/*.yaml", "templates/*"],
         "v2skit.web": ["page/*"],
         "v2skit.docs": ["*.md"],

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from v2skit.cli import (
     audit,
     breakdown,
+    check_plugin,
     compare,
     components,
     data,
@@ -18,6 +19,7 @@ from v2skit.cli import (
     leaderboard,
     listen,
     listen_score,
+    new_plugin,
     new_recipe,
     pack,
     plugin_commands,
@@ -38,8 +40,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, report, compare, breakdown, audit,
-    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, info,
+    components, plugins, stage, synth, synth_data, data, new_recipe, new_plugin, check_plugin, verify_resume, report,
+    compare, breakdown, audit, diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

@@ -35,12 +35,14 @@ class Plugin:
         name: of its entry point, or of its file.
         version: of its distribution, or digest of the file.
         error: why it is broken, or None.
+        module: with the hooks of an installed plug-in.
         hooks: its implementations of the hooks, to be called with ``plugin.hooks.NAME(...)``; None for a broken one.
     """
 
     name: str
     version: str
     error: str | None = None
+    module: str = ""
     hooks: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -79,7 +81,7 @@ def load() -> tuple[Registry, list[Plugin]]:
                 name = f"{name} ({entry.value})"
                 raise UserError(f"another plug-in is called '{entry.name}'; uninstall one of the two")
             module = entry.load()
-            plugin = Plugin(name, version, hooks=_hooks(module, name))
+            plugin = Plugin(name, version, module=entry.module, hooks=_hooks(module, name))
             _register_kinds(plugin, registry)
             modules[name], plugins[name] = module, plugin
         except BaseException as error:  # a plug-in may fail in any way, or call sys.exit()

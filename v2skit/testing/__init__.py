@@ -23,6 +23,7 @@ from v2skit.testing.parts import (
     check_visual_frontend,
     check_vocoder,
 )
+from v2skit.testing.plugin import check_plugin
 from v2skit.testing.preparation import check_corpus, check_tracker
 from v2skit.testing.scores import check_asr, check_metric
 from v2skit.testing.targets import check_device_target, check_target, check_tokenizer
@@ -40,6 +41,7 @@ __all__ = [
     "check_logger",
     "check_loss",
     "check_metric",
+    "check_plugin",
     "check_speaker",
     "check_target",
     "check_tokenizer",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from v2skit.data.batch import Batch
 from v2skit.models.model import Part
 from v2skit.models.output import Output
-from v2skit.testing.networks import check_close
+from v2skit.testing.networks import check_close, check_reached
 
 
 def check_training_loss(module: Part, in_dim: int, batch: Batch) -> None:
@@ -39,8 +39,7 @@ def check_training_loss(module: Part, in_dim: int, batch: Batch) -> None:
         for name, value in values.items():
             check_close(again[name], value, f"{name}: {what}")
     torch.stack([value.mean() for value in values.values()]).sum().backward()
-    unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
-    assert not unused, f"no gradient reaches {', '.join(unused)}"
+    check_reached(trained)
     assert x.grad is not None and x.grad[batch.mask].abs().sum() > 0, "no gradient reaches the features"
     assert not x.grad[~batch.mask].any(), "gradients reach the padding of the features"
     valid = _training_loss(trained.eval(), x, batch)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.errors import UserError
+from v2skit.testing.aspects import aspect
 
 LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
@@ -34,30 +35,36 @@ def check_network(
     module = without_dropout(module)
     torch.manual_seed(0)
     clips = [make(1, frames) for frames in LENGTHS]
-    _warm_up(module, clips, step)
-    module.eval()
     batch, mask = padded(clips, max(LENGTHS) + 1, step)
-    with torch.no_grad():
-        output = module(batch, mask)
-        again = module(batch, mask)
-        single = [module(clip, torch.ones(1, frames, dtype=torch.bool)) for clip, frames in zip(clips, LENGTHS)]
     shape = (len(clips), mask.shape[1] * out[0], *out[1:])
-    assert output.shape == shape, f"output has shape {tuple(output.shape)}, not {shape}"
-    assert torch.equal(output, again), "eval mode: two calls with the same input have different outputs"
-    out_mask = mask.repeat_interleave(out[0], dim=1)
-    assert output.isfinite().all(), "output holds NaN or infinity"
-    assert (output[~out_mask] == 0).all(), "output is not zero where the mask is False"
-    for row, (frames, want) in enumerate(zip(LENGTHS, single)):
-        check_close(
-            output[row, : frames * out[0]], want[0], "eval mode: the output for a clip depends on its batch or padding"
+    with aspect("shape", ends=True), torch.no_grad():
+        _warm_up(module, clips, step)
+        module.eval()
+        output = module(batch, mask)
+        assert output.shape == shape, f"output has shape {tuple(output.shape)}, not {shape}"
+    with aspect("determinism"), torch.no_grad():
+        assert torch.equal(output, module(batch, mask)), (
+            "eval mode: two calls with the same input have different outputs"
         )
-    assert output[0].float().std() > 0, "output does not depend on the input"
-    check_receptive_field(
-        module, lambda x: module(x, torch.ones(1, x.shape[1] // step, dtype=torch.bool)), make, step, out[0]
-    )
+    with aspect("finite"):
+        assert output.isfinite().all(), "output holds NaN or infinity"
+    with aspect("padding"), torch.no_grad():
+        out_mask = mask.repeat_interleave(out[0], dim=1)
+        assert (output[~out_mask] == 0).all(), "output is not zero where the mask is False"
+        for row, (clip, frames) in enumerate(zip(clips, LENGTHS)):
+            want = module(clip, torch.ones(1, frames, dtype=torch.bool))[0]
+            what = "eval mode: the output for a clip depends on its batch or padding"
+            check_close(output[row, : frames * out[0]], want, what)
+    with aspect("contract"):
+        assert output[0].float().std() > 0, "output does not depend on the input"
+    with aspect("context"):
+        check_receptive_field(
+            module, lambda x: module(x, torch.ones(1, x.shape[1] // step, dtype=torch.bool)), make, step, out[0]
+        )
     if trains:
         _check_training(module, clips, step, out[0])
-    _check_wrong_length(module, make, step)
+    with aspect("length"):
+        _check_wrong_length(module, make, step)
 
 
 def check_receptive_field(
@@ -108,17 +115,26 @@ def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step:
         output = trained(batch, mask)
         streams: list[Tensor] = [output, *getattr(trained, "further", {}).values()]
         torch.stack([stream.square().sum() for stream in streams]).sum().backward()
-        unused = [name for name, p in trained.named_parameters() if p.requires_grad and p.grad is None]
-        assert not unused, f"no gradient reaches {', '.join(unused)}"
-        assert batch.grad is not None, "no gradient reaches the input"
-        leak = batch.grad[~mask.repeat_interleave(step, dim=1)].abs().sum()
-        assert leak == 0, "gradients reach the padding of the input"
-        assert batch.grad.isfinite().all(), "the input's gradient holds NaN or infinity"
+        with aspect("gradients"):
+            check_reached(trained)
+            assert batch.grad is not None, "no gradient reaches the input"
+        with aspect("padding"):
+            leak = 0 if batch.grad is None else batch.grad[~mask.repeat_interleave(step, dim=1)].abs().sum()
+            assert leak == 0, "gradients reach the padding of the input"
+        with aspect("finite"):
+            assert batch.grad is None or batch.grad.isfinite().all(), "the input's gradient holds NaN or infinity"
         results.append((output[:, : frames * out_step], dict(trained.named_buffers())))
     (output, buffers), (longer_output, longer_buffers) = results
-    check_close(longer_output, output, "train mode: more padding changes the output", 10 * TOLERANCE)
-    for name, value in buffers.items():
-        check_close(longer_buffers[name], value, f"train mode: padding enters the running statistic {name}")
+    with aspect("padding"):
+        check_close(longer_output, output, "train mode: more padding changes the output", 10 * TOLERANCE)
+        for name, value in buffers.items():
+            check_close(longer_buffers[name], value, f"train mode: padding enters the running statistic {name}")
+
+
+def check_reached(module: nn.Module) -> None:
+    """Raises AssertionError where a parameter that is trained has no gradient after a backward pass."""
+    unused = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    assert not unused, f"no gradient reaches {', '.join(unused)}"
 
 
 def _check_wrong_length(module: nn.Module, make: Callable[[int, int], Tensor], step: int) -> None:

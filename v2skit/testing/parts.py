@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.models.model import Part
-from v2skit.testing.networks import CONTEXTS, check_close, check_network, check_receptive_field
+from v2skit.testing.aspects import aspect
+from v2skit.testing.networks import CONTEXTS, check_close, check_network, check_reached, check_receptive_field
 
 Draw = Callable[[int, int], Tensor]
 """(B, T) -> random values of a stream of floats, (B, T*k, ...)."""
+PIXELS = 88
+"""Side of mouth crops, for a frontend without the attribute ``crop``."""
 
 
 def check_visual_frontend(
@@ -34,7 +37,7 @@ def check_visual_frontend(
         mel: of the toolkit.
         streams: where it needs others than ``video``, ``mel`` and ``waveform``: their random values.
     """
-    assert "video" in _inputs(module), "a visual frontend has the attribute input = 'video', or a tuple with it"
+    assert "video" in inputs_of(module), "a visual frontend has the attribute input = 'video', or a tuple with it"
     _check_frontend(module, clock, mel, streams or {})
 
 
@@ -47,35 +50,40 @@ def check_audio_frontend(module: Part, clock: Clock, mel: Mel, streams: Mapping[
         mel: of the toolkit.
         streams: where it needs others than ``mel`` and ``waveform``: their random values.
     """
-    names = _inputs(module)
+    names = inputs_of(module)
     assert names and "video" not in names, f"an audio frontend has the attribute input, streams but video, not {names}"
     _check_frontend(module, clock, mel, streams or {})
 
 
-def _inputs(module: Part) -> tuple[Any, ...]:
+def inputs_of(module: Part) -> tuple[Any, ...]:
+    """The names of the streams that a frontend is called with."""
     names = getattr(module, "input", ())
     return names if isinstance(names, tuple) else (names,)
 
 
-def _check_frontend(module: Part, clock: Clock, mel: Mel, streams: Mapping[str, Draw]) -> None:
-    size, samples = getattr(module, "crop", 0), clock.samples_per_frame
-    draws: dict[str, Draw] = {
+def draws(module: Part, clock: Clock, mel: Mel) -> dict[str, Draw]:
+    """Random values of the streams that every batch may have."""
+    size, samples = getattr(module, "crop", PIXELS), clock.samples_per_frame
+    return {
         "video": lambda b, t: torch.randn(b, t, 1, size, size),
         "mel": lambda b, t: 2 * torch.randn(b, t * mel.per_frame(clock), mel.n_mels) - 5,
         "waveform": lambda b, t: 0.1 * torch.randn(b, t * samples),
-        **streams,
     }
-    names = _inputs(module)
+
+
+def _check_frontend(module: Part, clock: Clock, mel: Mel, streams: Mapping[str, Draw]) -> None:
+    known = {**draws(module, clock, mel), **streams}
+    names = inputs_of(module)
     for name in names:
-        assert name in draws, f"its input '{name}' needs random values: give streams={{'{name}': (B, T) -> values}}"
-    shapes = {name: draws[name](1, 1).shape[1:] for name in names}
+        assert name in known, f"its input '{name}' needs random values: give streams={{'{name}': (B, T) -> values}}"
+    shapes = {name: known[name](1, 1).shape[1:] for name in names}
     if len(names) == 1:
-        check_network(module, draws[names[0]], shapes[names[0]][0], (1, module.out_dim))
+        check_network(module, known[names[0]], shapes[names[0]][0], (1, module.out_dim))
         return
-    _check_each_input(module, {name: draws[name](1, 4) for name in names})
+    _check_each_input(module, {name: known[name](1, 4) for name in names})
 
     def joined(clips: int, frames: int) -> Tensor:
-        return torch.cat([draws[name](clips, frames).reshape(clips, frames, -1) for name in names], dim=2)
+        return torch.cat([known[name](clips, frames).reshape(clips, frames, -1) for name in names], dim=2)
 
     check_network(_Joined(module, shapes), joined, 1, (1, module.out_dim))
 
@@ -164,9 +172,9 @@ def check_head(module: Part, in_dim: int) -> None:
         count = 5 * value.shape[1] // 9
         check_close(other[name][1, :count], value[1, :count], f"{name} depends on the padding")
         check_close(alone[name][0], value[1, :count], f"{name} of a clip depends on its batch")
-    sum(value.float().sum() for value in module.train()(x.requires_grad_(), mask).values()).backward()
-    unused = [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None]
-    assert not unused, f"no gradient reaches {', '.join(unused)}"
+    with aspect("gradients"):
+        sum(value.float().sum() for value in module.train()(x.requires_grad_(), mask).values()).backward()
+        check_reached(module)
 
 
 def check_vocoder(module: nn.Module, mel: Mel, make: Callable[[int, int], Tensor] | None = None) -> None:
@@ -185,12 +193,16 @@ def check_vocoder(module: nn.Module, mel: Mel, make: Callable[[int, int], Tensor
     with torch.no_grad():
         waveform, again, single, silent = module(stream), module(stream), module(stream[1:]), module(silence)
     step = max(1, waveform.shape[1] // 9) if make else mel.hop
-    assert waveform.shape == (2, 9 * step), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * step)}"
-    assert torch.equal(waveform, again), "two calls with the same input have different outputs"
-    assert waveform.isfinite().all() and silent.isfinite().all(), "output holds NaN or infinity"
+    with aspect("shape", ends=True):
+        assert waveform.shape == (2, 9 * step), f"output has shape {tuple(waveform.shape)}, not {(2, 9 * step)}"
+    with aspect("determinism"):
+        assert torch.equal(waveform, again), "two calls with the same input have different outputs"
+    with aspect("finite"):
+        assert waveform.isfinite().all() and silent.isfinite().all(), "output holds NaN or infinity"
     assert (waveform[0] - waveform[1]).abs().max() > 0, "output does not depend on the input"
     check_close(waveform[1], single[0], "the output for a clip depends on its batch")
-    check_receptive_field(module, module, draw, 1, step)
+    with aspect("context"):
+        check_receptive_field(module, module, draw, 1, step)
 
 
 def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str, str]]) -> None:
@@ -224,11 +236,10 @@ def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str,
         assert output.isfinite().all(), "output holds NaN or infinity"
     if module.out_dim:
         check_close(module(inputs[-1:])[0], output[-1], "the embedding of a clip depends on its batch")
-    weights = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    if weights:
+    if output.requires_grad:
         output.square().sum().backward()
-    unused = [name for name, p in weights.items() if p.grad is None]
-    assert not unused, f"no gradient reaches {', '.join(unused)}"
+    with aspect("gradients"):
+        check_reached(module)
 
 
 def _drawn(reader: Any, again: Any, utterances: Sequence[tuple[str, str]], like: np.ndarray) -> list[np.ndarray]:

@@ -1,0 +1,77 @@
+"""What all networks do besides their contract: bfloat16 under autocast, and torch.export."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from v2skit.testing.networks import check_close
+
+EXPORT_TOLERANCE = 1e-4
+
+
+def check_bfloat16(module: nn.Module, *inputs: Any) -> None:
+    """Raises AssertionError where forward or backward pass fails, or is not finite, under autocast to bfloat16.
+
+    Args:
+        module: the network.
+        inputs: of its forward pass.
+    """
+    module = copy.deepcopy(module).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = tensors(module(*inputs))
+    for output in outputs:
+        assert output.isfinite().all(), "the output holds NaN or infinity under autocast to bfloat16"
+    trained = [output.float().square().mean() for output in outputs if output.requires_grad]
+    if trained:
+        torch.stack(trained).sum().backward()
+    bad = [name for name, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    assert not bad, f"the gradient of {', '.join(bad)} is not finite under autocast to bfloat16"
+
+
+def check_export(module: nn.Module, *inputs: Tensor) -> None:
+    """Raises AssertionError where torch.export fails, or the exported program gives another output.
+
+    Args:
+        module: the network.
+        inputs: of its forward pass; as in synthesis, it is exported for a single clip without padding, the first one.
+    """
+    module, clip = copy.deepcopy(module).eval(), tuple(value[:1] for value in inputs)
+    with torch.no_grad():
+        wanted = tensors(module(*clip))
+        try:
+            with _quiet():
+                program = torch.export.export(module, clip, strict=False)
+        except Exception as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            raise AssertionError(f"torch.export fails ({type(error).__name__}: {lines[0] if lines else ''})") from error
+        found = tensors(program.module()(*clip))
+    for got, want in zip(found, wanted, strict=True):
+        check_close(got, want, "the exported program gives another output", EXPORT_TOLERANCE)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's messages, which show the whole graph of what can't be exported."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
+def tensors(value: Any) -> list[Tensor]:
+    """The tensors of floats in a value, in lists, tuples and dicts at any depth."""
+    if isinstance(value, Tensor):
+        return [value] if value.is_floating_point() else []
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return [tensor for part in parts for tensor in tensors(part)]
