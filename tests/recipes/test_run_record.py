@@ -5,6 +5,7 @@ import yaml
 
 from v2skit.config.load import load_config, to_tree
 from v2skit.errors import UserError
+from v2skit.models import checkpoint
 from v2skit.recipes import run_record
 from v2skit.system import environment
 from v2skit.system.provenance import Difference
@@ -98,7 +99,7 @@ CHANGES_BATCHES = "\n\n@v2skit.hookimpl\ndef process_batch(batch):\n    return b
 def test_a_file_with_a_logger_may_change_unless_it_changes_batches(tmp_path, tiny, hook):
     file, sets = tmp_path / "mine.py", [f"plugins=[{tmp_path / 'mine.py'}]", "loggers.mine={type: mine}"]
     file.write_text(LOGGER + hook)
-    stored = to_tree(load_config(tiny, sets))
+    stored = checkpoint.Meta("a2a", 0, to_tree(load_config(tiny, sets)), {}, [], {})
     file.write_text(LOGGER + hook + "# changed\n")
     now = load_config(tiny, sets)
     if hook:

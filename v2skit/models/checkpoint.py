@@ -29,7 +29,7 @@ from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.models.finite import not_finite
 from v2skit.models.stored_config import model_sections, usable_config
-from v2skit.registry import plugins
+from v2skit.registry import plugins, sources
 from v2skit.system.atomic import delete_folder, flush, unfinished
 from v2skit.system.state_file import check_permission, damaged, read_state
 
@@ -58,6 +58,7 @@ class Meta:
         valid: validation losses at this step, by name; None where there was no validation.
         digest: of the weights that inference uses; empty in the files of earlier versions.
         files: digests of the files that resuming reads, by name; empty in the files of earlier versions.
+        sources: digests of the sources of its plug-ins and those of its losses, see :mod:`v2skit.registry.sources`.
     """
 
     task: _TASK
@@ -72,6 +73,7 @@ class Meta:
     valid: dict | None = None
     digest: str = ""
     files: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:
@@ -79,6 +81,7 @@ def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Met
     config = replace(config, loggers={})
     with plugins.using(config.plugins):
         versions = plugins.versions({"v2skit"} | origins_of(model_sections(config)))
+        digests = sources.digests(origins_of([*model_sections(config), config.losses]))
     features = feature_settings(config.clock, config.mel)
     return Meta(
         task=task,
@@ -87,6 +90,7 @@ def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Met
         feature_hash=feature_hash(features),
         speakers=speakers,
         plugins=versions,
+        sources=digests,
         **{"step": 0, **more},
     )
 

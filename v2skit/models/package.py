@@ -21,6 +21,7 @@ from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.models import checkpoint, pack_voices
+from v2skit.models.build import build_targets, build_vocoder
 from v2skit.models.checkpoint import Checkpoint
 from v2skit.models.pack_header import (
     FORMAT,
@@ -37,7 +38,7 @@ from v2skit.models.pack_header import (
 from v2skit.models.pack_voices import VoiceSources
 from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.models.vocoders.correction import ROUNDS
-from v2skit.registry import plugins
+from v2skit.registry import plugins, sources
 from v2skit.registry.component import Component
 from v2skit.system.atomic import flush
 from v2skit.system.provenance import Provenance
@@ -95,9 +96,13 @@ def pack(
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
         check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
     elif choice and plugins.registry().entry("vocoder", choice["type"]).origin != "v2skit":
-        raise UserError(
-            f"vocoder '{choice['type']}' is a plug-in's and can't go into a pack; give --vocoder RUN instead"
-        )
+        decoder: Any = plugins.class_of("decoder", config.networks.decoder)
+        built = build_vocoder(config, decoder.output, build_targets(config, saved.meta.targets))
+        if hasattr(built, "digest"):
+            raise UserError(
+                f"vocoder '{choice['type']}' reads weights from files of its own, which no pack holds; give --vocoder "
+                "RUN of a trained one instead"
+            )
     tensors = {name: _rounded(part.inference_weights, half) for name, part in parts.items()}
     identities = {name: part.meta.digest for name, part in parts.items()}
     voices = voices or VoiceSources()
@@ -229,8 +234,6 @@ def vocoder_of(path: Path) -> Component | None:
         vocoder = check_component("vocoder", choice, f"the vocoder of {path}")
     except UserError as error:
         raise UserError(f"{error}; {REMEDY}", **error.fields) from error
-    if vocoder.origin != "v2skit":
-        raise damaged(path, f"vocoder '{vocoder.type}' is a plug-in's, which no pack holds", REMEDY)
     return vocoder
 
 
@@ -266,7 +269,7 @@ def describe(path: Path) -> str:
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
     picture = f"{setting('clock.fps')} frames/s, mouth crops of {setting('crop.size')} pixels"
     lines.append(f"sound:     {setting('clock.sample_rate')} Hz; picture: {picture}")
-    lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta.plugins.items() if n != 'v2skit') or 'none'}")
+    lines.append(f"plug-ins:  {', '.join(_described_plugins(header)) or 'none'}")
     voices = [*header.voices, *(meta.speakers if setting("networks.speaker.type") == "table" else [])]
     if voices:
         default = f"; default: {header.default_voice}" if header.default_voice else ""
@@ -276,6 +279,18 @@ def describe(path: Path) -> str:
         lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
+
+
+def _described_plugins(header: Header) -> list[str]:
+    """The plug-ins that a pack needs, with version and digest of the source, and where those here are others."""
+    found = []
+    for name, version in sorted({pair for meta in header.meta.values() for pair in meta.plugins.items()}):
+        before = {digest for meta in header.meta.values() if (digest := meta.sources.get(name))}
+        here = sources.digests([name]).get(name) if before else None
+        other = f", here {here}" if here and before != {here} else ""
+        note = f" (source {', '.join(sorted(before))}{other})" if before else ""
+        found += [f"{name} {version}{note}"] if name != "v2skit" else []
+    return found
 
 
 def _described_scores(row: Mapping[str, Any]) -> list[str]:

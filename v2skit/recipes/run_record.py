@@ -19,7 +19,9 @@ from v2skit.config.parts import Part
 from v2skit.config.plugin_files import Copies, stored_files
 from v2skit.config.schema import MACHINE, Config
 from v2skit.errors import UserError
+from v2skit.models.checkpoint import Meta
 from v2skit.models.inference import inference_arguments
+from v2skit.registry import sources
 from v2skit.registry.files import check_unchanged
 from v2skit.system import environment
 from v2skit.system.atomic import delete_aside, finish_deletion, put_back, set_aside, write_text
@@ -133,18 +135,20 @@ def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mappi
         )
 
 
-def check_plugins(stored: Mapping[str, Any], config: Config, what: str) -> None:
-    """Compare the plug-in files of a checkpoint with those of the config that it is to be used with.
+def check_plugins(meta: Meta, config: Config, what: str) -> None:
+    """Compare the plug-ins of a checkpoint with those that it is to be used with.
 
     Args:
-        stored: the config of the checkpoint, as a plain tree.
+        meta: of the checkpoint.
         config: of the experiment.
         what: the checkpoint, for messages.
 
     Raises:
-        UserError: a file has other content now, unless only data, trackers, loggers or scores come from it.
+        UserError: a plug-in file has other content now, unless only data, trackers, loggers or scores come from it; or
+            an installed plug-in of the model or its losses has other sources.
     """
-    check_unchanged(stored_files(stored, what), config.plugins, what, but=_not_trained(config))
+    check_unchanged(stored_files(meta.config, what), config.plugins, what, but=_not_trained(config))
+    sources.check_unchanged(meta.sources, what)
 
 
 def _not_trained(config: Config) -> set[str]:

@@ -89,7 +89,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     made_from |= initial_digests(run.parts, run.task, existing=True)
     newest = _newest(recipe, folder)
     if newest is not None:
-        run_record.check_plugins(checkpoint.read_meta(newest).config, config, str(newest))
+        run_record.check_plugins(checkpoint.read_meta(newest), config, str(newest))
         run_record.check(folder, config, run.depends, made_from)
         if checkpoint.read_meta(newest).step >= settings.steps:
             print(f"{name} is finished, skipped: {newest} (--force repeats it)")

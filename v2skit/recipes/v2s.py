@@ -71,7 +71,7 @@ def transfer(recipe: Recipe) -> None:
     if "encoder" in config.transfer:
         _check_speaker_scale(config, saved.meta.config, source)
     if not config.pretrained:
-        run_record.check_plugins(saved.meta.config, config, str(source))
+        run_record.check_plugins(saved.meta, config, str(source))
     speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
     model = build_model(config, "v2a", speakers, fitted)
@@ -93,7 +93,7 @@ def finetune(recipe: Recipe) -> None:
     if not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     _check_source(recipe)
-    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
+    run_record.check_plugins(checkpoint.read_meta(init), config, str(init))
 
     def transferred(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)

@@ -106,7 +106,7 @@ def finetune(recipe: Recipe) -> None:
     arguments = inference_arguments(theirs)
     made_from = {"model": checkpoint.digest(_predictor_folder(recipe)), **({"decoder": arguments} if arguments else {})}
     predictions = Predictions(recipe, predictor, made_from, stream, dtype)
-    run_record.check_plugins(checkpoint.read_meta(init).config, config, str(init))
+    run_record.check_plugins(checkpoint.read_meta(init), config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config, fitted, predictions.name)
