@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.plugins.environment import Environment
 
 PAGE = (ROOT / "docs/plugin_tutorial.md").read_text(encoding="utf-8")
-STEPS = re.findall(r"```(\w+)\n(.*?)```|^ {4}(\S.*)$", PAGE, re.DOTALL | re.MULTILINE)
+STEPS = re.findall(r"```(\w+)\n(.*?)```|^ {4}(\S[^\n]*)$", PAGE, re.DOTALL | re.MULTILINE)
 """(language, block, "") and ("", "", command), in the order of the page."""
 CODE = re.search(r"```python\n# (\S+decoder.py)\n(.*?)```", PAGE, re.DOTALL)
 
@@ -50,7 +50,7 @@ def test_the_decoder_trains_in_under_forty_lines(followed):
 
 
 def test_the_plugin_travels_with_the_model(followed):
-    environment, folder, outputs = followed
+    _, folder, outputs = followed
     meta = json.loads(next((folder / "my_decoder/exp/convs/finetune").glob("checkpoint-*/meta.json")).read_text())
     digest = meta["sources"]["my_decoder"]
     assert meta["plugins"]["my_decoder"] == "0.1.0" and re.fullmatch("[0-9a-f]{12}", digest)
@@ -58,7 +58,7 @@ def test_the_plugin_travels_with_the_model(followed):
 
 
 def test_other_sources_are_not_trained_on(followed):
-    environment, folder, outputs = followed
+    environment, folder, _ = followed
     path = folder / CODE[1]
     source = path.read_text()
     path.write_text(source + "# changed\n")

@@ -19,6 +19,7 @@ from v2skit.errors import UserError
 from v2skit.recipes.new_plugin import new_plugin
 from v2skit.registry import plugins
 from v2skit.registry.kinds import KINDS
+from v2skit.synthesis.synthesiser import load
 from v2skit.testing import check_corpus, check_plugin
 
 OF_WAVEFORMS = ("discriminator", "extractor")
@@ -70,7 +71,7 @@ def merged(tree: dict, other: dict) -> dict:
     }  # fmt: skip
 
 
-def test_all_stages_use_components_of_every_kind(made, tmp_path):
+def test_all_stages_use_components_of_every_kind(made, tmp_path, capsys, monkeypatch):
     tree = {"base": str(made / "egs/mini/conf/text.yaml"), "scratch": False}
     for kind in KINDS:
         if kind not in OF_WAVEFORMS:
@@ -91,6 +92,12 @@ def test_all_stages_use_components_of_every_kind(made, tmp_path):
     log = (tmp_path / "exp/all/pretrain/my_logger.csv").read_text()
     assert "my_loss=" in log and "cross_entropy=" in log
     check_corpus(lambda: plugins.class_of("corpus", load_config(path).corpus)(tmp_path, **SIZES["corpus"]))
+    pack = ["pack", str(tmp_path / "exp/all"), "-o", str(tmp_path / "all.v2s")]
+    assert main(pack) == 0
+    vocoder = type(load(tmp_path / "all.v2s", "cpu").vocoder)
+    assert vocoder.__module__ == "my_vocoder.vocoder"
+    monkeypatch.setattr(vocoder, "digest", "weights", raising=False)
+    assert main(pack) == 1 and "vocoder 'my_vocoder' reads weights from files of its own" in capsys.readouterr().err
 
     sets = ("networks.decoder.dim=16", "networks.decoder.blocks=1")
     for kind in OF_WAVEFORMS:

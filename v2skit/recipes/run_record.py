@@ -154,9 +154,13 @@ def check_plugins(meta: Meta, config: Config, what: str) -> None:
 def _not_trained(config: Config) -> set[str]:
     """The origins of components that only prepare, log or score, and that do not change batches either. (A plug-in
     without components may have other hooks that matter.)"""
-    trained = [getattr(config, name) for name in _TRAINED]
     others = [getattr(config, field.name) for field in fields(config) if field.name not in _TRAINED]
-    return origins_of(others) - origins_of(trained) - batch_processors(config).keys()
+    return origins_of(others) - trained_origins(config)
+
+
+def trained_origins(config: Config) -> set[str]:
+    """The origins of components that trained weights depend on, and plug-ins that change batches."""
+    return origins_of([getattr(config, name) for name in _TRAINED]) | batch_processors(config).keys()
 
 
 def _worded(difference: Difference) -> str:

@@ -20,6 +20,7 @@ from v2skit.models.model import Model, Vocoder
 from v2skit.recipes import data, run_record, targets
 from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
+from v2skit.registry import sources
 from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
 from v2skit.system.machine import write_record
@@ -117,7 +118,9 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, parts, recipe.device,
         resume=newest is not None, processes=recipe.processes, targets=fitted,
     )  # fmt: skip
-    recipe.processes.gather(None, "at the start", SLOW)  # nothing is written before all processes have read
+    identities = sources.identities(run_record.trained_origins(config))
+    # Nothing is written before all processes have read.
+    sources.check_alike(recipe.processes.gather(identities, "at the start", SLOW))
     first = recipe.processes.first
     # Last, since it may replace a finished run.
     with run_record.claimed(folder, config, made_from, recipe.force) if first else nullcontext(_nothing) as started:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from v2skit.errors import UserError
@@ -48,6 +48,29 @@ def check_unchanged(before: Mapping[str, str], what: str) -> None:
                 "them, give another --exp, or repeat the stage that made it with --force",
                 plugin=name,
             )
+
+
+def identities(origins: Iterable[str]) -> dict[str, str]:
+    """The origins of components -> version, and digest of the sources where there is one."""
+    found = digests(origins)
+    return {name: f"{version} {found.get(name, '')}".strip() for name, version in plugins.versions(origins).items()}
+
+
+def check_alike(found: Sequence[Mapping[str, str]]) -> None:
+    """Raises UserError where processes have different plug-ins, as on machines with different installations.
+
+    Args:
+        found: the :func:`identities` in each process, by rank.
+    """
+    for rank, theirs in enumerate(found):
+        for name, first in found[0].items():
+            if theirs.get(name) != first:
+                raise UserError(
+                    f"rank {rank} has another version of plug-in '{name}' than rank 0 ({theirs.get(name)}, there "
+                    f"{first}); install the same on all machines",
+                    plugin=name,
+                    rank=rank,
+                )
 
 
 @functools.cache
