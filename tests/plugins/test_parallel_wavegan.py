@@ -1,5 +1,6 @@
 """Parallel WaveGAN: other mel settings are errors, and its output is synchronous (which needs its package)."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -166,7 +167,7 @@ def test_output_is_synchronous_with_the_frames(tmp_path, monkeypatch, hop):
         (tmp_path / name).touch()
     monkeypatch.setattr(module, "read_config", lambda path: {})
     monkeypatch.setattr(module, "check_mel", lambda *arguments: None)
-    monkeypatch.setattr(module, "load_generator", lambda path, config: Ideal())
+    monkeypatch.setattr(module, "load_generator", lambda path, config, with_weights: Ideal())
     monkeypatch.setattr(module, "load_statistics", lambda path, bins: (torch.full((bins,), -2.0), torch.tensor(0.5)))
     mel = Mel(2048 + hop % 2, 1200, hop, 4)
     ideal = module.ParallelWaveGan(CLOCK, mel, str(tmp_path / "checkpoint.pkl"))
@@ -239,6 +240,20 @@ def test_files_may_be_elsewhere_and_statistics_an_array(trained, tmp_path):
     np.save(stats, np.ones((2, 40)))
     with pytest.raises(UserError, match="no means and positive deviations of 80 bins"):
         vocoder(trained)
+
+
+def test_a_pack_needs_its_weights_only(trained, tmp_path):
+    from v2skit_parallel_wavegan.vocoder import ParallelWaveGan
+
+    mel, plugged_in = torch.randn(1, 5, 80), vocoder(trained)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    packed = ParallelWaveGan(CLOCK, MEL, **json.loads(json.dumps(plugged_in.pack_arguments())))
+    assert not torch.equal(packed(mel), plugged_in(mel))
+    packed.load_state_dict(plugged_in.state_dict())
+    assert torch.equal(packed(mel), plugged_in(mel))
+    with pytest.raises(UserError, match="checkpoint: give the path"):
+        ParallelWaveGan(CLOCK, MEL)
 
 
 def test_config_of_another_network_is_an_error(trained, tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.conftest import stages
@@ -16,6 +17,7 @@ from v2skit.cli.main import main
 from v2skit.config.load import components_in, load_config
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError
+from v2skit.models.pack_header import read_header
 from v2skit.recipes.new_plugin import new_plugin
 from v2skit.registry import plugins
 from v2skit.registry.kinds import KINDS
@@ -71,6 +73,25 @@ def merged(tree: dict, other: dict) -> dict:
     }  # fmt: skip
 
 
+def check_pack_with_weights(vocoder, command, path, capsys, monkeypatch):
+    """A pack holds the weights that a plug-in's vocoder has from files: here one that depends on an argument."""
+    build = vocoder.__init__
+
+    def build_with_weight(self, clock, mel, gain: float = 1.0):
+        build(self, clock, mel, gain)
+        self.register_buffer("weight", torch.tensor(gain))
+        self.digest = "of files"
+
+    monkeypatch.setattr(vocoder, "__init__", build_with_weight)
+    assert main(command) == 1
+    assert "vocoder 'my_vocoder' reads its weights from files and has no pack_arguments()" in capsys.readouterr().err
+    monkeypatch.setattr(vocoder, "pack_arguments", lambda self: {"gain": 0.5}, raising=False)
+    assert main(command) == 0
+    loaded = load(path, "cpu")
+    assert loaded.vocoder.weight == 1 and loaded.config.vocoder.args == {"gain": 0.5}
+    assert loaded.vocoder.digest == read_header(path).digest["vocoder"]
+
+
 def test_all_stages_use_components_of_every_kind(made, tmp_path, capsys, monkeypatch):
     tree = {"base": str(made / "egs/mini/conf/text.yaml"), "scratch": False}
     for kind in KINDS:
@@ -96,8 +117,7 @@ def test_all_stages_use_components_of_every_kind(made, tmp_path, capsys, monkeyp
     assert main(pack) == 0
     vocoder = type(load(tmp_path / "all.v2s", "cpu").vocoder)
     assert vocoder.__module__ == "my_vocoder.vocoder"
-    monkeypatch.setattr(vocoder, "digest", "weights", raising=False)
-    assert main(pack) == 1 and "vocoder 'my_vocoder' reads weights from files of its own" in capsys.readouterr().err
+    check_pack_with_weights(vocoder, pack, tmp_path / "all.v2s", capsys, monkeypatch)
 
     sets = ("networks.decoder.dim=16", "networks.decoder.blocks=1")
     for kind in OF_WAVEFORMS:

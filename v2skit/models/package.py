@@ -70,7 +70,7 @@ def pack(
         half: store matrices as float16, half the size; the scores in the pack are those of the unrounded weights.
 
     Raises:
-        UserError: there is no V2A model, it can't have these voices, or the vocoder has weights that a pack can't hold.
+        UserError: there is no V2A model, it can't have these voices, or a pack can't hold the weights of its vocoder.
     """
     if out.suffix != SUFFIX:
         raise UserError(f"{out}: the name of a pack ends in {SUFFIX}")
@@ -88,6 +88,7 @@ def pack(
         kept = choice if choice and same else {}  # arguments such as corrections
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
+    own: Any = None  # a plug-in's vocoder
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
@@ -97,14 +98,13 @@ def pack(
         check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
     elif choice and plugins.registry().entry("vocoder", choice["type"]).origin != "v2skit":
         decoder: Any = plugins.class_of("decoder", config.networks.decoder)
-        built = build_vocoder(config, decoder.output, build_targets(config, saved.meta.targets))
-        if hasattr(built, "digest"):
-            raise UserError(
-                f"vocoder '{choice['type']}' reads weights from files of its own, which no pack holds; give --vocoder "
-                "RUN of a trained one instead"
-            )
+        own = build_vocoder(config, decoder.output, build_targets(config, saved.meta.targets))
     tensors = {name: _rounded(part.inference_weights, half) for name, part in parts.items()}
     identities = {name: part.meta.digest for name, part in parts.items()}
+    packed = choice
+    if choice and hasattr(own, "digest"):
+        identities["vocoder"], tensors["vocoder"] = own.digest, _rounded(own.state_dict(), half)
+        packed = {"type": choice["type"], **_pack_arguments(own, choice["type"])}
     voices = voices or VoiceSources()
     tensors[VOICE] = pack_voices.collect(saved.meta, voices)
     header = {
@@ -113,7 +113,7 @@ def pack(
         "card": dataclasses.asdict(card),
         "meta": {name: {**vars(part.meta), "files": {}} for name, part in parts.items()},
         "digest": {name: checkpoint.weights_digest(part) for name, part in tensors.items()},
-        "vocoder": choice,
+        "vocoder": packed,
         "voices": list(tensors[VOICE]),
         "default_voice": voices.default,
         "scores": _scores(folder.resolve().parent.parent, identities, choice),
@@ -135,6 +135,24 @@ def pack(
         raise UserError(
             f"{out} can't be written ({why}); free some disk space, or name a file in another folder"
         ) from error
+
+
+def _pack_arguments(vocoder: Any, name: str) -> dict[str, Any]:
+    """The arguments that build a plug-in's vocoder without its files. Raises UserError where it has none."""
+    if not hasattr(vocoder, "pack_arguments"):
+        raise UserError(
+            f"vocoder '{name}' reads its weights from files and has no pack_arguments(), with which a pack could hold "
+            "them; add it to the plug-in (docs/plugins.md), or give --vocoder RUN of a trained one instead"
+        )
+    return vocoder.pack_arguments()
+
+
+def restore_vocoder(path: Path, vocoder: Any) -> None:
+    """Load the weights of a plug-in's vocoder, where a pack has them. Raises UserError where they do not fit."""
+    header = read_header(path)
+    if "vocoder" in header.digest.keys() - header.meta.keys():
+        checkpoint.restore(vocoder, _read_tensors(path, header, "vocoder"), path)
+        vocoder.digest = header.digest["vocoder"]
 
 
 def _same_weights(*runs: Path) -> bool:

@@ -19,7 +19,7 @@ from v2skit.models.build import build_model, build_targets, build_vocoder, for_i
 from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.pack_header import Card, read_header
-from v2skit.models.package import open_model, read_voices, vocoder_of
+from v2skit.models.package import open_model, read_voices, restore_vocoder, vocoder_of
 from v2skit.models.pretrained import default_model
 from v2skit.models.stored_config import check_available
 from v2skit.registry.build import build
@@ -89,7 +89,11 @@ class Synthesiser:
             named_in = vocoder if isinstance(vocoder, Config) else config
             settings = feature_settings(named_in.clock, named_in.mel)
             check_same_features(meta.features, settings, f"checkpoint {path}", "the vocoder")
-            vocoder = build_vocoder(named_in, model.output, targets).to(device)
+            own = path.is_file() and vocoder is None
+            vocoder = build_vocoder(named_in, model.output, targets)
+            if own:
+                restore_vocoder(path, vocoder)
+            vocoder = vocoder.to(device)
         built = vocoder if isinstance(vocoder, nn.Module) else None
         voices, default = read_voices(path) if path.is_file() else ({}, None)
         card = read_header(path).card if path.is_file() else Card()

@@ -19,12 +19,13 @@ from v2skit.errors import UserError
 GENERATOR = "ParallelWaveGANGenerator"
 
 
-def load_generator(path: Path, config: dict[str, Any]) -> nn.Module:
+def load_generator(path: Path, config: dict[str, Any], with_weights: bool = True) -> nn.Module:
     """The generator of a checkpoint, in evaluation mode and without weight normalisation.
 
     Args:
         path: checkpoint of the package's training, ``checkpoint-<steps>steps.pkl``.
         config: config of that training.
+        with_weights: load them; otherwise the checkpoint is only named in errors.
 
     Raises:
         UserError: the package or the checkpoint is missing, or checkpoint, config and package do not fit together.
@@ -32,12 +33,13 @@ def load_generator(path: Path, config: dict[str, Any]) -> nn.Module:
     name, params = config.get("generator_type", GENERATOR), config.get("generator_params")
     if name != GENERATOR or not isinstance(params, dict):
         raise UserError(f"{path} is a '{name}'; give a {GENERATOR}, with generator_params in its config")
-    weights, models = _weights(path), _models()
+    weights, models = _weights(path) if with_weights else None, _models()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the package uses torch's old weight normalisation
             generator = getattr(models, GENERATOR)(**params)
-        generator.load_state_dict(weights)
+        if weights is not None:
+            generator.load_state_dict(weights)
     except (TypeError, AttributeError, AssertionError, RuntimeError) as error:
         raise UserError(f"{path} does not fit the generator_params of its config: {error}") from error
     shape = generator.aux_channels, int(generator.upsample_factor), generator.in_channels, generator.out_channels

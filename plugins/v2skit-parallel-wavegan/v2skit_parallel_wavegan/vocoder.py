@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
+from v2skit.errors import UserError
 from v2skit_parallel_wavegan.checkpoint import load_generator, load_statistics
 from v2skit_parallel_wavegan.settings import check_mel, read_config
+
+PACK = "the pack"
+PACKED = (
+    "sampling_rate", "sampling_rate_for_feats", "fft_size", "win_length", "hop_size", "num_mels", "fmin", "fmax",
+    "log_base", "window", "global_gain_scale", "generator_type", "generator_params",
+)  # fmt: skip
+"""Keys of config.yml that a pack has."""
 
 
 class ParallelWaveGan(nn.Module):
@@ -27,28 +36,43 @@ class ParallelWaveGan(nn.Module):
         checkpoint: ``checkpoint-<steps>steps.pkl``; paths are relative to the working directory.
         config: config of its training; null: ``config.yml`` in the folder of the checkpoint.
         stats: mean and deviation of its mel; null: ``stats.h5`` or ``stats.npy`` in the folder of the checkpoint.
+        packed: instead of these files, the settings in a pack, which has the weights.
 
     Raises:
         UserError: a file or the package is missing, or the vocoder was trained on another mel.
     """
 
     def __init__(
-        self, clock: Clock, mel: Mel, checkpoint: str, config: str | None = None, stats: str | None = None
+        self,
+        clock: Clock,
+        mel: Mel,
+        checkpoint: str | None = None,
+        config: str | None = None,
+        stats: str | None = None,
+        packed: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        path = Path(checkpoint).expanduser()
+        if checkpoint is None and packed is None:
+            raise UserError("checkpoint: give the path of a trained one, checkpoint-<steps>steps.pkl", key="checkpoint")
+        path = Path(checkpoint or PACK).expanduser()
         config_path = Path(config).expanduser() if config else path.parent / "config.yml"
-        settings = read_config(config_path)
-        check_mel(settings, config_path, clock, mel)
+        self.settings = read_config(config_path) if packed is None else packed
+        check_mel(self.settings, config_path if packed is None else path, clock, mel)
         self.hop = mel.hop
-        self.generator = load_generator(path, settings)
-        stats_path = _statistics(path.parent, stats)
-        mean, scale = load_statistics(stats_path, mel.n_mels)
-        self.register_buffer("mean", mean, persistent=False)  # (M,)
-        self.register_buffer("scale", scale, persistent=False)  # (M,)
-        # Recorded with the synthesised speech.
-        files = b"".join(file.read_bytes() for file in (path, config_path, stats_path))
-        self.digest = hashlib.sha256(files).hexdigest()[:12]
+        self.generator = load_generator(path, self.settings, with_weights=packed is None)
+        mean, scale, self.digest = torch.zeros(mel.n_mels), torch.ones(mel.n_mels), ""
+        if packed is None:
+            stats_path = _statistics(path.parent, stats)
+            mean, scale = load_statistics(stats_path, mel.n_mels)
+            # Recorded with the synthesised speech.
+            files = b"".join(file.read_bytes() for file in (path, config_path, stats_path))
+            self.digest = hashlib.sha256(files).hexdigest()[:12]
+        self.register_buffer("mean", mean)  # (M,)
+        self.register_buffer("scale", scale)  # (M,)
+
+    def pack_arguments(self) -> dict[str, Any]:
+        """The arguments that build it in a pack, without its files."""
+        return {"packed": {key: self.settings[key] for key in PACKED if key in self.settings}}
 
     @torch.no_grad()
     def forward(self, mel: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class MyComponent:
         audio_utterances: clips to generate for pre-training.
     """
 
-    def __init__(self, work_dir: Path, utterances: int = 66, audio_utterances: int = 60) -> None:
+    def __init__(self, work_dir: Path, utterances: int = 44, audio_utterances: int = 40) -> None:
         self.mini = Mini(work_dir, utterances, audio_utterances)
 
     def obtain(self) -> str:
