@@ -38,6 +38,8 @@ EXTRAS = {
     # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
     "torchaudio": ["torchaudio>=2.8,<2.12"],
     "f0": ["praat-parselmouth"],
+    # Earlier ones have errors of another HTTP client.
+    "hub": ["huggingface_hub>=1.0"],
     # It brings CTranslate2 and onnxruntime, which is why "all" leaves this extra out.
     "whisper": ["faster-whisper"],
     # Both carry their networks; speechmos does not declare what it imports. "all" leaves them out, since distillmos
