@@ -36,7 +36,7 @@ def synthesise(video, voice):
     """The path of a WAV file of the speech; its metadata says that it is synthesised."""
     if video is None:
         raise gradio.Error("There is no video yet: drop one, or record one with the webcam.")
-    speech = Path(video).with_suffix(".speech.wav")
+    speech = Path(video).with_suffix(f".{voice}.wav")
     try:
         write_speech(speech, model.synthesise_pieces(video, voice=voice), model.sample_rate)
     except UserError as error:
@@ -47,7 +47,7 @@ def synthesise(video, voice):
 demo = gradio.Interface(
     synthesise,
     inputs=[
-        gradio.Video(label="Video of a talking face; its sound is not used", include_audio=False),
+        gradio.Video(label="Video of a talking face; its sound is not used"),
         gradio.Dropdown(model.voices, value=model.default_voice, label="Voice"),
     ],
     outputs=gradio.Audio(label="Speech", type="filepath"),
