@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_the_installed_model_has_a_whole_card():
     assert "pip install 'v2skit[hub,tracker]'" in body and "| WER % | 19.7 [15.5, 23.9] | WER over all words" in body
     card = header["card"]
     assert all(text in body for text in (card["made_for"], card["data"], card["limits"], *card["credits"]))
+    assert "plug-ins" not in body
     assert "s1, s2, s3, s31, s32, s4; default: s1" in body
 
 
@@ -61,6 +63,13 @@ def test_what_is_not_stated_is_said(tmp_path):
     metadata, body = parts(readme(pack, ADDRESS))
     assert not {"license", "language", "metrics", "model-index"} & metadata.keys()
     assert body.count("not stated") == 3 and "None are packed with the model." in body and "## Notes" not in body
+
+
+def test_plug_ins_are_named(tmp_path):
+    meta = header_of(GRID)["meta"]
+    meta["model"]["plugins"]["my_plugin"] = "0.3"
+    _, body = parts(readme(changed(GRID, tmp_path / "plugged.v2s", meta=meta), ADDRESS))
+    assert "It needs these plug-ins as well: my_plugin 0.3." in body
 
 
 def test_a_licence_that_the_hub_does_not_know_is_named(tmp_path):
@@ -89,7 +98,7 @@ def test_other_texts_are_no_addresses(text):
 
 
 def test_a_dry_run_needs_no_hub(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     out = tmp_path / "out"
     assert main(["push", str(GRID), "hf://me/grid", "--language", "en", "--dry-run", str(out)]) == 0
     assert capsys.readouterr().out.split() == [f"{out}/grid.v2s", f"{out}/README.md"]

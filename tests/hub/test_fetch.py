@@ -15,7 +15,8 @@ from tests.cases.model import untrained_run
 from tests.conftest import make_data
 from tests.hub.hub_server import OWNERS_TOKEN, Repository, as_the_hub
 from tests.models.test_package import header_of
-from v2skit.cli.main import main
+from v2skit.cli.main import _parser, main
+from v2skit.cli.options import chosen_model
 from v2skit.errors import UserError
 from v2skit.hub.fetch import local_path
 from v2skit.models.pack_header import Card, read_header
@@ -73,6 +74,14 @@ def test_commands_accept_an_address(tiny, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("tiny: video-to-speech")
 
 
+@pytest.mark.parametrize("command", ["synth clip.mp4", "synth-data data -o out", "serve", "stream"])
+def test_every_command_with_a_model_resolves_it_once(tiny, hub, command):
+    options = _parser().parse_args([*command.split(), "--model", TINY])
+    path = chosen_model(options)
+    assert path.is_file() and chosen_model(options) == path
+    assert hub.requests.count("GET /api/models/me/tiny") == 1
+
+
 @pytest.mark.parametrize("how", ["offline", "disconnected", "failing"])
 def test_without_a_connection_the_cached_one_is_used(tiny, hub, monkeypatch, capsys, how):
     path = local_path(TINY)
@@ -90,7 +99,7 @@ def test_without_a_connection_the_cached_one_is_used(tiny, hub, monkeypatch, cap
     assert (
         said.startswith(f"v2skit: {TINY}: {reason}") and f"the copy in the cache, of commit {tiny.sha()[:12]}\n" in said
     )
-    with pytest.raises(UserError, match=r"hf://me/other can't be fetched: .*; the cache has no copy of it yet"):
+    with pytest.raises(UserError, match=r"hf://me/other can't be fetched: .*, and the cache has no copy of it; load"):
         local_path("hf://me/other")
 
 

@@ -115,12 +115,14 @@ def _summary(header: Header) -> str:
 
 def _usage(header: Header, address: Address) -> list[str]:
     code = ["import v2skit", "", f'model = v2skit.load("{address}")', 'speech = model.synthesise("clip.mp4")']
-    rate = header.meta["model"].features["sample_rate"]
+    meta = header.meta["model"]
+    needed = ", ".join(f"{name} {version}" for name, version in meta.plugins.items() if name != "v2skit")
     return [
         "\n".join(["```python", *code, "```"]),
-        f"`speech.waveform` is float32 at {rate} Hz, as long as the video. Without Python:",
+        f"`speech.waveform` is float32 at {meta.features['sample_rate']} Hz, as long as the video. Without Python:",
         f"    v2skit synth clip.mp4 --model {address}",
-        f"What it takes: `{remedy(*extras_of(header.meta['model'].config))}`. Nothing in the file is run as code.",
+        f"What it takes: `{remedy(*extras_of(meta.config))}`. Nothing in the file is run as code.",
+        f"It needs these plug-ins as well: {needed}." if needed else "",
     ]
 
 

@@ -52,7 +52,7 @@ demo = gradio.Interface(
     ],
     outputs=gradio.Audio(label="Speech", type="filepath"),
     title=model.card.name,
-    description=model.card.made_for,
+    description=model.card.made_for and f"Made for: {model.card.made_for}.",
     article=model.card.limits,
     flagging_mode="never",
     delete_cache=(600, 3600),  # every 10 minutes, what is older than an hour

@@ -75,15 +75,18 @@ def _cached(address: Address, why: UnreachableError) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    reason = why.fields["reason"]
     try:
         folder = snapshot_download(
             address.repo, revision=address.revision, allow_patterns=f"*{SUFFIX}", local_files_only=True
         )
     except LocalEntryNotFoundError:
-        raise UserError(f"{why}; the cache has no copy of it yet, which a call with a connection makes") from why
+        raise UserError(
+            f"{address} can't be fetched: {reason}, and the cache has no copy of it; load it once with a connection"
+        ) from why
     files = [path.relative_to(folder).as_posix() for path in Path(folder).rglob(f"*{SUFFIX}")]
     path = Path(folder, _chosen(address, files))
-    reason, commit = why.fields["reason"], Path(folder).name[:12]
+    commit = Path(folder).name[:12]
     print(f"v2skit: {address}: {reason}; using the copy in the cache, of commit {commit}", file=sys.stderr)
     return path
 
