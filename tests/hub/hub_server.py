@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import yaml
+
 OWNERS_TOKEN = "hf_owner"
 
 
@@ -88,7 +90,10 @@ class Handler(BaseHTTPRequestHandler):
         if path is None:
             return
         if path == "/api/validate-yaml":
-            self.reply({"errors": [], "warnings": []})
+            metadata = yaml.safe_load(json.loads(self.body)["content"].split("---\n")[1])
+            unknown = [code for code in metadata.get("language", ()) if len(code) > 3]
+            errors = [{"message": f'"language" must be an ISO 639-1, 639-2 or 639-3 code: {code}'} for code in unknown]
+            self.reply({"errors": errors, "warnings": []}, status=400 if errors else 200)
         elif self.token() is None:
             self.refuse(401)
         elif self.token() != OWNERS_TOKEN:

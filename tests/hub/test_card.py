@@ -75,7 +75,7 @@ def test_plug_ins_are_named(tmp_path):
 def test_a_licence_that_the_hub_does_not_know_is_named(tmp_path):
     pack = changed(GRID, tmp_path / "own.v2s", card={**header_of(GRID)["card"], "licence": "ask: us"})
     metadata, _ = parts(readme(pack, ADDRESS))
-    assert (metadata["license"], metadata["license_name"]) == ("other", "ask: us")
+    assert (metadata["license"], metadata["license_name"]) == ("other", "ask-us")
     assert licence_id("Apache-2.0") == "apache-2.0" and licence_id("CC0") == "cc0-1.0" and licence_id("MIT") == "mit"
 
 

@@ -159,7 +159,7 @@ def test_packs_with_code_are_refused(tiny, tmp_path):
             "hf://tiny",
             "hf://tiny is no address of a packed model; give hf://owner/name, hf://owner/name@",
         ),
-        ({"a.v2s": b""}, "hf://me/ti--ny", "hf://me/ti--ny can't be fetched: .*; correct the name"),
+        ({"a.v2s": b""}, "hf://me/ti--ny", "hf://me/ti--ny can't be fetched: .*; correct that"),
     ],
 )
 def test_what_is_not_there_is_named(hub, files, address, message):
@@ -184,10 +184,19 @@ def test_a_full_disk_is_one_sentence(tiny):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # smaller than the pack
     try:
-        with pytest.raises(UserError, match="can't be fetched .*; free some disk space, or name a folder elsewhere"):
+        with pytest.raises(UserError, match="can't be fetched: .*File too large.*; HF_HOME names a folder elsewhere"):
             local_path(TINY)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_failed_transfer_is_one_sentence(tiny, monkeypatch):
+    def fail(*_args, **_named):
+        raise RuntimeError("Data processing error:\n no server")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.hf_hub_download", fail)
+    with pytest.raises(UserError, match=r"fetched: the transfer failed \(RuntimeError: Data processing error: no ser"):
+        local_path(TINY)
 
 
 def test_paths_are_not_asked_for(tmp_path, monkeypatch):

@@ -73,6 +73,13 @@ def test_without_rights_the_remedy_is_to_log_in(hub, packed, monkeypatch, capsys
     assert hub.repositories["me/tiny"].commits == [{}]
 
 
+def test_metadata_that_the_hub_does_not_accept_is_named(hub, packed, capsys):
+    assert main(["push", str(packed), TINY, "--language", "english"]) == 1
+    error = capsys.readouterr().err
+    assert '"language" must be an ISO 639-1, 639-2 or 639-3 code: english; correct that\n' in error
+    assert error.count("\n") == 1 and hub.repositories["me/tiny"].commits == [{}]
+
+
 def test_without_a_connection_nothing_is_pushed(hub, packed, capsys):
     hub.shutdown()
     hub.server_close()

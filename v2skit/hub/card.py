@@ -62,8 +62,13 @@ def unstated(card: Card) -> list[str]:
 
 def licence_id(text: str) -> str | None:
     """The hub's identifier of a licence, such as ``cc-by-4.0`` of ``CC BY 4.0``; None where it has none."""
-    name = "-".join(re.findall(r"[a-z0-9.]+", text.lower()))
+    name = _identifier(text)
     return {"cc0": "cc0-1.0"}.get(name, name if name in LICENCES else None)
+
+
+def _identifier(text: str) -> str:
+    """Text in the form of the hub's identifiers."""
+    return "-".join(re.findall(r"[a-z0-9.]+", text.lower()))
 
 
 def extras_of(config: dict) -> list[str]:
@@ -81,7 +86,9 @@ def _metadata(header: Header, languages: Iterable[str]) -> dict[str, Any]:
     licence = licence_id(header.card.licence)
     found: dict[str, Any] = {"library_name": "v2skit", "tags": TAGS}
     if header.card.licence:
-        found |= {"license": licence} if licence else {"license": "other", "license_name": header.card.licence}
+        found |= (
+            {"license": licence} if licence else {"license": "other", "license_name": _identifier(header.card.licence)}
+        )
     found |= {key: value for key, value in (("language", list(languages)), ("datasets", _corpora(header))) if value}
     entries = _entries(header)
     if not entries:

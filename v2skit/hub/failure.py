@@ -25,8 +25,8 @@ def explained(address: Address, cannot: str) -> Iterator[None]:
         cannot: the predicate of the sentence, such as "can't be fetched".
 
     Raises:
-        UnreachableError: there is no connection, the hub fails, or ``HF_HUB_OFFLINE`` is set.
-        UserError: the hub refuses the request, or a file can't be written.
+        UnreachableError: there is no connection, the hub or the transfer fails, or ``HF_HUB_OFFLINE`` is set.
+        UserError: the hub refuses the request or what is pushed, or a file can't be written.
     """
     from huggingface_hub import errors
 
@@ -41,11 +41,12 @@ def explained(address: Address, cannot: str) -> Iterator[None]:
         raise _refused(what, address, error) from error
     except errors.HTTPError as error:  # that of the HTTP client: no answer at all
         raise _unreachable(what, f"no connection to the hub ({error})", "try again with one") from error
-    except errors.HFValidationError as error:
-        raise UserError(f"{what}: {reason_of(error)}; correct the name") from error
-    except OSError as error:
-        remedy = "free some disk space, or name a folder elsewhere with HF_HOME"
-        raise UserError(f"{what} ({error.strerror or error}); {remedy}") from error
+    except ValueError as error:  # of a name, or of the metadata in README.md
+        raise UserError(f"{what}: {' '.join(str(error).split())}; correct that") from error
+    except (OSError, RuntimeError) as error:
+        if not getattr(error, "errno", None):  # of the library of transfers
+            raise _unreachable(what, f"the transfer failed ({reason_of(error)})", "try again") from error
+        raise UserError(f"{what}: {reason_of(error)}; HF_HOME names a folder elsewhere for the cache") from error
 
 
 def _refused(what: str, address: Address, error: Any) -> UserError:
