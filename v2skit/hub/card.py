@@ -83,12 +83,11 @@ def extras_of(config: dict) -> list[str]:
 
 def _metadata(header: Header, languages: Iterable[str]) -> dict[str, Any]:
     """The header of README.md, in the hub's keys."""
-    licence = licence_id(header.card.licence)
     found: dict[str, Any] = {"library_name": "v2skit", "tags": TAGS}
-    if header.card.licence:
-        found |= (
-            {"license": licence} if licence else {"license": "other", "license_name": _identifier(header.card.licence)}
-        )
+    if licence := licence_id(header.card.licence):
+        found["license"] = licence
+    elif header.card.licence:
+        found |= {"license": "other", "license_name": _identifier(header.card.licence)}
     found |= {key: value for key, value in (("language", list(languages)), ("datasets", _corpora(header))) if value}
     entries = _entries(header)
     if not entries:
