@@ -95,7 +95,11 @@ def _metadata(header: Header, languages: Iterable[str]) -> dict[str, Any]:
     metrics = [{"type": name, "name": title_of(name), "value": entry["mean"]} for name, entry in entries.items()]
     dataset = {"type": header.meta["model"].config["corpus"]["type"], "name": "its own test set"}
     results = [{"task": TASK, "dataset": dataset, "metrics": metrics}]
-    return {**found, "metrics": list(entries), "model-index": [{"name": header.card.name, "results": results}]}
+    return {
+        **found,
+        "metrics": list(entries),
+        "model-index": [{"name": header.card.name or "model", "results": results}],
+    }
 
 
 def _corpora(header: Header) -> list[str]:
