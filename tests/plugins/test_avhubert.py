@@ -292,7 +292,11 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_a_frozen_frontend_starts_from_the_checkpoint_and_its_licence_is_stated(recipe_folder, tiny, tmp_path, capsys):
+    from v2skit_avhubert.frontend import state_licence
+
     weights = run_import(write(tmp_path / "base.pt"), tmp_path / "out")
+    state_licence.cache_clear()  # as in another process
+    capsys.readouterr()
     shape = ", ".join(f"{name}: {value}" for name, value in {**SIZES, "channels": list(CHANNELS)}.items())
     sets = (
         f"networks.visual_frontend={{type: avhubert, {shape}}}", "networks.audio_frontend.out_dim=16", "scratch=false",

@@ -26,7 +26,8 @@ def run(checkpoint: Path, out: Path) -> None:
     arguments = "".join(f", {name}: {json.dumps(value)}" for name, value in found.settings.items())
     print(f"{len(found.mapped)} tensors are imported, {len(found.left_out)} left out; see {out / 'ledger.md'}")
     print("for the config (init relative to the recipe's folder):")
-    print(f"networks: {{visual_frontend: {{type: avhubert{arguments}}}}}")
+    width = len(found.tensors["norm.weight"])
+    print(f"networks: {{visual_frontend: {{type: avhubert{arguments}}}, audio_frontend: {{out_dim: {width}}}}}")
     print(f"parts: {{visual_frontend: {{init: {weights.resolve()}, frozen: all}}}}")
 
 
