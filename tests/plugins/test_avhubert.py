@@ -205,6 +205,15 @@ def test_features_are_those_of_the_written_out_forward_pass(tmp_path, norm_first
     assert features.std() > 0.1 and (features[1, 5:] == 0).all()
 
 
+@torch.no_grad()
+def test_crops_of_another_size_are_scaled():
+    model, video, mask = frontend(), torch.randn(1, 4, 1, 44, 44), torch.ones(1, 4, dtype=torch.bool)
+    scaled = F.interpolate(video[0], (88, 88), mode="bilinear")[None]
+    assert torch.equal(model(video, mask), model(scaled, mask))
+    with pytest.raises(UserError, match=r"give gray crops \(B, T, 1, H, W\)"):
+        model(video[:, :, 0], mask)
+
+
 def test_contract():
     torch.manual_seed(0)
     check_visual_frontend(frontend(norm_first=True))

@@ -20,7 +20,7 @@ SIZES = {
     "base": {"dim": 768, "layers": 12, "heads": 12, "ff_dim": 3072},
     "large": {"dim": 1024, "layers": 24, "heads": 16, "ff_dim": 4096},
 }
-FPS = 25
+FPS, CROP = 25, 88
 LICENCE = (
     "AV-HuBERT is licensed under the AV-HuBERT license, Copyright (c) Meta Platforms, Inc. All Rights Reserved. "
     "It allows non-commercial research only, also with models trained from these weights."
@@ -39,8 +39,9 @@ class AvHubert(nn.Module):
 
     Shi et al. 2022, "Learning Audio-Visual Speech Representation by Masked Multimodal Cluster Prediction", fig. 1, with
     the features of the audio as zeros, as in the authors' fine-tuning on video alone. Its input, grey crops of 88x88 at
-    25 frames/s with mean 0.421 and deviation 0.165 of the range 0..1, is what the toolkit gives by default. The weights
-    are random, unless ``parts.visual_frontend.init`` names the file that ``v2skit import-avhubert`` makes.
+    25 frames/s with mean 0.421 and deviation 0.165 of the range 0..1, is what the toolkit gives by default; crops of
+    another size are scaled to that one. The weights are random, unless ``parts.visual_frontend.init`` names the file
+    that ``v2skit import-avhubert`` makes.
 
     Args:
         clock: given by the toolkit.
@@ -61,7 +62,7 @@ class AvHubert(nn.Module):
     """
 
     input = "video"
-    crop = 88
+    crop = CROP
     left_context_frames = look_ahead_frames = None
 
     def __init__(
@@ -117,6 +118,8 @@ class AvHubert(nn.Module):
         Raises:
             UserError: the video is not of this shape.
         """
+        if video.ndim == 5 and video.shape[3:] != (CROP, CROP):
+            video = F.interpolate(video.flatten(0, 1), (CROP, CROP), mode="bilinear").unflatten(0, video.shape[:2])
         x = self.project(self.trunk(video, mask))  # (B, T, D)
         x = self.fusion_norm(torch.cat([torch.zeros_like(x), x], dim=2))  # audio, then video: (B, T, 2 D)
         x = self.dropout(self.fusion(x))
