@@ -293,9 +293,10 @@ def test_other_files_are_refused(tmp_path):
         run_import(write(tmp_path / "a.pt", {**state, "encoder.adapter.weight": torch.zeros(2)}), tmp_path)
     with pytest.raises(UserError, match="is no checkpoint of AV-HuBERT"):
         run_import(write(tmp_path / "a.pt", {"weight": torch.zeros(2)}), tmp_path)
-    torch.save({"model": state}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match="has no settings of its model"):
-        run_import(tmp_path / "a.pt", tmp_path)
+    for settings in ({}, {"cfg": {"model": {"_name": "av_hubert_seq2seq", "w2v_args": None}}}):
+        torch.save({"model": state, **settings}, tmp_path / "a.pt")
+        with pytest.raises(UserError, match="has no settings of its model"):
+            run_import(tmp_path / "a.pt", tmp_path)
     with pytest.raises(UserError, match="25 frames/s, not 20"):
         type(frontend())(Clock(fps=20))
 

@@ -119,7 +119,7 @@ def _settings(tree: Any, path: Path) -> dict[str, Any]:
     found = _section(tree, "cfg", "model") or _section(tree, "args")
     while inner := _section(found, "w2v_args"):  # fine-tuned: the settings of the pre-training
         found = _section(inner, "model") or inner
-    if not found:
+    if "layer_norm_first" not in found:  # the tensors do not show it, and official checkpoints always state it
         raise UserError(f"{path} has no settings of its model; give a checkpoint as its authors publish it", path=path)
     values = {name: unwrapped(value) for name, value in found.items()}
     for name, only in REQUIRED.items():
