@@ -2,6 +2,7 @@
 torchaudio's."""
 
 import argparse
+from functools import reduce
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +27,7 @@ TO_FAIRSEQ = [
     (".attention.", ".self_attn."),
     ("conv_layers.0.layer_norm.", "conv_layers.0.2."),
     (".conv.weight", ".0.weight"),
+    *[(f"layers.{i}.layer_norm.", f"layers.{i}.self_attn_layer_norm.") for i in range(SMALL["encoder_num_layers"])],
     ("parametrizations.weight.original0", "weight_g"),
     ("parametrizations.weight.original1", "weight_v"),
 ]
@@ -34,14 +36,9 @@ TO_HUGGING_FACE = [("encoder.feature_projection.", "feature_projection."), ("enc
 
 
 def renamed(state, rules, prefix=""):
-    found = {}
-    for name, value in state.items():
-        for ours, theirs in rules:
-            name = name.replace(ours, theirs)  # noqa: PLW2901
-        for layer in range(SMALL["encoder_num_layers"] if rules is TO_FAIRSEQ else 0):
-            name = name.replace(f"layers.{layer}.layer_norm.", f"layers.{layer}.self_attn_layer_norm.")  # noqa: PLW2901
-        found[prefix + name] = value
-    return found
+    return {
+        prefix + reduce(lambda name, rule: name.replace(*rule), rules, name): value for name, value in state.items()
+    }
 
 
 def of_fairseq(state):
