@@ -24,6 +24,7 @@ from v2skit.cli import (
     pack,
     plugin_commands,
     plugins,
+    push,
     report,
     serve,
     stage,
@@ -41,7 +42,8 @@ from v2skit.version import __version__
 
 COMMANDS = (
     components, plugins, stage, synth, synth_data, data, new_recipe, new_plugin, check_plugin, verify_resume, report,
-    compare, breakdown, audit, diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, info,
+    compare, breakdown, audit, diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack,
+    push, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 
