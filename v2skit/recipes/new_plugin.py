@@ -25,6 +25,7 @@ PLACES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     "run.sh": "run.sh",
+    "gitignore": ".gitignore",
     "test.template": "test_my_component.py",
     QUICK: f"conf/{QUICK}",
     "hooks.template": "src/my_component/__init__.py",
@@ -91,7 +92,7 @@ def _check(kind: str, name: str) -> None:
     taken += [plugin.name for plugin in plugins.load()[1] if plugin.name == name]
     if taken or importlib.util.find_spec(name):
         owner = f"plug-in '{taken[0]}'" if taken else "an installed module"
-        raise UserError(f"the name '{name}' is taken by {owner}; choose another one, e.g. my_{name}")
+        raise UserError(f"the name '{name}' is taken by {owner}; choose another one")
 
 
 def _named(text: str, kind: str, name: str) -> str:

@@ -60,8 +60,8 @@ def _plugin(name: str) -> Plugin:
     found = {plugin.name: plugin for plugin in plugins.loaded()[1] if plugin.name != "v2skit"}
     if name not in found:
         raise UserError(
-            f"there is no plug-in '{name}'{suggestion(name, found)}; install its package, or give the path of a "
-            "plug-in file; v2skit plugins lists the plug-ins"
+            f"there is no plug-in '{name}'; install its package, or give the path of a plug-in file"
+            f"{suggestion(name, found)}"
         )
     return found[name]
 
