@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.errors import UserError
+from v2skit.system.text_file import read_text
 
 
 def parse_json(text: str) -> Any:
@@ -28,11 +29,11 @@ def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = parse_json
         parse: text -> content; raises ValueError.
 
     Raises:
-        UserError: the file can't be read, is empty or cut short, or holds anything but keys and values.
+        UserError: the file can't be read, is a pipe, empty or cut short, or holds anything but keys and values.
     """
     check_permission(path)
     try:
-        return parse_state(path.read_text(encoding="utf-8"), path, remedy, parse)
+        return parse_state(read_text(path), path, remedy, parse)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -168,7 +168,7 @@ def write_test(path: Path, folders: Sequence[Path], plan: Plan) -> Path:
     first = experiments[0]
     if not first.test:
         raise UserError(f"{first.folder}: its test set is not found; name the recipe's folder with --work_dir")
-    rate = first.config["clock"]["sample_rate"]
+    rate = first.clock.sample_rate
     systems = _chosen(systems_of(experiments), plan)
     material = list(_material(first.test, systems, rate, plan, random))
     trials = [trial for clip, sounds, truth in material for trial in kind.trials(clip, sounds, truth, rate)]

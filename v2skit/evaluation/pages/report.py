@@ -111,9 +111,7 @@ def _clips(first: Experiment, systems: Sequence[clips.System], metric: str, choi
         name: markdown.title_of(name).removesuffix(" %") for name in [n for n in ON_CLIPS if n in names] or names[:3]
     }
     return [
-        clips.show(utterances[clip], why, systems, shown, first.config)
-        for clip, why in chosen.items()
-        if clip in utterances
+        clips.show(utterances[clip], why, systems, shown, first) for clip, why in chosen.items() if clip in utterances
     ]
 
 
