@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,13 @@ def score(key_path: Path, answers: Sequence[Path], resamples: int = 10000, seed:
         "level": LEVEL,
         "rows": list(_rows(key, attentive, resamples, seed)),
     }
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises UserError where there is a file that has no results of a test, such as answers or a key."""
+    remedy = "it is no results of a listening test, and is kept; give another name with -o"
+    if os.path.lexists(path) and not {"listeners", "rows"} <= (read_state(path, remedy) or {}).keys():
+        raise UserError(f"{path}: {remedy}", path=path)
 
 
 def _read(path: Path, key: dict[str, Any]) -> Listener:
