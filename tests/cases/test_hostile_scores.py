@@ -9,6 +9,7 @@ import json
 import os
 import random
 import re
+import resource
 import runpy
 import shutil
 import sys
@@ -23,7 +24,10 @@ from tests.conftest import ROOT, TINY
 from tests.evaluation.pages.scored import scored_experiment
 from v2skit.cli.main import main
 from v2skit.errors import UserError
+from v2skit.evaluation import protocol
 from v2skit.evaluation.score_cache import read_cache
+from v2skit.evaluation.stored_forms import WHOLE
+from v2skit.evaluation.systems import read_results
 from v2skit.recipes import run_record
 
 ROUNDS = 110
@@ -215,6 +219,36 @@ def test_tools_end_with_a_sentence(base, tmp_path, monkeypatch, capsys, line):
         runpy.run_path(str(ROOT / f"tools/{name}.py"), run_name="__main__")
     error = capsys.readouterr().err
     assert ended.value.code in (1, 2) and name in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("key", sorted(WHOLE))
+def test_results_without_a_part_are_not_reported_again(base, tmp_path, key):
+    results = json.loads((base / RESULTS).read_text())
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert read_results(tmp_path, whole=True) == results
+    del results[key]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(UserError, match="results.json is damaged .*; stage 6 with --force makes it again"):
+        read_results(tmp_path, whole=True)
+
+
+def test_an_interrupted_export_is_continued(base, tmp_path, monkeypatch):
+    monkeypatch.chdir(base)
+    out = tmp_path / "out"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # as on a disk that is nearly full
+    try:
+        assert main(["export-scores", "exp/a", "data/test", "-o", str(out)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert main(["export-scores", "exp/a", "data/test", "-o", str(out)]) == 0
+    assert not list(out.rglob(".*")) and len((out / "gt.jsonl").read_text().splitlines()) == 8
+
+
+@pytest.mark.parametrize("name", ["", ".", "/dev/zero", "a" * 300, "~", "mini@1/../mini@1", "\0"])
+def test_protocols_of_no_file_are_a_sentence(name):
+    with pytest.raises(UserError, match="there is no protocol|can't be read"):
+        protocol.load(name)
 
 
 LINES = [

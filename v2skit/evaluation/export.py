@@ -50,6 +50,7 @@ def export(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, i
             f"{speech} has no speech of the utterances of {data_dir}; name the experiment's folder after stage 5, and "
             "the data directory of its test set"
         )
+    write_text(out / LINES, "")  # which makes it a folder of exported scores, also if this is interrupted
     truth = {u.id: out / GROUND_TRUTH / f"{u.id}.wav" for u in utterances}
     seconds = {}
     for u in utterances:

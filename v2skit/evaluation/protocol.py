@@ -137,11 +137,13 @@ def load(name: str) -> Protocol:
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
     path = shipped.get(name, Path(name))
     try:
+        if not name:
+            raise FileNotFoundError
         text = read_text(path)
     except FileNotFoundError as error:
         hint = suggestion(name, shipped)
         raise UserError(f"there is no protocol '{name}', shipped or as a file{hint}", key="scoring.protocol") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError.about(path, f"can't be read ({error}); name the YAML file of a protocol") from error
     tree = parse_yaml(text, str(path))
     return check({"name": path.stem, **tree} if isinstance(tree, dict) else tree, Protocol, str(path))

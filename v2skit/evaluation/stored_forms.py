@@ -122,6 +122,13 @@ class _Results:
     conditions: _Conditions | None = None
 
 
+WHOLE = {
+    "rows", "differences", "chance_wer", "files", "silent", "failures", "protocols", "higher_is_better", "bootstrap",
+    "notes",
+}  # fmt: skip
+"""What all results have."""
+
+
 @dataclass(frozen=True)
 class _LedgerEntry:
     tensor: str

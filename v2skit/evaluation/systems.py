@@ -15,7 +15,7 @@ from v2skit.evaluation.protocol import Split, digest_of
 from v2skit.evaluation.stored_forms import read_form
 from v2skit.evaluation.stored_scores import SCORES, read_files
 from v2skit.system.provenance import Provenance
-from v2skit.system.state_file import read_state
+from v2skit.system.state_file import damaged, read_state
 
 RESULTS = "results.json"
 RUNS = ("finetune", "pretrain")
@@ -97,9 +97,20 @@ def read_system(name: str) -> System:
     return System(name, folder.resolve(), files, fingerprint, results, exp.resolve() if results else None)
 
 
-def read_results(exp: Path) -> dict[str, Any]:
-    """The content of ``results.json``, empty where there is none. Raises UserError where it is damaged."""
-    return read_form(exp / RESULTS, stored_forms.RESULTS, _REMEDY) or {}
+def read_results(exp: Path, whole: bool = False) -> dict[str, Any]:
+    """The content of ``results.json``, empty where there is none.
+
+    Args:
+        exp: folder of the experiment.
+        whole: it must have all that ``results.md`` is made from.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    found = read_form(exp / RESULTS, stored_forms.RESULTS, _REMEDY) or {}
+    if whole and not (found.get("rows") and found.keys() >= stored_forms.WHOLE):
+        raise damaged(exp / RESULTS, "parts of it are missing", _REMEDY)
+    return found
 
 
 def read_config(exp: Path) -> Provenance | None:

@@ -34,9 +34,9 @@ def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = parse_json
     check_permission(path)
     try:
         return parse_state(read_text(path), path, remedy, parse)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or NUL in the path
         raise damaged(path, error, remedy) from error
 
 
@@ -58,7 +58,7 @@ def check_permission(path: Path) -> None:
         os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
     except PermissionError as error:
         raise UserError.about(path, f"can't be read ({error.strerror}); change its permissions") from error
-    except OSError:
+    except (OSError, ValueError):
         pass
 
 

@@ -48,7 +48,7 @@ def write_page(path: Path, page: str) -> None:
         with open_text(path, errors="replace") as file:
             head = file.read(HEAD)
             if not any(title in head for title in _TITLES):
-                raise UserError.about(path, "is no page of v2skit, and is kept; give another name with -o")
+                raise UserError.about(path, "is no page of v2skit; move it away, or give another name with -o")
     write_text(path, page)
 
 
