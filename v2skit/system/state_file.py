@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,13 @@ def parse_state(text: str, path: Path, remedy: str, parse: Callable[[str], Any] 
 
 def check_permission(path: Path) -> None:
     """Raises UserError where a file exists and this user may not read it: then it is not damaged, but many libraries
-    do not tell that apart."""
+    do not tell that apart; or where it is a pipe or a device, on which many would wait for ever."""
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        mode = os.fstat(opened).st_mode
+        os.close(opened)
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            raise UserError.about(path, "can't be read, it is a pipe or a device; put a file in its place")
     except PermissionError as error:
         raise UserError.about(path, f"can't be read ({error.strerror}); change its permissions") from error
     except (OSError, ValueError):
