@@ -64,10 +64,11 @@ def pages() -> dict[str, str]:
     """Name of a file -> its text."""
     registry = plugins.load()[0]
     built_in = {kind: [e for e in registry.entries(kind) if e.origin == "v2skit"] for kind in registry.kinds}
+    targets = {entry.target for entries in built_in.values() for entry in entries}
     described: set[str] = set()
     return {
         "commands.rst": "\n".join(commands()),
-        **{f"{name}.rst": "\n".join(modules(*page)) for name, page in MODULES.items()},
+        **{f"{name}.rst": "\n".join(modules(*page, targets)) for name, page in MODULES.items()},
         **{
             f"{kind}.rst": "\n".join(components(registry.kinds[kind], kind, entries, described))
             for kind, entries in built_in.items()
@@ -80,10 +81,14 @@ def title(text: str, line: str = "=") -> list[str]:
     return [text, line * len(text), ""]
 
 
-def modules(name: str, about: str, members: tuple[str, ...]) -> Iterator[str]:
+def modules(name: str, about: str, members: tuple[str, ...], targets: set[str]) -> Iterator[str]:
+    """Modules with all that is public in them but components, which have pages of their own."""
     yield from [*title(name), about, ""]
     for module in members:
-        yield from [*title(module, "-"), f".. automodule:: {module}", "   :members:", ""]
+        yield from [*title(module, "-"), f".. automodule:: {module}", "   :members:"]
+        left_out = sorted(target.partition(":")[2] for target in targets if target.startswith(f"{module}:"))
+        yield from [f"   :exclude-members: {', '.join(left_out)}"] * bool(left_out)
+        yield ""
 
 
 def components(kind: Kind, name: str, entries: list[Entry], described: set[str]) -> Iterator[str]:
