@@ -1,4 +1,4 @@
-"""Executes a notebook's code cells in one namespace, as Jupyter does, without Jupyter: python -m tests.notebook FILE."""
+"""Executes a notebook's code cells in one namespace, as Jupyter does, without it: python -m tests.notebook FILE."""
 
 from __future__ import annotations
 

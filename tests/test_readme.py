@@ -276,7 +276,9 @@ def test_no_page_is_an_orphan():
 
 def test_the_site_has_every_page_in_its_navigation():
     index = TEXT[ROOT / "docs/index.md"]
-    entries = {line for block in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL) for line in block.split("\n")}
+    entries = {
+        line for block in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL) for line in block.split("\n")
+    }
     found = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs").glob("notebooks/*.ipynb"))
     names = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in found} - {"index"}
     assert names <= entries

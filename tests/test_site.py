@@ -20,7 +20,9 @@ PAPER = (ROOT / "docs/paper.md").read_text(encoding="utf-8")
 TROUBLES = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 FACTS = re.findall(r"^\| .* \| `([\w.]+): (.+?)` \| `(egs/\S+\.yaml)` \|$", PAPER, re.MULTILINE)
 """(key, value, config) of each row of the paper's tables."""
-QUOTES = [" ".join(quote.replace("\n> ", " ").split()) for quote in re.findall(r"^> (.+(?:\n> .+)*)", TROUBLES, re.M)]
+QUOTES = [
+    " ".join(quote.replace("\n> ", " ").split()) for quote in re.findall(r"^> (.+(?:\n> .+)*)", TROUBLES, re.MULTILINE)
+]
 ANYTHING = "…"
 
 
@@ -30,7 +32,7 @@ def trees() -> dict[str, dict]:
     return {path: to_tree(load_config(ROOT / path)) for path in {path for _, _, path in FACTS}}
 
 
-@pytest.mark.parametrize(("key", "value", "path"), FACTS, ids=lambda text: str(text))
+@pytest.mark.parametrize(("key", "value", "path"), FACTS, ids=str)
 def test_a_fact_of_the_paper_is_in_the_config(trees, key, value, path):
     found = trees[path]
     for name in key.split("."):
@@ -50,7 +52,9 @@ def messages() -> list[str]:
     for path in (ROOT / "v2skit").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
-                found.append("".join(part.value if isinstance(part, ast.Constant) else ANYTHING for part in node.values))
+                found.append(
+                    "".join(part.value if isinstance(part, ast.Constant) else ANYTHING for part in node.values)
+                )
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
     return found
