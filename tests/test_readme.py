@@ -167,6 +167,15 @@ def commands(page: Path) -> list[tuple[Path, list[str]]]:
     return found
 
 
+def test_job_scripts_run_recipes_with_options_that_exist():
+    """Of the scripts in blocks of bash, such as those for Slurm, the lines that call a run.sh."""
+    scripts = [block for page in DOCS for block in re.findall(r"```bash\n(.*?)```", TEXT[page], re.DOTALL)]
+    calls = [line for script in scripts for line in script.replace("\\\n", " ").splitlines() if "/run.sh" in line]
+    assert scripts and len(calls) >= len(scripts)
+    for program, *arguments in (shlex.split(line.removeprefix("srun ")) for line in calls):
+        check_recipe((ROOT / program).parent, arguments)
+
+
 @BY_PAGE
 def test_commands_can_be_run(page):
     """Programs and scripts exist; options of v2skit and run.sh, configs and their keys do as well."""

@@ -86,7 +86,7 @@ def test_the_reference_has_every_component_and_command(reference):
     registry = plugins.registry()
     for kind in registry.kinds:
         entries = [entry for entry in registry.entries(kind) if entry.origin == "v2skit"]
-        assert all(f"\n{entry.name}\n--" in reference[f"{kind}.rst"] for entry in entries)
+        assert all(f"\n{entry.name}\n--" in reference[f"kinds/{kind}.rst"] for entry in entries)
     assert all(f"\nv2skit {name}\n--" in reference["commands.rst"] for name in ("synth", "stage", "data", "pack"))
     assert "--voice VOICE" in reference["commands.rst"]
 
@@ -101,10 +101,11 @@ def test_the_modules_of_the_reference_exist_and_are_documented(reference):
 
 def test_pages_that_are_no_more_are_removed(tmp_path):
     write = runpy.run_path(str(ROOT / "docs/site/reference.py"))["write"]
-    (tmp_path / "old_kind.rst").write_text("")
+    (tmp_path / "kinds").mkdir()
+    (tmp_path / "kinds/old.rst").write_text("")
     write(tmp_path)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert "old_kind.rst" not in names and {"decoder.rst", "commands.rst", "python.rst"} <= names
+    names = {path.name for path in tmp_path.rglob("*.rst")}
+    assert "old.rst" not in names and {"decoder.rst", "commands.rst", "python.rst"} <= names
 
 
 def test_the_picture_stands_alone():

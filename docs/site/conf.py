@@ -23,7 +23,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_co
 root_doc = "docs/index"
 include_patterns = [
     "docs/*.md",
-    "docs/reference/*.rst",
+    "docs/reference/**.rst",
     "docs/notebooks/*.ipynb",
     "egs/*/*.md",
     "plugins/*/README.md",

@@ -56,13 +56,13 @@ LIMITS = [name for name, value in vars(limits).items() if get_origin(value) is A
 
 def write(folder: Path) -> None:
     """Write the pages that have changed, and remove those that are no more."""
-    folder.mkdir(exist_ok=True)
     texts = pages()
-    for path in folder.glob("*.rst"):
-        if path.name not in texts:
+    for path in folder.rglob("*.rst"):
+        if path.relative_to(folder).as_posix() not in texts:
             path.unlink()
     for name, text in texts.items():
         path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
@@ -77,7 +77,7 @@ def pages() -> dict[str, str]:
         "commands.rst": "\n".join(commands()),
         **{f"{name}.rst": "\n".join(modules(*page, targets)) for name, page in MODULES.items()},
         **{
-            f"{kind}.rst": "\n".join(components(registry.kinds[kind], kind, entries, described))
+            f"kinds/{kind}.rst": "\n".join(components(registry.kinds[kind], kind, entries, described))
             for kind, entries in built_in.items()
             if entries
         },
@@ -100,7 +100,7 @@ def modules(name: str, about: str, members: tuple[str, ...], targets: set[str]) 
 
 def components(kind: Kind, name: str, entries: list[Entry], described: set[str]) -> Iterator[str]:
     """A kind with its components. A class that is of several kinds is in the index once."""
-    yield from [*title(f"Kind {name}"), f"{kind.purpose}.", ""]
+    yield from [*title(name), f"{kind.purpose}.", ""]
     if kind.given:
         yield from [f"Given by the toolkit: {', '.join(f'``{argument}``' for argument in kind.given)}.", ""]
     for entry in entries:
