@@ -11,6 +11,6 @@ if ! "$python" -c 'import furo, myst_nb, sphinx, sphinx_copybutton, v2skit' 2>/d
     "$python" -m pip --disable-pip-version-check install --quiet --editable '.[docs]'
 fi
 # The width of the command line's help, whatever the terminal's.
-COLUMNS=100 PYTHONPATH=$root "$python" -m sphinx -c docs/site --builder html --fresh-env --fail-on-warning --quiet . build/site
+COLUMNS=88 PYTHONPATH=$root "$python" -m sphinx -c docs/site --builder html --fresh-env --fail-on-warning --quiet . build/site
 grep -ohE 'https?://[^] )>"`]+' README.md CHANGELOG.md docs/*.md egs/*/*.md | sort | uniq -c | sort -rn >build/links.txt
 echo "build/site/index.html; $(wc -l <build/links.txt) links to other sites, not fetched, in build/links.txt"

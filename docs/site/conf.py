@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import reference
+from docutils import nodes
 
 from v2skit.version import __version__
 
@@ -71,3 +72,10 @@ html_theme_options = {
 def setup(app):
     """Write the pages of the reference, which docs/reference.md lists, before the sources are read."""
     reference.write(Path(app.srcdir) / "docs/reference")
+    app.connect("doctree-resolved", set_dashes)
+
+
+def set_dashes(app, tree, name):
+    """Dashes between arguments and their descriptions, which Sphinx leaves to smart quotes."""
+    for text in [node for node in tree.findall(nodes.Text) if node == " -- "]:
+        text.parent.replace(text, nodes.Text(" – "))
