@@ -40,6 +40,8 @@ EXTRAS = {
     "f0": ["praat-parselmouth"],
     # Only for corpora in its formats, which is why "all" leaves this extra out.
     "lhotse": ["lhotse>=1.24"],
+    # Earlier ones have errors of another HTTP client.
+    "hub": ["huggingface_hub>=1.0"],
     # It brings CTranslate2 and onnxruntime, which is why "all" leaves this extra out.
     "whisper": ["faster-whisper"],
     # Both carry their networks; speechmos does not declare what it imports. "all" leaves them out, since distillmos
