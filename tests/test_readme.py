@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
@@ -279,7 +280,7 @@ def test_links_and_paths_exist(page):
 
 def test_no_page_is_an_orphan():
     linked = {(page.parent / link).resolve() for page in DOCS for link in re.findall(r"\]\(([^)#:]+)", TEXT[page])}
-    of_the_site = {ROOT / f"docs/{name}.md" for name in ("index", "recipe_readmes", "plugin_readmes")}
+    of_the_site = {ROOT / f"docs/{name}.md" for name in ("index", "readmes_of_recipes", "readmes_of_plugins")}
     assert {*DOCS, *RECIPES} <= linked | {ROOT / "README.md"} | of_the_site
 
 
@@ -290,7 +291,7 @@ def test_the_site_has_every_page_in_its_navigation():
     }
     found = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs").glob("notebooks/*.ipynb"))
     names = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in found} - {"index"}
-    assert names <= entries
+    assert not [name for name in names if not any(fnmatch(name, entry) for entry in entries)]
 
 
 def test_the_readme_fits_on_a_screen():

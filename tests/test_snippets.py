@@ -25,22 +25,25 @@ from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.testing import check_audio_frontend
 
+PAGES = [page for page in DOCS if page.stem != "plugin_tutorial"]
+"""Those without a test of their own that follows them word for word."""
 BLOCKS = [
     (page, language, block)
-    for page in DOCS
+    for page in PAGES
     for language, block in re.findall(r"```(python|yaml)\n(.*?)```", TEXT[page], re.DOTALL)
 ]
 NOT_HERE = (
     r"serve|stream |listen-score",  # for people, with devices
-    r"^new-recipe|^data |--config egs/mine|--work_dir egs/grid",  # of corpora and recipes
-    r"exp/text/finetune|exp/cpu|--voices? [^s]|--metric wer|exp/mel_1",  # of what the tiny experiment lacks
+    r"hf://\S+$|--private",  # of a hub
+    r"^new-|^check-|^data |^audit|--config egs/mine",  # of plug-ins, corpora and recipes
+    r"exp/text/finetune|exp/cpu|--voices? [^s]|--metric wer|exp/mel_1|--align|onnx",  # not of the tiny experiment
 )
 """Commands that other tests run, or that can't end; test_readme.py parses them."""
 
 
 def quick() -> list[tuple[str, ...]]:
     """The commands of v2skit in the pages, in their order, each once."""
-    found = [tuple(words[1:]) for page in DOCS for _, words in commands(page) if words[0].endswith("v2skit")]
+    found = [tuple(words[1:]) for page in PAGES for _, words in commands(page) if words[0].endswith("v2skit")]
     return [words for words in dict.fromkeys(found) if not re.search("|".join(NOT_HERE), " ".join(words))]
 
 
@@ -80,7 +83,10 @@ def there(place, monkeypatch) -> Path:
 @pytest.mark.parametrize("words", quick(), ids=" ".join)
 def test_a_quick_command_runs(there, words, capsys):
     force = ["--force"] if words[0] == "synth" and "--force" not in words else []
-    assert main([*words, *force]) == 0, capsys.readouterr().err
+    status, printed = main([*words, *force]), capsys.readouterr().err
+    if "needs a package that can't be imported" in printed:
+        pytest.skip(printed)
+    assert status == 0, printed
 
 
 def test_most_commands_are_quick():
