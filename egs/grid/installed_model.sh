@@ -16,5 +16,5 @@ set -- --config conf/cpu_recognition.yaml --stage 5 --set "vocoder={type: traine
 out=grid.v2s
 if [ -d ../../v2skit ]; then out=../../v2skit/pretrained/grid.v2s; fi
 mkdir -p "$(dirname "$out")"
-"$python" -m v2skit pack exp/cpu_recognition -o "$out" --vocoder "$vocoder" --card card.yaml --half \
+"$python" -m v2skit pack exp/cpu_recognition -o "$out" --vocoder "$vocoder" --card card.yaml --half --force \
     --voices data_cpu/available/train --default-voice s1

@@ -144,6 +144,15 @@ def tensor_bytes(path: Path) -> int:
         return sum(file.get_tensor(name).nbytes for name in file.keys())  # noqa: SIM118  it is no dict
 
 
+def test_a_pack_replaces_no_file_unless_told_to(mel_run, tmp_path, capsys):
+    out = tmp_path / "model.v2s"
+    out.write_bytes(b"of others")
+    command = ["pack", str(mel_run), "-o", str(out)]
+    assert main(command) == 1 and "exists; name another file with -o" in capsys.readouterr().err
+    assert out.read_bytes() == b"of others"
+    assert main([*command, "--force"]) == 0 and main(["info", str(out)]) == 0
+
+
 def test_what_float16_cannot_hold_stays_as_it_is(mel_run, tmp_path):
     folder = checkpoint.best(mel_run)
     saved = checkpoint.load(folder)

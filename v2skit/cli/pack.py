@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def add(commands: Commands) -> None:
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
     command.add_argument("--half", action="store_true", help="store weights as float16, half the size")
+    command.add_argument("--force", action="store_true", help="replace the file")
     command.set_defaults(run=run)
 
 
@@ -40,6 +42,8 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
 
+    if os.path.lexists(options.out) and not options.force:
+        raise UserError(f"{options.out} exists; name another file with -o, or replace it with --force")
     given = {name: getattr(options, name) for name in CARD}
     card = read_card(options.card, **given) if options.card else Card(**given)
     card = card if card.name else replace(card, name=options.out.stem)
