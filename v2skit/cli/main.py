@@ -13,6 +13,7 @@ from v2skit.cli import (
     components,
     data,
     diff,
+    export,
     export_scores,
     info,
     leaderboard,
@@ -39,7 +40,7 @@ from v2skit.version import __version__
 
 COMMANDS = (
     components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, report, compare, breakdown, audit,
-    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, info,
+    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, export, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

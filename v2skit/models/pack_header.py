@@ -106,10 +106,15 @@ def read_header(path: Path) -> Header:
         raise _no_model(path, error) from error
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise _no_model(path, error) from error
-    codes = [code for meta in header.meta.values() for code in own_code(meta.config)] + direct.paths(header.vocoder)
+    check_runs_no_code(path, *(meta.config for meta in header.meta.values()), {"vocoder": header.vocoder})
+    return header
+
+
+def check_runs_no_code(path: Path, *configs: dict) -> None:
+    """Raises UserError where stored configs in a file name code that is neither v2skit's nor an installed plug-in's."""
+    codes = [code for config in configs for code in own_code(config)]
     if codes:
         raise UserError.about(path, f"needs {codes[0]}, and a pack runs only v2skit and installed plug-ins; {PLUGIN}")
-    return header
 
 
 def read_card(path: Path, **given: str) -> Card:

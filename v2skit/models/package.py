@@ -77,7 +77,7 @@ def pack(
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
-    saved = _packable(saved, folder)
+    saved = packable(saved, folder)
     config = checkpoint.config_of(saved.meta)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
     if vocoder and choice is None:
@@ -90,7 +90,7 @@ def pack(
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
-        parts["vocoder"] = _packable(checkpoint.load(theirs), theirs)
+        parts["vocoder"] = packable(checkpoint.load(theirs), theirs)
         features = parts["vocoder"].meta.features
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
         check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
@@ -146,7 +146,7 @@ def _rounded(tensors: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
     return {**tensors, **{name: value for name, value in halves.items() if value.isfinite().all()}}
 
 
-def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
+def packable(saved: Checkpoint, folder: Path) -> Checkpoint:
     """A checkpoint without the plug-in files and classes that its model does not need.
 
     Raises:
