@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,19 +39,19 @@ def crops_of(model: Synthesiser, seconds: float) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (frames, size, size), np.uint8)
 
 
-def timed(function: Callable[[], object]) -> float:
-    """CPU time of a call, s."""
+def synthesise(model: Synthesiser, seconds: float) -> tuple[float, np.ndarray]:
+    """CPU time in s and speech (N,) of a clip."""
+    crops, voice = crops_of(model, seconds), model.voice(None)
     start = time.process_time()
-    function()
-    return time.process_time() - start
+    speech = model.synthesise_crops(crops, voice)
+    return time.process_time() - start, speech
 
 
 def starting(path: Path) -> dict[str, float]:
     """In a process of its own, CPU time in s: of loading a model, with all imports, and of its first clip."""
     model = v2skit.load(path, "cpu")
     loading = time.process_time()  # since the process started
-    crops, voice = crops_of(model, SECONDS[0]), model.voice(None)
-    return {"loading": loading, f"first clip of {SECONDS[0]} s": timed(lambda: model.synthesise_crops(crops, voice))}
+    return {"loading": loading, f"first clip of {SECONDS[0]} s": synthesise(model, SECONDS[0])[0]}
 
 
 def benchmark(paths: dict[str, Path], repeats: int) -> None:
@@ -69,12 +68,11 @@ def benchmark(paths: dict[str, Path], repeats: int) -> None:
             for what, seconds in found.items():
                 note(what, name, seconds)
     models = {name: v2skit.load(path, "cpu") for name, path in paths.items()}
-    speech = {}
+    speech: dict[str, np.ndarray] = {}
     for seconds in SECONDS:
         for number in range(repeats + 1):
             for name, model in models.items():
-                crops, voice = crops_of(model, seconds), model.voice(None)
-                spent = timed(lambda: speech.update({name: model.synthesise_crops(crops, voice)}))
+                spent, speech[name] = synthesise(model, seconds)
                 if number:  # the first is for warming up
                     note(f"a clip of {seconds} s", name, spent)
         deviation = np.abs(speech["onnx"] - speech["torch"]).max() / np.abs(speech["torch"]).max()
@@ -102,7 +100,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         onnx = args.onnx or Path(folder) / "model.onnx"
         if args.onnx is None:
-            print(f"exporting took {timed(lambda: export(model).write(onnx)):.1f} s of CPU time")
+            start = time.process_time()
+            export(model).write(onnx)
+            print(f"exporting took {time.process_time() - start:.1f} s of CPU time")
         benchmark({"torch": model, "onnx": onnx}, args.repeats)
 
 

@@ -132,6 +132,19 @@ def test_a_streaming_encoder_is_exported_layer_by_layer(onnx, tmp_path):
     assert_same_speech(*sounds)
 
 
+def exported_network(run: Path, name: str) -> None:
+    """Export one network of a model."""
+    model = v2skit.load(run, "cpu")
+    values, others = (exporting.example_clip(model, frames) for frames in (FRAMES, OTHER_FRAMES))
+    for traced in traced_networks(model):
+        if traced.name == name:
+            network_graph(traced, values, others)
+            return
+        traced.compute(values)
+        traced.compute(others)
+    raise AssertionError(f"there is no network {name}")
+
+
 @pytest.mark.parametrize(
     ("network", "key", "component"),
     [

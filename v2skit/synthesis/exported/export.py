@@ -53,8 +53,8 @@ def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
             not installed.
     """
     with needs("onnx", "the export to ONNX"):
-        import onnxruntime  # noqa: F401  compares
-        import onnxscript  # noqa: F401  torch's exporter imports it
+        import onnxruntime  # noqa: F401  the networks are compared in it
+        import onnxscript  # noqa: F401  torch's exporter imports it later
         from onnx import helper
     model = Synthesiser.load(path, torch.device("cpu"), vocoder)
     saved = packable(open_model(path, "model", "stage 4 makes one"), path)
