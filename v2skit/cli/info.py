@@ -10,7 +10,9 @@ from v2skit.cli.options import Commands, add_command
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "info", "describe a packed model, or those that are installed with v2skit")
+    command = add_command(
+        commands, "info", "describe a packed or exported model, or those that are installed with v2skit"
+    )
     command.add_argument("model", type=Path, nargs="?", metavar="FILE", help="default: all that are installed")
     command.set_defaults(run=run)
 
@@ -19,7 +21,12 @@ def run(options: argparse.Namespace) -> None:
     """Print the model card, or the path and card of every installed model."""
     from v2skit.models.package import describe
     from v2skit.models.pretrained import default_model, installed_models
+    from v2skit.synthesis.exported.file import OnnxFile
+    from v2skit.synthesis.synthesiser import ONNX
 
+    if options.model and options.model.suffix == ONNX:
+        print(OnnxFile.read(options.model).describe())
+        return
     if options.model:
         print(describe(options.model))
         return

@@ -51,6 +51,16 @@ class Card:
         """Which model this is and what it was made for, in one line; empty where the card does not say for what."""
         return printable_lines(" ".join(f"{self.name}: {self.made_for}".split())) if self.made_for else ""
 
+    def lines(self) -> list[str]:
+        """All but the name, for people."""
+        facts = {"made for": self.made_for, "limits": self.limits, "data": self.data, "licence": self.licence}
+        facts |= {"credits": "\n".join(self.credits), "notes": self.notes}
+        lines = []
+        for key, text in facts.items():
+            first, *more = (text or "not stated").splitlines()
+            lines += [f"{key + ':':10} {first}", *(f"{'':10} {line}" for line in more)]
+        return lines
+
 
 @dataclass(frozen=True)
 class Header:

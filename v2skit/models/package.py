@@ -255,12 +255,7 @@ def describe(path: Path) -> str:
         return str(config.get(key, "unknown"))
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", ""]
-    facts = {"made for": card.made_for, "limits": card.limits, "data": card.data, "licence": card.licence}
-    facts |= {"credits": "\n".join(card.credits), "notes": card.notes}
-    for key, text in facts.items():
-        first, *more = (text or "not stated").splitlines()
-        lines += [f"{key + ':':10} {first}", *(f"{'':10} {line}" for line in more)]
+    lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", "", *card.lines()]
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")

@@ -153,3 +153,10 @@ def test_the_description_is_json_in_the_metadata(exported, onnx):
     assert described["meta"]["config"]["clock"] == {"fps": 25, "sample_rate": 24000}
     assert np.isclose(described["meta"]["config"]["mel"]["hop"], 240)
     assert list(described["networks"]) == ["frontend", "conditioner", "encoder", "decoder"]
+
+
+def test_info_describes_it(exported, capsys):
+    assert main(["info", str(exported[1])]) == 0
+    text = capsys.readouterr().out
+    assert "tiny: video-to-speech, exported by v2skit" in text and "licence:   not stated" in text
+    assert "networks:  frontend, conditioner, encoder, decoder" in text and "sound:     24000 Hz" in text

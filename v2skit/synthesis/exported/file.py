@@ -18,9 +18,10 @@ import torch
 from v2skit.config.check import check
 from v2skit.errors import UserError, reason_of
 from v2skit.models.checkpoint import Meta, weights_digest
-from v2skit.models.pack_header import Card, check_runs_no_code
+from v2skit.models.pack_header import Card, check_runs_no_code, printable_lines
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
+from v2skit.system.provenance import Provenance
 from v2skit.system.state_file import check_permission, damaged, parse_state
 from v2skit.version import __version__
 
@@ -149,6 +150,22 @@ class OnnxFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as part:
             part.write_bytes(self.model.SerializeToString())
+
+    def describe(self) -> str:
+        """A description, for people."""
+        header, config = self.header, Provenance(self.header.meta.config).values
+        size = f"{self.model.ByteSize() / 1e6:.1f} MB"
+        lines = [
+            f"{header.card.name or self.path.stem}: video-to-speech, exported by v2skit {header.v2skit}, {size}",
+            "",
+        ]
+        lines += [*header.card.lines(), "", f"model:     {header.meta.step} steps, digest {header.meta.digest}"]
+        lines.append(f"networks:  {', '.join(header.networks)}")
+        rate, fps, side = (config.get(key) for key in ("clock.sample_rate", "clock.fps", "augmentation.crop"))
+        lines.append(f"sound:     {rate} Hz; picture: {fps} frames/s, mouth crops of {side} pixels")
+        if header.voices:
+            lines.append(f"voices:    {', '.join(header.voices)}; default: {header.default_voice or 'none'}")
+        return printable_lines("\n".join(lines))
 
     def networks(self) -> Iterator[tuple[str, Network, bytes]]:
         """Each network: name, description and its part of the graph as an ONNX model of its own. Raises UserError."""
