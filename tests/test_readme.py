@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +23,11 @@ RECIPES = sorted(ROOT.glob("egs/*/README.md"))
 PAGES = (*DOCS, *RECIPES, *sorted(ROOT.glob("plugins/*/README.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md")
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 EXTENDING = TEXT[ROOT / "docs/extending.md"]
-FILES = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", EXTENDING, re.DOTALL))
+FILES = {
+    path: block
+    for page in ("extending", "your_corpus")
+    for path, block in re.findall(r"```\w+\n# (\S+)\n(.*?)```", TEXT[ROOT / f"docs/{page}.md"], re.DOTALL)
+}
 """Path, from a code block's first line -> the block."""
 
 BY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -30,7 +35,7 @@ PROGRAMS = ("pip", "tools/venv/bin/pip", "python", "cp", "ffmpeg")
 """Of commands that are not v2skit's; their arguments are not checked."""
 PLUGIN_COMPONENTS = (
     "my_decoder", "my_loss", "my_sampler", "my_energy", "my_package", "parallel_wavegan", "mel_upsampling",
-    "wandb", "mlflow",
+    "wandb", "mlflow", "avhubert",
 )  # fmt: skip
 """Components of packages that are not installed here."""
 NEW_RECIPE = "egs/mine"
@@ -39,7 +44,7 @@ NEW_RECIPE = "egs/mine"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The plug-ins of docs/extending.md, written as it says and installed by pip."""
+    """The plug-ins of docs/extending.md and docs/your_corpus.md, written as they say and installed by pip."""
     source, site = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
     for path, content in FILES.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +109,7 @@ def test_own_target_head_and_loss_train(installed, recipe_folder, tiny):
 
 
 def test_own_corpus_is_prepared(installed, tmp_path):
-    """The corpus and config of docs/extending.md, on clips that are mouth crops already."""
+    """The corpus and config of docs/your_corpus.md, on clips that are mouth crops already."""
     recipe = tmp_path / NEW_RECIPE
     (recipe / "conf").mkdir(parents=True)
     shutil.copytree(ROOT / "egs/conf", tmp_path / "egs/conf")
@@ -152,7 +157,7 @@ def commands(page: Path) -> list[tuple[Path, list[str]]]:
     found = []
     for block in re.split(r"\n(?! {4})", text):
         folder = home
-        for line in re.findall(r"^ {4}(\S.*)$", block, re.MULTILINE):
+        for line in re.findall(r"^ {4,7}(\S.*)$", block, re.MULTILINE):  # 6 or 7 in an item of a list
             for command in re.split(r" && | \| ", line):
                 words = shlex.split(command, comments=True)
                 if words[0] == "cd":
@@ -161,6 +166,15 @@ def commands(page: Path) -> list[tuple[Path, list[str]]]:
                 else:
                     found.append((folder, words))
     return found
+
+
+def test_job_scripts_run_recipes_with_options_that_exist():
+    """Of the scripts in blocks of bash, such as those for Slurm, the lines that call a run.sh."""
+    scripts = [block for page in DOCS for block in re.findall(r"```bash\n(.*?)```", TEXT[page], re.DOTALL)]
+    calls = [line for script in scripts for line in script.replace("\\\n", " ").splitlines() if "/run.sh" in line]
+    assert scripts and len(calls) >= len(scripts)
+    for program, *arguments in (shlex.split(line.removeprefix("srun ")) for line in calls):
+        check_recipe((ROOT / program).parent, arguments)
 
 
 @BY_PAGE
@@ -266,7 +280,18 @@ def test_links_and_paths_exist(page):
 
 def test_no_page_is_an_orphan():
     linked = {(page.parent / link).resolve() for page in DOCS for link in re.findall(r"\]\(([^)#:]+)", TEXT[page])}
-    assert {*DOCS, *RECIPES} <= linked | {ROOT / "README.md"}
+    of_the_site = {ROOT / f"docs/{name}.md" for name in ("index", "readmes_of_recipes", "readmes_of_plugins")}
+    assert {*DOCS, *RECIPES} <= linked | {ROOT / "README.md"} | of_the_site
+
+
+def test_the_site_has_every_page_in_its_navigation():
+    index = TEXT[ROOT / "docs/index.md"]
+    entries = {
+        line for block in re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL) for line in block.split("\n")
+    }
+    found = sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs").glob("notebooks/*.ipynb"))
+    names = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in found} - {"index"}
+    assert not [name for name in names if not any(fnmatch(name, entry) for entry in entries)]
 
 
 def test_the_readme_fits_on_a_screen():
@@ -289,22 +314,3 @@ def test_the_map_lists_the_layers_in_their_order():
     floors = {name: number for number, layer in enumerate(LAYERS) for name in layer.split(", ")}
     numbers = [floors[row] for row in rows]
     assert numbers == sorted(numbers)
-
-
-def test_the_python_example_runs(tmp_path):
-    import numpy as np
-
-    from tests.cases.model import untrained_run
-    from tests.media_files import make_video
-
-    text = TEXT[ROOT / "docs/synthesis.md"]
-    example = next(block for block in re.findall(r"```python\n(import v2skit\n.*?)```", text, re.DOTALL))
-    run = untrained_run(tmp_path)
-    video = make_video(tmp_path / "clip.mp4", [n / 25 for n in range(12)], (96, 96))
-    for name, path in {"mini.v2s": run, "clip.mp4": video, "long.mp4": video}.items():
-        assert f'"{name}"' in example
-        example = example.replace(f'"{name}"', repr(str(path)))
-    example = example.replace('"face_mesh"', '"none"')
-    names = {"frames": np.zeros((30, 96, 96, 3), np.uint8)}
-    exec(example, names)
-    assert names["speech"].waveform.shape == (24000,) and len(names["piece"])

@@ -18,10 +18,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import soundfile
+
+from v2skit.cli.failures import status_of
+from v2skit.errors import UserError
+from v2skit.system.state_file import read_state
 
 OF_THE_CLOCK = ("seconds_per_step", "waiting_share")
 CONFIGS = ("mel", "raw_istft", "raw_wavegan")
@@ -49,14 +54,24 @@ def main() -> None:
         options.out.write_text(json.dumps(_record(options.root.resolve(), short), indent=1) + "\n", encoding="utf-8")
         print(f"record: {options.out}")
     else:
-        texts = [path.read_text(encoding="utf-8") for path in options.records]
-        for renamed in options.renamed:
-            old, _, new = renamed.partition("=")
-            texts[0] = texts[0].replace(f'"{old}": ', f'"{new}": ')
-        one, other = map(json.loads, texts)
+        names = dict(renamed.partition("=")[::2] for renamed in options.renamed)
+        one, other = (_read(path, names if path is options.records[0] else {}) for path in options.records)
         differences = _compare(one, other)
         print("\n".join(differences) or f"equal: {sum(len(v) for v in one.values())} values")
         raise SystemExit(bool(differences))
+
+
+def _read(path: Path, names: dict[str, str]) -> dict[str, dict[str, object]]:
+    """A record, in which values are renamed."""
+
+    def parse(text: str) -> object:
+        return json.loads(text, object_pairs_hook=lambda pairs: {names.get(key, key): value for key, value in pairs})
+
+    remedy = "give a file of check_equality.py record"
+    tree = read_state(path, remedy, parse)
+    if tree is None or not all(isinstance(values, dict) for values in tree.values()):
+        raise UserError(f"{path} is no record; {remedy}")
+    return tree
 
 
 def _record(root: Path, short: dict[str, object]) -> dict[str, dict[str, object]]:
@@ -131,4 +146,4 @@ def _compare(one: dict, other: dict) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "check_equality"))

@@ -11,6 +11,7 @@ model, whose mels are predicted, or folder of <utterance>.wav, whose mels are co
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pystoi.utils import remove_silent_frames
 from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Mel
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
@@ -244,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "estoi_limits"))

@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import itertools
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from v2skit.cli.failures import status_of
 from v2skit.config.load import load_config
 from v2skit.config.schema import Config, Training
 from v2skit.data.batch import Batch
@@ -138,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "gpu_hours"))

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
@@ -49,6 +50,8 @@ def main() -> None:
     rate, mels = options.sample_rate, PairedMels(max_hz=None, range_db=40.0)
     metrics, utterances = predictors(), read_manifest(options.data_dir)
     truths = {u.id: read_audio(u.audio, rate) for u in utterances if u.audio}
+    if not truths:
+        parser.error(f"{options.data_dir} has no clips with audio")
     for folder in [None, *options.folders]:
         scores = []
         for name, audio in truths.items():
@@ -68,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "mel_sharpness"))

@@ -10,10 +10,12 @@ the clip is below the level of white noise at -60 dB of full scale. The table ha
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
 from v2skit.losses.power import Power, log_magnitude_difference, valid_power
@@ -47,6 +49,8 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", help="audio or video files of speech")
     parser.add_argument("--clips", type=int, default=20, help="of them, evenly chosen")
     args = parser.parse_args()
+    if args.clips < 1:
+        parser.error("--clips: at least one")
     clock, mel = Clock(), Mel()
     chosen = sorted(args.files)[:: max(1, len(args.files) // args.clips)][: args.clips]
     rows = []
@@ -63,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "noise_share"))

@@ -15,11 +15,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import yaml
-
+from v2skit.cli.failures import status_of
 from v2skit.evaluation.bootstrap import seeds_interval
 from v2skit.evaluation.compare import terms
-from v2skit.evaluation.systems import SCORES, read_system
+from v2skit.evaluation.systems import SCORES, read_config, read_system
 
 METRICS = {"estoi": 3, "wer": 1}
 """Metric -> decimals."""
@@ -57,8 +56,9 @@ def main() -> None:
         if lacking := unfinished(experiment):
             print(f"note: {experiment} {lacking}; skipped", file=sys.stderr)
             continue
-        config = yaml.safe_load((experiment / "finetune" / "config.yaml").read_text(encoding="utf-8"))
-        share, seed = config["corpus"].get("train_share", 1.0), config["seed"]
+        config = read_config(experiment)
+        assert config is not None, "it is finished"
+        share, seed = float(config.values.get("corpus.train_share", 1.0)), config.values.get("seed")
         if seed in groups[share]:
             raise SystemExit(f"{experiment} and {groups[share][seed]} have the same share and seed; give one of them")
         groups[share][seed] = experiment
@@ -77,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "pretraining_gain"))

@@ -307,3 +307,9 @@ def test_speech_is_never_written_outside_of_its_folder(run, data, tmp_path, caps
 
 
 # One file of a batch
+
+
+def test_a_link_in_a_circle_is_replaced_as_any_output(run, tmp_path):
+    (tmp_path / "speech.wav").symlink_to("speech.wav")
+    assert command("synth", clip(tmp_path / "a.mp4"), "--model", run, "-o", tmp_path / "speech.wav") == 0
+    assert is_synthesised(tmp_path / "speech.wav") and not (tmp_path / "speech.wav").is_symlink()

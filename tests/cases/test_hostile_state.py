@@ -6,9 +6,11 @@ Each is read as it was written, or is refused with one sentence.
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,10 +24,16 @@ from tests.cases.model import untrained_run
 from tests.training.trainers import trainer_of
 from v2skit.cli.main import main
 from v2skit.config.load import load_config
+from v2skit.config.parts import Part
+from v2skit.data import index_file
+from v2skit.data.data_dir import read_table
 from v2skit.errors import UserError
+from v2skit.evaluation import protocol
+from v2skit.evaluation.stored_scores import read_files
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import Card
 from v2skit.models.package import describe, pack
+from v2skit.models.weights import digest_of
 from v2skit.preparation.prepare import check_claim
 from v2skit.recipes import run_record
 from v2skit.synthesis.synthesiser import load
@@ -187,6 +195,34 @@ def test_output_that_is_not_finite_is_an_error(run, value):
         parameter.data.fill_(value)
     with pytest.raises(UserError, match="output is not finite .*; give another checkpoint"):
         model.synthesise_crops(np.zeros((30, 96, 96), np.uint8), model.voice(None))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link", "hole", "device"])
+@pytest.mark.parametrize("name", ["x.v2s", "x.safetensors", "x.pt", "x.json", "x.yaml", "x.jsonl", "wav.scp", "x.scp"])
+def test_what_is_no_file_is_never_waited_for(tmp_path, name, kind):
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+    elif kind == "hole":
+        path.touch()
+        os.truncate(path, 1 << 40)
+    else:
+        path.symlink_to(name if kind == "link" else "/dev/zero")
+    readers = {
+        "x.v2s": lambda: load(path, "cpu"),
+        "x.safetensors": lambda: digest_of(Part(init=str(path)), "encoder", "a2a"),
+        "x.pt": lambda: digest_of(Part(init=str(path)), "encoder", "a2a"),
+        "x.json": lambda: read_state(path, "make it again"),
+        "x.yaml": lambda: protocol.load(str(path)),
+        "x.jsonl": lambda: read_files(path),
+        "wav.scp": lambda: read_table(path),
+        "x.scp": lambda: list(index_file._lines(path)),
+    }
+    with pytest.raises((UserError, OSError), match=name.replace(".", "[.]")):
+        readers[name]()
 
 
 @pytest.mark.parametrize("content", CUT)

@@ -154,7 +154,13 @@ def test_the_next_start_removes_what_a_killed_server_left(video, temporary, tmp_
     (temporary / "other").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (temporary / ".serve.v2skit-00000000.part").symlink_to(tmp_path / "elsewhere")
+    (temporary / "v2skit-serve-recordings").mkdir()
+    (temporary / "v2skit-serve-thesis_1").mkdir()
+    (temporary / "v2skit-serve-thesis_1/thesis.tex").touch()
+    (temporary / "v2skit-serve-link0000").symlink_to(tmp_path / "elsewhere")
     kept = set(temporary.iterdir())
+    (temporary / "v2skit-serve-a1_b2c3d").mkdir()  # of a killed server of version 0.1
+    (temporary / "v2skit-serve-a1_b2c3d/video.mp4").touch()
     environment = {**os.environ, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
@@ -163,6 +169,7 @@ def test_the_next_start_removes_what_a_killed_server_left(video, temporary, tmp_
         connect(process.stdout.readline().split()[4].rstrip(";"), form(video))
         assert process.stdout.readline() == "working\n"
         (left,) = set(temporary.iterdir()) - kept
+        assert left.name.startswith(".serve.v2skit-")
         remove_abandoned(temporary)
         assert list(left.iterdir())  # of a running server
         process.send_signal(signal.SIGKILL)

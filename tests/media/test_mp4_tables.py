@@ -139,6 +139,41 @@ def test_sound_without_compression_has_many_samples_and_is_read(tmp_path):
     assert MAX_SAMPLES < 10_000_000 and probe(tmp_path / "sound.mov").seconds == pytest.approx(10e6 / 48000, abs=0.1)
 
 
+def in_one_chunk(path: Path, *rows: int) -> None:
+    """A track of sound without compression, with the rows of a table of chunks: first chunk, samples, description."""
+    table = struct.pack(f">II{len(rows)}I", 0, len(rows) // 3, *rows)
+    stbl = box(b"stts", struct.pack(">IIII", 0, 1, HUGE, 1)) + box(b"stsc", table)
+    stbl += box(b"stco", struct.pack(">II", 0, 10_000))
+    path.write_bytes(box(b"moov", box(b"trak", box(b"hdlr", b"\0" * 8 + b"soun") + box(b"stbl", stbl))))
+
+
+def test_one_large_chunk_among_many_is_not_refused(tmp_path):
+    path = tmp_path / "sound.mov"
+    in_one_chunk(path, 1, HUGE, 1, 2, 1024, 1)
+    check_tables(path)
+    for rows in ((1, 1024, 1, 2, HUGE, 1), (3, 1024, 1, 2, HUGE, 1)):
+        in_one_chunk(path, *rows)
+        with pytest.raises(UserError, match=r"states 4[0-9]{8} frames"):
+            check_tables(path)
+
+
+def test_the_number_of_boxes_is_limited(tmp_path, monkeypatch):
+    monkeypatch.setattr(mp4_tables, "MAX_BOXES", 1000)
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(box(b"free", b"") * 1000)
+    check_tables(path)
+    path.write_bytes(box(b"free", b"") * 1001)
+    with pytest.raises(UserError, match=r"clip.mp4 has more than 1000 boxes; convert it"):
+        check_tables(path)
+
+
+def test_tables_as_large_as_a_sparse_file_are_not_read(tmp_path):
+    path = tmp_path / "sound.mov"
+    path.write_bytes(struct.pack(">I4sII", 0, b"stsc", 0, 2**32 - 1))
+    os.truncate(path, 1 << 40)
+    check_tables(path)
+
+
 def test_few_edits_of_long_videos_are_not_refused(tmp_path):
     hostile(tmp_path / "clip.mp4", "edits")
     check_tables(make_video(tmp_path / "other.mp4", every(25, 0.4), (64, 64)))

@@ -49,6 +49,17 @@ def test_no_folder_needs_no_setting_aside(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_killed_repetition_loses_nothing(folder):
+    set_aside(folder, is_own)
+    folder.mkdir(exist_ok=True)
+    (folder / "new").touch()  # and killed
+    set_aside(folder, is_own)  # of the next repetition
+    folder.mkdir(exist_ok=True)
+    (folder / "new").touch()
+    put_back(folder, is_own)  # as it could not start
+    assert names(folder) == ["old"] and names(folder.resolve().parent) == ["run"]
+
+
 @pytest.mark.parametrize("end", ["delete", "put back", "killed", "can't be renamed"])
 def test_files_of_others_are_kept(folder, monkeypatch, end):
     (folder / "thesis").mkdir()

@@ -53,6 +53,20 @@ def test_only_what_killed_processes_left_is_removed(tmp_path, kind):
     assert names(tmp_path) == ["speech.wav"] and target.read_text() == "by the next process"
 
 
+def test_those_of_other_hosts_are_kept(tmp_path, monkeypatch):
+    for node in ("node7", "node8"):
+        temporary._host_part.cache_clear()
+        monkeypatch.setattr(temporary, "host", lambda node=node: node)
+        (tmp_path / f".x.v2skit{temporary._host_part()}-01234567.part").touch()
+    remove_abandoned(tmp_path)
+    temporary._host_part.cache_clear()
+    (left,) = names(tmp_path)
+    monkeypatch.setattr(temporary, "host", lambda: "node7")
+    remove_abandoned(tmp_path)
+    temporary._host_part.cache_clear()
+    assert left.startswith(".x.v2skit-") and not names(tmp_path)
+
+
 def test_files_of_others_are_kept(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/thesis.tex").touch()

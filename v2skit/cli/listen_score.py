@@ -20,9 +20,11 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the results."""
-    from v2skit.evaluation.listening_scores import score, to_markdown
+    from v2skit.evaluation.listening_scores import check_replaceable, score, to_markdown
     from v2skit.system.atomic import write_text
 
+    if options.out:
+        check_replaceable(options.out)
     results = score(options.key, options.answers)
     print(to_markdown(results), end="")
     if options.out:

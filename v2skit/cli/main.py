@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from v2skit.cli import (
     pack,
     plugin_commands,
     plugins,
+    push,
     report,
     serve,
     stage,
@@ -31,16 +33,15 @@ from v2skit.cli import (
     synth_data,
     verify_resume,
 )
+from v2skit.cli.failures import status_of
 from v2skit.cli.options import Parser
-from v2skit.errors import UserError, printable, reason_of
 from v2skit.registry.trust import trusting
-from v2skit.system.extras import missing
 from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
     components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, report, compare, breakdown, audit,
-    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, export, info,
+    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, push, export, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 
@@ -54,44 +55,32 @@ def main(argv: Sequence[str] | None = None) -> int:
             output.reconfigure(errors="backslashreplace")  # names of files need not be valid in its encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
+    options = argparse.Namespace()
+
+    def run() -> None:
+        nonlocal options
+        options = _parsed(parser, arguments)
+        with trusting(getattr(options, "trust_plugins", False)):
+            options.run(options)
+
+    return status_of(run, resumes=lambda: getattr(options, "resumes", False))
+
+
+def _parsed(parser: Parser, arguments: list[str]) -> argparse.Namespace:
+    """The options of a command, which may be of a plug-in."""
     if arguments and arguments[0] in stage.STAGES and arguments[0] != "synth":
         parser.error(
             f"stages are run with: v2skit stage {arguments[0]}; if a run.sh printed this, its egs/stages.sh is of "
             "version 0.1: move that egs folder away and copy the recipe again with v2skit new-recipe"
         )
-    try:
-        builtin = list(parser.commands.choices)
-        if arguments and arguments[0] not in (*builtin, "--version"):
-            plugin_commands.add(parser.commands, builtin, arguments[0])  # loads all plug-ins
-        options, unknown = parser.parse_known_args(arguments)
-        if unknown:
-            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        options.argv = arguments
-        with trusting(getattr(options, "trust_plugins", False)):
-            options.run(options)
-    except UserError as error:
-        print(f"v2skit: error: {error}", file=sys.stderr)
-        return 1
-    except ImportError as error:
-        lacking = missing(error, "this command")
-        if lacking is None:
-            raise
-        print(f"v2skit: error: {lacking}", file=sys.stderr)
-        return 1
-    except UnicodeEncodeError as error:
-        name = printable(error.object)[:200]
-        print(f"v2skit: error: {name!r} is not UTF-8; rename the file or folder of that name", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as interrupt:
-        print(f"\nv2skit: {str(interrupt) or 'interrupted'}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        return 0
-    except OSError as error:  # a full disk, a folder that can't be written
-        resumes = "; finished work is kept, the same command resumes" if getattr(options, "resumes", False) else ""
-        print(f"v2skit: error: {reason_of(error)}{resumes}", file=sys.stderr)
-        return 1
-    return 0
+    builtin = list(parser.commands.choices)
+    if arguments and arguments[0] not in (*builtin, "--version"):
+        plugin_commands.add(parser.commands, builtin, arguments[0])  # loads all plug-ins
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.argv = arguments
+    return options
 
 
 def _parser() -> Parser:

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     exp = options.exp or options.work_dir / "exp" / options.config.stem
     note = print if not launched() else str  # once, not by each of several processes
     copies = Copies(exp / PLUGINS, preferred=options.stage in ("synth", "score"), note=note)
-    protocol = [f"scoring.protocol={json.dumps(options.protocol)}"] if options.protocol else []
+    protocol = [f"scoring.protocol={json.dumps(options.protocol)}"] if options.protocol is not None else []
     config = load_config(options.config, [*options.set, *protocol], copies)
     if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):
         raise UserError(f"--exp {exp} is where the data directories are; give another folder")

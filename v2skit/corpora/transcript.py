@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from v2skit.system.text_file import read_lines
+
 
 def words(text: str) -> str | None:
     """Words in upper case, without punctuation; None where there are none."""
@@ -15,6 +17,5 @@ def words(text: str) -> str | None:
 def table(path: Path, separator: str = "\t") -> Iterator[list[str]]:
     """The fields of each line of a table without quotes; nothing where there is no such file."""
     if path.is_file():
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield line.rstrip("\r\n").split(separator)
+        for line in read_lines(path):
+            yield line.rstrip("\r\n").split(separator)

@@ -13,6 +13,7 @@ from v2skit.config.features import Clock
 from v2skit.errors import UserError
 from v2skit.system.atomic import write_text
 from v2skit.system.state_file import read_state
+from v2skit.system.text_file import read_lines
 
 _NO_ID = re.compile(r"[\s/\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -82,14 +83,13 @@ def read_table(path: Path) -> dict[str, str]:
     """Read ``id value`` lines. Raises UserError for a line without a value, an invalid or duplicate id, or no UTF-8."""
     table: dict[str, str] = {}
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                key, value = [*line.split(None, 1), "", ""][:2]
-                check_id(key, f"{path}:{number}")
-                if not value or key in table:
-                    problem = f"'{key}' is a duplicate" if key in table else "no value"
-                    raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
-                table[key] = value.strip()
+        for number, line in enumerate(read_lines(path), 1):
+            key, value = [*line.split(None, 1), "", ""][:2]
+            check_id(key, f"{path}:{number}")
+            if not value or key in table:
+                problem = f"'{key}' is a duplicate" if key in table else "no value"
+                raise UserError(f"{path}:{number}: {problem}; each line is 'utterance-id value', ids unique")
+            table[key] = value.strip()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text ({error}); convert it") from error
     return table

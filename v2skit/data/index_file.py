@@ -14,6 +14,7 @@ from tqdm import tqdm
 from v2skit.data.by_length import runs_of
 from v2skit.data.data_dir import check_id, is_length, read_tables
 from v2skit.system.atomic import atomic_write
+from v2skit.system.text_file import read_lines
 
 FORMAT = 2
 HEADER_BYTES = 8192
@@ -97,14 +98,13 @@ def _rows(directory: Path) -> Iterator[tuple[list[str], str]]:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     previous = ""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            key, value = [*line.split(None, 1), "", ""][:2]
-            if not value or key <= previous:
-                raise _UnsortedError
-            check_id(key, path)
-            previous = key
-            yield key, value.rstrip()
+    for line in read_lines(path):
+        key, value = [*line.split(None, 1), "", ""][:2]
+        if not value or key <= previous:
+            raise _UnsortedError
+        check_id(key, path)
+        previous = key
+        yield key, value.rstrip()
 
 
 def _rows_of_unsorted(directory: Path) -> Iterator[tuple[list[str], str]]:

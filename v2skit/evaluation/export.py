@@ -9,9 +9,9 @@ from v2skit.data.data_dir import read_clock, read_manifest
 from v2skit.errors import UserError
 from v2skit.evaluation.other_clips import other_clips
 from v2skit.media.audio import read_audio, write_audio
-from v2skit.system.atomic import write_text
+from v2skit.system.atomic import is_unused, write_text
 
-GROUND_TRUTH = "ground_truth"
+GROUND_TRUTH, LINES = "ground_truth", "gt.jsonl"
 
 
 def export(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, int]:
@@ -34,8 +34,11 @@ def export(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, i
         row -> number of its files, that of the ground truth among them.
 
     Raises:
-        UserError: there is no speech of these utterances, or the ground truth can't be read.
+        UserError: there is no speech of these utterances, the ground truth can't be read, or the folder has other
+            files than those of an earlier call.
     """
+    if not is_unused(out) and not (out / LINES).is_file():
+        raise UserError(f"{out} has other files than exported scores; give a folder of its own with -o", path=out)
     rate = read_clock(data_dir).sample_rate
     utterances = [u for u in read_manifest(data_dir) if u.audio]
     folders = sorted(path for path in speech.iterdir() if path.is_dir()) if speech.is_dir() else []
@@ -47,6 +50,7 @@ def export(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, i
             f"{speech} has no speech of the utterances of {data_dir}; name the experiment's folder after stage 5, and "
             "the data directory of its test set"
         )
+    write_text(out / LINES, "")  # which makes it a folder of exported scores, also if this is interrupted
     truth = {u.id: out / GROUND_TRUTH / f"{u.id}.wav" for u in utterances}
     seconds = {}
     for u in utterances:
@@ -62,7 +66,7 @@ def export(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, i
             line |= {"ref_wav": str(truth[other.id].resolve()), "ref_dur": seconds[other.id]}
             line |= {"ref_trans": other.text.lower()} if other.text else {}
         lines.append(json.dumps(line, ensure_ascii=False))
-    write_text(out / "gt.jsonl", "".join(f"{line}\n" for line in lines))
+    write_text(out / LINES, "".join(f"{line}\n" for line in lines))
     write_text(out / "text", "".join(f"{u.id} {u.text}\n" for u in utterances if u.text))
     lists = {GROUND_TRUTH: truth, **found}
     for row, files in lists.items():

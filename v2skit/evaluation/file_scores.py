@@ -15,6 +15,7 @@ from v2skit.evaluation.alignment import LAG, find_lag
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.metrics import Metric, MetricError
 from v2skit.evaluation.score_cache import ScoreCache
+from v2skit.evaluation.stored_forms import Number
 from v2skit.evaluation.wer import Edits, count_edits
 from v2skit.media.audio import read_audio
 from v2skit.signal.delay import delayed
@@ -41,7 +42,7 @@ class FileScores:
     """
 
     id: str
-    values: dict[str, float] = field(default_factory=dict)
+    values: dict[str, Number] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     edits: Edits | None = None
     reference: list[str] = field(default_factory=list)

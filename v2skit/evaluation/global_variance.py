@@ -29,7 +29,7 @@ def variance_ratios(log_mels: np.ndarray, speech: np.ndarray) -> np.ndarray:
 
 class GlobalVariance:
     """Difference of the global variance of the log mel from the reference's: mean over mel bins of
-    |10 log10(variance ratio)|, dB.
+    ``|10 log10(variance ratio)|``, dB.
 
     0 is as sharp as the reference; blurred mels, as regression predicts them, have less variance, noisy ones more. A
     silent hypothesis has none, and scores about 40 dB.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +12,16 @@ from typing import Any
 import numpy as np
 
 from v2skit.errors import UserError
+from v2skit.evaluation import stored_forms
 from v2skit.evaluation.bootstrap import LEVEL
+from v2skit.evaluation.stored_forms import check_form, read_form
 from v2skit.system.state_file import damaged, read_state
 
 TOLERATED = 0.15
 """Share of failed attention checks up to which a listener's answers count (ITU-R BS.1534-3, post-screening)."""
+
+RANGES, MUSHRA = {"MOS, 1 to 5": (1, 5), "preferred, %": (0, 1)}, (0, 100)
+"""Unit of a test's results -> lowest and highest rating; those of MUSHRA."""
 
 _REMEDY = "ask the listener for the file again"
 
@@ -51,9 +57,13 @@ def score(key_path: Path, answers: Sequence[Path], resamples: int = 10000, seed:
     Raises:
         UserError: a file can't be read or is of another test, two are of one listener, or no listener is attentive.
     """
-    key = read_state(key_path, "give the .key.json that v2skit listen wrote")
+    remedy = "give the .key.json that v2skit listen wrote"
+    key = read_state(key_path, remedy)
     if key is None or not {"test", "trials", "unit", "factor"} <= key.keys():
-        raise UserError(f"{key_path} is not the key of a listening test; give the .key.json that v2skit listen wrote")
+        raise UserError(f"{key_path} is not the key of a listening test; {remedy}")
+    check_form(key, stored_forms.LISTENING_KEY, key_path, remedy)
+    if not any(trial["counts"] for trial in key["trials"]):
+        raise damaged(key_path, "no trial counts", remedy)
     listeners: dict[str, Listener] = {}
     for path in answers:
         listener = _read(path, key)
@@ -74,25 +84,32 @@ def score(key_path: Path, answers: Sequence[Path], resamples: int = 10000, seed:
     }
 
 
+def check_replaceable(path: Path) -> None:
+    """Raises UserError where there is a file that has no results of a test, such as answers or a key."""
+    remedy = "it is no results of a listening test, and is kept; give another name with -o"
+    if os.path.lexists(path) and not {"listeners", "rows"} <= (read_state(path, remedy) or {}).keys():
+        raise UserError(f"{path}: {remedy}", path=path)
+
+
 def _read(path: Path, key: dict[str, Any]) -> Listener:
-    found = read_state(path, _REMEDY)
+    found = read_form(path, stored_forms.ANSWERS, _REMEDY)
     if found is None:
         raise UserError(f"{path} does not exist; give the files that listeners sent")
     if found.get("test") != key["test"]:
         raise UserError(f"{path} is of another listening test than the key; leave it out, or give its key")
-    try:
-        ratings = {
-            answer["trial"]: {token: float(value) for token, value in answer["ratings"].items()}
-            for answer in found["answers"]
-        }
-        checked = [(ratings[trial["id"]], trial["limits"]) for trial in key["trials"] if trial["limits"]]
-        for trial in key["trials"]:
-            if ratings[trial["id"]].keys() != trial["systems"].keys():
-                raise damaged(path, f"trial {trial['id']} has ratings of other sounds", _REMEDY)
-        failed = sum(any(not low <= r[t] <= high for t, (low, high) in limits.items()) for r, limits in checked)
-        return Listener(str(found["listener"]), ratings, len(checked), failed)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(path, f"an answer is missing or is no number: {error}", _REMEDY) from error
+    ratings = {answer["trial"]: answer["ratings"] for answer in found["answers"]}
+    low, high = RANGES.get(key["unit"], MUSHRA)
+    for trial in key["trials"]:
+        given = ratings.get(trial["id"])
+        if given is None:
+            raise damaged(path, f"an answer is missing: trial {trial['id']}", _REMEDY)
+        if given.keys() != trial["systems"].keys():
+            raise damaged(path, f"trial {trial['id']} has ratings of other sounds", _REMEDY)
+        if not all(low <= rating <= high for rating in given.values()):
+            raise damaged(path, f"trial {trial['id']} has a rating that is not from {low} to {high}", _REMEDY)
+    checked = [(ratings[trial["id"]], trial["limits"]) for trial in key["trials"] if trial["limits"]]
+    failed = sum(any(not low <= r[t] <= high for t, (low, high) in limits.items()) for r, limits in checked)
+    return Listener(found["listener"], ratings, len(checked), failed)
 
 
 def _rows(key: dict[str, Any], listeners: Sequence[Listener], resamples: int, seed: int) -> Any:

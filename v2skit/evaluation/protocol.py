@@ -17,6 +17,7 @@ from v2skit.config.check import check
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError, suggestion
 from v2skit.system.provenance import Difference, Provenance
+from v2skit.system.text_file import read_text
 
 FOLDER = Path(__file__).parent / "protocols"
 NO_REFERENCE = "not stated"
@@ -136,11 +137,13 @@ def load(name: str) -> Protocol:
     shipped = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
     path = shipped.get(name, Path(name))
     try:
-        text = path.read_text(encoding="utf-8")
+        if not name:
+            raise FileNotFoundError
+        text = read_text(path)
     except FileNotFoundError as error:
         hint = suggestion(name, shipped)
         raise UserError(f"there is no protocol '{name}', shipped or as a file{hint}", key="scoring.protocol") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError.about(path, f"can't be read ({error}); name the YAML file of a protocol") from error
     tree = parse_yaml(text, str(path))
     return check({"name": path.stem, **tree} if isinstance(tree, dict) else tree, Protocol, str(path))

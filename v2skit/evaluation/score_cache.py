@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from v2skit.system.text_file import read_lines
 from v2skit.version import __version__
 
 
@@ -56,10 +57,10 @@ def read_cache(path: Path) -> dict[str, Any]:
     killed, are skipped."""
     found: dict[str, Any] = {}
     if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in read_lines(path, errors="replace"):
             try:
                 key, result = json.loads(line)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 continue
             if isinstance(key, str) and _can_be_stored(result):
                 found[key] = result

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from v2skit.data.data_dir import check_id
 from v2skit.errors import UserError
 from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.score import SCORES
-from v2skit.evaluation.wer import Edits
+from v2skit.evaluation.stored_forms import reason_of_form
 from v2skit.system.state_file import damaged
+from v2skit.system.text_file import read_lines
 
-_KEYS = tuple(field.name for field in fields(FileScores))
+_SCORES = TypeAdapter(FileScores)
 _REMEDY = "stage 6 with --force makes it again"
 
 
@@ -40,15 +43,23 @@ def read_rows(folders: Mapping[str, Path]) -> dict[str, list[FileScores]]:
 def read_files(path: Path) -> tuple[dict[str, FileScores], str | None]:
     """Id -> scores of a clip, from ``scores.jsonl``, and the fingerprint of their protocol, None where they have none.
     Raises UserError where the file is damaged."""
+    files: dict[str, FileScores] = {}
+    fingerprints = set()
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        files = [_file_scores(row) for row in rows]
-        fingerprints = {row.get("protocol") for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        for line in read_lines(path):
+            file, row = _SCORES.validate_json(line, strict=True), json.loads(line)
+            check_id(file.id, path, _REMEDY)
+            if file.id in files:
+                raise damaged(path, f"clip {file.id} has two lines", _REMEDY)
+            files[file.id] = _with_speaker(file)
+            fingerprints.add(row.get("protocol"))
+    except ValidationError as error:
+        raise damaged(path, reason_of_form(error), _REMEDY) from error
+    except (OSError, ValueError, TypeError) as error:
         raise damaged(path, error, _REMEDY) from error
     if len(fingerprints) != 1:
         raise damaged(path, "no clips, or clips of several protocols", _REMEDY)
-    return {file.id: file for file in files}, fingerprints.pop()
+    return files, fingerprints.pop()
 
 
 def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None) -> dict[str, str]:
@@ -79,13 +90,6 @@ def _scored_in(folder: Path) -> list[Path]:
     return paths
 
 
-def _file_scores(row: dict[str, Any]) -> FileScores:
-    known = {key: row[key] for key in _KEYS if key in row}
-    known["values"] = {name: float(value) for name, value in known.get("values", {}).items()}
-    for key in ("edits", "character_edits"):
-        if known.get(key):
-            known[key] = Edits(**known[key])
-    if known.get("aligned"):
-        known["aligned"] = _file_scores(known["aligned"])
-    # Scores of earlier versions do not name the speaker, with whose name ids begin.
-    return FileScores(**{"speaker": known["id"].partition("-")[0], **known})
+def _with_speaker(file: FileScores) -> FileScores:
+    """Scores of earlier versions do not name the speaker, with whose name ids begin."""
+    return file if file.speaker else replace(file, speaker=file.id.partition("-")[0])

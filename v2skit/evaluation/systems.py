@@ -9,8 +9,10 @@ from typing import Any
 
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError, suggestion
+from v2skit.evaluation import stored_forms
 from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.protocol import Split, digest_of
+from v2skit.evaluation.stored_forms import read_form
 from v2skit.evaluation.stored_scores import SCORES, read_files
 from v2skit.system.provenance import Provenance
 from v2skit.system.state_file import damaged, read_state
@@ -95,26 +97,20 @@ def read_system(name: str) -> System:
     return System(name, folder.resolve(), files, fingerprint, results, exp.resolve() if results else None)
 
 
-def read_results(exp: Path) -> dict[str, Any]:
-    """The content of ``results.json``, empty where there is none. Raises UserError where it is damaged."""
-    path = exp / RESULTS
-    results = read_state(path, _REMEDY)
-    if results is None:
-        return {}
-    rows = results.get("rows")
-    tables = list(rows.values()) if isinstance(rows, dict) else [None]
-    entries = [e for table in tables for e in (table.values() if isinstance(table, dict) else [None])]
-    if not all(_is_tree(e, "mean", "low", "high", "n") for e in entries):
-        raise damaged(path, "it has no rows with numbers and intervals", _REMEDY)
-    conditions, protocol = results.get("conditions"), results.get("protocol")
-    stated = (
-        (conditions is None or (_is_tree(conditions, "split") and _is_tree(conditions["split"], "clips", "count")))
-        and (protocol is None or (_is_tree(protocol, "name", "fingerprint", "fields") and _is_tree(protocol["fields"])))
-        and all(_is_tree(results.get(key, {})) for key in ("protocols", "higher_is_better", "files"))
-    )
-    if not stated:
-        raise damaged(path, "its protocol or conditions can't be read", _REMEDY)
-    return results
+def read_results(exp: Path, whole: bool = False) -> dict[str, Any]:
+    """The content of ``results.json``, empty where there is none.
+
+    Args:
+        exp: folder of the experiment.
+        whole: it must have all that ``results.md`` is made from.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    found = read_form(exp / RESULTS, stored_forms.RESULTS, _REMEDY) or {}
+    if whole and not (found.get("rows") and found.keys() >= stored_forms.WHOLE):
+        raise damaged(exp / RESULTS, "parts of it are missing", _REMEDY)
+    return found
 
 
 def read_config(exp: Path) -> Provenance | None:
@@ -129,7 +125,3 @@ def read_run(run: Path) -> dict[str, Any] | None:
     UserError where it is damaged."""
     path = run / "config.yaml"
     return read_state(path, "--force repeats that stage", lambda text: parse_yaml(text, str(path)))
-
-
-def _is_tree(value: Any, *keys: str) -> bool:
-    return isinstance(value, dict) and value.keys() >= set(keys)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from v2skit.evaluation.stored_forms import Count
+
 PERCENT = 100.0
 """Error rates of results are in %."""
 NORMALISER = "upper case, split at white space"
@@ -17,10 +19,10 @@ NORMALISER = "upper case, split at white space"
 class Edits:
     """The smallest number of edits that turn a reference of ``words`` words, or characters, into a hypothesis."""
 
-    substitutions: int
-    deletions: int
-    insertions: int
-    words: int
+    substitutions: Count
+    deletions: Count
+    insertions: Count
+    words: Count
 
     @property
     def errors(self) -> int:

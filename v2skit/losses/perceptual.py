@@ -19,8 +19,8 @@ class Perceptual(FrozenNetwork):
     """Absolute difference of an extractor's features, relative to the target's, averaged over its layers (after
     V2S-WGAN, Mira et al. 2022).
 
-    Of each layer, sum |f(output) - f(target)| / sum |f(target)| over the batch: 0 for a perfect output, about 1 for
-    an unrelated one. The weight is thus independent of the extractor's scale; V2S-WGAN's 140 is for the absolute
+    Of each layer, ``sum |f(output) - f(target)| / sum |f(target)|`` over the batch: 0 for a perfect output, about 1
+    for an unrelated one. The weight is thus independent of the extractor's scale; V2S-WGAN's 140 is for the absolute
     difference of PASE features and does not carry over.
 
     Args:

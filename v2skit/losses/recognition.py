@@ -35,8 +35,8 @@ class Recognition(FrozenNetwork):
             that the command runs in.
         stream: name of the target ``tokens``, which is also the output of the recogniser's head.
         ctc_weight: weight of the CTC loss, in nats a token.
-        feature_weight: weight of sum |f(output) - f(target)| / sum |f(target)| over the valid frames, where f are the
-            features of the recogniser's encoder.
+        feature_weight: weight of ``sum |f(output) - f(target)| / sum |f(target)|`` over the valid frames, where f are
+            the features of the recogniser's encoder.
 
     Raises:
         UserError: there is no checkpoint, it is not one of pre-training, has other clock or mel settings, other input

@@ -24,6 +24,12 @@ MAX_SAMPLES = 8_000_000
 PCM_SAMPLES_PER_ENTRY = 1024
 """FFmpeg's index of sound without compression has an entry for so many samples."""
 
+MAX_BOXES = 4_000_000
+"""Read in half a minute; two hours of video in fragments of one frame have as many."""
+
+MAX_ROWS = 1_000_000
+"""Of a table of chunks."""
+
 MAX_DEPTH = 12
 MAX_HEADER_BYTES = 64 << 20
 """Of a compressed header."""
@@ -42,7 +48,7 @@ class _Track:
     without_table: int = 0
     samples: int = 0
     chunks: int = 0
-    per_chunk: int = 0
+    rows: list[tuple[int, int]] = field(default_factory=list)
     edits: int = 0
 
     @property
@@ -53,16 +59,29 @@ class _Track:
     @property
     def entries(self) -> int:
         """Entries of the index for which there is no table, those that edits repeat included."""
-        pcm = self.per_chunk * self.chunks // PCM_SAMPLES_PER_ENTRY
-        once = pcm if self.is_pcm else self.without_table
-        repeated = self.edits * (max(pcm, self.chunks) if self.is_pcm else self.samples) if self.edits > 2 else 0
+        once = self._pcm if self.is_pcm else self.without_table
+        repeated = self.edits * (max(once, self.chunks) if self.is_pcm else self.samples) if self.edits > 2 else 0
         return once + repeated
+
+    @property
+    def _pcm(self) -> int:
+        """Entries of sound without compression: each row has the first of its chunks, and the samples of each."""
+        firsts = [1, *(first for first, _ in self.rows[1:])]
+        if firsts != sorted(firsts):  # then FFmpeg changes them
+            return self.chunks * max(_pcm_entries(samples) for _, samples in self.rows)
+        ends = [min(end, self.chunks + 1) for end in (*firsts[1:], self.chunks + 1)]
+        counts = [max(0, end - first) for first, end in zip(firsts, ends, strict=True)]
+        return sum(count * _pcm_entries(samples) for count, (_, samples) in zip(counts, self.rows, strict=False))
+
+
+def _pcm_entries(samples: int) -> int:
+    return -(-samples // PCM_SAMPLES_PER_ENTRY)
 
 
 def check_tables(path: Path) -> None:
     """Raises UserError where the tables that a file states would take too much memory; of other formats, nothing."""
     with path.open("rb") as file:  # not mapped: an error of the disk, or a file that is cut meanwhile, would be a crash
-        stated = sum(track.entries for track in _tracks(file))
+        stated = sum(track.entries for track in _tracks(file, path))
     if stated > MAX_SAMPLES:
         raise UserError.about(
             path,
@@ -71,13 +90,17 @@ def check_tables(path: Path) -> None:
         )
 
 
-def _tracks(content: BinaryIO) -> list[_Track]:
-    tracks = [_Track()]
-    for name, body, end in _boxes(content, 0, content.seek(0, os.SEEK_END), 0):
+def _tracks(content: BinaryIO, path: Path) -> Iterator[_Track]:
+    track = _Track()
+    for count, (name, body, end) in enumerate(_boxes(content, 0, content.seek(0, os.SEEK_END), 0)):
+        if count == MAX_BOXES:
+            raise UserError.about(
+                path, f"has more than {MAX_BOXES} boxes; convert it with ffmpeg -i VIDEO -c copy COPY.mkv"
+            )
         number = _numbers(content, body, end)
-        track = tracks[-1]
         if name in (b"trak", b"moof"):
-            tracks.append(_Track())
+            yield track
+            track = _Track()
         elif name == b"hdlr":
             track.handlers.add(_read(content, body + 8, body + 12))
         elif name == b"stts" and number(1):
@@ -88,9 +111,9 @@ def _tracks(content: BinaryIO) -> list[_Track]:
         elif name in (b"stco", b"co64"):
             track.chunks += number(1)
         elif name == b"stsc":
-            table = _read(content, body + 8, end)
+            table = _read(content, body + 8, min(end, body + 8 + 12 * min(number(1), MAX_ROWS)))
             rows = struct.iter_unpack(">III", table[: len(table) // 12 * 12])
-            track.per_chunk = max(track.per_chunk, max((samples for _, samples, _ in rows), default=0))
+            track.rows += [(first, samples) for first, samples, _ in rows]
         elif name == b"elst":
             track.edits += number(1)
         elif name == b"trun" and not number(0) & _TRUN_TABLES:
@@ -98,8 +121,8 @@ def _tracks(content: BinaryIO) -> list[_Track]:
         elif name == b"cmvd":
             with suppress(zlib.error):  # FFmpeg does not read it either
                 header = zlib.decompressobj().decompress(_read(content, body + 4, end), MAX_HEADER_BYTES)
-                tracks += _tracks(io.BytesIO(header))
-    return tracks
+                yield from _tracks(io.BytesIO(header), path)
+    yield track
 
 
 def _read(content: BinaryIO, begin: int, end: int) -> bytes:

@@ -16,6 +16,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Meta
 from v2skit.models.package import SUFFIX, read_part
+from v2skit.system.state_file import check_permission
 
 RUNS = {"a2a": ("pretrain", "finetune"), "v2a": ("finetune", "pretrain"), "vocoder": ("finetune", "pretrain")}
 """Task -> names of the runs of an experiment in which its weights are looked for, in this order."""
@@ -91,6 +92,7 @@ def _open(path: Path, part: str, task: str) -> tuple[dict[str, Tensor], str, Met
     if path.suffix == SUFFIX:
         saved = read_part(path, "vocoder" if part in PARTS["vocoder"] else "model")
         return saved.inference_weights, saved.meta.digest, saved.meta, path
+    check_permission(path)
     try:
         if path.suffix == ".safetensors":
             tensors = load_file(path)

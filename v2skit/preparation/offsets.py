@@ -23,6 +23,7 @@ from tqdm import tqdm
 from v2skit.config.features import Clock
 from v2skit.preparation.av_offset import FEWEST_CLIPS, Offset, measure_offset, read_clip
 from v2skit.system.atomic import write_text
+from v2skit.system.text_file import read_lines
 
 CLIPS = 100
 """Clips of a speaker that are measured: the 95 % interval of GRID's talker s1 is then 0.2 frames wide."""
@@ -138,7 +139,7 @@ def _line(key: str, delay: Offset) -> str:
 def _read_record(path: Path) -> dict[str, Offset]:
     """Digest of the clips -> their delay; lines that were not written so, or not completely, are skipped."""
     known = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in read_lines(path, errors="replace") if path.exists() else ():
         try:
             row = json.loads(line)
             key = row.pop("key")

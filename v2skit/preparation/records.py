@@ -17,6 +17,7 @@ from v2skit.data.data_dir import is_prepared
 from v2skit.errors import UserError
 from v2skit.media.ark import split_location
 from v2skit.system.atomic import exclusive_lock, write_text
+from v2skit.system.locks import Locked
 
 SHARDS = "shards"
 
@@ -114,7 +115,7 @@ def check_idle(folder: Path) -> None:
         try:
             with exclusive_lock(path.with_suffix("")):
                 pass
-        except UserError as error:
+        except Locked as error:
             raise UserError(
                 f"job {path.stem} of an earlier run is still running in {folder}; wait until it ends, or cancel it "
                 "(jobs of a cluster: scancel --name v2skit)",

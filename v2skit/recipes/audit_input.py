@@ -138,7 +138,11 @@ def _report_row(name: str, keys: set[str], ids: list[str], random: bool, found: 
 def _compare_with_stored(recipe: Recipe, name: str, speech: dict[str, Output], found: Audit) -> None:
     """Note how many clips are what stage 5 wrote; on another device or version, sound files may differ in some bits."""
     scored = {key: folder(recipe, name) / f"{key}.wav" for key in speech}
-    same = sum(path.is_file() and path.read_bytes() == speech[key].sound for key, path in scored.items())
+    sounds = {key: output.sound for key, output in speech.items()}
+    same = sum(
+        path.is_file() and path.stat().st_size == len(sounds[key]) and path.read_bytes() == sounds[key]
+        for key, path in scored.items()
+    )
     text = f"row '{name}': {same} of {len(speech)} are, bit for bit, the speech that stage 5 wrote"
     hint = "; where it had other settings, such as a vocoder, give its --config and --set"
     found.checked.append(text if same == len(speech) else f"{text}{hint}")

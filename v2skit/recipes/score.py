@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -24,6 +23,7 @@ from v2skit.synthesis.directory import SPEECH_RECORD
 from v2skit.system.atomic import write_text
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
+from v2skit.system.text_file import read_text
 
 CACHE = "score_cache"
 """Folder of an experiment with results by content, see :mod:`v2skit.evaluation.score_cache`."""
@@ -47,6 +47,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     from v2skit.evaluation.protocol import stated
     from v2skit.evaluation.report import write_results
     from v2skit.evaluation.score import score as score_files
+    from v2skit.evaluation.systems import read_results
 
     config, exp = recipe.config, recipe.exp
     utterances = read_manifest(recipe.test)
@@ -62,7 +63,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     })  # fmt: skip
     record, results = exp / "scored.json", exp / "results.md"
     before = None if recipe.force else Provenance.read(record)
-    if before is None or not (results.exists() and (exp / "results.json").exists()) or before.diff(now):
+    again = before is None or not (results.exists() and (exp / "results.json").exists()) or bool(before.diff(now))
+    if again:
         settings = config.scoring
         metrics, asr, left_out = recipe.build_scorers()
         for reason in left_out.values():
@@ -93,14 +95,14 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         Provenance({**now.values, **({"left_out": sorted(left_out)} if left_out else {})}).write(record)
     with plugins.using(config.plugins):
         sections = report_sections(exp)
-    content = json.loads((exp / "results.json").read_text(encoding="utf-8"))
+    content = read_results(exp, whole=True)
     text = "\n".join([to_markdown(content), *(f"{section}\n" for section in sections)])
-    if not results.exists() or results.read_text(encoding="utf-8", errors="replace") != text:
+    if not results.exists() or read_text(results, errors="replace") != text:
         write_text(results, text)
     print(text)
     print(f"results: {exp}/results.json, results.md and spectrograms.png")
     page = exp / report.NAME
-    if not page.exists() or page.stat().st_mtime < (exp / "results.json").stat().st_mtime:
+    if again or not page.exists() or page.stat().st_mtime < (exp / "results.json").stat().st_mtime:
         report.write_report(page, [exp], report.Choice(work_dir=recipe.work_dir))
     print(f"report: {page}")
 

@@ -18,6 +18,7 @@ from v2skit.synthesis.overlap import Cascade, concatenated
 from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stage, masked, windowed
 from v2skit.synthesis.written import HYPOTHESES, add_to_list
 from v2skit.system.atomic import write_text
+from v2skit.system.text_file import read_text
 
 
 def reading_heads(model: Model) -> dict[str, Part]:
@@ -83,7 +84,7 @@ def write_hypotheses(heads: dict[str, Callable[[SilentClip], str]], clips: list[
 def read_hypotheses(path: Path) -> dict[str, str]:
     """Utterance id -> what was read, from a file of :func:`write_hypotheses`. Raises UserError where there is none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f"{path} can't be read ({error}); run stage 5 again", path=path) from error
     return {key: text for key, _, text in (line.partition(" ") for line in lines)}

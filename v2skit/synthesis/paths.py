@@ -64,7 +64,7 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Pat
     if duplicate:
         raise UserError(f"two of the videos would be written to {duplicate}; process them separately")
     for target, video in zip(targets, videos, strict=True):
-        if target.resolve() == video.resolve():
+        if os.path.realpath(target) == os.path.realpath(video):  # which knows links in a circle
             raise UserError.about(target, "is the video itself; -o gives the speech another path")
     for folder in {target.parent for target in targets}:
         check_writable(folder)

@@ -17,6 +17,7 @@ from v2skit.data.data_dir import SilentClip, Utterance
 from v2skit.errors import UserError, reason_of
 from v2skit.media.synthesised import is_synthesised, write_speech
 from v2skit.system.atomic import write_text
+from v2skit.system.text_file import read_text
 
 WRITTEN = "written.txt"
 """One name a line. A name is added before its file is written, so that after an interruption no file is missing."""
@@ -63,7 +64,7 @@ def start_list(folder: Path, names: Iterable[str] = ()) -> None:
 def listed(folder: Path) -> set[str] | None:
     """The names in the list; None where there is none."""
     try:
-        lines = (folder / WRITTEN).read_text(encoding="utf-8").split("\n")
+        lines = read_text(folder / WRITTEN).split("\n")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from v2skit.errors import UserError
+from v2skit.system.locks import lock_file
 from v2skit.system.temporary import temporary_file
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary file of this process in the same folder, to write to; if the block succeeds, it is flushed to the
-    disk and replaces ``path``, else it is deleted."""
+    disk and replaces ``path``, else it is deleted.
+
+    What is replaced is any file of that name, whoever wrote it, with its permissions; of a symbolic link the link, not
+    the file that it points to; other hard links keep the former content. Callers check that it may be replaced.
+
+    Raises:
+        OSError: ``path`` is a folder, or the folder can't be written or is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with temporary_file(path) as part:
         yield part
@@ -77,8 +83,9 @@ IsOwn = Callable[[str], bool]
 
 def set_aside(folder: Path, is_own: IsOwn) -> None:
     """Rename a folder, if there is one, until :func:`put_back` undoes that or :func:`delete_aside` deletes it; of one
-    that can't be renamed the content is deleted. Of a symbolic link to a folder, that folder is renamed."""
-    delete_aside(folder, is_own)
+    that can't be renamed the content is deleted. Of a symbolic link to a folder, that folder is renamed. What an
+    interrupted repetition set aside is put back first, so that it is not lost."""
+    put_back(folder, is_own)
     target = folder.resolve()
     if not target.is_dir():
         return
@@ -130,26 +137,13 @@ def _deleted(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.deleted")
 
 
-@contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
-    """Lock a path for this process, after all other processes that hold the lock; it says so where it waits."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"another process is at work in {path}; waiting until it is done")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def waiting_lock(path: Path) -> AbstractContextManager[None]:
+    """Lock a path for this process, after all other processes that hold the lock; it says so where it waits. Raises
+    UserError where the file system has no locks."""
+    return lock_file(path.parent / f".{path.name}.lock", path, wait=True)
 
 
-@contextmanager
-def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process. Raises UserError while another process holds the lock."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process is at work in {folder}; wait until it is done", path=folder) from error
-        yield
+def exclusive_lock(folder: Path) -> AbstractContextManager[None]:
+    """Lock a folder for this process. Raises Locked while another process holds the lock, UserError where the file
+    system has no locks."""
+    return lock_file(folder.parent / f".{folder.name}.lock", folder, wait=False)

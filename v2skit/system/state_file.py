@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from v2skit.errors import UserError
+from v2skit.system.text_file import read_text
 
 
 def parse_json(text: str) -> Any:
@@ -28,14 +30,14 @@ def read_state(path: Path, remedy: str, parse: Callable[[str], Any] = parse_json
         parse: text -> content; raises ValueError.
 
     Raises:
-        UserError: the file can't be read, is empty or cut short, or holds anything but keys and values.
+        UserError: the file can't be read, is a pipe, empty or cut short, or holds anything but keys and values.
     """
     check_permission(path)
     try:
-        return parse_state(path.read_text(encoding="utf-8"), path, remedy, parse)
-    except FileNotFoundError:
+        return parse_state(read_text(path), path, remedy, parse)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or NUL in the path
         raise damaged(path, error, remedy) from error
 
 
@@ -52,12 +54,16 @@ def parse_state(text: str, path: Path, remedy: str, parse: Callable[[str], Any] 
 
 def check_permission(path: Path) -> None:
     """Raises UserError where a file exists and this user may not read it: then it is not damaged, but many libraries
-    do not tell that apart."""
+    do not tell that apart; or where it is a pipe or a device, on which many would wait for ever."""
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        mode = os.fstat(opened).st_mode
+        os.close(opened)
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            raise UserError.about(path, "can't be read, it is a pipe or a device; put a file in its place")
     except PermissionError as error:
         raise UserError.about(path, f"can't be read ({error.strerror}); change its permissions") from error
-    except OSError:
+    except (OSError, ValueError):
         pass
 
 

@@ -1,9 +1,11 @@
 """Temporary files and folders, each of one process, which locks it as long as it needs it: what killed processes left
-has no lock, and is removed by the next process that writes into the same folder."""
+has no lock, and is removed by the next process on the same host that writes into the same folder. Other hosts may not
+see its locks, and leave it."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -14,10 +16,13 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from v2skit.system.locks import host
+
 NAME_CHARACTERS = 50
 """So much of the name of the file or folder is in that of the temporary one; file systems limit its bytes."""
 
-_NAME = re.compile(r"\..*\.v2skit-[0-9a-f]{8}\.part", re.DOTALL)
+_NAME = re.compile(r"\..*\.v2skit(-[0-9a-f]{8})?-[0-9a-f]{8}\.part", re.DOTALL)
+"""With the host's part, which earlier versions did not write."""
 
 
 @contextmanager
@@ -52,12 +57,24 @@ def private_folder(name: str) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary files and folders of this user in a folder that no process has locked."""
+    """Remove the temporary files and folders of this user and host in a folder that no process has locked."""
     with suppress(OSError):
         for entry in os.scandir(folder):
-            if _NAME.fullmatch(entry.name):
-                with suppress(OSError):  # of another user, or on a file system without locks
-                    _remove(Path(entry.path))
+            found = _NAME.fullmatch(entry.name)
+            if found and found[1] in (None, _host_part()):
+                remove_unlocked(Path(entry.path))
+
+
+def remove_unlocked(part: Path) -> None:
+    """Remove a file or folder of this user that no process has locked."""
+    with suppress(OSError):  # of another user, or on a file system without locks
+        _remove(part)
+
+
+@cache
+def _host_part() -> str:
+    """This host in the names of its temporary files."""
+    return f"-{hashlib.sha256(host().encode()).hexdigest()[:8]}"
 
 
 @cache
@@ -85,7 +102,7 @@ def _locked(path: Path, create: Callable[[Path], None]) -> Iterator[Path]:
     _remove_abandoned_once(path.parent.resolve())
     lock = None
     while lock is None:
-        part = path.with_name(f".{path.name[:NAME_CHARACTERS]}.v2skit-{uuid.uuid4().hex[:8]}.part")
+        part = path.with_name(f".{path.name[:NAME_CHARACTERS]}.v2skit{_host_part()}-{uuid.uuid4().hex[:8]}.part")
         try:
             create(part)
         except OSError as error:

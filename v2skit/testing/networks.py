@@ -22,7 +22,7 @@ LONGEST_CONTEXT = 400
 def check_network(
     module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...], trains: bool = True
 ) -> None:
-    """All checks of a network (B, T * step, ...), mask (B, T) -> (B, T * out[0], *out[1:]).
+    """All checks of a network, ``(B, T * step, ...), mask (B, T) -> (B, T * out[0], *out[1:])``.
 
     Args:
         module: the network.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,11 +24,15 @@ from v2skit.media.synthesised import write_speech
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import Progress, Speech
-from v2skit.system.temporary import private_folder, remove_abandoned
+from v2skit.system.temporary import private_folder, remove_abandoned, remove_unlocked
 from v2skit.web.limits import Limits
 
 MAX_WAITING = 16
 """Requests that are processed or wait for it; further ones are refused."""
+
+_FORMER_FOLDER = re.compile(r"v2skit-serve-[a-z0-9_]{8}")
+_FORMER_FILES = re.compile(r"(video|recording)(\.[A-Za-z0-9]{1,6})?|speech\.wav|(spectrogram|track)\.png")
+"""The temporary folders of version 0.1, and what is in them."""
 
 Report = Callable[[dict], None]
 """Called with the events of a request."""
@@ -57,7 +63,7 @@ class Worker:
         self.model, self.limits, self.tracker = model, limits, tracker
         self._thread, self._stopped = ThreadPoolExecutor(1), threading.Event()
         self._waiting: set[object] = set()
-        remove_abandoned(Path(tempfile.gettempdir()))  # uploads of a killed server
+        _remove_uploads(Path(tempfile.gettempdir()))
 
     @property
     def is_full(self) -> bool:
@@ -162,6 +168,15 @@ def summary(speech: Speech) -> str:
         return f"{text}the mouth was found in every frame."
     silence = f", and {track.silent.sum() / track.fps:.2f} s are silent" if track.silent.any() else ""
     return f"{text}no face was found in {track.lost.mean():.1%} of the frames{silence}."
+
+
+def _remove_uploads(folder: Path) -> None:
+    """Remove what killed servers of this user left among the temporary files, those of version 0.1 too."""
+    remove_abandoned(folder)
+    for path in folder.glob("v2skit-serve-*"):
+        with suppress(OSError):  # of another user
+            if _FORMER_FOLDER.fullmatch(path.name) and all(_FORMER_FILES.fullmatch(p.name) for p in path.iterdir()):
+                remove_unlocked(path)
 
 
 def _suffix(name: str) -> str:

@@ -11,6 +11,7 @@ from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import CorpusInfo
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
+from v2skit.system.text_file import read_text
 
 
 class Vctk(AudioCorpus):
@@ -56,7 +57,7 @@ class Vctk(AudioCorpus):
         for path in sorted(root.glob(new)) or sorted(root.glob("wav48/*/*.wav")):
             speaker, number = path.stem.split("_")[:2]
             text = root / "txt" / speaker / f"{speaker}_{number}.txt"
-            transcript = words(text.read_text(encoding="utf-8")) if text.is_file() else None
+            transcript = words(read_text(text)) if text.is_file() else None
             yield CorpusUtterance(f"{speaker}-{number}", speaker, path, text=transcript)
 
     def _layout(self) -> str:

@@ -13,6 +13,7 @@ from v2skit.corpora.files import visible_files
 from v2skit.corpora.names import fit, path_hash
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
+from v2skit.system.text_file import read_text
 
 SUFFIXES = tuple(
     ".mp4 .mov .mkv .avi .webm .mpg .mpeg .m4v .ts .wmv .flv .ogv .3gp .mts .m2ts .vob .mxf .asf .3g2 .dv".split()
@@ -129,6 +130,6 @@ def _text(video: Path) -> str | None:
     """The words in a video's ``.txt`` file, upper case. Raises UserError where it is not in UTF-8."""
     path = video.with_suffix(".txt")
     try:
-        return words(path.read_text(encoding="utf-8-sig")) if path.is_file() else None
+        return words(read_text(path, encoding="utf-8-sig")) if path.is_file() else None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not in UTF-8; save it so") from error

@@ -11,6 +11,7 @@ from v2skit.corpora.audiovisual.lrs import Word, write_times
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import CorpusInfo
 from v2skit.errors import UserError, suggestion
+from v2skit.system.text_file import read_text
 
 PARTS = {"train": "train", "valid": "val", "test": "test"}
 """Data directory -> the corpus's folder."""
@@ -116,7 +117,7 @@ def _times(splits: dict[str, list[CorpusUtterance]]) -> Iterator[tuple[str, Word
 
 def duration(path: Path) -> float | None:
     """Duration of the word, seconds, from ``Duration: 0.53 seconds`` in a clip's text; None where it is not given."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    text = read_text(path, errors="replace") if path.is_file() else ""
     found = re.search(r"^Duration:\s*([\d.]+)", text, re.MULTILINE)
     return float(found[1]) if found else None
 

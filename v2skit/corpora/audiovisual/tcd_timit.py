@@ -11,6 +11,7 @@ from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.info import CorpusInfo
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError, suggestion
+from v2skit.system.text_file import read_text
 
 LIPSPEAKERS = ("Lipspkr1", "Lipspkr2", "Lipspkr3")
 UNSEEN = {
@@ -130,6 +131,6 @@ def _text(clip: Path) -> str | None:
     """The words of a clip, each line of the text being a word or sentence after its start and end times."""
     for path in (clip.with_suffix(".txt"), clip.with_name(f"{clip.stem.upper()}.txt")):
         if path.is_file():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = read_text(path, errors="replace").splitlines()
             return words(" ".join(re.sub(r"^\s*[\d.]+\s+[\d.]+\s+", "", line) for line in lines))
     return None

@@ -15,6 +15,9 @@ POINTS = 240
 DOTS = 300
 """Maximum number of clips in a distribution; of more, every n-th by rank."""
 
+LARGEST = 1e100
+"""Larger values, and those that are not finite, are gaps of a line."""
+
 NOT_DRAWN = {"step", "kind", "seconds_per_step", "waiting_share"}
 _GOLDEN = 0.618034
 
@@ -67,11 +70,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 312, 10, 128
 
 
 def curves(log: Sequence[dict[str, Any]]) -> list[Chart]:
-    """A chart for each logged number, losses first; values that are not finite are gaps."""
+    """A chart for each logged number, losses first; values that are too large or not finite are gaps."""
     series: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for entry in log:
         for name, value in entry.items():
-            if name not in NOT_DRAWN and isinstance(value, (int, float)) and math.isfinite(value):
+            if name not in NOT_DRAWN and isinstance(value, (int, float)) and abs(value) < LARGEST:
                 points = series.setdefault(name, {}).setdefault(str(entry["kind"]), [])
                 points.append((entry["step"], value))
     return [_chart(name, kinds) for name, kinds in series.items() if max(map(len, kinds.values())) > 1]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from v2skit.config.features import Clock, Mel
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError, suggestion
 from v2skit.evaluation import markdown
@@ -133,7 +132,7 @@ def find(test: Iterable[Utterance], wanted: Sequence[str]) -> None:
             raise UserError(f"--clips {clip}: the test set has no such clip{near or '; its utt2spk lists them'}")
 
 
-def show(utterance: Utterance, why: str, systems: Sequence[System], metrics: dict[str, str], config: dict) -> Clip:
+def show(utterance: Utterance, why: str, systems: Sequence[System], metrics: dict[str, str], of: Experiment) -> Clip:
     """A clip with all its media.
 
     Args:
@@ -141,9 +140,9 @@ def show(utterance: Utterance, why: str, systems: Sequence[System], metrics: dic
         why: it is shown.
         systems: those without speech for it are left out.
         metrics: name of a score that is shown -> its title.
-        config: of the experiment, for clock and mel.
+        of: the experiment whose clock and mel are used.
     """
-    clock, mel = Clock(**config["clock"]), Mel(**config["mel"])
+    clock, mel = of.clock, of.mel
     spectrogram = MelSpectrogram(clock, mel)
     waveforms = {s: w for s in systems if (w := s.waveform(utterance, clock.sample_rate)) is not None and len(w)}
     mels = {system: log_mel(waveform, spectrogram) for system, waveform in waveforms.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from v2skit.config.load import flatten, load_config, read_tree, to_tree
 from v2skit.config.yaml_tree import parse_yaml
+from v2skit.system.text_file import read_text
 
 _ABSENT = object()
 
@@ -32,7 +33,7 @@ def changes(path: Path, config: dict[str, Any]) -> list[Change]:
     Raises:
         UserError: the file or one of its bases can't be read, or it does not fit.
     """
-    own = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    own = parse_yaml(read_text(path), str(path))
     named = own.pop("base", [])
     under: dict[str, Any] = {}
     for base in [named] if isinstance(named, str) else named:

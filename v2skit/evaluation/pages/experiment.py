@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from v2skit.config.check import check
+from v2skit.config.features import Clock, Mel
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
+from v2skit.evaluation import stored_forms
 from v2skit.evaluation.score import SCORES
+from v2skit.evaluation.stored_forms import read_form
+from v2skit.evaluation.stored_scores import read_files
+from v2skit.evaluation.systems import read_results
 from v2skit.system.state_file import read_state
+from v2skit.system.text_file import read_lines
 
 GROUND_TRUTH = "ground_truth"
 """The results row without a folder of speech."""
@@ -79,6 +86,16 @@ class Experiment:
         """The name of its folder."""
         return self.folder.resolve().name
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of its config. Raises UserError where it is none."""
+        return check(self.config.get("clock", {}), Clock, f"{self.folder}: {CONFIG}", path="clock")
+
+    @property
+    def mel(self) -> Mel:
+        """The mel of its config. Raises UserError where it is none."""
+        return check(self.config.get("mel", {}), Mel, f"{self.folder}: {CONFIG}", path="mel")
+
     def speech(self, row: str) -> Path:
         """The folder of a row's speech."""
         return self.folder / "synth" / row
@@ -94,8 +111,8 @@ def read_experiment(folder: Path, work_dir: Path | None = None) -> Experiment:
     Raises:
         UserError: it has no results, or a file of it is damaged.
     """
-    results = read_state(folder / "results.json", "stage 6 makes it again")
-    if results is None or "rows" not in results:
+    results = read_results(folder)
+    if not results.get("rows"):
         raise UserError(f"{folder} has no results.json with scores; stage 6 makes it", path=folder)
     names = [name for name in RUNS if (folder / name).is_dir()]
     names += sorted(path.parent.name for path in folder.glob(f"*/{LOG}") if path.parent.name not in RUNS)
@@ -103,39 +120,42 @@ def read_experiment(folder: Path, work_dir: Path | None = None) -> Experiment:
     for name in ("finetune", *names):
         config = config or read_state(folder / name / CONFIG, "repeat that stage with --force", _yaml) or {}
     config.pop("made_from", None)
-    scores = {row: _by_id(folder / "synth" / row / SCORES) for row in results["rows"] if row != GROUND_TRUTH}
+    results.setdefault("higher_is_better", {})
+    scores = {row: _scores(folder / "synth" / row / SCORES) for row in results["rows"] if row != GROUND_TRUTH}
     place = work_dir or folder.resolve().parents[1]
     return Experiment(folder, results, config, [_run(folder / n) for n in names], _test(place, config), scores)
 
 
 def _run(folder: Path) -> Run:
     remedy = "repeat that stage with --force"
-    ledger, machine = (read_state(folder / name, remedy) for name in (LEDGER, MACHINE))
-    return Run(folder.name, list(_lines(folder / LOG)), ledger, machine)
+    ledger = read_form(folder / LEDGER, stored_forms.LEDGER, remedy)
+    machine = read_form(folder / MACHINE, stored_forms.MACHINE, remedy)
+    return Run(folder.name, list(_entries(folder / LOG)), ledger, machine)
 
 
 def _test(work_dir: Path, config: dict[str, Any]) -> list[Utterance]:
     """The test set; nothing where the data directory can't be found, since the report is worth reading without it."""
-    data = config.get("data", {})
-    folder = work_dir / data.get("folder", "data") / data.get("test", "test")
+    data = config.get("data")
+    data = data if isinstance(data, dict) else {}
+    folder = work_dir / str(data.get("folder", "data")) / str(data.get("test", "test"))
     return read_manifest(folder) if (folder / "utt2num_frames").exists() else []
 
 
-def _by_id(path: Path) -> dict[str, dict[str, Any]]:
-    return {entry["id"]: entry for entry in _lines(path) if "id" in entry}
+def _scores(path: Path) -> dict[str, dict[str, Any]]:
+    return {id_: asdict(file) for id_, file in read_files(path)[0].items()} if path.is_file() else {}
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The entries of a file with a line of JSON each; the last one of a run that was killed may be cut short."""
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The entries of a log; damaged ones, such as the last one of a run that was killed, are left out."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_lines(path, errors="replace"):
         try:
             entry = json.loads(line)
-        except ValueError:
+            stored_forms.LOG_ENTRY.validate_json(line, strict=True)
+        except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict):
-            yield entry
+        yield entry
 
 
 def _yaml(text: str) -> Any:

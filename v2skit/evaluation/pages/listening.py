@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,8 +24,9 @@ from v2skit.errors import UserError, suggestion
 from v2skit.evaluation.pages.clips import System, systems_of
 from v2skit.evaluation.pages.experiment import GROUND_TRUTH, read_experiment
 from v2skit.evaluation.pages.media import flac
-from v2skit.evaluation.pages.render import json_for_script, render
+from v2skit.evaluation.pages.render import json_for_script, render, write_page
 from v2skit.system.atomic import write_text
+from v2skit.system.state_file import read_state
 
 LEVEL_DB = -26.0
 """Root mean square of every sound, dB below full scale."""
@@ -161,14 +163,15 @@ def write_test(path: Path, folders: Sequence[Path], plan: Plan) -> Path:
         the path of the key.
 
     Raises:
-        UserError: an experiment has no results or no test set, or there are too few clips or systems.
+        UserError: an experiment has no results or no test set, or there are too few clips or systems, or
+            another test or file has the name of the page or the key.
     """
     kind, random = KINDS[plan.kind], np.random.default_rng(plan.seed)
     experiments = [read_experiment(folder, plan.work_dir) for folder in folders]
     first = experiments[0]
     if not first.test:
         raise UserError(f"{first.folder}: its test set is not found; name the recipe's folder with --work_dir")
-    rate = first.config["clock"]["sample_rate"]
+    rate = first.clock.sample_rate
     systems = _chosen(systems_of(experiments), plan)
     material = list(_material(first.test, systems, rate, plan, random))
     trials = [trial for clip, sounds, truth in material for trial in kind.trials(clip, sounds, truth, rate)]
@@ -188,10 +191,19 @@ def write_test(path: Path, folders: Sequence[Path], plan: Plan) -> Path:
         sounds={f"sounds-{trial['id']}": json_for_script(sounds) for trial, sounds in shown},
         count=len(trials),
     )
-    write_text(path, page)
     beside = path.with_suffix(".key.json")
+    _check_key(beside, test)
+    write_page(path, page)
     write_text(beside, json.dumps({"test": test, **content}, indent=1, ensure_ascii=False) + "\n")
     return beside
+
+
+def _check_key(path: Path, test: str) -> None:
+    """Raises UserError where there is the key of another test, without which its answers could not be scored."""
+    if os.path.lexists(path):
+        remedy = "give another name with -o"
+        if (read_state(path, remedy) or {}).get("test") != test:
+            raise UserError.about(path, f"is the key of another test, whose answers need it, or another file; {remedy}")
 
 
 def _chosen(systems: list[System], plan: Plan) -> list[System]:

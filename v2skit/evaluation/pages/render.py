@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from v2skit.errors import printable
+from v2skit.errors import UserError, printable
+from v2skit.system.atomic import write_text
+from v2skit.system.text_file import open_text
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 STYLE = TEMPLATES / "style.css"
 """The look of all pages, that of ``v2skit serve`` included."""
+
+HEAD = 4000
+"""Characters that a page's title is in."""
+_TITLES = ("v2skit report</title>", "<title>Listening test</title>")
 
 
 def render(template: str, **values: Any) -> str:
@@ -33,6 +40,16 @@ def render(template: str, **values: Any) -> str:
         undefined=StrictUndefined,
     )
     return printable(environment.get_template(template).render(values))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a report or a listening test. Raises UserError where there is a file that is neither."""
+    if os.path.lexists(path):
+        with open_text(path, errors="replace") as file:
+            head = file.read(HEAD)
+            if not any(title in head for title in _TITLES):
+                raise UserError.about(path, "is no page of v2skit; move it away, or give another name with -o")
+    write_text(path, page)
 
 
 def data_uri(content: bytes, media_type: str) -> str:

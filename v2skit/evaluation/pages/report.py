@@ -17,9 +17,8 @@ from v2skit.evaluation.pages import charts, clips
 from v2skit.evaluation.pages.config_difference import Change, changes
 from v2skit.evaluation.pages.experiment import Experiment, Run, read_experiment
 from v2skit.evaluation.pages.markdown_blocks import blocks
-from v2skit.evaluation.pages.render import json_for_script, render
+from v2skit.evaluation.pages.render import json_for_script, render, write_page
 from v2skit.evaluation.wer import PERCENT
-from v2skit.system.atomic import write_text
 from v2skit.version import __version__
 
 NAME = "report.html"
@@ -58,7 +57,8 @@ def write_report(path: Path, folders: Sequence[Path], choice: Choice = Choice())
         choice: what is shown.
 
     Raises:
-        UserError: an experiment has no results, or a clip or metric that was asked for does not exist.
+        UserError: an experiment has no results, or a clip or metric that was asked for does not exist, or
+            another file has the name of the page.
     """
     experiments = [read_experiment(folder, choice.work_dir) for folder in folders]
     first = experiments[0]
@@ -79,7 +79,7 @@ def write_report(path: Path, folders: Sequence[Path], choice: Choice = Choice())
         width=charts.WIDTH,
         height=charts.HEIGHT,
     )
-    write_text(path, page)
+    write_page(path, page)
 
 
 def _last(systems: Sequence[clips.System], experiment: Experiment) -> clips.System:
@@ -111,9 +111,7 @@ def _clips(first: Experiment, systems: Sequence[clips.System], metric: str, choi
         name: markdown.title_of(name).removesuffix(" %") for name in [n for n in ON_CLIPS if n in names] or names[:3]
     }
     return [
-        clips.show(utterances[clip], why, systems, shown, first.config)
-        for clip, why in chosen.items()
-        if clip in utterances
+        clips.show(utterances[clip], why, systems, shown, first) for clip, why in chosen.items() if clip in utterances
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from v2skit.system.atomic import write_text
+from v2skit.system.text_file import read_lines
 
 NAME = "log.jsonl"
 
@@ -35,11 +36,10 @@ def _lines(path: Path) -> Iterator[tuple[str, int]]:
     """The complete lines of a log, each with its step; a damaged one, such as one truncated by a kill, is left out."""
     if not path.exists():
         return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            number = _step(line) if line.endswith("}\n") else None
-            if number is not None:
-                yield line, number
+    for line in read_lines(path, errors="replace"):
+        number = _step(line) if line.endswith("}\n") else None
+        if number is not None:
+            yield line, number
 
 
 def _step(line: str) -> int | None:
