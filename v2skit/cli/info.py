@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from v2skit.cli.options import Commands, add_command, add_trust
 
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    command = add_command(commands, "info", "describe a packed model, or those that are installed with v2skit")
+    command = add_command(
+        commands, "info", "describe a packed or exported model, or those that are installed with v2skit"
+    )
     text = "a packed model, a file or hf://owner/name; default: all that are installed"
     command.add_argument("model", nargs="?", metavar="FILE", help=text)
     add_trust(command)
@@ -21,7 +24,12 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.hub.fetch import local_path
     from v2skit.models.package import describe
     from v2skit.models.pretrained import default_model, installed_models
+    from v2skit.synthesis.exported.file import OnnxFile
+    from v2skit.synthesis.synthesiser import ONNX
 
+    if options.model and Path(options.model).suffix == ONNX:
+        print(OnnxFile.read(Path(options.model)).describe())
+        return
     if options.model:
         print(describe(local_path(options.model)))
         return

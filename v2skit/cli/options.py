@@ -62,9 +62,10 @@ def plugins_of(options: argparse.Namespace) -> list[PluginFile]:
 
 def add_model(command: Parser, live: bool = False) -> None:
     """Options that name a model, its vocoder and its device; for live video where ``live`` is set."""
-    text = "a packed model (file or hf://owner/name), a V2A run or a checkpoint; default: the one installed with v2skit"
+    text = "a packed model (file or hf://owner/name), a V2A run or checkpoint, or an ONNX file"
+    text += "; default: the one that is installed with v2skit"
     command.add_argument("--model", help=text)
-    command.set_defaults(live=live)
+    command.set_defaults(live=live, backend=None)
     command.add_argument("--vocoder", help="run, checkpoint or pack of a trained vocoder to use instead")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     add_trust(command)
@@ -106,7 +107,7 @@ def load_model(options: argparse.Namespace) -> tuple[Synthesiser, Tracker]:
 
     warn_of_broken(plugins.registry().broken)
     choice = chosen_tracker(options)  # before the model, which takes longer to load
-    model = load(chosen_model(options), options.device, options.vocoder)
+    model = load(chosen_model(options), options.device, options.vocoder, backend=options.backend)
     return model, model.tracker(_with_face(choice or model.config.tracker, options.face))
 
 

@@ -28,6 +28,8 @@ def add(commands: Commands) -> None:
     add_model(command)
     text = "folder for the sound files, or for one video a .wav or .flac file; default: a folder speech next to it"
     command.add_argument("-o", "--out", type=Path, help=text)
+    text = "what runs the networks; onnx (onnxruntime, on the CPU) exports a model that is no ONNX file first"
+    command.add_argument("--backend", choices=("torch", "onnx"), help=f"{text}; default: onnx for an ONNX file")
     add_tracker(command)
     add_talker(command)
     command.add_argument("--mux", action="store_true", help="also write the video with the speech as its sound")

@@ -62,6 +62,11 @@ class Model(nn.Module):
             set_modality(part, "video" if "video" in self.inputs else "audio")
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are; the CPU where it has none, as networks of other runtimes."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
+
+    @property
     def has_own_losses(self) -> bool:
         """Whether the decoder has a training loss of its own."""
         return hasattr(self.decoder, "training_loss")

@@ -51,6 +51,16 @@ class Card:
         """Which model this is and what it was made for, in one line; empty where the card does not say for what."""
         return printable_lines(" ".join(f"{self.name}: {self.made_for}".split())) if self.made_for else ""
 
+    def lines(self) -> list[str]:
+        """All but the name, for people."""
+        facts = {"made for": self.made_for, "limits": self.limits, "data": self.data, "licence": self.licence}
+        facts |= {"credits": "\n".join(self.credits), "notes": self.notes}
+        lines = []
+        for key, text in facts.items():
+            first, *more = (text or "not stated").splitlines()
+            lines += [f"{key + ':':10} {first}", *(f"{'':10} {line}" for line in more)]
+        return lines
+
 
 @dataclass(frozen=True)
 class Header:
@@ -106,10 +116,15 @@ def read_header(path: Path) -> Header:
         raise _no_model(path, error) from error
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise _no_model(path, error) from error
-    codes = [code for meta in header.meta.values() for code in own_code(meta.config)] + direct.paths(header.vocoder)
+    check_runs_no_code(path, *(meta.config for meta in header.meta.values()), {"vocoder": header.vocoder})
+    return header
+
+
+def check_runs_no_code(path: Path, *configs: dict) -> None:
+    """Raises UserError where stored configs in a file name code that is neither v2skit's nor an installed plug-in's."""
+    codes = [code for config in configs for code in own_code(config)]
     if codes:
         raise UserError.about(path, f"needs {codes[0]}, and a pack runs only v2skit and installed plug-ins; {PLUGIN}")
-    return header
 
 
 def read_card(path: Path, **given: str) -> Card:

@@ -78,7 +78,7 @@ def pack(
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
-    saved = _packable(saved, folder)
+    saved = packable(saved, folder)
     config = checkpoint.config_of(saved.meta)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
     if vocoder and choice is None:
@@ -92,7 +92,7 @@ def pack(
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
-        parts["vocoder"] = _packable(checkpoint.load(theirs), theirs)
+        parts["vocoder"] = packable(checkpoint.load(theirs), theirs)
         features = parts["vocoder"].meta.features
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
         check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
@@ -169,7 +169,7 @@ def _rounded(tensors: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
     return {**tensors, **{name: value for name, value in halves.items() if value.isfinite().all()}}
 
 
-def _packable(saved: Checkpoint, folder: Path) -> Checkpoint:
+def packable(saved: Checkpoint, folder: Path) -> Checkpoint:
     """A checkpoint without the plug-in files and classes that its model does not need.
 
     Raises:
@@ -276,12 +276,7 @@ def describe(path: Path) -> str:
         return str(config.get(key, "unknown"))
 
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", ""]
-    facts = {"made for": card.made_for, "limits": card.limits, "data": card.data, "licence": card.licence}
-    facts |= {"credits": "\n".join(card.credits), "notes": card.notes}
-    for key, text in facts.items():
-        first, *more = (text or "not stated").splitlines()
-        lines += [f"{key + ':':10} {first}", *(f"{'':10} {line}" for line in more)]
+    lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", "", *card.lines()]
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")

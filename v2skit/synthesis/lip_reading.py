@@ -37,7 +37,7 @@ class LipReader:
     """
 
     def __init__(self, model: Model, head: str, speaker: np.ndarray, side: int) -> None:
-        self.side, self.device = side, next(model.parameters()).device
+        self.side, self.device = side, model.device
         self.head: Part = reading_heads(model)[head]
         stages = [frontend_stage(model)]
         if model.heads_on[head] == "encoder":

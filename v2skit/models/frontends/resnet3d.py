@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from v2skit.config.limits import Depth, Width
 from v2skit.errors import UserError
-from v2skit.models.layers.masked import check_frames, put_valid
+from v2skit.models.layers.masked import check_frames, put_valid, take_valid
 from v2skit.models.layers.pointwise import PointwiseConv2d
 
 TEMPORAL_KERNEL = 5
@@ -110,7 +110,7 @@ class ResNet3d(nn.Module):
         frames = video.squeeze(2).masked_fill(~mask[:, :, None, None], 0)
         frames = F.pad(frames, (0, 0, 0, 0, self.left_context_frames, self.look_ahead_frames))
         frames = frames.unfold(1, TEMPORAL_KERNEL, 1)  # (B, T, H, W, 5)
-        x = frames[mask].permute(0, 3, 1, 2)  # (N, 5, H, W)
+        x = take_valid(frames, mask).permute(0, 3, 1, 2)  # (N, 5, H, W)
         x = x.contiguous(memory_format=torch.channels_last)
         x = self.stages(self.stem(x)).mean((2, 3))
         return put_valid(x, mask)

@@ -5,21 +5,27 @@ A mask is (B, T) bool, True where a frame is valid; the valid frames of a clip c
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from v2skit.errors import UserError
 
 
+def all_valid(mask: Tensor) -> bool:
+    """Whether a mask has no padding. What is exported processes one clip, and none of it is padding."""
+    return torch.compiler.is_exporting() or bool(mask.all())
+
+
 def take_valid(x: Tensor, mask: Tensor) -> Tensor:
     """The valid frames of all clips, one after the other: (B, T, ...), (B, T) -> (N, ...)."""
-    if mask.all():
+    if all_valid(mask):
         return x.flatten(0, 1)
     return x.flatten(0, 1).index_select(0, mask.flatten().nonzero().squeeze(1))
 
 
 def put_valid(frames: Tensor, mask: Tensor) -> Tensor:
     """Undo :func:`take_valid`, with zeros for padding: (N, ...), (B, T) -> (B, T, ...)."""
-    if mask.all():
+    if all_valid(mask):
         return frames.unflatten(0, mask.shape)
     padded = frames.new_zeros(mask.numel(), *frames.shape[1:])
     return padded.index_copy(0, mask.flatten().nonzero().squeeze(1), frames).unflatten(0, mask.shape)
