@@ -159,7 +159,7 @@ class Synthesiser:
         read: bool = False,
     ) -> SpeechPieces:
         """As :meth:`synthesise`, for videos of any length: iterate over the result to get waveforms. ``read``: heads
-        that decode text also read the lips; after the last waveform, ``texts`` of the result has what they read."""
+        that decode text also read the lips; after the last waveform, ``readings`` of the result has what they read."""
         source = Video.open(video, fps, self.config.clock)
         mouth_tracker, speaker = self.tracker(tracker), self.voice(voice)
         readers = {head: self.lip_reader(head, speaker) for head in self.reading_heads} if read else {}
@@ -188,7 +188,7 @@ class Synthesiser:
         """
         reader = self.lip_reader(head, speaker)
         reader.push(crops)
-        return reader.finish()
+        return reader.finish().text
 
     @property
     def reading_heads(self) -> list[str]:
@@ -197,7 +197,7 @@ class Synthesiser:
 
     def lip_reader(self, head: str, speaker: np.ndarray) -> LipReader:
         """One of :attr:`reading_heads`, ready for one clip; see :class:`LipReader`."""
-        return LipReader(self.model, head, speaker, self.config.augmentation.crop)
+        return LipReader(self.model, head, speaker, self.config.augmentation.crop, self.fps)
 
     def pipeline(self, speaker: np.ndarray, chunk: int | None = None) -> Pipeline:
         """The networks, ready for one clip; see :class:`Pipeline`."""
