@@ -32,8 +32,14 @@ SMALL = {
     "wavegan": {"channels": 32},
 }
 UNITS_VOCODER = {"generator": Component("istft", {"dim": 32, "blocks": 2}, kind="vocoder")}
+AUDIOVISUAL = {
+    "visual": Component("resnet3d_small", {"channels": (4, 8)}, kind="visual_frontend"),
+    "audio": Component("mel_conv", {"channels": (8,), "out_dim": 8}, kind="audio_frontend"),
+    "out_dim": 16,
+}
 OTHER_INPUTS = {"units": lambda clips, steps: torch.randint(0, 5, (clips, steps))}
 """Input of a vocoder other than the mel -> random values of it."""
+WITH_PARTS = {("vocoder", "units"): UNITS_VOCODER, ("visual_frontend", "audiovisual"): AUDIOVISUAL}
 TARGETS = unit_targets(clusters=5, per_frame=2)
 CHECKS = {
     "visual_frontend": testing.check_visual_frontend,
@@ -68,7 +74,7 @@ def network(kind, name, args):
 
 
 def small(kind, name):
-    return UNITS_VOCODER if (kind, name) == ("vocoder", "units") else SMALL.get(name, {})
+    return WITH_PARTS.get((kind, name), SMALL.get(name, {}))
 
 
 @pytest.mark.parametrize("kind, name", ENTRIES)

@@ -46,6 +46,8 @@ from v2skit.system.temporary import temporary_folder
 from v2skit.version import __version__
 
 SUFFIX = ".v2s"
+PREDICTOR = "predictor"
+"""The part with the model that predicts inputs of the packed one."""
 TRAINED = "trained"
 """The vocoder whose weights are in the pack."""
 
@@ -87,6 +89,9 @@ def pack(
         kept = choice if choice and same else {}  # arguments such as corrections
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
+    if config.predictor:
+        theirs = checkpoint.folder_in(Path(config.predictor), "the model was trained with this predictor")
+        parts[PREDICTOR] = _packable(checkpoint.load(theirs), theirs)
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
@@ -187,7 +192,7 @@ def _read_tensors(path: Path, header: Header, part: str) -> dict[str, Tensor]:
 
 
 def read_part(path: Path, part: str) -> Checkpoint:
-    """The ``model`` or ``vocoder`` of a pack.
+    """The ``model``, ``vocoder`` or ``predictor`` of a pack.
 
     Raises:
         UserError: it is no pack, is damaged, lacks the part, or needs a plug-in that is not installed.

@@ -19,7 +19,7 @@ from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import SpeechPieces
 from v2skit.system.atomic import atomic_write, write_text
 from v2skit.system.extras import needs
-from v2skit.text.timed import ctm, textgrid
+from v2skit.text.timed import Timed, ctm, textgrid
 from v2skit.tracking.crop import Track
 from v2skit.tracking.follow import FacesError
 from v2skit.tracking.tracker import Tracker
@@ -111,7 +111,7 @@ def _write_extras(
         write_report(paths["report"], paths["video"], target, speech.track, speech.crops, facts)
     timed = {head: reading for head, reading in speech.readings.items() if reading.words or not reading.text}
     if "textgrid" in paths:
-        tiers = {}
+        tiers: dict[str, tuple[Timed, ...]] = {}
         for head, reading in timed.items():
             of = "" if len(timed) == 1 else f" of {head}"
             tiers |= {f"words{of}": reading.words, f"tokens{of}": reading.tokens}

@@ -45,9 +45,10 @@ class LipReader:
     def __init__(self, model: Model, head: str, speaker: np.ndarray, side: int, fps: int) -> None:
         self.side, self.device = side, next(model.parameters()).device
         self.head: Part = reading_heads(model)[head]
-        stages = [frontend_stage(model)]
+        speaker_input = torch.from_numpy(speaker)[None].to(self.device)
+        stages = [frontend_stage(model, speaker_input)]
         if model.heads_on[head] == "encoder":
-            stages += encoder_stages(model, torch.from_numpy(speaker)[None].to(self.device))
+            stages += encoder_stages(model, speaker_input)
         stream, rate = self.head.outputs[0], getattr(self.head, "upsampling", 1)
         stages.append(windowed(self.head, masked(lambda x, mask: self.head(x, mask)[stream]), rate))
         self._cascade, self._rate, self._fps = Cascade(stages), rate, fps

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import PREDICTED
 from v2skit.errors import UserError
 from v2skit.models.model import Part
 from v2skit.testing.networks import CONTEXTS, check_close, check_network, check_receptive_field
@@ -63,8 +64,8 @@ def _check_frontend(module: Part, clock: Clock, mel: Mel, streams: Mapping[str, 
         "video": lambda b, t: torch.randn(b, t, 1, size, size),
         "mel": lambda b, t: 2 * torch.randn(b, t * mel.per_frame(clock), mel.n_mels) - 5,
         "waveform": lambda b, t: 0.1 * torch.randn(b, t * samples),
-        **streams,
     }
+    draws |= {f"{PREDICTED}{name}": draw for name, draw in draws.items()} | dict(streams)
     names = _inputs(module)
     for name in names:
         assert name in draws, f"its input '{name}' needs random values: give streams={{'{name}': (B, T) -> values}}"
