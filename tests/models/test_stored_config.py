@@ -1,10 +1,11 @@
 """A checkpoint's config is usable where code that only trained or scored the model is missing."""
 
 import copy
+import json
 
 import pytest
 
-from v2skit.config.load import load_config, to_tree
+from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.stored_config import check_available, packable_tree, usable_config
@@ -101,3 +102,18 @@ def test_the_plug_ins_of_a_checkpoint_are_those_of_its_model(stored, tiny):
     assert meta.plugins.keys() == {"v2skit"}
     assert [entry["name"] for entry in meta.config["plugins"]] == ["own.py"], "resuming compares its digest"
     assert "own" not in checkpoint.config_of(meta).scoring.metrics
+
+
+def test_a_pack_does_not_tell_where_data_and_runs_were(tiny):
+    sets = [
+        "corpus={type: custom, corpus_dir: /home/ann/videos}",
+        "audio_corpus={type: audio_folder, directories: [/data/librispeech, speech]}",
+        "pretrained=/scratch/ann/exp/mel",
+        "parts.encoder={init: /scratch/ann/encoder}",
+    ]
+    stored = to_tree(load_config(tiny, sets))
+    packed = packable_tree(stored)
+    assert not [line for line in json.dumps(packed).split('"') if line.startswith("/")]
+    assert packed["corpus"]["corpus_dir"] == "videos" and packed["pretrained"] == "mel"
+    assert packed["audio_corpus"]["directories"] == ["librispeech", "speech"]
+    assert check_config(packed) and stored["pretrained"] == "/scratch/ann/exp/mel"

@@ -27,6 +27,14 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "check", text)
     _add_options(command)
     command.set_defaults(run=check_data)
+    text = "write a data directory as cuts of Lhotse, in its Shar format, or as a WebDataset"
+    command = add_command(commands, "export", text)
+    command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
+    command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    command.add_argument("--format", choices=("lhotse", "shar", "webdataset"), default="shar", help="default: shar")
+    text = "of shar and webdataset; default: 1000"
+    command.add_argument("--shard-size", type=int, default=1000, metavar="UTTERANCES", help=text)
+    command.set_defaults(run=export_data)
 
 
 def _add_options(command: Parser) -> None:
@@ -85,3 +93,10 @@ def estimate_data(options: argparse.Namespace) -> None:
         seed=options.seed,
     )
     print(describe(found))
+
+
+def export_data(options: argparse.Namespace) -> None:
+    """``v2skit data export``."""
+    from v2skit.data.export import export
+
+    print(export(options.directory, options.out, options.format, options.shard_size))

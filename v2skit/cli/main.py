@@ -22,6 +22,7 @@ from v2skit.cli import (
     pack,
     plugin_commands,
     plugins,
+    push,
     report,
     serve,
     stage,
@@ -39,7 +40,7 @@ from v2skit.version import __version__
 
 COMMANDS = (
     components, plugins, stage, synth, synth_data, data, new_recipe, verify_resume, report, compare, breakdown, audit,
-    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, info,
+    diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack, push, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

@@ -62,10 +62,10 @@ def plugins_of(options: argparse.Namespace) -> list[PluginFile]:
 
 def add_model(command: Parser, live: bool = False) -> None:
     """Options that name a model, its vocoder and its device; for live video where ``live`` is set."""
-    text = "a packed model, or a V2A run or checkpoint; default: the one that is installed with v2skit"
-    command.add_argument("--model", type=Path, help=text)
+    text = "a packed model (file or hf://owner/name), a V2A run or a checkpoint; default: the one installed with v2skit"
+    command.add_argument("--model", help=text)
     command.set_defaults(live=live)
-    command.add_argument("--vocoder", type=Path, help="run, checkpoint or pack of a trained vocoder to use instead")
+    command.add_argument("--vocoder", help="run, checkpoint or pack of a trained vocoder to use instead")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda; default: auto")
     add_trust(command)
 
@@ -90,10 +90,13 @@ def add_talker(command: Parser) -> None:
 
 
 def chosen_model(options: argparse.Namespace) -> Path:
-    """The model that the options name, else the one that is installed with v2skit. Raises UserError where none is."""
+    """The model that the options name, fetched once where that is an address on a hub, else the one that is installed
+    with v2skit. Raises UserError where there is none."""
+    from v2skit.hub.fetch import local_path
     from v2skit.models.pretrained import default_model
 
-    return options.model or default_model(options.live)
+    options.model = default_model(options.live) if options.model is None else local_path(options.model)
+    return options.model
 
 
 def load_model(options: argparse.Namespace) -> tuple[Synthesiser, Tracker]:

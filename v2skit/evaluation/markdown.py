@@ -122,7 +122,7 @@ def compared(found: dict[str, Any]) -> str:
     titles = [_titled(name, directions) for name in names]
     lines = [_line("system", "seeds", "clips", *titles), _line(*["---"] * (3 + len(titles)))]
     for label, system in systems.items():
-        cells = (_cell(rows[label][n], decimals[n]) if n in rows[label] else "-" for n in names)
+        cells = (cell_of(rows[label][n], decimals[n]) if n in rows[label] else "-" for n in names)
         lines.append(_line(label, str(system["seeds"]), str(system["clips"]), *cells))
     intervals = f"{found['bootstrap']['level']} % intervals over clips, and over seeds where there are several"
     named = ", ".join(f"{label} {name}" for label, name in found["protocols"].items() if name)
@@ -172,7 +172,7 @@ def board(found: Board) -> str:
         n: decimals_of({r: row.metrics for r, row in enumerate(found.rows) if n in row.metrics}, n) for n in names
     }
     for row in found.rows:
-        cells = (_cell({"failed": 0, **row.metrics[n]}, decimals[n]) if n in row.metrics else "-" for n in names)
+        cells = (cell_of({"failed": 0, **row.metrics[n]}, decimals[n]) if n in row.metrics else "-" for n in names)
         lines.append(_line(row.experiment, label_of(row.row), "-" if row.clips is None else str(row.clips), *cells))
     if found.several:
         lines += ["", f"Computed in several ways, so not to be compared: {', '.join(map(title_of, found.several))}."]
@@ -209,7 +209,8 @@ def _table(rows: dict[str, Any], directions: dict[str, bool], decimals: dict[str
     titles = [_titled(name, directions) for name in names]
     lines = [_line("system", *titles), _line(*["---"] * (1 + len(titles)))]
     return lines + [
-        _line(label_of(row), *(_cell(entries[name], decimals[name]) for name in names)) for row, entries in rows.items()
+        _line(label_of(row), *(cell_of(entries[name], decimals[name]) for name in names))
+        for row, entries in rows.items()
     ]
 
 
@@ -219,7 +220,7 @@ def _lip_reading(head: str, found: dict[str, Any]) -> list[str]:
     lines = ["", f"## Lip reading by head {head}", "", _line("system", *(f"{n.upper()} % ↓" for n in names))]
     lines.append(_line(*["---"] * (1 + len(names))))
     for row, entries in found["rows"].items():
-        lines.append(_line(label_of(row), *(_cell({**entries[name], "failed": 0}, 1) for name in names)))
+        lines.append(_line(label_of(row), *(cell_of({**entries[name], "failed": 0}, 1) for name in names)))
     for pair, entries in found["differences"].items():
         differences = "; ".join(f"{n.upper()} % {_difference(entries[n], 1)}" for n in names)
         lines += ["", f"{' minus '.join(map(label_of, pair.split(' - ')))}: {differences}."]
@@ -242,7 +243,8 @@ def decimals_of(rows: dict[Any, Any], name: str) -> int:
     return 1 if largest >= 10 else 2 if largest > 1.01 else 3
 
 
-def _cell(entry: dict[str, Any], decimals: int) -> str:
+def cell_of(entry: dict[str, Any], decimals: int) -> str:
+    """Mean of a metric, its interval from :data:`MIN_FILES` files on, and the number of failures, if any."""
     failed = f" ({entry['failed']} failed)" if entry["failed"] else ""
     if not entry["n"]:
         return f"-{failed}"

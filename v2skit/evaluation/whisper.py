@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from v2skit.config.limits import check_range
 from v2skit.errors import UserError, reason_of
 from v2skit.evaluation.asr import is_silent
 from v2skit.evaluation.metrics import DROP_REMEDY, resample
+from v2skit.system.checksum import sha256_of
 from v2skit.system.extras import needs
 from v2skit.text.spoken import spoken_words
 
@@ -48,7 +48,7 @@ class Whisper:
         with needs("whisper", "Whisper", f"{DROP_REMEDY}: --set scoring.asr=null"):
             self._package: Any = import_module("faster_whisper")
         self._folder = self._found()
-        self.digest = _digest(self._folder / "model.bin")
+        self.digest = sha256_of(self._folder / "model.bin")[:12]
         self.protocol = (
             f"WER over all words of the set, Whisper {Path(model).name} (weights {self.digest}), faster-whisper "
             f"{version('faster-whisper')}, {language}, {compute_type}, beam {beam}, temperature 0; no punctuation, "
@@ -100,12 +100,3 @@ class Whisper:
             without_timestamps=True,
         )
         return spoken_words(" ".join(segment.text for segment in segments))
-
-
-def _digest(path: Path) -> str:
-    """Of a file of some gigabytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()[:12]

@@ -31,6 +31,7 @@ from v2skit.models.finite import not_finite
 from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins
 from v2skit.system.atomic import delete_folder, flush, unfinished
+from v2skit.system.checksum import sha256_of
 from v2skit.system.state_file import check_permission, damaged, read_state
 
 META, WEIGHTS, AVERAGED, OPTIMISER = "meta.json", "model.safetensors", "ema.safetensors", "optimiser.pt"
@@ -266,11 +267,7 @@ def _cached_file_digest(path: Path, modified: int) -> str:
 
 
 def _file_digest(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()[:DIGEST_LENGTH]
+    return sha256_of(path)[:DIGEST_LENGTH]
 
 
 def folder_of(run: Path, step: int) -> Path:

@@ -272,8 +272,7 @@ def describe(path: Path) -> str:
     picture = f"{setting('clock.fps')} frames/s, mouth crops of {setting('crop.size')} pixels"
     lines.append(f"sound:     {setting('clock.sample_rate')} Hz; picture: {picture}")
     lines.append(f"plug-ins:  {', '.join(f'{n} {v}' for n, v in meta.plugins.items() if n != 'v2skit') or 'none'}")
-    voices = [*header.voices, *(meta.speakers if setting("networks.speaker.type") == "table" else [])]
-    if voices:
+    if voices := named_voices(header):
         default = f"; default: {header.default_voice}" if header.default_voice else ""
         lines.append(f"voices:    {', '.join(voices)}{default}")
     scores = _described_scores(Provenance(header.scores or {}).part("row").values)
@@ -281,6 +280,13 @@ def describe(path: Path) -> str:
         lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
+
+
+def named_voices(header: Header) -> list[str]:
+    """The voices of a pack that have names: packed ones, and the speakers of a table."""
+    meta = header.meta["model"]
+    table = Provenance(meta.config).values.get("networks.speaker.type") == "table"
+    return [*header.voices, *(meta.speakers if table else [])]
 
 
 def _described_scores(row: Mapping[str, Any]) -> list[str]:

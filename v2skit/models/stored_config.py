@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from v2skit.config.check import check
@@ -73,7 +74,9 @@ def usable_config(tree: dict, origins: Container[str], source: str) -> Config:
 
 
 def packable_tree(tree: dict) -> dict:
-    """A stored config for a pack, which runs no plug-in file and no class that a config names by its path.
+    """A stored config for a pack, which runs no plug-in file and no class that a config names by its path, and does not
+    tell where on a machine its data and runs were: of absolute paths the last part is kept, except in the model's own
+    sections.
 
     Args:
         tree: the config; its model's components are of v2skit and of installed plug-ins.
@@ -81,7 +84,16 @@ def packable_tree(tree: dict) -> dict:
     kept = without_unusable({**tree, **({KEY: []} if KEY in tree else {})}, lambda paths: not paths)
     if _chosen(tree.get("tracker")) != _chosen(kept.get("tracker")):  # its name, for who has to name another
         kept["tracker"] = {"type": _chosen(tree["tracker"]).replace(":", ".")}
-    return kept
+    return {key: value if key in MODEL else _without_folders(value) for key, value in kept.items()}
+
+
+def _without_folders(value: Any) -> Any:
+    """A part of a config with the last part of each absolute path."""
+    if isinstance(value, dict):
+        return {key: _without_folders(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(entry) for entry in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def check_available(tracker: Component) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from v2skit.errors import UserError, suggestion
+from v2skit.models.torchaudio_names import read_renamed
+from v2skit.system.temporary import private_folder
 
 if TYPE_CHECKING:
     from torchaudio.pipelines import Wav2Vec2Bundle
@@ -24,7 +25,8 @@ def load_bundle(what: str, name: str, file: Path, kind: str = "Wav2Vec2Bundle") 
     Args:
         what: the component that needs it, for messages.
         name: of the bundle.
-        file: its weights as torchaudio publishes them, relative to the folder that the command runs in.
+        file: its weights as torchaudio, fairseq or Hugging Face publishes them, relative to the folder that the
+            command runs in.
         kind: class of bundles of ``torchaudio.pipelines``.
 
     Returns:
@@ -63,10 +65,28 @@ def _load(name: str, bundle: Wav2Vec2Bundle, file: Path) -> nn.Module:
     address = path if path.startswith("https") else f"https://download.pytorch.org/torchaudio/models/{path}"
     if not file.is_file():
         raise UserError(f"file {file} is missing; the weights of {name} are published as {address}")
-    # torchaudio uses an existing file as its cached download.
-    local = {"model_dir": str(file.parent), "file_name": file.name, "map_location": "cpu", "weights_only": True}
     try:
-        return bundle.get_model(dl_kwargs=local)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, TypeError, KeyError, AttributeError) as error:
+        renamed = _renamed(file)
+        if renamed is None:
+            return _from_file(bundle, file)
+        with private_folder("v2skit-weights") as folder:
+            torch.save(renamed, folder / "weights.pth")
+            return _from_file(bundle, folder / "weights.pth")
+    except Exception as error:  # of a damaged file torch raises errors of many types
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]  # else every tensor of the model
         raise UserError(f"{file} does not hold the weights of {name} ({why}); get {address}") from error
+
+
+def _renamed(file: Path) -> dict[str, Tensor] | None:
+    """The weights by torchaudio's names; None where they have these, or the file is in a format that only torchaudio
+    may read, such as that of torch before 1.6."""
+    try:
+        return read_renamed(file)
+    except UserError:
+        return None
+
+
+def _from_file(bundle: Wav2Vec2Bundle, file: Path) -> nn.Module:
+    """The bundle's model with the weights of a file by torchaudio's names, which it uses as its cached download."""
+    local = {"model_dir": str(file.parent), "file_name": file.name, "map_location": "cpu", "weights_only": True}
+    return bundle.get_model(dl_kwargs=local)

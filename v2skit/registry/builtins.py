@@ -123,6 +123,8 @@ COMPONENTS = {
         "spoken_wikipedia": "v2skit.corpora.audio.spoken_wikipedia:SpokenWikipedia",
         "pool": "v2skit.corpora.audio.pool:Pool",
         "neural_voices": "v2skit.corpora.neural_voices.corpus:NeuralVoices",
+        "lhotse": "v2skit.corpora.lhotse:Lhotse",
+        "webdataset": "v2skit.corpora.webdataset:WebDataset",
     },
     "tracker": {
         "face_mesh": "v2skit.tracking.face_mesh:FaceMesh",

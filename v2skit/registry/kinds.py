@@ -29,7 +29,7 @@ class Kind:
 
 
 KINDS = {
-    "visual_frontend": Kind("mouth crops (B,T,1,H,W) -> features (B,T,D) at the video frame rate"),
+    "visual_frontend": Kind("mouth crops (B,T,1,H,W) -> features (B,T,D) at the video frame rate", ("clock",)),
     "audio_frontend": Kind("mel (B,F,M) or waveform (B,N) -> features (B,T,D)", ("clock", "mel")),
     "speaker": Kind("speaker -> embedding (B,S), never computed from the clip itself", ("speakers",)),
     "encoder": Kind("features (B,T,D) -> features with temporal context (B,T,E)", ("in_dim",)),

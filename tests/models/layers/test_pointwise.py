@@ -14,7 +14,7 @@ import sys
 import torch
 from v2skit.models.frontends.resnet3d import Block2d
 
-block = Block2d(int(sys.argv[1]), int(sys.argv[2]), 2)
+block = Block2d(int(sys.argv[1]), int(sys.argv[2]), 2, lambda channels: torch.nn.SiLU())
 for frames in range(10, 40):
     x = torch.randn(frames, int(sys.argv[1]), 22, 22).contiguous(memory_format=torch.channels_last).requires_grad_()
     block(x).square().sum().backward()

@@ -23,7 +23,8 @@ class TorchaudioBundle(nn.Module):
     Args:
         clock: given by the toolkit.
         bundle: its name, such as ``WAV2VEC2_BASE``, ``HUBERT_BASE`` or ``WAVLM_BASE_PLUS``.
-        file: its weights as torchaudio publishes them, relative to the folder that the command runs in.
+        file: its weights as torchaudio publishes them, or as fairseq (``.pt``) or Hugging Face (``model.safetensors``
+            or ``pytorch_model.bin``) does, relative to the folder that the command runs in.
         layers: transformer layers, the first is 1; none: all.
 
     Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,14 +17,22 @@ TEMPORAL_KERNEL = 5
 
 
 class Block2d(nn.Module):
-    """Basic residual block (He et al. 2016, fig. 2) with SiLU: (N, C, H, W) -> (N, C', H / stride, W / stride)."""
+    """Basic residual block (He et al. 2016, fig. 2): (N, C, H, W) -> (N, C', H / stride, W / stride).
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    Args:
+        in_channels: C.
+        channels: C'.
+        stride: of the first convolution and of the shortcut.
+        activation: channels -> one of the two activations.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, activation: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels)
+        self.activation1, self.activation2 = activation(channels), activation(channels)
         self.shortcut = nn.Sequential()
         if stride > 1 or in_channels != channels:
             self.shortcut.append(PointwiseConv2d(in_channels, channels, stride))
@@ -30,8 +40,8 @@ class Block2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features of frames (N, C, H, W) -> (N, C', H', W')."""
-        y = F.silu(self.norm1(self.conv1(x)))
-        return F.silu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        y = self.activation1(self.norm1(self.conv1(x)))
+        return self.activation2(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class ResNet3d(nn.Module):
@@ -67,15 +77,19 @@ class ResNet3d(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(TEMPORAL_KERNEL, channels[0], 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(channels[0]),
-            nn.SiLU(),
+            self.activation(channels[0]),
             nn.MaxPool2d(3, stride=2, padding=1),
         )
         self.stages = nn.Sequential()
         width = channels[0]
         for stage, stage_width in enumerate(channels):
             for block in range(blocks):
-                self.stages.append(Block2d(width, stage_width, stride=2 if stage and not block else 1))
+                self.stages.append(Block2d(width, stage_width, 2 if stage and not block else 1, self.activation))
                 width = stage_width
+
+    def activation(self, channels: int) -> nn.Module:
+        """One activation, for so many channels; a class with another kind of them overrides it."""
+        return nn.SiLU()
 
     def forward(self, video: Tensor, mask: Tensor) -> Tensor:
         """Features of every video frame.

@@ -1,0 +1,51 @@
+"""Addresses of packed models on a hub: ``hf://owner/name``, also with a revision and with the file of the pack."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from v2skit.errors import UserError
+from v2skit.models.package import SUFFIX
+
+SCHEME = "hf://"
+FORM = f"{SCHEME}owner/name, {SCHEME}owner/name@revision or {SCHEME}owner/name/file{SUFFIX}"
+
+_NAME = r"[\w-][\w.-]*"
+_ADDRESS = re.compile(
+    rf"{SCHEME}(?P<repo>{_NAME}/{_NAME})(@(?P<revision>refs/pr/\d+|[^/@]+))?(/(?P<file>[^@]+{re.escape(SUFFIX)}))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A packed model on a hub.
+
+    Args:
+        repo: repository, ``owner/name``.
+        revision: branch, tag or commit; None: the main branch.
+        file: path of the pack in the repository; None: the only one in it.
+    """
+
+    repo: str
+    revision: str | None = None
+    file: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """From its text form. Raises UserError where it has another form."""
+        found = _ADDRESS.fullmatch(text)
+        if found is None:
+            raise UserError(f"{text} is no address of a packed model; give {FORM}")
+        return cls(**found.groupdict())
+
+    def __str__(self) -> str:
+        revision = f"@{self.revision}" if self.revision else ""
+        file = f"/{self.file}" if self.file else ""
+        return f"{SCHEME}{self.repo}{revision}{file}"
+
+
+def is_address(text: str) -> bool:
+    """Whether a model is named by an address on a hub, well-formed or not, and not by a path."""
+    return text.startswith(SCHEME)

@@ -1,0 +1,109 @@
+"""From the name of a model to its file: the one place where addresses on a hub are resolved."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from v2skit.errors import UserError
+from v2skit.hub.address import Address, is_address
+from v2skit.hub.failure import UnreachableError, explained
+from v2skit.models.package import SUFFIX
+from v2skit.registry.trust import trusts_everything
+from v2skit.system.checksum import sha256_of
+from v2skit.system.extras import needs
+from v2skit.version import __version__
+
+PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
+"""Suffixes of files that run code where they are loaded, or may do so."""
+
+
+def local_path(model: str | Path) -> Path:
+    """The path of a model.
+
+    Args:
+        model: a path, or the address of a pack on a hub. That is fetched into the cache of huggingface_hub; without a
+            connection the cached one is used, and standard error says so.
+
+    Raises:
+        UserError: huggingface_hub is not installed, the hub refuses the request, the repository has no pack, several
+            ones or pickles, or there is no connection and no cached one.
+    """
+    if isinstance(model, Path) or not is_address(model):
+        return Path(model)
+    address = Address.parse(model)
+    with needs("hub", f"the address {address}"):
+        import huggingface_hub  # noqa: F401  what uses it imports it
+    try:
+        with explained(address, "can't be fetched"):
+            return _fetched(address)
+    except UnreachableError as error:
+        return _cached(address, error)
+
+
+def client() -> Any:
+    """The client of the hub that ``HF_ENDPOINT`` names."""
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="v2skit", library_version=__version__)
+
+
+def _fetched(address: Address) -> Path:
+    """The pack in the cache, after the hub was asked for changes; one that differs from the hub's is fetched again."""
+    api = client()
+    info = api.model_info(address.repo, revision=address.revision, files_metadata=True)
+    files = {file.rfilename: file for file in info.siblings}
+    pickles = sorted(name for name in files if PurePosixPath(name).suffix in PICKLES)
+    if pickles and not trusts_everything():
+        raise UserError(
+            f"{address} is refused: {pickles[0]} there is a pickle, which runs code where it is loaded; v2skit loads "
+            f"the {SUFFIX} file only: if you trust where it comes from, give --trust-plugins (in Python, "
+            "v2skit.load(..., trust_plugins=True))"
+        )
+    name = _chosen(address, files)
+    path = Path(api.hf_hub_download(address.repo, name, revision=address.revision))
+    lfs = files[name].lfs
+    if lfs and sha256_of(path) != lfs.sha256:
+        path = Path(api.hf_hub_download(address.repo, name, revision=address.revision, force_download=True))
+    return path
+
+
+def _cached(address: Address, why: UnreachableError) -> Path:
+    """The pack in the cache, of the commit that the revision was when it was fetched last."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    reason = why.fields["reason"]
+    try:
+        folder = snapshot_download(
+            address.repo, revision=address.revision, allow_patterns=f"*{SUFFIX}", local_files_only=True
+        )
+    except LocalEntryNotFoundError:
+        raise UserError(
+            f"{address} can't be fetched: {reason}, and the cache has no copy of it; load it once with a connection"
+        ) from why
+    files = [path.relative_to(folder).as_posix() for path in Path(folder).rglob(f"*{SUFFIX}")]
+    path = Path(folder, _chosen(address, files))
+    commit = Path(folder).name[:12]
+    print(f"v2skit: {address}: {reason}; using the copy in the cache, of commit {commit}", file=sys.stderr)
+    return path
+
+
+def _chosen(address: Address, files: Iterable[str]) -> str:
+    """The pack that an address names, of the files there. Raises UserError."""
+    packs = sorted(name for name in files if name.endswith(SUFFIX))
+    if address.file:
+        if address.file not in packs:
+            raise UserError(f"{address}: there is no such file; {_listed(packs)}", packs=packs)
+        return address.file
+    if len(packs) != 1:
+        number = "several packed models" if packs else "no packed model"
+        raise UserError(f"{address} has {number}; {_listed(packs)}", packs=packs)
+    return packs[0]
+
+
+def _listed(packs: Iterable[str]) -> str:
+    """What a repository has, with the remedy."""
+    return f"name one of {', '.join(packs)}" if packs else f"v2skit pack and v2skit push put a {SUFFIX} file there"
