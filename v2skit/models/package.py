@@ -79,6 +79,7 @@ def pack(
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
+    predictor = saved.meta.config.get("predictor")  # of the checkpoint: a pack has no absolute paths
     saved = _packable(saved, folder)
     config = checkpoint.config_of(saved.meta)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
@@ -89,8 +90,8 @@ def pack(
         kept = choice if choice and same else {}  # arguments such as corrections
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
-    if config.predictor:
-        theirs = checkpoint.folder_in(Path(config.predictor), "the model was trained with this predictor")
+    if predictor:
+        theirs = checkpoint.folder_in(Path(predictor), "the model was trained with this predictor")
         parts[PREDICTOR] = _packable(checkpoint.load(theirs), theirs)
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
