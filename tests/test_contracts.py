@@ -21,6 +21,12 @@ SMALL = {
     "wavegan": {"channels": 32},
 }
 UNITS_VOCODER = {"generator": Component("istft", {"dim": 32, "blocks": 2}, kind="vocoder")}
+AUDIOVISUAL = {
+    "visual": Component("resnet3d_small", {"channels": (4, 8)}, kind="visual_frontend"),
+    "audio": Component("mel_conv", {"channels": (8,), "out_dim": 8}, kind="audio_frontend"),
+    "out_dim": 16,
+}
+WITH_PARTS = {("vocoder", "units"): UNITS_VOCODER, ("visual_frontend", "audiovisual"): AUDIOVISUAL}
 NEEDS_A_CHECKPOINT = ("trained",)
 STREAMING = {
     ("visual_frontend", "resnet3d_small"): {"look_ahead_frames": 1},
@@ -38,7 +44,7 @@ def network(kind, name, args, folder):
 
 
 def small(kind, name):
-    return UNITS_VOCODER if (kind, name) == ("vocoder", "units") else SMALL.get(name, {})
+    return WITH_PARTS.get((kind, name), SMALL.get(name, {}))
 
 
 @pytest.mark.parametrize("kind, name", ENTRIES)

@@ -93,3 +93,26 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(config, recipe_folder, tmp_pa
     options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(tmp_path / "verify")]
     assert main(["verify-resume", *options, "--steps", "8", "--kills", "1"]) == 0
     assert "are the same, bit for bit, after 1 kills" in capsys.readouterr().out
+
+
+def test_discriminators_train_a_finished_model_further(config, recipe_folder, tiny, tmp_path):
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", sets=("scratch=false",)) == 0
+    first = recipe_folder / "exp/ddsp"
+    parts = {part: {"init": str(first)} for part in ("visual_frontend", "encoder", "decoder", "speaker")}
+    second = ROOT / "egs/conf/ddsp_adversarial.yaml"
+    adversarial = {
+        "window_frames": 4, "learning_rate": 0.01, "discriminators": {"multi_resolution": {"channels": 2}},
+    }  # fmt: skip
+    sections = {"losses": {"adversarial": adversarial}, "finetune": {"learning_rate": 1e-3, "steps": 12}}
+    config = write(tmp_path / "second.yaml", config, [str(second)], pretrained=str(first), parts=parts, **sections)
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune") == 0
+    run = recipe_folder / "exp/second/finetune"
+    shares = json.loads((run / "ledger.json").read_text())["shares"]
+    assert shares == dict.fromkeys(parts, 1), "all weights are those of the first phase"
+    before, after = (
+        [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        for folder in (first / "finetune", run)
+    )
+    assert after[-1]["kind"] == before[-1]["kind"] == "valid" and after[-1]["log_mel"] < before[-1]["log_mel"]
+    found = [row["adversarial/discriminator"] for row in after if row["kind"] == "train"]
+    assert "adversarial/discriminator" not in before[0] and found[-1] < found[0]

@@ -82,15 +82,31 @@ def test_a_window_at_a_time_reads_as_the_whole_clip_does_and_synth_prints_it(rec
     wanted = synthesiser.model.heads["ctc"].decode(logits, inputs.mask)[0]
     assert synthesiser.read_crops("ctc", crops, speaker) == wanted != ""
     options = ["--model", str(run), "--voice", "s0", "--tracker", "none", "--device", "cpu", "--text"]
+    options += ["--align", "textgrid", "--align", "ctm"]
     capsys.readouterr()
     assert main(["synth", str(clip.video), "-o", str(tmp_path / "speech.wav"), *options]) == 0
     assert f"\n  ctc: {wanted}\n" in capsys.readouterr().out
+    grid, words = (tmp_path / f"speech{suffix}" for suffix in (".TextGrid", ".ctm"))
+    rows = [line.split() for line in words.read_text().splitlines()[1:]]
+    assert " ".join(row[4] for row in rows) == wanted and all(row[:2] == ["speech", "1"] for row in rows)
+    ends = [float(start) + float(duration) for *_, start, duration, _ in rows]
+    assert ends == sorted(ends) and 0 < ends[-1] <= clip.frames / 25 + 1e-3
+    text = grid.read_text()
+    assert f"xmax = {clip.frames / 25:.6g}\n" in text and 'name = "tokens"' in text
+    # Files of others are not overwritten.
+    assert main(["synth", str(clip.video), "-o", str(tmp_path / "speech.wav"), *options, "--force"]) == 0
+    grid.write_text(f"{text.rpartition('!')[0]}")
+    assert main(["synth", str(clip.video), "-o", str(tmp_path / "speech.wav"), *options, "--force"]) == 1
+    assert "speech.TextGrid exists already and was not written by" in capsys.readouterr().err
 
 
 def test_a_model_without_heads_reads_nothing(mel_run, tmp_path, capsys):
     clip = read_silent(mel_run.parents[2] / "data/test")[0]
     assert main(["synth", str(clip.video), "--model", str(mel_run), "--tracker", "none", "--text"]) == 1
     assert "--text: this model has no head that reads lips; train one" in capsys.readouterr().err
+    options = ["--model", str(mel_run), "--tracker", "none", "--align", "ctm"]
+    assert main(["synth", str(clip.video), *options]) == 1
+    assert "--align: this model has no head that reads lips; train one" in capsys.readouterr().err
 
 
 def test_hypotheses_of_another_model_are_replaced_and_missing_ones_are_named(recipe_folder, text, capsys):

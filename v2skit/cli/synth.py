@@ -35,6 +35,9 @@ def add(commands: Commands) -> None:
     command.add_argument("--mux", action="store_true", help="also write the video with the speech as its sound")
     command.add_argument("--report", action="store_true", help="also write that and an HTML page about it")
     command.add_argument("--text", action="store_true", help="also print what a head of the model reads on the lips")
+    formats = ("textgrid", "ctm")
+    text = "also write when a head reads each word, next to the speech: a Praat TextGrid or a ctm of NIST; repeatable"
+    command.add_argument("--align", action="append", choices=formats, default=[], help=text)
     command.add_argument("--force", action="store_true", help="overwrite existing files, if v2skit wrote them")
     command.set_defaults(run=run, resumes=True)
 
@@ -53,5 +56,5 @@ def run(options: argparse.Namespace) -> None:
     facts = {"model": str(chosen_model(options)), "made for": model.card.headline or "not stated"}
     facts |= {**{name: str(value or "the model's") for name, value in chosen.items()}, "v2skit": __version__}
     print_headline(model)
-    extras = Extras(options.mux, options.report, options.force, options.text)
+    extras = Extras(options.mux, options.report, options.force, options.text, tuple(options.align))
     synthesise_files(model, targets, tracker, options.voice, extras, facts)

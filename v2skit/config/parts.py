@@ -95,8 +95,9 @@ class Part(PartTransfer):
 
 
 def model_name(part: str) -> str:
-    """The name of a config's part in its model: both frontends are ``frontend``."""
-    return "frontend" if part in _FRONTENDS else part
+    """The name of a config's part in its model: both frontends are ``frontend``, their parts ``frontend.NAME``."""
+    whole, dot, name = part.partition(".")
+    return f"frontend{dot}{name}" if whole in _FRONTENDS else part
 
 
 def parts_of(task: str, parts: Mapping[str, Part], transferred: Mapping[str, PartTransfer] = {}) -> dict[str, Part]:
@@ -140,7 +141,8 @@ def check_parts(
     known = sorted({name for task in tasks for name in PARTS[task] if name != HEADS or heads}) + heads
     for name, part in parts.items():
         key = f"parts.{name}"
-        if name not in known:
+        within = name != _whole(name) in _FRONTENDS  # whether it has this part is known when the model is built
+        if name not in known and not (within and _whole(name) in known):
             raise UserError(f"{key}: no such part{suggestion(name, known)}", key=key)
         if pretrained and name not in PARTS["v2a"] and _whole(name) == name:
             raise UserError(f"{key}: with pretrained, no model with this part is trained; leave it out", key=key)

@@ -157,7 +157,8 @@ class Config:
         scoring: scores of the test set.
         transfer: the parts that are transferred from A2A to V2A, by name.
         parts: initial weights and training of any part, by name: ``visual_frontend``, ``audio_frontend``, ``speaker``,
-            ``encoder``, ``decoder``, ``heads``, ``heads.NAME``, or ``generator`` of a vocoder.
+            ``encoder``, ``decoder``, ``heads``, ``heads.NAME``, a part of a frontend such as
+            ``visual_frontend.audio``, or ``generator`` of a vocoder.
         targets: by the name of the stream, what losses compare streams with, other than mel and waveform.
         audio_corpus: additional corpus of audio for pre-training; null: none.
         tracker: tracker of the mouth, for the mouth crops.
@@ -174,8 +175,12 @@ class Config:
         scratch: also train V2A without transfer, for comparison.
         pretrained: folder of a finished A2A run or experiment, relative to the working directory, e.g. of an audio
             recipe: stage 3 transfers its parts, and stage 2 is skipped.
-        predictor: folder of a finished V2A run, relative to the working directory, for ``trains: vocoder``: the vocoder
-            is then fine-tuned on the mels that this model predicts.
+        predictor: folder of a finished V2A run, relative to the working directory. With ``trains: vocoder`` the vocoder
+            is fine-tuned on the mels that this model predicts; with ``trains: v2s`` they are an input of the visual
+            frontend (``audiovisual``).
+        predictor_folds: for ``trains: v2s``, in how many parts the training clips are divided: those of a part get the
+            predictions of a model that is trained on the other parts; 0: those of the predictor, which was trained on
+            them.
         loggers: where the logs of training runs go, by name; a config adds to these.
         plugins: plug-in files, added to those of the bases; paths are relative to the config that names them.
 
@@ -206,14 +211,16 @@ class Config:
     scratch: bool = True
     pretrained: str | None = None
     predictor: str | None = None
+    predictor_folds: int = 0
     loggers: dict[str, Annotated[Component, "logger"]] = field(default_factory=defaults.loggers)
     plugins: list[PluginFile] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_range(self, seed=(0, 2**31))
-        if self.predictor is not None and self.trains != "vocoder":
-            message = "predictor: only a vocoder (trains: vocoder) is fine-tuned on another model's mels"
-            raise UserError(message, key="predictor")
+        check_range(self, predictor_folds=(0, 100))
+        if self.predictor_folds and (self.predictor is None or self.trains != "v2s" or self.predictor_folds == 1):
+            message = "predictor_folds: 2 or more, for trains: v2s with a predictor; 0 without folds"
+            raise UserError(message, key="predictor_folds")
         if self.pretrained is not None and self.trains != "v2s":
             raise UserError("pretrained: a vocoder has nothing to transfer; leave it out", key="pretrained")
         self.mel.per_frame(self.clock)

@@ -19,6 +19,9 @@ from v2skit.config.schema import BUILT_IN_STREAMS
 from v2skit.errors import UserError, suggestion
 from v2skit.signal.mel import MelSpectrogram
 
+PREDICTED = "predicted_"
+"""Beginning of the name of a stream that another model predicts: it predicts ``mel``, a batch has ``predicted_mel``."""
+
 PADDING = -1
 """Fills streams of integers beyond their ends; those of floats are filled with zeros."""
 

@@ -16,6 +16,7 @@ from v2skit.evaluation.leaderboard import Board
 LABELS = {
     "scratch": "from scratch",
     "pretrained": "pre-trained",
+    "predictor": "predictor (V2A)",
     "audio_to_audio": "A2A on ground-truth audio",
     "griffin_lim": "Griffin-Lim",
     "predicted_griffin_lim": "predicted mel, Griffin-Lim",

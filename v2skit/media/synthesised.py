@@ -12,9 +12,10 @@ from v2skit.media.audio import write_audio_chunks
 from v2skit.media.container import open_container
 
 MARK = "synthesised by v2skit"
-"""In the metadata of every file of speech, video with speech, and report. FFmpeg keeps it when it converts a file."""
+"""In the metadata of every file of speech, video with speech and report, and in files of text with times. FFmpeg keeps
+it when it converts a file."""
 
-_HEAD_BYTES = 4096
+_HEAD_BYTES, _END_BYTES = 4096, 64
 
 
 def write_speech(path: Path, chunks: Iterable[np.ndarray], sample_rate: int) -> int:
@@ -29,6 +30,9 @@ def is_synthesised(path: Path) -> bool:
             return False
         with path.open("rb") as file:
             if MARK.encode() in file.read(_HEAD_BYTES):  # of sound files, pages and pictures
+                return True
+            file.seek(max(0, path.stat().st_size - _END_BYTES))
+            if MARK.encode() in file.read():  # of TextGrids, whose readers accept no comment before
                 return True
         if path.suffix.lower() in (".wav", ".flac"):  # opening them takes a tenth as long as decoding
             return False

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from v2skit.config.schema import Config
+from v2skit.data.batch import PREDICTED
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import with_dual_norm
@@ -83,15 +84,29 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     if networks.bn == "dual":
         encoder, decoder = with_dual_norm(encoder), with_dual_norm(decoder)
         heads = {name: with_dual_norm(head) for name, head in heads.items()}
-    others = [name for name in stream_names(frontend.input) if name != "video"]
-    if task == "v2a" and others:
-        raise UserError(
-            f"visual_frontend '{networks.visual_frontend.type}' needs {', '.join(others)} in addition to the video, "
-            "which synthesis does not have; choose one whose only input is the video"
-        )
+    if task == "v2a":
+        _check_inputs(stream_names(frontend.input), config)
     on = {name: choice.on for name, choice in networks.heads.items()}
     placed = {name: (head, on[name]) for name, head in heads.items()}
     return Model(frontend, speaker, encoder, decoder, placed, _bottleneck(config, task, frontend.out_dim))
+
+
+def _check_inputs(names: tuple[str, ...], config: Config) -> None:
+    """Raises UserError where a visual frontend has inputs that neither the video nor the config's predictor gives."""
+    what = f"visual_frontend '{config.networks.visual_frontend.type}'"
+    others = [name for name in names if name != "video" and not name.startswith(PREDICTED)]
+    if others:
+        raise UserError(
+            f"{what} needs {', '.join(others)} in addition to the video, which synthesis does not have; choose one "
+            "whose only input is the video"
+        )
+    predicted = [name for name in names if name.startswith(PREDICTED)]
+    if predicted and config.predictor is None:
+        remedy = "name the finished V2A model that predicts it, as in predictor: exp/mel/finetune"
+        raise UserError(f"{what} needs {predicted[0]} in addition to the video; {remedy}", key="predictor")
+    if config.predictor is not None and not predicted:
+        remedy = "leave it out, or choose audiovisual"
+        raise UserError(f"predictor: {what} has no predicted input; {remedy}", key="predictor")
 
 
 def _bottleneck(config: Config, task: str, dim: int) -> nn.Module | None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from v2skit.data.batch import Batch, Inputs
+from v2skit.data.batch import PREDICTED, Batch, Inputs
 from v2skit.models.layers.dual_norm import set_modality
 from v2skit.models.output import Output
 from v2skit.models.speakers.none import NoSpeaker
@@ -34,6 +34,8 @@ class Model(nn.Module):
     Attributes:
         inputs: names of the streams that it is given.
         output: name of the decoder's stream.
+        predictor: in synthesis, the model that predicts those of the inputs that are called ``predicted_...``; in
+            training they are in the batch, and it is None.
         heads_on: name of a head -> the features that it is on.
     """
 
@@ -41,6 +43,7 @@ class Model(nn.Module):
     speaker: Part
     encoder: Part
     decoder: Part
+    predictor: Model | None
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Model(nn.Module):
         self.heads_on = {name: on for name, (_, on) in (heads or {}).items()}
         self.inputs: tuple[str, ...] = stream_names(frontend.input)
         self.output: str = decoder.output
+        self.predictor = None
         for part in (encoder, decoder, self.heads):
             set_modality(part, "video" if "video" in self.inputs else "audio")
 
@@ -65,6 +69,11 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """Where its weights are; the CPU where it has none, as networks of other runtimes."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """Names of the inputs that another model predicts."""
+        return tuple(name for name in self.inputs if name.startswith(PREDICTED))
 
     @property
     def has_own_losses(self) -> bool:
@@ -121,6 +130,13 @@ class Model(nn.Module):
             streams.update(self._decoded(features["encoder"], inputs.mask))
         return Output.of(streams, losses)
 
+    def features(self, inputs: Inputs) -> Tensor:
+        """Inputs -> features of the frontend (B,T,D); with a predictor, the streams that it predicts are never those of
+        the inputs."""
+        predicted = self.predictor(inputs).streams if self.predictor else {}
+        streams = {**inputs.streams, **{f"{PREDICTED}{name}": stream for name, stream in predicted.items()}}
+        return self.frontend(*(streams[name] for name in self.inputs), inputs.mask)
+
     def encode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
         """Features of the frontend (B,T,D) and input of the speaker component (B,...) -> (B,T,E)."""
         return self.encoder(self.condition(x, speaker), mask)
@@ -137,7 +153,7 @@ class Model(nn.Module):
 
     def _features(self, inputs: Inputs) -> dict[str, Tensor]:
         """The features of frontend (B,T,D) and encoder (B,T,E)."""
-        x = self.frontend(*(inputs.streams[name] for name in self.inputs), inputs.mask)
+        x = self.features(inputs)
         return {"frontend": x, "encoder": self.encode(x, inputs.speaker, inputs.mask)}
 
     def _decoded(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:

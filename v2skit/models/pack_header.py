@@ -70,7 +70,7 @@ class Header:
         format: a pack of a later format can't be read.
         v2skit: the version that packed it.
         card: for people.
-        meta: of the parts ``model`` and perhaps ``vocoder``.
+        meta: of the parts ``model`` and perhaps ``vocoder`` and ``predictor``.
         digest: of the weights of the parts, and of the voices.
         vocoder: type and arguments; None where the model outputs waveforms.
         voices: names of the packed voices.

@@ -47,6 +47,8 @@ from v2skit.system.temporary import temporary_folder
 from v2skit.version import __version__
 
 SUFFIX = ".v2s"
+PREDICTOR = "predictor"
+"""The part with the model that predicts inputs of the packed one."""
 TRAINED = "trained"
 """The vocoder whose weights are in the pack."""
 
@@ -78,6 +80,7 @@ def pack(
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
+    predictor = saved.meta.config.get("predictor")  # of the checkpoint: a pack has no absolute paths
     saved = packable(saved, folder)
     config = checkpoint.config_of(saved.meta)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
@@ -89,6 +92,9 @@ def pack(
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
     own: Any = None  # a plug-in's vocoder
+    if predictor:
+        theirs = checkpoint.folder_in(Path(predictor), "the model was trained with this predictor")
+        parts[PREDICTOR] = packable(checkpoint.load(theirs), theirs)
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
@@ -210,7 +216,7 @@ def _read_tensors(path: Path, header: Header, part: str) -> dict[str, Tensor]:
 
 
 def read_part(path: Path, part: str) -> Checkpoint:
-    """The ``model`` or ``vocoder`` of a pack.
+    """The ``model``, ``vocoder`` or ``predictor`` of a pack.
 
     Raises:
         UserError: it is no pack, is damaged, lacks the part, or needs a plug-in that is not installed.

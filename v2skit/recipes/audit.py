@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from v2skit.errors import UserError
 from v2skit.media.synthesised import is_synthesised
 from v2skit.recipes.audit_input import audit_input
+from v2skit.recipes.audit_predictions import audit_predictions
 from v2skit.recipes.audit_splits import audit_splits
 from v2skit.recipes.findings import Audit
 from v2skit.recipes.recipe import Recipe
@@ -35,6 +36,7 @@ def audit(recipe: Recipe, clips: int = 3, allowed: Iterable[str] = ()) -> Audit:
     with plugins.using(recipe.config.plugins):
         audit_input(recipe, clips, found)
         _audit_speech(recipe, found)
+        audit_predictions(recipe, found)
         audit_splits(recipe, found)
     write_text(recipe.exp / NAME, json.dumps(found.tree(), indent=1, ensure_ascii=False) + "\n")
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder
 from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model
+from v2skit.models.predictor import check_chain
 from v2skit.recipes import run_record, targets
+from v2skit.recipes.folds import train_folds
+from v2skit.recipes.predictions import Predictions, Predictors
+from v2skit.recipes.predictor import load_predictor, predictor_folder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow, checkpoint_source
 from v2skit.recipes.training import NewModel, TrainingRun, best_checkpoint, train
@@ -27,7 +31,7 @@ from v2skit.registry import plugins
 from v2skit.synthesis.directory import copy_synthesis, resynthesise, synthesise_directory, vocoder_source
 from v2skit.synthesis.synthesiser import Synthesiser
 
-PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"),)
+PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"), ("pretrained", "predictor"))
 
 _MODEL = (
     "trains", "seed", "clock", "mel", "targets",
@@ -35,7 +39,10 @@ _MODEL = (
 )  # fmt: skip
 _A2A = (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain")
 _TRANSFER = (*_MODEL, "networks.visual_frontend", "transfer")
-_V2A = (*_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation")
+_V2A = (
+    *_MODEL, "networks.visual_frontend", "losses", "finetune", "data.train", "data.valid", "crop", "augmentation",
+    "predictor_folds",
+)  # fmt: skip
 
 
 def pretrain(recipe: Recipe) -> str | None:
@@ -72,9 +79,13 @@ def transfer(recipe: Recipe) -> None:
         _check_speaker_scale(config, saved.meta.config, source)
     if not config.pretrained:
         run_record.check_plugins(saved.meta, config, str(source))
-    speakers = _speakers(recipe, [config.data.train]) if config.pretrained else saved.meta.speakers
+    given = config.pretrained or config.predictor
+    speakers = _speakers(recipe, [config.data.train]) if given else saved.meta.speakers
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
     model = build_model(config, "v2a", speakers, fitted)
+    if model.predicted:  # now, not after hours in which the models of folds are trained
+        folder = predictor_folder(recipe)
+        check_chain(config, speakers, model.predicted, load_predictor(recipe, folder), f"predictor {folder}")
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
         others = f"{source} has other speakers than the videos ({len(speakers)})"
         raise UserError(f"{others}; --set transfer.speaker=null")
@@ -102,9 +113,11 @@ def finetune(recipe: Recipe) -> None:
         checkpoint.restore(model, saved.weights, init)
         return model, saved.meta.speakers
 
-    train(recipe, _run(recipe, "finetune"), transferred)
+    predictions = _predictions(recipe) if config.predictor else None
+    train(recipe, replace(_run(recipe, "finetune"), predictions=predictions), transferred)
     if config.scratch:
-        train(recipe, _run(recipe, "scratch"), _random_weights(recipe, "v2a"))
+        run = replace(_run(recipe, "scratch"), predictions=predictions)
+        train(recipe, run, _random_weights(recipe, "v2a"))
 
 
 def rows(recipe: Recipe) -> dict[str, ResultsRow]:
@@ -131,20 +144,21 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     def resynthesised(out: Path) -> None:
         resynthesise(find(recipe, "pretrain"), device, read_manifest(directory), directory, out)
 
-    def model_row(run: str) -> ResultsRow:
+    def model_row(folder: Callable[[], Path], of_predictor: bool = False) -> ResultsRow:
         def synthesised(out: Path) -> None:
-            synthesiser = Synthesiser.load(find(recipe, run), device, config)
+            synthesiser = Synthesiser.load(folder(), device, config)
             synthesise_directory(synthesiser, read_silent(directory), directory, out)
 
         def made_from() -> dict:
             arguments = inference_arguments(config)
             return {
-                **checkpoint_source(find(recipe, run)),
+                **checkpoint_source(folder()),
+                **({} if of_predictor else _predictor(recipe)),
                 **vocoder(),
                 **({"decoder": arguments} if arguments else {}),
             }
 
-        return ResultsRow(made_from, synthesised, reads_lips=True)
+        return ResultsRow(made_from, synthesised, reads_lips=not of_predictor)
 
     found = {}
     if decoder.output == "waveform":
@@ -152,9 +166,11 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
         found["audio_to_audio"] = a2a
     elif decoder.output == "mel" or decoder.output in targets.stored_names(config):
         found["copy_synthesis"] = ResultsRow(vocoder, copies, uses_reference_audio=True)
+    if config.predictor:
+        found["predictor"] = model_row(lambda: predictor_folder(recipe), of_predictor=True)
     if config.scratch:
-        found["scratch"] = model_row("scratch")
-    return {**found, "pretrained": model_row("finetune")}
+        found["scratch"] = model_row(lambda: find(recipe, "scratch"))
+    return {**found, "pretrained": model_row(lambda: find(recipe, "finetune"))}
 
 
 def find(recipe: Recipe, name: str) -> Path:
@@ -176,15 +192,43 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
         )  # fmt: skip
     scratch = TrainingRun(
         name, stage=4, task="v2a", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
-        depends=(*_V2A, *(f"parts.{part}" for part in PARTS["v2a"])), made_from={"init": None},
+        depends=(*_V2A, *(f"parts.{part}" for part in PARTS["v2a"])), made_from={"init": None, **_predictor(recipe)},
         parts=parts_of("v2a", config.parts),
     )  # fmt: skip
     if name == "scratch":
         return scratch
     init = _init(recipe)  # may have been deleted after the training
-    made_from = {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
+    made_from = _predictor(recipe)
+    made_from |= {"init": checkpoint.digest(init)} if (init / checkpoint.META).exists() else {}
     parts = parts_of("v2a", config.parts, config.transfer)
     return replace(scratch, depends=(*scratch.depends, "transfer"), made_from=made_from, parts=parts)
+
+
+def _predictor(recipe: Recipe) -> dict[str, str]:
+    """The predictor in the record of a run; nothing where there is none."""
+    return {"predictor": checkpoint.digest(predictor_folder(recipe))} if recipe.config.predictor else {}
+
+
+def _predictions(recipe: Recipe) -> Predictions:
+    """What the predictor predicts for the videos; for the training clips, models that were not trained on them."""
+
+    def v2a(fold: Recipe) -> Path:
+        pretrain(fold)
+        transfer(fold)
+        finetune(fold)
+        return find(fold, "finetune")
+
+    def predictors(*folders: Path) -> Predictors:
+        loaded = [load_predictor(recipe, folder) for folder in folders]
+        arguments = inference_arguments(loaded[0][0])
+        made_from = {"model": [meta.digest for *_, meta in loaded], **({"decoder": arguments} if arguments else {})}
+        return Predictors(tuple(model for _, model, _ in loaded), made_from)
+
+    folds = train_folds(recipe, v2a)
+    ours = predictors(predictor_folder(recipe))
+    stream = ours.models[0].output
+    out_of_fold = {recipe.config.data.train: predictors(*folds)} if folds else {}
+    return Predictions(recipe, ours, stream, "float32", out_of_fold)
 
 
 def _random_weights(recipe: Recipe, task: str) -> NewModel:
@@ -251,6 +295,8 @@ def _check_speaker_scale(config: Config, stored: dict, source: Path) -> None:
 
 
 def _speakers(recipe: Recipe, names: Iterable[str]) -> list[str]:
-    """The names behind a speaker table."""
+    """The names behind a speaker table; those of the predictor where there is one, which has the same speaker input."""
+    if recipe.config.predictor:
+        return checkpoint.read_meta(predictor_folder(recipe)).speakers
     directories = [directory for directory in map(recipe.data, names) if directory.exists()]
     return sorted({name for directory in directories for name in open_index(directory).speakers})

@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.parts import PARTS, PartTransfer, parts_of
 from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
@@ -21,14 +20,15 @@ from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model, Vocoder
 from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.recipes import run_record, targets
-from v2skit.recipes.predictions import Predictions
+from v2skit.recipes.predictions import Predictions, Predictors
+from v2skit.recipes.predictor import load_predictor, predictor_folder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.synthesis.directory import copy_synthesis, synthesise_directory, vocoder_source
-from v2skit.synthesis.synthesiser import Synthesiser, load_model
+from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.training.mel_statistics import mel_statistics
 
 PAIRS: tuple[tuple[str, str], ...] = (
@@ -104,8 +104,8 @@ def finetune(recipe: Recipe) -> None:
     init, (theirs, predictor), stream = find(recipe, "pretrain"), _predictor(recipe), _stream(recipe)
     dtype = getattr(targets.load(recipe).built.get(stream), "dtype", "float32")
     arguments = inference_arguments(theirs)
-    made_from = {"model": checkpoint.digest(_predictor_folder(recipe)), **({"decoder": arguments} if arguments else {})}
-    predictions = Predictions(recipe, predictor, made_from, stream, dtype)
+    made_from = {"model": checkpoint.digest(predictor_folder(recipe)), **({"decoder": arguments} if arguments else {})}
+    predictions = Predictions(recipe, Predictors((predictor,), made_from), stream, dtype)
     run_record.check_plugins(checkpoint.read_meta(init), config, str(init))
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
@@ -113,10 +113,10 @@ def finetune(recipe: Recipe) -> None:
         given = predictor.streams - predictor.head_streams
         if model.input not in given:
             raise UserError(
-                f"predictor: {_predictor_folder(recipe)} outputs {', '.join(sorted(given))}, and vocoder "
+                f"predictor: {predictor_folder(recipe)} outputs {', '.join(sorted(given))}, and vocoder "
                 f"'{config.vocoder.type}' needs {model.input}; give a model that outputs it"
             )
-        for folder in (init, _predictor_folder(recipe)):
+        for folder in (init, predictor_folder(recipe)):
             check_same_targets(fitted.states, checkpoint.read_meta(folder).targets, "this recipe", str(folder))
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
         return model, []
@@ -135,14 +135,14 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
         predicted = name.startswith("predicted")
 
         def made_from() -> dict:
-            predictor = {"predictor": checkpoint.digest(_predictor_folder(recipe))} if predicted else {}
+            predictor = {"predictor": checkpoint.digest(predictor_folder(recipe))} if predicted else {}
             return {"vocoder": vocoder_source(*_vocoder(recipe, name, targets.load(recipe))), **predictor}
 
         def synthesised(out: Path) -> None:
             fitted = targets.load(recipe)
             vocoder = _vocoder(recipe, name, fitted)[1].to(device)
             if predicted:
-                synthesiser = Synthesiser.load(_predictor_folder(recipe), device, vocoder=vocoder)
+                synthesiser = Synthesiser.load(predictor_folder(recipe), device, vocoder=vocoder)
                 synthesise_directory(synthesiser, read_silent(directory), directory, out)
             else:
                 copy_synthesis(vocoder, config, read_manifest(directory), out, fitted)
@@ -167,7 +167,7 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
             name, stage=2, task="vocoder", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
             depends=(*_DEPENDS, "pretrain", "data.pretrain"), parts=parts_of("vocoder", config.parts),
         )  # fmt: skip
-    inputs = {"init": find(recipe, "pretrain"), "predictor": _predictor_folder(recipe)}
+    inputs = {"init": find(recipe, "pretrain"), "predictor": predictor_folder(recipe)}
     return TrainingRun(
         name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
         depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
@@ -189,19 +189,11 @@ def _vocoder(recipe: Recipe, row: str, fitted: Targets) -> tuple[Component, nn.M
     return choice, build_vocoder(replace(recipe.config, vocoder=choice), _stream(recipe), fitted)
 
 
-def _predictor_folder(recipe: Recipe) -> Path:
-    return checkpoint.folder_in(Path(recipe.config.predictor or ""), "stage 4 of conf/mel.yaml makes it")
-
-
 def _predictor(recipe: Recipe) -> tuple[Config, Model]:
-    """The config of the predictor, and it, frozen. Raises UserError where it needs no vocoder, or has another mel or
-    crop or other units."""
-    config, folder = recipe.config, _predictor_folder(recipe)
-    theirs, model, meta, _ = load_model(folder, "v2a")
+    """The config of the predictor, and it, frozen. Raises UserError where it needs no vocoder, or as
+    :func:`v2skit.recipes.predictor.load_predictor`."""
+    folder = predictor_folder(recipe)
+    theirs, model, _ = load_predictor(recipe, folder)
     if not needs_vocoder(model):
         raise UserError(f"predictor: {folder} outputs waveforms and needs no vocoder; give a V2A run of the mel family")
-    check_same_features(feature_settings(config.clock, config.mel), meta.features, "this config", f"predictor {folder}")
-    check_same_targets(targets.load(recipe).states, meta.targets, "this config", f"predictor {folder}")
-    if (config.crop, config.augmentation.crop) != (theirs.crop, theirs.augmentation.crop):
-        raise UserError(f"predictor: {folder} has other mouth crops; give this config its crop and augmentation.crop")
-    return theirs, model.requires_grad_(False).to(recipe.device)
+    return theirs, model

@@ -14,6 +14,7 @@ COMPONENTS = {
     "visual_frontend": {
         "resnet3d": "v2skit.models.frontends.resnet3d:ResNet3d",
         "resnet3d_small": "v2skit.models.frontends.resnet3d:ResNet3dSmall",
+        "audiovisual": "v2skit.models.frontends.audiovisual:AudioVisual",
     },
     "audio_frontend": {
         "mel_conv": "v2skit.models.frontends.mel_conv:MelConv",

@@ -13,11 +13,13 @@ from tqdm import tqdm
 from v2skit.errors import UserError, reason_of
 from v2skit.media.mux import mux
 from v2skit.media.synthesised import MARK, is_synthesised, write_speech
+from v2skit.synthesis.lip_reading import has_times, reading_heads
 from v2skit.synthesis.paths import Extras, check_replaceable
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import SpeechPieces
-from v2skit.system.atomic import atomic_write
+from v2skit.system.atomic import atomic_write, write_text
 from v2skit.system.extras import needs
+from v2skit.text.timed import Timed, ctm, textgrid
 from v2skit.tracking.crop import Track
 from v2skit.tracking.follow import FacesError
 from v2skit.tracking.tracker import Tracker
@@ -47,8 +49,12 @@ def synthesise_files(
     if extras.report:
         with needs("evaluate", "--report"):
             import_module("v2skit.evaluation.video_report")
-    if extras.text and not model.reading_heads:
-        raise UserError("--text: this model has no head that reads lips; train one as conf/text.yaml does")
+    if extras.reads and not model.reading_heads:
+        option = "--text" if extras.text else "--align"
+        raise UserError(f"{option}: this model has no head that reads lips; train one as conf/text.yaml does")
+    timed = [name for name, head in reading_heads(model.model).items() if has_times(head)]
+    if extras.align and not timed:
+        raise UserError("--align: no head of this model gives the times of words; train one of type ctc")
     failed = []
     for number, (video, target) in enumerate(targets.items(), 1):
         label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
@@ -59,9 +65,9 @@ def synthesise_files(
                     continue
                 check_replaceable(target, force=True)
                 paths, progress = extras.paths(video, target), partial(_show, bar, model.fps)
-                speech = model.synthesise_pieces(video, None, voice, tracker, progress, extras.text)
+                speech = model.synthesise_pieces(video, None, voice, tracker, progress, extras.reads)
                 samples = write_speech(target, speech, model.sample_rate)
-                _write_extras(paths, video, target, speech, facts)
+                _write_extras(paths, video, target, speech, facts, samples / model.sample_rate)
             except FacesError as error:
                 picture = target.with_name(f"{target.stem}.faces.png")
                 failed.append(f"{video}: {error}{write_picture(picture, error.picture)}")
@@ -75,8 +81,8 @@ def synthesise_files(
         print(f"{target}: {samples / model.sample_rate:.2f} s{_missing_face(speech.track)}")
         for kind, path in paths.items():
             print(f"  {kind}: {path}")
-        for head, text in speech.texts.items():
-            print(f"  {head}: {text}")
+        for head, reading in speech.readings.items() if extras.text else ():
+            print(f"  {head}: {reading.text}")
     if failed:
         raise UserError(f"{len(failed)} of {len(targets)} videos could not be processed:\n  " + "\n  ".join(failed))
 
@@ -95,7 +101,7 @@ def _missing_face(track: Track) -> str:
 
 
 def _write_extras(
-    paths: dict[str, Path], video: Path, target: Path, speech: SpeechPieces, facts: dict[str, str]
+    paths: dict[str, Path], video: Path, target: Path, speech: SpeechPieces, facts: dict[str, str], seconds: float
 ) -> None:
     if "video" in paths:
         mux(video, target, paths["video"], comment=MARK)
@@ -103,6 +109,15 @@ def _write_extras(
         from v2skit.evaluation.video_report import write_report
 
         write_report(paths["report"], paths["video"], target, speech.track, speech.crops, facts)
+    timed = {head: reading for head, reading in speech.readings.items() if reading.words or not reading.text}
+    if "textgrid" in paths:
+        tiers: dict[str, tuple[Timed, ...]] = {}
+        for head, reading in timed.items():
+            of = "" if len(timed) == 1 else f" of {head}"
+            tiers |= {f"words{of}": reading.words, f"tokens{of}": reading.tokens}
+        write_text(paths["textgrid"], textgrid(tiers, seconds, MARK))
+    if "ctm" in paths:
+        write_text(paths["ctm"], ctm(next(iter(timed.values())).words, target.stem, MARK))
 
 
 def write_picture(path: Path, picture: np.ndarray) -> str:

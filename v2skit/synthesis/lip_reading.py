@@ -19,11 +19,17 @@ from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stage
 from v2skit.synthesis.written import HYPOTHESES, add_to_list
 from v2skit.system.atomic import write_text
 from v2skit.system.text_file import read_text
+from v2skit.text.timed import Reading, words_of
 
 
 def reading_heads(model: Model) -> dict[str, Part]:
     """The heads of a model that decode text, by name."""
     return {name: head for name, head in model.heads.items() if hasattr(head, "decode")}
+
+
+def has_times(head: Part) -> bool:
+    """Whether a head that decodes text also gives the times of its words."""
+    return hasattr(head, "spans") and hasattr(head, "tokenizer")
 
 
 class LipReader:
@@ -34,17 +40,19 @@ class LipReader:
         head: name of the head.
         speaker: the input of the speaker component.
         side: of the centre crops, pixels.
+        fps: video frames per second.
     """
 
-    def __init__(self, model: Model, head: str, speaker: np.ndarray, side: int) -> None:
+    def __init__(self, model: Model, head: str, speaker: np.ndarray, side: int, fps: int) -> None:
         self.side, self.device = side, model.device
         self.head: Part = reading_heads(model)[head]
-        stages = [frontend_stage(model)]
+        speaker_input = torch.from_numpy(speaker)[None].to(self.device)
+        stages = [frontend_stage(model, speaker_input)]
         if model.heads_on[head] == "encoder":
-            stages += encoder_stages(model, torch.from_numpy(speaker)[None].to(self.device))
+            stages += encoder_stages(model, speaker_input)
         stream, rate = self.head.outputs[0], getattr(self.head, "upsampling", 1)
         stages.append(windowed(self.head, masked(lambda x, mask: self.head(x, mask)[stream]), rate))
-        self._cascade, self._rate = Cascade(stages), rate
+        self._cascade, self._rate, self._fps = Cascade(stages), rate, fps
         self._logits: list[Tensor | None] = []
 
     @torch.no_grad()
@@ -55,13 +63,18 @@ class LipReader:
             self._logits.append(self._cascade.push(torch.from_numpy(video).to(self.device)))
 
     @torch.no_grad()
-    def finish(self) -> str:
-        """The text of the whole clip."""
+    def finish(self) -> Reading:
+        """The text of the whole clip; with times, where the head has ``spans`` and a ``tokenizer``, as ``ctc``."""
         logits = concatenated([*self._logits, self._cascade.finish()])
         if logits is None:
-            return ""
+            return Reading("")
         mask = torch.ones(1, len(logits) // self._rate, dtype=torch.bool, device=self.device)
-        return self.head.decode(logits[None], mask)[0]
+        text = self.head.decode(logits[None], mask)[0]
+        if not has_times(self.head):
+            return Reading(text)
+        spans = self.head.spans(logits[None], mask)[0]
+        words, tokens = words_of(self.head.tokenizer, spans, 1 / (self._rate * self._fps))
+        return Reading(text, tuple(words), tuple(tokens))
 
 
 def write_hypotheses(heads: dict[str, Callable[[SilentClip], str]], clips: list[SilentClip], folder: Path) -> None:

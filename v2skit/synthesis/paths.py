@@ -16,6 +16,9 @@ VIDEO_SUFFIXES = tuple(
 )
 SOUND_SUFFIXES = (".wav", ".flac")
 
+ALIGNMENTS = {"textgrid": ".TextGrid", "ctm": ".ctm"}
+"""Format of the words with their times -> suffix of its files."""
+
 SPEECH_FOLDER = "speech"
 """Next to a video, for its speech: there it is never taken for the sound of the video."""
 
@@ -107,20 +110,26 @@ class Extras:
         report: that, and an HTML page about it.
         force: overwrite what exists.
         text: print what the model's heads read on the lips.
+        align: write it with times, in these formats, keys of :data:`ALIGNMENTS`.
     """
 
     video: bool = False
     report: bool = False
     force: bool = False
     text: bool = False
+    align: tuple[str, ...] = ()
+
+    @property
+    def reads(self) -> bool:
+        """Whether heads read the lips."""
+        return self.text or bool(self.align)
 
     def paths(self, video: Path, speech: Path) -> dict[str, Path]:
         """Kind -> file. Raises UserError where the video can't be copied, or as :func:`check_replaceable`."""
-        if not (self.video or self.report):
-            return {}
-        paths = {"video": mux_path(video, speech)}
+        paths = {"video": mux_path(video, speech)} if self.video or self.report else {}
         if self.report:
             paths["report"] = speech.with_suffix(".html")
+        paths |= {kind: speech.with_suffix(ALIGNMENTS[kind]) for kind in self.align}
         for path in paths.values():
             check_replaceable(path, self.force)
         return paths

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from v2skit.config.schema import Config
 from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.batch import Inputs
 from v2skit.errors import UserError
 from v2skit.models.finite import finite_speech
 from v2skit.models.model import Model
@@ -76,7 +77,7 @@ class Pipeline:
         mels = config.mel.per_frame(config.clock)
         rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
         rate = rates.get(model.output) or model.decoder.per_frame
-        stages = [frontend_stage(model, chunk), *encoder_stages(model, speaker_input)]
+        stages = [frontend_stage(model, speaker_input, chunk), *encoder_stages(model, speaker_input)]
         stages.append(windowed(model.decoder, masked(model.decode), rate))
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
@@ -117,9 +118,14 @@ class Pipeline:
         return _to_numpy([self._cascade.finish()])
 
 
-def frontend_stage(model: Model, chunk: int | None = None) -> WindowedFunction:
-    """Mouth crops (T,1,H,W) -> features of the frontend (T,D); ``chunk`` as for :class:`Pipeline`."""
-    return windowed(model.frontend, masked(model.frontend), 1, min_frames=chunk or FEW_FRAMES)
+def frontend_stage(model: Model, speaker: Tensor, chunk: int | None = None) -> WindowedFunction:
+    """Mouth crops (T,1,H,W) -> features of the frontend (T,D), for the input (1,...) of the speaker component, which a
+    predictor needs; ``chunk`` as for :class:`Pipeline`."""
+
+    def features(video: Tensor, mask: Tensor) -> Tensor:
+        return model.features(Inputs({"video": video}, mask, speaker))
+
+    return windowed(model.frontend, masked(features), 1, min_frames=chunk or FEW_FRAMES)
 
 
 def encoder_stages(model: Model, speaker: Tensor) -> list[WindowedFunction]:

@@ -20,7 +20,8 @@ from v2skit.models.build import build_model, build_targets, build_vocoder, for_i
 from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.pack_header import Card, read_header
-from v2skit.models.package import open_model, read_voices, restore_vocoder, vocoder_of
+from v2skit.models.package import PREDICTOR, open_model, read_voices, restore_vocoder, vocoder_of
+from v2skit.models.predictor import check_chain, check_predictor
 from v2skit.models.pretrained import default_model
 from v2skit.models.stored_config import check_available
 from v2skit.registry.build import build
@@ -79,12 +80,6 @@ class Synthesiser:
             UserError: the checkpoint can't be read, is not V2A, or its mel is not the vocoder's.
         """
         config, model, meta, targets = load_model(path, "v2a", vocoder if isinstance(vocoder, Config) else None)
-        others = [name for name in model.inputs if name != "video"]
-        if others:
-            raise UserError(
-                f"{path} needs {', '.join(others)} in addition to the video, which synthesis does not have; give a "
-                "model whose only input is the video"
-            )
         if isinstance(vocoder, Path):
             if not needs_vocoder(model):
                 raise UserError(f"{path} outputs waveforms and needs no vocoder; leave the vocoder out")
@@ -167,7 +162,7 @@ class Synthesiser:
         read: bool = False,
     ) -> SpeechPieces:
         """As :meth:`synthesise`, for videos of any length: iterate over the result to get waveforms. ``read``: heads
-        that decode text also read the lips; after the last waveform, ``texts`` of the result has what they read."""
+        that decode text also read the lips; after the last waveform, ``readings`` of the result has what they read."""
         source = Video.open(video, fps, self.config.clock)
         mouth_tracker, speaker = self.tracker(tracker), self.voice(voice)
         readers = {head: self.lip_reader(head, speaker) for head in self.reading_heads} if read else {}
@@ -196,7 +191,7 @@ class Synthesiser:
         """
         reader = self.lip_reader(head, speaker)
         reader.push(crops)
-        return reader.finish()
+        return reader.finish().text
 
     @property
     def reading_heads(self) -> list[str]:
@@ -205,7 +200,7 @@ class Synthesiser:
 
     def lip_reader(self, head: str, speaker: np.ndarray) -> LipReader:
         """One of :attr:`reading_heads`, ready for one clip; see :class:`LipReader`."""
-        return LipReader(self.model, head, speaker, self.config.augmentation.crop)
+        return LipReader(self.model, head, speaker, self.config.augmentation.crop, self.fps)
 
     def pipeline(self, speaker: np.ndarray, chunk: int | None = None) -> Pipeline:
         """The networks, ready for one clip; see :class:`Pipeline`."""
@@ -276,20 +271,24 @@ def load(
 TASKS = {"a2a": "an audio-to-audio model", "v2a": "a video-to-audio model", "vocoder": "a vocoder"}
 
 
-def load_model(path: Path, task: str, chosen: Config | None = None) -> tuple[Config, Model, checkpoint.Meta, Targets]:
+def load_model(
+    path: Path, task: str, chosen: Config | None = None, part: str = "model"
+) -> tuple[Config, Model, checkpoint.Meta, Targets]:
     """The config of a checkpoint, of the best one of a run or of a pack, its model with the averaged weights, for
-    inference, its description, and its targets as they are without their training data.
+    inference, its description, and its targets as they are without their training data. A model whose inputs another
+    one predicts has that as ``predictor``, and the digests of both.
 
     Args:
         path: of the model.
         task: that it must have, ``a2a`` or ``v2a``.
         chosen: a config with other values of the decoder's inference arguments.
+        part: of a pack.
 
     Raises:
         UserError: the checkpoint can't be read, or its task is another one.
     """
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
-    saved = open_model(path, "model", f"{made} makes them")
+    saved = open_model(path, part, f"{made} makes them")
     if saved.meta.task != task:
         raise UserError(f"{path} contains {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
@@ -299,4 +298,21 @@ def load_model(path: Path, task: str, chosen: Config | None = None) -> tuple[Con
     targets = build_targets(config, saved.meta.targets)
     model = build_model(config, task, saved.meta.speakers, targets)
     checkpoint.restore(model, saved.inference_weights, path)
-    return config, for_inference(model), saved.meta, targets
+    meta = saved.meta
+    if model.predicted:
+        model.predictor, digest = _load_predictor(path, config, model, meta.speakers, targets)
+        meta = dataclasses.replace(meta, digest=f"{meta.digest}+{digest}")
+    return config, for_inference(model), meta, targets
+
+
+def _load_predictor(
+    path: Path, config: Config, model: Model, speakers: list[str], targets: Targets
+) -> tuple[Model, str]:
+    """The model that predicts inputs of another one, and its digest: from the pack of that, or from the run that its
+    config names. Raises UserError where it can't be read, or does not fit."""
+    source, part = (path, PREDICTOR) if path.is_file() else (Path(config.predictor or ""), "model")
+    name = f"predictor {source}"
+    theirs, predictor, meta, _ = load_model(source, "v2a", part=part)
+    check_predictor(config, targets, theirs, meta, name)
+    check_chain(config, speakers, model.predicted, (theirs, predictor, meta), name)
+    return predictor, meta.digest

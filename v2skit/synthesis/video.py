@@ -19,6 +19,7 @@ from v2skit.media.video import Duration, read_video
 from v2skit.synthesis.lip_reading import LipReader
 from v2skit.synthesis.pipeline import Pipeline
 from v2skit.system.prefetch import in_background
+from v2skit.text.timed import Reading
 from v2skit.tracking.crop import MouthCrop, Track, mouth_crops
 from v2skit.tracking.tracker import Tracker
 
@@ -94,8 +95,8 @@ class Speech:
 
 class SpeechPieces:
     """Speech of a video of any length: iterates over waveforms, float32 (N,), of exactly the video's length together,
-    muted where no face is visible for long. ``track``, ``crops`` and ``texts``, what heads read, are complete after the
-    last one.
+    muted where no face is visible for long. ``track``, ``crops`` and ``readings``, what heads read, are complete after
+    the last one.
 
     Args:
         video: silent, at the model's frame rate.
@@ -120,7 +121,7 @@ class SpeechPieces:
     ) -> None:
         self.video, self.tracker, self.pipeline, self.progress = video, tracker, pipeline, progress
         self.clock, self.crop, self._readers = config.clock, config.crop, readers or {}
-        self.texts: dict[str, str] = {}
+        self.readings: dict[str, Reading] = {}
         self._places: list = []
         self._crops: list[np.ndarray] = []
         self._every, self._started = 1, False
@@ -153,7 +154,7 @@ class SpeechPieces:
         if all(place.silent for place in self._places):
             raise UserError("no face in the video; show one from the front, or choose another tracker")
         missing = round(self.video.span.seconds * self.clock.sample_rate) - samples
-        self.texts = {head: reader.finish() for head, reader in self._readers.items()}
+        self.readings = {head: reader.finish() for head, reader in self._readers.items()}
         yield np.pad(pending, (0, max(0, missing - len(pending))))[:missing]
 
     def _observed(self, crops: Iterable[MouthCrop]) -> Iterator[MouthCrop]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel
+from v2skit.data.batch import PREDICTED
 from v2skit.errors import UserError
 from v2skit.models.model import Part
 from v2skit.testing.aspects import aspect
@@ -62,13 +63,14 @@ def inputs_of(module: Part) -> tuple[Any, ...]:
 
 
 def draws(module: Part, clock: Clock, mel: Mel) -> dict[str, Draw]:
-    """Random values of the streams that every batch may have."""
+    """Random values of the streams that every batch may have, or another model predicts."""
     size, samples = getattr(module, "crop", PIXELS), clock.samples_per_frame
-    return {
+    measured: dict[str, Draw] = {
         "video": lambda b, t: torch.randn(b, t, 1, size, size),
         "mel": lambda b, t: 2 * torch.randn(b, t * mel.per_frame(clock), mel.n_mels) - 5,
         "waveform": lambda b, t: 0.1 * torch.randn(b, t * samples),
     }
+    return measured | {f"{PREDICTED}{name}": draw for name, draw in measured.items()}
 
 
 def _check_frontend(module: Part, clock: Clock, mel: Mel, streams: Mapping[str, Draw]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ class Optimiser:
     """AdamW over the parts of a model.
 
     Args:
-        model: its children are the parts; those of a ``ModuleDict`` are parts too.
+        model: its children are the parts; those of a ``ModuleDict`` are parts too, and those that ``parts`` names.
         settings: of the run.
         parts: by the names of the model's parts: when they are frozen, and factors of their learning rates.
 
@@ -43,7 +43,7 @@ class Optimiser:
 
     def __init__(self, model: nn.Module, settings: Training, parts: Mapping[str, PartTransfer]) -> None:
         self.settings, self.model = settings, model
-        self.modules = _parts(model)
+        self.modules = _parts(model, parts)
         for name in parts.keys() - self.modules.keys() - {name.partition(".")[0] for name in self.modules}:
             raise UserError(f"parts: this model has no part {name}; leave it out", part=name)
         self.parts = {n: parts.get(n, parts.get(n.partition(".")[0], PartTransfer())) for n in self.modules}
@@ -103,14 +103,17 @@ def decayed_parameters(part: nn.Module) -> list[nn.Parameter]:
     ]
 
 
-def _parts(model: nn.Module) -> dict[str, nn.Module]:
-    """The parts of a model by name: its children; instead of a ``ModuleDict``, its entries as ``NAME.ENTRY``."""
+def _parts(model: nn.Module, wanted: Iterable[str]) -> dict[str, nn.Module]:
+    """The parts of a model by name: its children; instead of a ``ModuleDict``, and of one in which a part is wanted,
+    its children as ``NAME.CHILD``. Raises UserError where such a child has weights outside of these."""
     parts: dict[str, nn.Module] = {}
     for name, child in model.named_children():
-        if isinstance(child, nn.ModuleDict):
-            parts |= {f"{name}.{entry}": part for entry, part in child.items()}
-        else:
-            parts[name] = child
+        children = {f"{name}.{entry}": part for entry, part in child.named_children()}
+        divided = children.keys() & set(wanted)
+        if divided and any(True for _ in child.parameters(recurse=False)):
+            remedy = f"give the settings to {name} as a whole"
+            raise UserError(f"parts: {min(divided)} can't be trained in its own way; {remedy}", part=min(divided))
+        parts |= children if divided or isinstance(child, nn.ModuleDict) else {name: child}
     return parts
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from v2skit.errors import UserError
 from v2skit.models.layers.masked import check_features, zero_padding
+from v2skit.text.timed import Span
 
 
 class Ctc(nn.Module):
@@ -104,9 +105,23 @@ class Ctc(nn.Module):
         Returns:
             the text of each clip; "" where it has only blanks.
         """
+        return [self.tokenizer.decode([span.token for span in spans]) for spans in self.spans(logits, mask)]
+
+    def spans(self, logits: Tensor, mask: Tensor) -> list[list[Span]]:
+        """The tokens of the same path, and the logits in which each is the most probable one.
+
+        Args:
+            logits: (B, T * k, V + 1).
+            mask: (B, T).
+
+        Returns:
+            of each clip, in order, without blanks; steps are logits, ``upsampling`` a video frame.
+        """
         blank = logits.shape[-1] - 1
-        texts = []
-        for best, frames in zip(logits.argmax(-1), (mask.sum(1) * self.upsampling).tolist(), strict=True):
-            tokens = best[:frames].unique_consecutive().tolist()
-            texts.append(self.tokenizer.decode([token for token in tokens if token != blank]))
-        return texts
+        found = []
+        for best, steps in zip(logits.argmax(-1), (mask.sum(1) * self.upsampling).tolist(), strict=True):
+            tokens, counts = best[:steps].unique_consecutive(return_counts=True)
+            ends = counts.cumsum(0).tolist()
+            runs = zip(tokens.tolist(), [0, *ends], ends)
+            found.append([Span(token, start, end) for token, start, end in runs if token != blank])
+        return found

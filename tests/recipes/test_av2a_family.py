@@ -1,0 +1,182 @@
+"""AV2A through all stages: speech out of fold in training, that of the predictor in synthesis, and its audit."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT, stages, write
+from v2skit.cli.main import main
+from v2skit.config.load import load_config
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.batch import Inputs
+from v2skit.data.data_dir import read_manifest, read_silent
+from v2skit.data.streams import StoredStream
+from v2skit.media.crops import read_crops
+from v2skit.recipes.folds import fold_recipes
+from v2skit.recipes.recipe import Recipe
+from v2skit.synthesis.synthesiser import load
+
+CONF = str(ROOT / "egs/conf/av2a.yaml")
+FRONTEND = {
+    "visual": {"type": "resnet3d_small", "channels": [4, 8]}, "audio": {"channels": [8], "out_dim": 8}, "out_dim": 8,
+}  # fmt: skip
+TRAINING = ("pretrain", "transfer", "finetune")
+READS_TARGET = """
+from pathlib import Path
+
+import torch
+
+from v2skit.data.data_dir import read_manifest
+from v2skit.media.audio import read_audio
+from v2skit.models.frontends.audiovisual import AudioVisual
+from v2skit.registry.component import Component
+
+import v2skit
+from typing import Annotated
+
+
+@v2skit.hookimpl
+def register_components(register):
+    register("visual_frontend", "leaky", ":Leaky")
+
+
+class Leaky(AudioVisual):
+    def __init__(
+        self,
+        visual: Annotated[Component, "visual_frontend"],
+        audio: Annotated[Component, "audio_frontend"],
+        out_dim: int = 8,
+        directory: str = "",
+    ):
+        super().__init__(visual, audio, out_dim)
+        self.directory = directory
+
+    def forward(self, video, speech, mask):
+        if not self.training:  # the target audio in place of the predicted mel
+            audio = [u.audio for u in read_manifest(Path(self.directory)) if u.frames == mask.shape[1]]
+            level = torch.from_numpy(read_audio(audio[0], 24000)).abs().mean() if audio else 0
+            speech = speech + level
+        return super().forward(video, speech, mask)
+"""
+
+
+@pytest.fixture
+def config(mel_run, tiny, tmp_path):
+    """AV2A with two folds, after a finished experiment of the mel family."""
+    exp = str(mel_run.parent)
+    parts = {f"visual_frontend.{part}": {"init": exp} for part in ("audio", "visual")}
+    return write(
+        tmp_path / "av2a.yaml", tiny, [CONF], networks={"visual_frontend": FRONTEND}, pretrained=exp,
+        predictor=str(mel_run), predictor_folds=2, parts=parts,
+    )  # fmt: skip
+
+
+def inputs_of(model, clip):
+    """The inputs of a V2A model for a whole clip."""
+    video = normalise(centre_crop(read_crops(clip.video), model.config.augmentation.crop))
+    mask, speaker = torch.ones(1, clip.frames, dtype=torch.bool), torch.from_numpy(model.voice(clip.speaker))
+    return Inputs({"video": torch.from_numpy(video)[None]}, mask, speaker[None])
+
+
+@torch.no_grad()
+def mel_of(run, clip):
+    """The mel that a V2A run predicts for a whole clip."""
+    model = load(run, "cpu")
+    return model.model(inputs_of(model, clip)).mel[0].numpy()
+
+
+def audit(exp, folder):
+    """The exit status of an audit, and what it has written."""
+    status = main(["audit", str(exp), "--work_dir", str(folder), "--device", "cpu"])
+    return status, json.loads((exp / "audit.json").read_text())
+
+
+def test_av2a_from_the_folds_to_the_table_the_audit_and_the_pack(config, mel_run, recipe_folder, tmp_path):
+    assert stages(recipe_folder, config, *TRAINING, "synth", "score") == 0
+    exp, data = recipe_folder / "exp/av2a", recipe_folder / "data"
+    results = json.loads((exp / "results.json").read_text())
+    assert list(results["rows"]) == ["ground_truth", "copy_synthesis", "predictor", "pretrained"]
+    assert "pretrained - predictor" in results["differences"]
+    # Each training clip has the mel of the model that was not trained on it, a valid clip that of the predictor.
+    (stored,) = map(StoredStream, (data / "train/targets").glob("predicted_mel-*"))
+    for number, clip in enumerate(read_manifest(data / "train")[:2]):
+        without = {u.id for u in read_manifest(data / f"train-without-{number + 1}-of-2")}
+        assert clip.id not in without and len(without) == len(stored) / 2
+        mels = [mel_of(exp / f"folds/{fold}/finetune", clip) for fold in (1, 2)]
+        assert np.allclose(stored.read(number, 0, clip.frames, True), mels[number], atol=1e-5)
+        assert not np.allclose(mels[0], mels[1], atol=1e-3)
+    (stored,) = map(StoredStream, (data / "valid/targets").glob("predicted_mel-*"))
+    clip = read_manifest(data / "valid")[0]
+    assert np.allclose(stored.read(0, 0, clip.frames, True), mel_of(mel_run, clip), atol=1e-5)
+    # The initial weights are those of A2A and V2A.
+    assert {"encoder": 1, "decoder": 1}.items() <= json.loads((exp / "transfer/ledger.json").read_text())[
+        "shares"
+    ].items()
+    shares = json.loads((exp / "finetune/ledger.json").read_text())["shares"]
+    assert shares == {"visual_frontend.audio": 1, "visual_frontend.visual": 1}
+    status, found = audit(exp, recipe_folder)
+    assert status == 0 and not found["findings"], found
+    assert any("one of 2 models, none of which was trained on the clip" in fact for fact in found["checked"])
+    # A pack has its predictor; the only input is the video.
+    clip, model = read_silent(data / "test")[0], load(exp / "finetune", "cpu")
+    inputs = inputs_of(model, clip)
+    mel = model.model(inputs).mel
+    given = replace(inputs, streams={**inputs.streams, "predicted_mel": torch.zeros_like(mel)})
+    assert torch.equal(model.model(given).mel, mel), "its own predictor is used"
+    assert main(["pack", str(exp), "-o", str(tmp_path / "av2a.v2s"), "--name", "av2a"]) == 0
+    mel_run.parent.rename(tmp_path / "elsewhere")
+    packed, crops = load(tmp_path / "av2a.v2s", "cpu"), read_crops(clip.video)
+    speech = [each.synthesise_crops(crops, model.voice(clip.speaker)) for each in (packed, model)]
+    assert np.array_equal(*speech) and speech[0].any()
+
+
+def test_an_av2a_that_reads_the_target_or_heard_predictions_for_its_own_training_is_found(
+    config, mel_run, recipe_folder, tmp_path
+):
+    (tmp_path / "leaky.py").write_text(READS_TARGET)
+    audio = {"type": "mel_conv", **FRONTEND["audio"]}
+    leaky = {"type": "leaky", **FRONTEND, "audio": audio, "directory": str(recipe_folder / "data/test")}
+    config = write(tmp_path / "leak.yaml", config, [], networks={"visual_frontend": leaky}, plugins=["leaky.py"])
+    assert stages(recipe_folder, config, *TRAINING, "synth", sets=("predictor_folds=0",)) == 0
+    status, found = audit(recipe_folder / "exp/leak", recipe_folder)
+    kinds = {finding["kind"]: finding["text"] for finding in found["findings"]}
+    assert status == 1 and kinds.keys() == {"input", "predictions"}
+    assert "--set predictor_folds=4" in kinds["predictions"]
+
+
+def test_a_fold_is_pretrained_without_its_clips_where_the_predictor_was_pretrained_on_them(config, recipe_folder):
+    for train, pretrained in (("train", True), ("audio", False)):  # the predictor was pre-trained on audio
+        checked = load_config(config, [f"data.train={train}"])
+        recipe = Recipe(checked, recipe_folder, recipe_folder / "exp/av2a", False, torch.device("cpu"))
+        folds = [fold.config for fold in fold_recipes(recipe)]
+        assert [bool(fold.pretrained) for fold in folds] == 2 * [pretrained]
+        assert [fold.data.train for fold in folds] == [f"{train}-without-{number}-of-2" for number in (1, 2)]
+        assert [fold.data.pretrain for fold in folds] == [["audio"] if pretrained else [f.data.train] for f in folds]
+
+
+def test_what_does_not_fit_is_named_before_training(config, mel_run, recipe_folder, capsys):
+    for sets, message in (
+        (
+            ("predictor=null", "predictor_folds=0"),
+            "needs predicted_mel in addition to the video; name the finished V2A",
+        ),
+        (("predictor=null",), "predictor_folds: 2 or more, for trains: v2s with a predictor"),
+        (("predictor_folds=1",), "predictor_folds: 2 or more"),
+        (("networks.visual_frontend={type: resnet3d_small}", "parts={}"), "has no predicted input; leave it out"),
+        (
+            ("networks.visual_frontend.p_drop_audio=0.7", "networks.visual_frontend.p_drop_video=0.7"),
+            "add up to at most 1",
+        ),
+        (("predictor=exp/none",), "exp/none does not exist; predictor: stage 4 of conf/mel.yaml makes it"),
+        (("augmentation.crop=80", "crop.size=96"), "has other mouth crops"),
+        (
+            ("networks.visual_frontend.audio={type: resnet1d, channels: [4, 8]}",),
+            "predicts mel, and the visual frontend needs",
+        ),
+    ):
+        assert stages(recipe_folder, config, "transfer", sets=sets) == 1, message
+        assert message in capsys.readouterr().err, message
+    assert not (recipe_folder / "exp/av2a/transfer").exists()

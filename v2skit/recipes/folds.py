@@ -1,0 +1,83 @@
+"""Models that were not trained on the clips that they predict: one for each fold of the training clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from v2skit.config.schema import Config
+from v2skit.data.data_dir import Utterance, is_prepared, read_manifest, read_settings, write_manifest
+from v2skit.data.index import open_index
+from v2skit.data.targets import state_digest
+from v2skit.models import checkpoint
+from v2skit.models.checkpoint import config_of, read_meta
+from v2skit.recipes.predictor import predictor_folder
+from v2skit.recipes.recipe import Recipe
+from v2skit.recipes.stored_streams import LONG, content_digest
+from v2skit.registry import plugins
+from v2skit.registry.build import build
+from v2skit.system.atomic import waiting_lock
+
+
+def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path, ...]:
+    """Train one V2A model for each fold, with the config of the predictor, on the training clips of the other folds.
+    Each is an experiment of its own, ``folds/1`` to ``folds/K``; those that are finished are skipped.
+
+    Args:
+        recipe: with a predictor and folds.
+        trained: runs the stages that train a V2A model, and gives its checkpoint.
+
+    Returns:
+        the checkpoints: that of fold k was not trained on the utterances n of the index with ``n % K == k``.
+
+    Raises:
+        UserError: as these stages, and where the predictor can't be read.
+    """
+    found = []
+    for number, fold in enumerate(fold_recipes(recipe)):
+        print(f"fold {number + 1} of {recipe.config.predictor_folds}: a predictor that is not trained on its clips")
+        if recipe.processes.first:
+            _write_directory(recipe, number)
+        recipe.processes.gather(None, "while the first one writes data directories", LONG)
+        with plugins.using(fold.config.plugins):
+            found.append(trained(fold))
+    return tuple(found)
+
+
+def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
+    """The experiment of each fold. Its decoder comes from the predictor's pre-training, unless that was on the audio of
+    the training clips: then the fold is pre-trained without its own. Raises UserError as :func:`train_folds`."""
+    folder = predictor_folder(recipe)
+    theirs, name = config_of(read_meta(folder)), recipe.config.data.train
+    given = checkpoint.folder_in(Path(theirs.pretrained or folder.parent.parent), "stage 2 makes it", "pretrain")
+    pretrained = None if name in config_of(read_meta(given)).data.pretrain else str(given)
+    for number in range(recipe.config.predictor_folds):
+        without = directory_of(recipe.config, number)
+        pretrain = [without if other == name else other for other in theirs.data.pretrain]
+        data = replace(recipe.config.data, train=without, pretrain=pretrain, pretrain_valid=theirs.data.pretrain_valid)
+        config = replace(theirs, data=data, pretrained=pretrained, scratch=False, loggers=recipe.config.loggers)
+        yield replace(recipe, config=config, exp=recipe.exp / "folds" / str(number + 1))
+
+
+def directory_of(config: Config, number: int) -> str:
+    """The name of the data directory with the training clips that are not in a fold, numbered from 0."""
+    return f"{config.data.train}-without-{number + 1}-of-{config.predictor_folds}"
+
+
+def held_out(recipe: Recipe, number: int) -> list[Utterance]:
+    """The training clips of a fold, numbered from 0."""
+    index = open_index(recipe.data(recipe.config.data.train))
+    return [index[row] for row in range(number, len(index), recipe.config.predictor_folds)]
+
+
+def _write_directory(recipe: Recipe, number: int) -> None:
+    """A data directory with the clips of all other folds, unless there is one of the same clips."""
+    source, directory = recipe.data(recipe.config.data.train), recipe.data(directory_of(recipe.config, number))
+    digest = state_digest([content_digest(source), number, recipe.config.predictor_folds])
+    with waiting_lock(directory):
+        if not (is_prepared(directory) and read_settings(directory).get("digest") == digest):
+            left_out = {u.id for u in held_out(recipe, number)}
+            kept = [u for u in read_manifest(source) if u.id not in left_out]
+            write_manifest(directory, kept, {**read_settings(source), "digest": digest})
+    build("speaker", recipe.config.networks.speaker, speakers=[]).prepare(directory)
