@@ -51,7 +51,7 @@ def read_files(path: Path) -> tuple[dict[str, FileScores], str | None]:
     return {file.id: file for file in files}, fingerprints.pop()
 
 
-def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None) -> dict[str, str]:
+def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None = None) -> dict[str, str]:
     """Utterance id -> talker.
 
     Args:
