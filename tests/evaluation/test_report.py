@@ -147,8 +147,9 @@ def test_failures_are_counted_with_their_reasons(rows, tmp_path):
     assert results["failures"]["scratch"]["u7"] == {"mcd": "PESQ: no speech"}
     assert results["failures"]["ground_truth"] == {}
     assert "(2 failed)" in table and "| pre-trained | - (30 failed) |" in table
-    assert "* from scratch, ESTOI, MCD, WER %: 2 x missing: not synthesised" in table
-    assert "* from scratch, MCD: 1 x PESQ: no speech" in table
+    assert "* from scratch, ESTOI, MCD, WER %: 2 x missing: not synthesised (u3, u5)" in table
+    assert "* from scratch, MCD: 1 x PESQ: no speech (u7)" in table
+    assert "30 x too short (u0, u1, u2, u3, u4, u5, u6, u7 and 22 more)" in table
 
 
 def test_the_table_has_the_four_rows_and_is_a_table(rows, tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from v2skit.errors import UserError
-from v2skit.evaluation.file_scores import FileScores
+from v2skit.evaluation.file_scores import CER, WER, FileScores
 from v2skit.evaluation.score import SCORES
 from v2skit.evaluation.wer import Edits
 from v2skit.system.state_file import damaged
@@ -80,11 +81,18 @@ def _scored_in(folder: Path) -> list[Path]:
 
 
 def _file_scores(row: dict[str, Any]) -> FileScores:
+    """The scores of a clip. A number that is not finite, and an error rate of a reference without words, which other
+    programs may have written, are failures."""
     known = {key: row[key] for key in _KEYS if key in row}
-    known["values"] = {name: float(value) for name, value in known.get("values", {}).items()}
-    for key in ("edits", "character_edits"):
+    values = {name: float(value) for name, value in known.get("values", {}).items()}
+    failures = {name: f"not finite: {value}" for name, value in values.items() if not math.isfinite(value)}
+    for name, key in ((WER, "edits"), (CER, "character_edits")):
         if known.get(key):
             known[key] = Edits(**known[key])
+            if not known[key].words:
+                known[key], failures[name] = None, "the reference has no words"
+    known["values"] = {name: value for name, value in values.items() if name not in failures}
+    known["failures"] = known.get("failures", {}) | failures
     if known.get("aligned"):
         known["aligned"] = _file_scores(known["aligned"])
     # Scores of earlier versions do not name the speaker, with whose name ids begin.

@@ -82,9 +82,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         readings = lip_readings(recipe, rows, utterances)
         notes = {name: row.note for name, row in rows.items() if row.note}
         notes |= {f"{name}, left out": reason for name, reason in left_out.items()}
-        write_results(
-            scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found)
-        )
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found))
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)

@@ -14,6 +14,7 @@ from tests.evaluation.pages.scored import CLIPS, LEVELS, scored_experiment
 from v2skit.cli.main import main
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
+from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.pages.clips import choose
 from v2skit.evaluation.pages.report import Choice, write_report
 from v2skit.media.audio import read_audio
@@ -55,7 +56,7 @@ def test_wanted_clips_come_first(exp):
 
 
 def test_clips_without_the_ranking_score_are_shown_as_such():
-    unscored = {name: {"values": {}} for name in "abc"}
+    unscored = {name: FileScores(name) for name in "abc"}
     assert choose(unscored, "estoi", True, 2, ["c"]) == {"c": "asked for", "a": "not ranked", "b": "not ranked"}
 
 

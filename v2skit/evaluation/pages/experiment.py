@@ -11,7 +11,9 @@ from typing import Any
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
+from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.score import SCORES
+from v2skit.evaluation.systems import read_results, read_scores
 from v2skit.system.state_file import read_state
 
 GROUND_TRUTH = "ground_truth"
@@ -64,7 +66,7 @@ class Experiment:
         config: the resolved config of its training, as a plain tree; empty where it has none.
         runs: in the order of the stages.
         test: utterances of its test set; empty where its data directory is gone.
-        scores: results row -> id of a clip -> its entry of ``scores.jsonl``.
+        scores: results row -> id of a clip -> its scores.
     """
 
     folder: Path
@@ -72,7 +74,7 @@ class Experiment:
     config: dict[str, Any]
     runs: list[Run]
     test: list[Utterance]
-    scores: dict[str, dict[str, dict[str, Any]]]
+    scores: dict[str, dict[str, FileScores]]
 
     @property
     def name(self) -> str:
@@ -94,8 +96,8 @@ def read_experiment(folder: Path, work_dir: Path | None = None) -> Experiment:
     Raises:
         UserError: it has no results, or a file of it is damaged.
     """
-    results = read_state(folder / "results.json", "stage 6 makes it again")
-    if results is None or "rows" not in results:
+    results = read_results(folder)
+    if not results:
         raise UserError(f"{folder} has no results.json with scores; stage 6 makes it", path=folder)
     names = [name for name in RUNS if (folder / name).is_dir()]
     names += sorted(path.parent.name for path in folder.glob(f"*/{LOG}") if path.parent.name not in RUNS)
@@ -103,7 +105,8 @@ def read_experiment(folder: Path, work_dir: Path | None = None) -> Experiment:
     for name in ("finetune", *names):
         config = config or read_state(folder / name / CONFIG, "repeat that stage with --force", _yaml) or {}
     config.pop("made_from", None)
-    scores = {row: _by_id(folder / "synth" / row / SCORES) for row in results["rows"] if row != GROUND_TRUTH}
+    speech = {row: folder / "synth" / row for row in results["rows"]}
+    scores = {row: read_scores(path, results)[0] for row, path in speech.items() if (path / SCORES).is_file()}
     place = work_dir or folder.resolve().parents[1]
     return Experiment(folder, results, config, [_run(folder / n) for n in names], _test(place, config), scores)
 
@@ -119,10 +122,6 @@ def _test(work_dir: Path, config: dict[str, Any]) -> list[Utterance]:
     data = config.get("data", {})
     folder = work_dir / data.get("folder", "data") / data.get("test", "test")
     return read_manifest(folder) if (folder / "utt2num_frames").exists() else []
-
-
-def _by_id(path: Path) -> dict[str, dict[str, Any]]:
-    return {entry["id"]: entry for entry in _lines(path) if "id" in entry}
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -194,8 +194,8 @@ def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]
         factor = PERCENT if name == WER else 1.0
         rows = []
         for system in systems:
-            entries = system.experiment.scores.get(system.row, {}).values()
-            values = {e["id"]: factor * e["values"][name] for e in entries if name in e.get("values", {})}
+            files = system.experiment.scores.get(system.row, {}).values()
+            values = {file.id: factor * file.values[name] for file in files if name in file.values}
             mean = system.experiment.results["rows"][system.row].get(name)
             if values:
                 rows.append((system.label, system.colour, values, mean if mean and mean.get("n") else None))
@@ -205,10 +205,11 @@ def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]
 
 
 def _failures(results: dict[str, Any]) -> list[str]:
+    titles = markdown.title_of
     lines = [
-        f"{markdown.label_of(row)}, {', '.join(map(markdown.title_of, metrics))}: {count} × {reason}"
+        f"{markdown.label_of(row)}, {', '.join(map(titles, metrics))}: {len(ids)} × {reason} ({markdown.listed(ids)})"
         for row, by_file in results.get("failures", {}).items()
-        for (reason, metrics), count in markdown.reasons_of(by_file).items()
+        for (reason, metrics), ids in markdown.reasons_of(by_file).items()
     ]
     silent = [f"{markdown.label_of(row)}: {n} silent files" for row, n in results.get("silent", {}).items() if n]
     return silent + lines
