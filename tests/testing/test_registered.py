@@ -23,6 +23,7 @@ TEXT = "BIN BLUE AT F TWO NOW"
 NEED_DATA = {
     ("loss", "perceptual"), ("target", "units"), ("speaker", "d_vector"), ("tracker", "landmarks"),
     ("asr", "whisper"), ("asr", "torchaudio"), ("loss", "recognition"),
+    ("metric", "lse"),
 }  # fmt: skip
 """Those that need a checkpoint, weights, recordings or landmarks; files of their own test them."""
 ARGUMENTS = {

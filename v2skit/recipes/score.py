@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -74,9 +75,12 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
+        videos = _videos(recipe) if any(getattr(m, "needs_video", False) for m in metrics.values()) else {}
         options = config.clock.sample_rate, settings.jobs, settings.aligned
         scores = {
-            row: score_files(utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl")
+            row: score_files(
+                utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl", videos
+            )
             for row, folder in folders.items()
         }
         readings = lip_readings(recipe, rows, utterances)
@@ -100,6 +104,12 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     if not page.exists() or page.stat().st_mtime < (exp / "results.json").stat().st_mtime:
         report.write_report(page, [exp], report.Choice(work_dir=recipe.work_dir))
     print(f"report: {page}")
+
+
+def _videos(recipe: Recipe) -> dict[str, Path]:
+    """Utterance id -> its video, as the corpus lists it. Raises UserError where the corpus is gone."""
+    listed = recipe.build_corpora()[0].splits().get(recipe.config.data.test, [])
+    return {utterance.id: utterance.video for utterance in listed if utterance.video}
 
 
 def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> dict[str, np.ndarray]:
