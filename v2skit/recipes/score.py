@@ -75,7 +75,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
-        videos = _videos(recipe) if any(getattr(m, "needs_video", False) for m in metrics.values()) else {}
+        videos = videos_of(recipe) if any(getattr(m, "needs_video", False) for m in metrics.values()) else {}
         options = config.clock.sample_rate, settings.jobs, settings.aligned
         scores = {
             row: score_files(
@@ -106,7 +106,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     print(f"report: {page}")
 
 
-def _videos(recipe: Recipe) -> dict[str, Path]:
+def videos_of(recipe: Recipe) -> dict[str, Path]:
     """Utterance id -> its video, as the corpus lists it. Raises UserError where the corpus is gone."""
     listed = recipe.build_corpora()[0].splits().get(recipe.config.data.test, [])
     return {utterance.id: utterance.video for utterance in listed if utterance.video}
