@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -101,6 +102,14 @@ def test_numbers_logs_ledger_and_config_are_there(exp):
     assert max(line.count("L") for line in lines) < 240 and not any("nan" in line for line in lines)
     dots = [a for a in page.of("circle") if a["class"] == "dot"]
     assert len(dots) == 2 * 3 * CLIPS  # metrics, rows with scores of clips
+
+
+def test_ledgers_of_earlier_versions_have_no_source(exp):
+    path = exp / "transfer/ledger.json"
+    ledger = json.loads(path.read_text())
+    del ledger["entries"][0]["source"]
+    path.write_text(json.dumps(ledger))
+    assert "1 copied" in page_of(exp).text
 
 
 def test_the_config_is_compared_with_its_bases(exp, tiny):

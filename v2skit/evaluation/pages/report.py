@@ -26,6 +26,8 @@ NAME = "report.html"
 RANKED_BY = ("estoi", "stoi", "wer")
 """Metrics by which clips are ranked unless one is named; else the first of the results."""
 
+_OLD_ENTRY = {"source": None, "shape": None, "source_shape": None}  # fields that ledgers of version 0.1 lack
+
 ON_CLIPS = ("estoi", "wer", "mcd")
 """Scores that are shown beside a clip, where there are such; else the first ones."""
 
@@ -219,10 +221,11 @@ def _ledger(run: Run) -> dict[str, Any]:
     """The parts of a ledger with the share that was copied and the tensors by outcome."""
     assert run.ledger is not None
     parts: dict[str, dict[str, Any]] = {}
-    for entry in run.ledger.get("entries", []):
+    entries = [{**_OLD_ENTRY, **entry} for entry in run.ledger.get("entries", [])]
+    for entry in entries:
         part = parts.setdefault(entry["part"], {"share": run.ledger["shares"].get(entry["part"]), "counts": {}})
         part["counts"][entry["status"]] = part["counts"].get(entry["status"], 0) + 1
-    return {"run": run.name, "parts": dict(sorted(parts.items())), "entries": run.ledger.get("entries", [])}
+    return {"run": run.name, "parts": dict(sorted(parts.items())), "entries": entries}
 
 
 def _stage(run: Run) -> dict[str, Any]:
