@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-WIDTH = 120
+WIDTH = 132
 """Characters of a line, which a table exceeds only where one column does."""
 
 
