@@ -42,7 +42,8 @@ def read_face_crops(video: Path, tracker: Tracker, frames: int) -> np.ndarray:
         UserError: the video can't be read.
         MetricError: there is no face in more than half of the frames.
     """
-    pictures, poses = [], []
+    pictures: list[np.ndarray] = []
+    poses: list[MouthPose | None] = []
     tracker.start(video, FPS)
     for frame in read_video(video, FPS):
         if len(pictures) == frames:

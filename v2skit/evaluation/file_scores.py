@@ -187,7 +187,7 @@ class Scorer:
         """What a metric returns for a file, or the reason why it is undefined."""
         count = getattr(metric, "other_clips", 0)
         others = [read_audio(u.audio, self.sample_rate) for u in self.others[id_][:count] if u.audio] if count else []
-        inputs = [reference, hypothesis, self.sample_rate, *others]
+        inputs: list[np.ndarray | str | int] = [reference, hypothesis, self.sample_rate, *others]
         extra: dict[str, Any] = {"others": others} if count else {}
         if getattr(metric, "needs_video", False):
             if id_ not in self.videos:

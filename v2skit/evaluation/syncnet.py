@@ -37,15 +37,14 @@ class SyncNet(nn.Module):
             nn.MaxPool2d(3, 2),
             *_block(nn.Conv2d(256, 512, (5, 4))),
         ])  # fmt: skip
-        same = {"kernel_size": (1, 3, 3), "padding": (0, 1, 1)}
         self.face = Embedder([
             *_block(nn.Conv3d(3, 96, (FRAMES, 7, 7), (1, 2, 2))),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
             *_block(nn.Conv3d(96, 256, (1, 5, 5), (1, 2, 2), (0, 1, 1))),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-            *_block(nn.Conv3d(256, 256, **same)),
-            *_block(nn.Conv3d(256, 256, **same)),
-            *_block(nn.Conv3d(256, 256, **same)),
+            *_block(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
+            *_block(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
+            *_block(nn.Conv3d(256, 256, (1, 3, 3), padding=(0, 1, 1))),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
             *_block(nn.Conv3d(256, 512, (1, 6, 6))),
         ])  # fmt: skip
