@@ -11,6 +11,7 @@ from v2skit.errors import UserError
 from v2skit.evaluation.compare import ONE_SEED, TOO_FEW, Group, compare
 from v2skit.evaluation.markdown import compared
 from v2skit.evaluation.systems import read_system
+from v2skit.evaluation.text_table import WIDTH
 
 PROTOCOLS = {"estoi": "ESTOI of a test", "wer": "WER of a test"}
 CONDITIONS = {"sample_rate": 24000, "normaliser": "upper case", "speaker_reference": "none", "trimming": "none"}
@@ -50,6 +51,11 @@ def group(name, *folders):
     return Group(name, [read_system(folder) for folder in folders])
 
 
+def cells(text):
+    """The rows of tables, without the spaces that line them up."""
+    return [" | ".join(cell.strip() for cell in line.split("|")[1:-1]) for line in text.splitlines()]
+
+
 def difference(*groups, **options):
     found = compare(groups, **{"resamples": 300, **options})
     return found["differences"][groups[1].name], found
@@ -66,7 +72,8 @@ def test_one_seed_has_an_interval_and_never_a_verdict(tmp_path):
     assert entries["wer"]["clips"]["mean"] == pytest.approx(-100 * 2 / 6, abs=1e-4)
     assert {entry["verdict"] for entry in entries.values()} == {ONE_SEED}
     text = compared(found)
-    assert "better" not in text and "## b minus a" in text and "| a | 1 | 40 | 0.3" in text
+    assert "better" not in text and "## b minus a" in text
+    assert any(row.startswith("a | 1 | 40 | 0.3") for row in cells(text))
     of_three, _ = difference(seeds(tmp_path, "c", 0.4), b)
     assert of_three["estoi"]["verdict"] == ONE_SEED
 
@@ -118,7 +125,8 @@ def test_other_conditions_are_named_and_not_ranked(tmp_path, capsys):
     assert f"{a} and {b} can't be ranked" in error and f"sample_rate: 24000 in {a}, 16000 in {b}" in error
     assert "--protocol" in error
     assert f"## {b} and {a}: not ranked" in out and f"* split.count: 39 in {c}, 40 in {a}" in out
-    assert f"## {d} minus {a}" in out and f"| {b} | 1 | 40 |" in out and f"## {b} minus {a}" not in out
+    assert f"## {d} minus {a}" in out and f"## {b} minus {a}" not in out
+    assert any(row.startswith(f"{b} | 1 | 40 | ") for row in cells(out))
     assert main(["compare", a, d, "--bootstrap", "100"]) == 0
 
 
@@ -168,6 +176,80 @@ def test_clips_that_fail_are_counted_and_left_out_of_both(tmp_path):
     entries, found = difference(group("a", a), group("b", b))
     assert entries["estoi"]["clips"]["n"] == 39 and entries["wer"]["clips"]["n"] == 40
     assert [found["systems"][name]["metrics"]["estoi"]["failed"] for name in "ab"] == [0, 1]
+    text = compared(found)
+    assert "left out of both systems" in text and f"* b, ESTOI: 1 of 40 ({rows[0]['id']})" in text
+    assert "over 39 of 40 clips" in text and any("(1 failed)" in row for row in cells(text))
+
+
+def test_clips_that_fail_may_count_with_the_worst_score(tmp_path):
+    a, b = experiment(tmp_path / "a", 0.4), experiment(tmp_path / "b", 0.6)
+    for name, numbers in (("a", (0,)), ("b", (0, 1))):
+        path = tmp_path / name / "synth/pretrained/scores.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for number in numbers:
+            rows[number].update(values={}, edits=None, reference=list("ABCDEF"))
+            rows[number]["failures"] = dict.fromkeys(("estoi", "wer"), "missing")
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    plain, _ = difference(group("a", a), group("b", b))
+    entries, found = difference(group("a", a), group("b", b), failed="worst")
+    estoi = {
+        name: [f.values["estoi"] for f in read_system(x).files.values() if f.values] for name, x in zip("ab", (a, b))
+    }
+    expected = (sum(estoi["b"]) + min(estoi["a"] + estoi["b"]) - sum(estoi["a"])) / 39  # the clip of both stays out
+    assert (
+        entries["estoi"]["clips"]["mean"] == pytest.approx(expected, abs=1e-5) and entries["estoi"]["clips"]["n"] == 39
+    )
+    assert (plain["wer"]["clips"]["n"], entries["wer"]["clips"]["n"]) == (38, 39)
+    assert found["systems"]["b"]["metrics"]["wer"]["mean"] == pytest.approx(100 * (38 * 2 + 6) / (39 * 6), abs=1e-4)
+    assert "count with the worst score" in compared(found) and "* b, ESTOI, WER %: 2 of 40" in compared(found)
+
+
+def test_numbers_that_are_not_finite_and_references_without_words_are_failures(tmp_path, capsys):
+    a, b = experiment(tmp_path / "a", 0.4), experiment(tmp_path / "b", 0.6)
+    path = tmp_path / "b/synth/pretrained/scores.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[3]["values"]["estoi"] = float("nan")
+    rows[4]["edits"] = {"substitutions": 0, "deletions": 0, "insertions": 2, "words": 0}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_system(b).files[rows[3]["id"]].failures == {"estoi": "not finite: nan"}
+    assert read_system(b).files[rows[4]["id"]].failures == {"wer": "the reference has no words"}
+    assert main(["compare", a, b, "--bootstrap", "100"]) == 0
+    out = capsys.readouterr().out
+    assert f"* {b}, ESTOI: 1 of 40 ({rows[3]['id']})" in out and f"* {b}, WER %: 1 of 40 ({rows[4]['id']})" in out
+    assert "nan" not in out
+
+
+def test_scores_that_were_cut_short_are_refused(tmp_path, capsys):
+    a, b = experiment(tmp_path / "a", 0.4), experiment(tmp_path / "b", 0.6)
+    path = tmp_path / "b/synth/pretrained/scores.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    other = {**json.loads(lines[-1]), "id": "s1-other"}
+    for text in ("".join(lines[:-1]), "".join([*lines[:-1], json.dumps(other) + "\n"])):
+        path.write_text(text)
+        assert main(["compare", a, b]) == 1
+        assert "not the 40 of the results: scoring was interrupted" in capsys.readouterr().err
+    results = json.loads((tmp_path / "b/results.json").read_text())
+    del results["conditions"]  # of earlier versions
+    (tmp_path / "b/results.json").write_text(json.dumps({**results, "files": {"pretrained": 40}}))
+    path.write_text("".join(lines[:-1]))
+    with pytest.raises(UserError, match="39 clips, not the 40 .*stage 6 with --force makes it again"):
+        read_system(b)
+
+
+def test_many_systems_and_columns_stay_within_the_width(tmp_path):
+    names = [f"metric_{n}" for n in range(9)]
+    entry = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 40, "failed": 0}
+    systems = {f"exp/system_{n}": {"seeds": 1, "clips": 40, "metrics": dict.fromkeys(names, entry)} for n in range(12)}
+    text = compared({
+        "systems": systems, "differences": {}, "refused": {}, "left_out": {}, "unrecorded": [], "protocols": {},
+        "failed": {}, "failed_are": "drop", "higher_is_better": {}, "bootstrap": {"resamples": 100, "level": 95},
+    })  # fmt: skip
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 3 and all(len(table) == 2 + len(systems) for table in tables)
+    assert all(len({len(line) for line in table}) == 1 and len(table[0]) <= WIDTH for table in tables)
+    assert [name for table in tables for name in cells(table[0])[0].split(" | ")[3:]] == [
+        name.upper().replace("_", "-") for name in names
+    ]
 
 
 def test_scores_of_earlier_versions_are_compared_with_a_note(tmp_path):

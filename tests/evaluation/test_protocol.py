@@ -1,14 +1,11 @@
 """Evaluation protocols: the shipped files, their fingerprints, and the fields that do not hold."""
 
-import gzip
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.media_files import real_data
-from v2skit.corpora.audiovisual.grid import Grid
 from v2skit.corpora.mini.corpus import Mini
 from v2skit.errors import UserError
 from v2skit.evaluation.protocol import FOLDER, Conditions, Protocol, Split, digest_of, load
@@ -47,26 +44,6 @@ def test_the_split_of_mini_is_that_of_its_corpus():
     plan = Mini(Path())._plan()
     ids = [f"{voice.partition('+')[2]}-{code}" for split, voice, code in plan if split == "test"]
     assert load("mini@1").split == Split(digest_of(ids), len(ids), unseen_talkers=False)
-
-
-@pytest.mark.parametrize(("name", "split"), [("grid-unseen@1", "unseen33"), ("grid-seen4@1", "seen4")])
-def test_the_splits_of_grid_are_those_of_its_published_sentences(name, split, grid_sentences):
-    corpus = Grid(Path(), "grid", split)
-    ids = [
-        f"s{talker}-{code}"
-        for talker, code in grid_sentences
-        if talker in corpus.talkers and corpus._part(talker, code) == "test"
-    ]
-    found = load(name).split
-    assert (found.clips, found.count) == (digest_of(ids), len(ids))
-
-
-@pytest.fixture
-def grid_sentences() -> list[tuple[int, str]]:
-    """(talker, code) of all sentences of the talkers with video."""
-    with gzip.open(real_data("grid_sentences.tsv.gz"), "rt") as file:
-        rows = [line.split("\t") for line in file][1:]
-    return [(int(row[0][1:]), row[1]) for row in rows if row[0] != "s21"]
 
 
 def test_a_digest_is_that_of_the_set():

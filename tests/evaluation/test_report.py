@@ -147,13 +147,14 @@ def test_failures_are_counted_with_their_reasons(rows, tmp_path):
     assert results["failures"]["scratch"]["u7"] == {"mcd": "PESQ: no speech"}
     assert results["failures"]["ground_truth"] == {}
     assert "(2 failed)" in table and "| pre-trained | - (30 failed) |" in table
-    assert "* from scratch, ESTOI, MCD, WER %: 2 x missing: not synthesised" in table
-    assert "* from scratch, MCD: 1 x PESQ: no speech" in table
+    assert "* from scratch, ESTOI, MCD, WER %: 2 x missing: not synthesised (u3, u5)" in table
+    assert "* from scratch, MCD: 1 x PESQ: no speech (u7)" in table
+    assert "30 x too short (u0, u1, u2, u3, u4, u5, u6, u7 and 22 more)" in table
 
 
 def test_the_table_has_the_four_rows_and_is_a_table(rows, tmp_path):
     results, table = written(rows, tmp_path, notes={"vocoder": "Griffin-Lim"})
-    lines = [line for line in table.splitlines() if line.startswith("|")]
+    lines = [line for line in table.partition("\n## ")[0].splitlines() if line.startswith("|")]
     assert lines[0] == "| system | ESTOI ↑ | MCD ↓ | WER % ↓ |" and lines[1] == "| --- | --- | --- | --- |"
     assert [line.split(" | ")[0] for line in lines[2:]] == [
         "| ground truth", "| copy synthesis", "| from scratch", "| pre-trained",

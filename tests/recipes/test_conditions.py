@@ -1,14 +1,22 @@
 """Stage 6 under an evaluation protocol: what it writes, and what it refuses."""
 
+import gzip
 import json
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.conftest import stages
+from tests.media_files import real_data
 from v2skit.cli.main import main
-from v2skit.data.data_dir import read_manifest
+from v2skit.config.load import load_config
+from v2skit.corpora.audiovisual.grid import TALKERS, Grid
+from v2skit.data.data_dir import Utterance, read_manifest, write_manifest
 from v2skit.evaluation.protocol import Protocol, Split, digest_of, load
+from v2skit.recipes.conditions import conditions
+from v2skit.recipes.recipe import Recipe
 
 SETS = ("scratch=false", "scoring.metrics.pesq_wb=null", "scoring.metrics.pesq_nb=null")
 
@@ -82,3 +90,25 @@ def test_talkers_are_unseen_where_no_training_data_have_them(mel_run, recipe_fol
     assert unseen(others) is True
     (recipe_folder / "data/train/utt2num_frames").unlink()
     assert unseen(others) is None
+
+
+@pytest.mark.parametrize(("name", "split"), [("grid-unseen@1", "unseen33"), ("grid-seen4@1", "seen4")])
+def test_the_test_set_of_the_whole_of_grid_is_that_of_the_protocol(tmp_path, monkeypatch, name, split):
+    with gzip.open(real_data("grid_sentences.tsv.gz"), "rt") as file:
+        sentences = [line.split("\t")[:2] for line in file][1:]
+    clips = {number: [Path(f"s{number}/{c}.mpg") for t, c in sentences if t == f"s{number}"] for number in TALKERS}
+    monkeypatch.setattr(Grid, "_clips", lambda corpus: {number: clips[number] for number in corpus.talkers})
+    recipe_folder = Path(__file__).parents[2] / "egs/grid"
+    config = load_config(recipe_folder / "conf/mel.yaml", [
+        f"corpus.split={split}", f"data.test={split}/test",
+        f"data.train={split}/train", f"data.valid={split}/valid", f"data.pretrain=[{split}/train]",
+    ])  # fmt: skip
+    recipe = Recipe(config, tmp_path, tmp_path / "exp", force=False, device=torch.device("cpu"))
+    listed = recipe.build_corpora()[0].splits()
+    for part in (config.data.train, config.data.test):
+        write_manifest(recipe.data(part), [Utterance(u.id, u.speaker, 75) for u in listed[part]], {})
+    utterances = read_manifest(recipe.test)
+    found = conditions(recipe, {}, None, utterances)
+    assert found.split == load(name).split
+    assert len({u.speaker for u in utterances}) == (10 if split == "unseen33" else 4)
+    assert conditions(recipe, {}, None, utterances[1:]).split != found.split

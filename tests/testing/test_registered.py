@@ -13,7 +13,7 @@ KINDS = ("loss", "target", "metric", "asr", "speaker", "tracker", "extractor", "
 NEED_DATA = {
     ("loss", "perceptual"), ("target", "units"), ("speaker", "d_vector"), ("tracker", "landmarks"),
     ("asr", "whisper"), ("extractor", "audio_frontend"), ("extractor", "torchaudio"),
-    ("asr", "torchaudio"), ("loss", "recognition"),
+    ("asr", "torchaudio"), ("loss", "recognition"), ("metric", "lse"),
 }  # fmt: skip
 """Those that need a checkpoint, weights, recordings or landmarks; files of their own test them."""
 ARGUMENTS = {

@@ -16,6 +16,8 @@ def add(commands: Commands) -> None:
     text = "a system with several seeds: its name, and one experiment for each seed; may be given again"
     command.add_argument("--group", nargs="+", action="append", default=[], metavar=("NAME", "SYSTEM"), help=text)
     command.add_argument("--bootstrap", type=int, default=10000, metavar="N", help="resamples; default: 10000")
+    text = "clips that a metric failed for: left out of both systems, or counted with the worst score; default: drop"
+    command.add_argument("--failed", choices=("drop", "worst"), default="drop", help=text)
     command.set_defaults(run=run)
 
 
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
             raise UserError(f"--group {name} has no experiments; give a name, then one experiment for each seed")
     groups = [Group(name, [read_system(name)]) for name in options.systems]
     groups += [Group(name, [read_system(member) for member in members]) for name, *members in options.group]
-    found = compare(groups, options.bootstrap)
+    found = compare(groups, options.bootstrap, failed=options.failed)
     print(compared(found), end="")
     for name, differences in found["refused"].items():
         fields = worded(differences, f"in {groups[0].name}", f"in {name}")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from v2skit.cli.options import Commands, add_command
+from v2skit.errors import UserError
 
 
 def add(commands: Commands) -> None:
@@ -18,7 +19,11 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table of each protocol; results that can't be read are named on standard error."""
+    """Print the table of each protocol; results that can't be read are named on standard error.
+
+    Raises:
+        UserError: none can be read.
+    """
     from v2skit.evaluation.leaderboard import boards, find_results
     from v2skit.evaluation.markdown import board
 
@@ -26,3 +31,5 @@ def run(options: argparse.Namespace) -> None:
     print("\n".join(map(board, found)), end="")
     for error in errors:
         print(f"v2skit: {error}", file=sys.stderr)
+    if not found:
+        raise UserError(f"none of the {len(errors)} results can be read; stage 6 with --force makes them again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from v2skit.config.schema import MACHINE
 from v2skit.errors import UserError
 from v2skit.evaluation.bootstrap import LEVEL, seeds_interval
+from v2skit.evaluation.failed_clips import with_worst
 from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.markdown import MIN_FILES
 from v2skit.evaluation.protocol import worded
@@ -22,6 +23,7 @@ from v2skit.system.provenance import Difference, Provenance
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "no clear difference"
 ONE_SEED = "no verdict from one seed"
+DROP, WORST = "drop", "worst"
 TOO_FEW = f"no verdict from fewer than {MIN_FILES} clips or talkers"
 
 _MAY_DIFFER = (
@@ -114,19 +116,22 @@ def _names(system: System) -> list[str]:
     return list(system.metrics) or sorted({name for file in system.files.values() for name in file.values})
 
 
-def compare(groups: Sequence[Group], resamples: int = 10000, seed: int = 1) -> dict[str, Any]:
+def compare(groups: Sequence[Group], resamples: int = 10000, seed: int = 1, failed: str = DROP) -> dict[str, Any]:
     """Compare systems with the first one.
 
     Args:
         groups: two or more systems, by different names.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        failed: what becomes of clips that a metric failed for: they are left out of both systems of a difference
+            (DROP), or have the worst score (WORST), see :func:`v2skit.evaluation.failed_clips.with_worst`.
 
     Returns:
         ``systems``: name -> seeds, clips and the entry of each metric; ``differences``: name -> metric -> entries over
         clips and, where talkers are unseen, over talkers, with the verdict; ``refused``: name -> fields that differ
         from the first system's; ``left_out``: name -> columns whose stated protocols differ; ``unrecorded``: names of
-        the systems whose conditions are not recorded; ``higher_is_better``.
+        the systems whose conditions are not recorded; ``failed``: name -> metric -> ids of the clips that a seed has no
+        number for; ``failed_are``: as the argument; ``higher_is_better``.
 
     Raises:
         UserError: there are fewer than two systems, or two of one name or of the same scores.
@@ -141,14 +146,18 @@ def compare(groups: Sequence[Group], resamples: int = 10000, seed: int = 1) -> d
         other = scores.setdefault(frozenset(member.folder for member in g.members), g.name)
         if other != g.name:
             raise UserError(f"{other} and {g.name} are the same scores; give each system once")
+    lost = {g.name: _failed(g) for g in groups}
+    directions = {k: v for g in reversed(groups) for k, v in g.first.results.get("higher_is_better", {}).items()}
+    if failed == WORST:
+        filled = iter(with_worst([member for g in groups for member in g.members], directions))
+        groups = [replace(g, members=[next(filled) for _ in g.members]) for g in groups]
     first, *others = groups
     how = {"resamples": resamples, "seed": seed}
-    directions = {k: v for g in reversed(groups) for k, v in g.first.results.get("higher_is_better", {}).items()}
     refused = {g.name: differing_fields(first.first, g.first) for g in others}
     ranked = [g for g in others if not refused[g.name]]
     found = {g.name: columns(first.first, g.first) for g in ranked}
     return {
-        "systems": {g.name: _described(g, how) for g in groups},
+        "systems": {g.name: _described(g, lost[g.name], how) for g in groups},
         "differences": {
             g.name: {name: _difference(g, first, name, directions.get(name), how) for name in found[g.name][0]}
             for g in ranked
@@ -157,16 +166,25 @@ def compare(groups: Sequence[Group], resamples: int = 10000, seed: int = 1) -> d
         "left_out": {name: others for name, (_, others) in found.items() if others},
         "unrecorded": [g.name for g in groups if "conditions" not in g.first.results],
         "protocols": {g.name: (g.first.protocol or {}).get("name") for g in groups},
+        "failed": {name: by_metric for name, by_metric in lost.items() if by_metric},
+        "failed_are": failed,
         "higher_is_better": directions,
         "bootstrap": {**how, "level": LEVEL},
     }
 
 
-def _described(group: Group, how: dict[str, int]) -> dict[str, Any]:
-    metrics = {}
-    for name in _names(group.first):
-        values, _ = terms(name, group.members)
-        metrics[name] = {**_entry(values, how), "failed": len(group.first.files) - values[0].shape[1]}
+def _failed(group: Group) -> dict[str, list[str]]:
+    """Metric -> the clips that one of the seeds has no number for."""
+    scored = {name: [_with(name, member) for member in group.members] for name in _names(group.first)}
+    lost = {n: [i for i in group.first.files if any(i not in of for of in seeds)] for n, seeds in scored.items()}
+    return {name: ids for name, ids in lost.items() if ids}
+
+
+def _described(group: Group, lost: dict[str, list[str]], how: dict[str, int]) -> dict[str, Any]:
+    metrics = {
+        name: {**_entry(terms(name, group.members)[0], how), "failed": len(lost.get(name, ()))}
+        for name in _names(group.first)
+    }
     return {"seeds": len(group.members), "clips": len(group.first.files), "metrics": metrics}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,6 @@ from v2skit.evaluation.alignment import LAG, find_lag
 from v2skit.evaluation.asr import Asr
 from v2skit.evaluation.metrics import Metric, MetricError
 from v2skit.evaluation.score_cache import ScoreCache
-from v2skit.evaluation.stored_forms import Number
 from v2skit.evaluation.wer import Edits, count_edits
 from v2skit.media.audio import read_audio
 from v2skit.signal.delay import delayed
@@ -42,7 +43,7 @@ class FileScores:
     """
 
     id: str
-    values: dict[str, Number] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     edits: Edits | None = None
     reference: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ class Scorer:
         sample_rate: of all files, Hz.
         aligned: score the time-aligned hypothesis as well.
         others: utterance id -> other clips of its talker, for metrics that need some.
+        videos: utterance id -> file with the whole face, for metrics that need it.
         cache: results of before, and those of the utterances scored with this object.
     """
 
@@ -79,6 +81,7 @@ class Scorer:
     sample_rate: int
     aligned: bool = True
     others: dict[str, list[Utterance]] = field(default_factory=dict)
+    videos: Mapping[str, Path] = field(default_factory=dict)
     cache: ScoreCache = field(default_factory=ScoreCache)
 
     def __call__(self, utterance: Utterance) -> FileScores:
@@ -184,15 +187,21 @@ class Scorer:
         """What a metric returns for a file, or the reason why it is undefined."""
         count = getattr(metric, "other_clips", 0)
         others = [read_audio(u.audio, self.sample_rate) for u in self.others[id_][:count] if u.audio] if count else []
+        inputs: list[np.ndarray | str | int] = [reference, hypothesis, self.sample_rate, *others]
+        extra: dict[str, Any] = {"others": others} if count else {}
+        if getattr(metric, "needs_video", False):
+            if id_ not in self.videos:
+                raise MetricError("the corpus has no video of this clip")
+            extra["video"] = self.videos[id_]
+            inputs.append(hashlib.sha256(extra["video"].read_bytes()).hexdigest())
 
         def compute() -> Any:
-            extra = {"others": others} if count else {}
             try:
                 return metric(reference, hypothesis, self.sample_rate, **extra)
             except MetricError as error:
                 return reason_of(error)
 
-        return self.cache.recall(metric, [reference, hypothesis, self.sample_rate, *others], compute)
+        return self.cache.recall(metric, inputs, compute)
 
     def _recognise(self, asr: Asr, hypothesis: np.ndarray, scores: FileScores) -> None:
         """Add the word and character error rates or their failure to the scores."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from v2skit.evaluation.alignment import LAG
 from v2skit.evaluation.difference import Section
 from v2skit.evaluation.file_scores import CER, WER
 from v2skit.evaluation.leaderboard import Board
+from v2skit.evaluation.text_table import text_table
 
 LABELS = {
     "scratch": "from scratch",
@@ -33,6 +33,9 @@ TITLES = {WER: "WER %", CER: "CER %", LAG: "lag, ms"}
 """Name of a number -> its title, where that is not the name in capitals."""
 
 ALIGNED_NOTE = "Each file shifted by its lag. The scores to compare with published ones are those above."
+
+MAX_NAMED = 8
+"""Files that failed which are named in a line."""
 
 MIN_FILES = 6
 """Files from which on an interval is shown: with fewer, not even a difference of the same sign in all of them is
@@ -68,9 +71,9 @@ def to_markdown(results: dict[str, Any]) -> str:
     lines += breakdowns(results["breakdowns"]) if "breakdowns" in results else []
     lines += ["", "## Files that could not be scored", ""]
     failures = [
-        f"* {label_of(row)}, {', '.join(map(title_of, metrics))}: {count} x {reason}"
+        f"* {label_of(row)}, {', '.join(map(title_of, metrics))}: {len(ids)} x {reason} ({listed(ids)})"
         for row, by_file in results["failures"].items()
-        for (reason, metrics), count in reasons_of(by_file).items()
+        for (reason, metrics), ids in reasons_of(by_file).items()
     ]
     lines += failures or ["None."]
     lines += ["", "## Protocols", ""]
@@ -120,10 +123,11 @@ def compared(found: dict[str, Any]) -> str:
     rows = {label: system["metrics"] for label, system in systems.items()}
     decimals = {name: decimals_of({k: v for k, v in rows.items() if name in v}, name) for name in names}
     titles = [_titled(name, directions) for name in names]
-    lines = [_line("system", "seeds", "clips", *titles), _line(*["---"] * (3 + len(titles)))]
-    for label, system in systems.items():
-        cells = (cell_of(rows[label][n], decimals[n]) if n in rows[label] else "-" for n in names)
-        lines.append(_line(label, str(system["seeds"]), str(system["clips"]), *cells))
+    cells = {
+        label: [cell_of(found[n], decimals[n]) if n in found else "-" for n in names] for label, found in rows.items()
+    }
+    table = [[label, str(s["seeds"]), str(s["clips"]), *cells[label]] for label, s in systems.items()]
+    lines = text_table(["system", "seeds", "clips", *titles], table, keys=3)
     intervals = f"{found['bootstrap']['level']} % intervals over clips, and over seeds where there are several"
     named = ", ".join(f"{label} {name}" for label, name in found["protocols"].items() if name)
     lines += ["", f"Protocols: {named}."] if named else []
@@ -133,10 +137,12 @@ def compared(found: dict[str, Any]) -> str:
             f"Conditions are not recorded of {', '.join(found['unrecorded'])}: only the test set and the columns that "
             "both state are known to agree; stage 6 with --force records the others."
         )
+    lines += _failed(found)
     first = next(iter(systems))
     for label, entries in found["differences"].items():
+        clips = systems[label]["clips"]
         lines += ["", f"## {label} minus {first}", ""]
-        lines += [f"* {title_of(name)}: {_compared(entry, decimals[name])}" for name, entry in entries.items()]
+        lines += [f"* {title_of(name)}: {_compared(entry, decimals[name], clips)}" for name, entry in entries.items()]
         for other in found["left_out"].get(label, ()):
             ways = f"'{other.now}' in {label}, '{other.before}' in {first}; stage 6 with --force scores again"
             lines.append(f"* {title_of(other.key)} is computed in another way, not compared: {ways}")
@@ -146,7 +152,23 @@ def compared(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _compared(entry: dict[str, Any], decimals: int) -> str:
+def _failed(found: dict[str, Any]) -> list[str]:
+    """The clips of a comparison that a metric failed for, by system."""
+    if not found["failed"]:
+        return []
+    if found["failed_are"] == "worst":
+        lines = ["", "Clips that failed, which count with the worst score of any clip, and a WER of 100 %:", ""]
+    else:
+        lines = ["", "Clips that failed, left out of both systems (--failed worst counts them):", ""]
+    for label, by_metric in found["failed"].items():
+        metrics: dict[str, list[str]] = {}
+        for name, ids in by_metric.items():
+            metrics.setdefault(f"{len(ids)} of {found['systems'][label]['clips']} ({listed(ids)})", []).append(name)
+        lines += [f"* {label}, {', '.join(map(title_of, names))}: {text}" for text, names in metrics.items()]
+    return lines
+
+
+def _compared(entry: dict[str, Any], decimals: int, clips: int) -> str:
     """Difference of two systems in one metric: over clips, over talkers where they are unseen, verdict."""
     if not entry["clips"]["n"]:
         return "no clip has both"
@@ -155,25 +177,23 @@ def _compared(entry: dict[str, Any], decimals: int) -> str:
         if unit in entry:
             low, high = (f"{entry[unit][key]:+.{decimals}f}" for key in ("low", "high"))
             interval = f"[{low}, {high}] " if entry[unit]["n"] >= MIN_FILES else ""
-            parts.append(f"{interval}over {entry[unit]['n']} {unit}")
+            of = f" of {clips}" if unit == "clips" and entry[unit]["n"] < clips else ""
+            parts.append(f"{interval}over {entry[unit]['n']}{of} {unit}")
     return f"{entry['clips']['mean']:+.{decimals}f} {', '.join(parts)}: {entry['verdict']}"
 
 
 def board(found: Board) -> str:
     """Table of the results under one protocol."""
     names = list(dict.fromkeys(name for row in found.rows for name in row.metrics))
-    lines = [
-        f"# {found.title}",
-        "",
-        _line("experiment", "system", "clips", *(_titled(n, found.directions) for n in names)),
-    ]
-    lines.append(_line(*["---"] * (3 + len(names))))
     decimals = {
         n: decimals_of({r: row.metrics for r, row in enumerate(found.rows) if n in row.metrics}, n) for n in names
     }
+    table = []
     for row in found.rows:
         cells = (cell_of({"failed": 0, **row.metrics[n]}, decimals[n]) if n in row.metrics else "-" for n in names)
-        lines.append(_line(row.experiment, label_of(row.row), "-" if row.clips is None else str(row.clips), *cells))
+        table.append([row.experiment, label_of(row.row), "-" if row.clips is None else str(row.clips), *cells])
+    header = ["experiment", "system", "clips", *(_titled(n, found.directions) for n in names)]
+    lines = [f"# {found.title}", "", *text_table(header, table, keys=3)]
     if found.several:
         lines += ["", f"Computed in several ways, so not to be compared: {', '.join(map(title_of, found.several))}."]
     return "\n".join(lines) + "\n"
@@ -264,13 +284,19 @@ def _difference(entry: dict[str, Any], decimals: int) -> str:
     return f"{mean} [{low}, {high}], {entry['n']} files: {clear}"
 
 
-def reasons_of(by_file: dict[str, dict[str, str]]) -> Counter[tuple[str, tuple[str, ...]]]:
-    """(reason, metrics that failed for it) -> number of files."""
-    counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
-    for failures in by_file.values():
+def reasons_of(by_file: dict[str, dict[str, str]]) -> dict[tuple[str, tuple[str, ...]], list[str]]:
+    """(reason, metrics that failed for it) -> ids of the files."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for id_, failures in by_file.items():
         for reason in dict.fromkeys(failures.values()):
-            counts[reason, tuple(n for n, r in failures.items() if r == reason)] += 1
-    return counts
+            found.setdefault((reason, tuple(n for n, r in failures.items() if r == reason)), []).append(id_)
+    return found
+
+
+def listed(ids: Sequence[str]) -> str:
+    """The first ids, and the number of the others."""
+    more = len(ids) - MAX_NAMED
+    return ", ".join(ids[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _line(*cells: str) -> str:

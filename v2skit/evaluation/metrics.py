@@ -28,13 +28,15 @@ class Metric(Protocol):
         protocol: how the numbers are computed, with the version of the package that computes them.
         higher_is_better: name of each number that the metric returns -> its direction.
 
-    Two attributes are optional:
+    Three attributes are optional:
 
     * ``intrusive``, True by default; False: the numbers do not depend on when in the reference something is said, so
       that those of the time-aligned hypothesis are the same.
     * ``other_clips``, 0 by default: how many other clips of the talker the metric needs. It is then called with one
       more argument, ``others=[(N,), ...]``: ground-truth audio of that many clips at most, never of the scored one, see
       :func:`v2skit.evaluation.other_clips.other_clips`.
+    * ``needs_video``, False by default; True: the metric is called with one more argument, ``video``: the file with the
+      whole face, as the corpus lists it.
     """
 
     protocol: str

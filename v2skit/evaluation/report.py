@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.markdown import to_markdown
 from v2skit.evaluation.pronunciations import pronunciations
 from v2skit.evaluation.score import SystemScores
+from v2skit.evaluation.stored_scores import talkers
 from v2skit.evaluation.wer import PERCENT, chance_wer
 from v2skit.system.atomic import write_text
 
@@ -29,7 +30,6 @@ def write_results(
     seed: int = 1,
     notes: dict[str, Any] | None = None,
     readings: lip_reading.Readings | None = None,
-    speakers: Mapping[str, str] | None = None,
     stated: dict[str, Any] | None = None,
 ) -> None:
     """Write ``results.json`` and ``results.md``.
@@ -43,7 +43,6 @@ def write_results(
         seed: of the bootstrap and of the chance level.
         notes: heading -> text at the end of the report.
         readings: hypotheses of heads that read lips, if any.
-        speakers: utterance id -> talker, for the breakdowns; None: without these.
         stated: the evaluation protocol and the conditions, see :func:`v2skit.evaluation.protocol.stated`.
 
     Raises:
@@ -52,9 +51,8 @@ def write_results(
     results = {**summarise(rows, pairs, bootstrap, seed, notes), **(stated or {})}
     if readings:
         results["lip_reading"] = lip_reading.summarise(readings, pairs, bootstrap, seed)
-    if speakers is not None:
-        files = {name: row.files for name, row in rows.items()}
-        results["breakdowns"] = break_down(files, speakers, pronunciations)
+    files = {name: row.files for name, row in rows.items()}
+    results["breakdowns"] = break_down(files, talkers(files), pronunciations)
     write_text(directory / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     write_text(directory / "results.md", to_markdown(results))
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -66,6 +66,7 @@ def score(
     aligned: bool = True,
     protocol: str | None = None,
     cache: Path | None = None,
+    videos: Mapping[str, Path] | None = None,
 ) -> SystemScores:
     """Score every utterance; a file that is missing or cannot be scored is a counted failure.
 
@@ -81,6 +82,7 @@ def score(
         protocol: fingerprint of the evaluation protocol, written with the scores of each file; None: none.
         cache: file with results of before, by content: only what is not in it is computed, and added to it. It has no
             influence on the scores.
+        videos: utterance id -> file with the whole face, for metrics that need it.
 
     Raises:
         UserError: there are no utterances, the folder is missing, none of the ground-truth audio can be scored, or two
@@ -96,7 +98,7 @@ def score(
     processes = min(jobs or cores(), math.ceil(len(utterances) / _FILES_PER_PROCESS))
     others = other_clips(utterances, max((getattr(m, "other_clips", 0) for m in metrics.values()), default=0))
     known = ScoreCache(read_cache(cache) if cache else None)
-    scorer = Scorer(hypotheses, metrics, asr, sample_rate, aligned, others, known)
+    scorer = Scorer(hypotheses, metrics, asr, sample_rate, aligned, others, videos or {}, known)
     results = _in_processes(scorer, utterances, processes)
     name = "ground truth" if hypotheses is None else hypotheses.name
     files, unchanged = [], 0

@@ -14,8 +14,9 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from v2skit.system.state_file import damaged, read_state
 
-Number = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]
-"""Of which thousands can be added."""
+LARGEST = 1e100
+"""Of such numbers thousands can be added."""
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Numbers = dict[str, Number]
 _ABSENT: Any = None

@@ -11,9 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from v2skit.data.data_dir import check_id
 from v2skit.errors import UserError
-from v2skit.evaluation.file_scores import FileScores
+from v2skit.evaluation.file_scores import CER, WER, FileScores
 from v2skit.evaluation.score import SCORES
-from v2skit.evaluation.stored_forms import reason_of_form
+from v2skit.evaluation.stored_forms import LARGEST, reason_of_form
+from v2skit.evaluation.wer import Edits
 from v2skit.system.state_file import damaged
 from v2skit.system.text_file import read_lines
 
@@ -51,7 +52,7 @@ def read_files(path: Path) -> tuple[dict[str, FileScores], str | None]:
             check_id(file.id, path, _REMEDY)
             if file.id in files:
                 raise damaged(path, f"clip {file.id} has two lines", _REMEDY)
-            files[file.id] = _with_speaker(file)
+            files[file.id] = _settled(file)
             fingerprints.add(row.get("protocol"))
     except ValidationError as error:
         raise damaged(path, reason_of_form(error), _REMEDY) from error
@@ -62,7 +63,7 @@ def read_files(path: Path) -> tuple[dict[str, FileScores], str | None]:
     return files, fingerprints.pop()
 
 
-def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None) -> dict[str, str]:
+def talkers(rows: Mapping[str, Iterable[FileScores]], speakers: Mapping[str, str] | None = None) -> dict[str, str]:
     """Utterance id -> talker.
 
     Args:
@@ -90,6 +91,18 @@ def _scored_in(folder: Path) -> list[Path]:
     return paths
 
 
-def _with_speaker(file: FileScores) -> FileScores:
-    """Scores of earlier versions do not name the speaker, with whose name ids begin."""
-    return file if file.speaker else replace(file, speaker=file.id.partition("-")[0])
+def _settled(file: FileScores) -> FileScores:
+    """Scores with the speaker, with whose name ids begin where an earlier version did not write it. A number that is
+    not finite, and an error rate of a reference without words, which other programs may have written, are failures."""
+    failures = {n: f"not finite: {value}" for n, value in file.values.items() if not abs(value) <= LARGEST}
+    edits: dict[str, Edits | None] = {WER: file.edits, CER: file.character_edits}
+    failures |= {name: "the reference has no words" for name, found in edits.items() if found and not found.words}
+    return replace(
+        file,
+        values={name: value for name, value in file.values.items() if name not in failures},
+        failures=file.failures | failures,
+        edits=None if WER in failures else file.edits,
+        character_edits=None if CER in failures else file.character_edits,
+        speaker=file.speaker or file.id.partition("-")[0],
+        aligned=_settled(file.aligned) if file.aligned else None,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,7 +94,7 @@ def read_system(name: str) -> System:
             raise UserError(f"{exp} has no scores of row '{row}'{suggestion(row, rows)}")
         folder = exp / "synth" / (row or rows[-1])
     results = read_results(exp) if folder.parent.name == "synth" else {}
-    files, fingerprint = read_files(folder / SCORES)
+    files, fingerprint = read_scores(folder, results)
     return System(name, folder.resolve(), files, fingerprint, results, exp.resolve() if results else None)
 
 
@@ -111,6 +112,25 @@ def read_results(exp: Path, whole: bool = False) -> dict[str, Any]:
     if whole and not (found.get("rows") and found.keys() >= stored_forms.WHOLE):
         raise damaged(exp / RESULTS, "parts of it are missing", _REMEDY)
     return found
+
+
+def read_scores(folder: Path, results: Mapping[str, Any]) -> tuple[dict[str, FileScores], str | None]:
+    """The scores of a row, as :func:`v2skit.evaluation.stored_scores.read_files`.
+
+    Args:
+        folder: of the row's speech.
+        results: of the experiment, empty where there are none.
+
+    Raises:
+        UserError: they are damaged, or not of the clips that the results are of, as where scoring was interrupted.
+    """
+    files, fingerprint = read_files(folder / SCORES)
+    split = (results.get("conditions") or {}).get("split", {})
+    count = results.get("files", {}).get(folder.name, split.get("count", len(files)))
+    if len(files) != count or split.get("clips", digest_of(files)) != digest_of(files):
+        reason = f"{len(files)} clips, not the {count} of the results: scoring was interrupted, or is of other clips"
+        raise damaged(folder / SCORES, reason, _REMEDY)
+    return files, fingerprint
 
 
 def read_config(exp: Path) -> Provenance | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
 from v2skit.system.text_file import read_text
 
+LACKING = "no speech to score, or not all of it; stage 5 makes it"
 CACHE = "score_cache"
 """Folder of an experiment with results by content, see :mod:`v2skit.evaluation.score_cache`."""
 
@@ -38,7 +40,8 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         pairs: of rows whose difference is reported.
 
     Raises:
-        UserError: speech is missing, or was made from other inputs than now; or fields of the protocol do not hold.
+        UserError: a row's speech was made from other inputs than now, or fields of the protocol do not hold; or, after
+            all other rows have been scored, a row has no speech, or not all of it.
     """
     with needs("evaluate", "scoring"):
         from v2skit.evaluation.pages import report
@@ -53,8 +56,13 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     utterances = read_manifest(recipe.test)
     protocol = protocol_of(recipe)
     fingerprint = protocol.fingerprint if protocol else None
+    made = {name: _check_speech(recipe, name, row, utterances) for name, row in rows.items()}
+    lacking = {name: f"{synth.folder(recipe, name)} has {LACKING}" for name, found in made.items() if found is None}
+    if lacking and len(lacking) == len(rows):
+        raise UserError("; ".join(lacking.values()))
+    rows = {name: row for name, row in rows.items() if name not in lacking}
     now = Provenance({
-        "speech": {name: dict(_check_speech(recipe, name, row, utterances).values) for name, row in rows.items()},
+        "speech": {name: dict(found.values) for name, found in made.items() if found is not None},
         "scoring": identity(config.scoring),
         "closed_grammar": config.corpus.args.get("closed_grammar"),
         "protocol": fingerprint,
@@ -76,18 +84,18 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
+        videos = videos_of(recipe) if any(getattr(m, "needs_video", False) for m in metrics.values()) else {}
         options = config.clock.sample_rate, settings.jobs, settings.aligned
         scores = {
-            row: score_files(utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl")
+            row: score_files(
+                utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl", videos
+            )
             for row, folder in folders.items()
         }
         readings = lip_readings(recipe, rows, utterances)
         notes = {name: row.note for name, row in rows.items() if row.note}
-        notes |= {f"{name}, left out": reason for name, reason in left_out.items()}
-        speakers = {u.id: u.speaker for u in utterances}
-        write_results(
-            scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, speakers, stated(protocol, found)
-        )
+        notes |= {f"{name}, left out": reason for name, reason in (left_out | lacking).items()}
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found))
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
@@ -105,6 +113,14 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     if again or not page.exists() or page.stat().st_mtime < (exp / "results.json").stat().st_mtime:
         report.write_report(page, [exp], report.Choice(work_dir=recipe.work_dir))
     print(f"report: {page}")
+    if lacking:
+        raise UserError("; ".join(lacking.values()))
+
+
+def videos_of(recipe: Recipe) -> dict[str, Path]:
+    """Utterance id -> its video, as the corpus lists it. Raises UserError where the corpus is gone."""
+    listed = recipe.build_corpora()[0].splits().get(recipe.config.data.test, [])
+    return {utterance.id: utterance.video for utterance in listed if utterance.video}
 
 
 def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str]) -> dict[str, np.ndarray]:
@@ -122,13 +138,14 @@ def _waveforms(recipe: Recipe, utterance: Utterance | None, rows: Iterable[str])
     return waveforms
 
 
-def _check_speech(recipe: Recipe, name: str, row: synth.ResultsRow, utterances: list[Utterance]) -> Provenance:
-    """The record of a row's speech. Raises UserError where it is incomplete, or was made from other inputs than now."""
+def _check_speech(recipe: Recipe, name: str, row: synth.ResultsRow, utterances: list[Utterance]) -> Provenance | None:
+    """The record of a row's speech, None where it is incomplete. Raises UserError where it was made from other inputs
+    than now."""
     folder = synth.folder(recipe, name)
     made = Provenance.read(folder / SPEECH_RECORD)
     wanted = [u.id for u in utterances if u.audio or not row.uses_reference_audio]
     if made is None or any(not (folder / f"{id_}.wav").exists() for id_ in wanted):
-        raise UserError(f"{folder} has no speech to score, or not all of it; stage 5 makes it", path=folder)
+        return None
     differences = made.diff(Provenance(synth.made_from(recipe, row)))
     if differences:
         message = f"{folder} was made from other inputs than now ({worded(differences)}); run stage 5 again"

@@ -98,6 +98,7 @@ COMPONENTS = {
         "dnsmos": "v2skit.evaluation.mos:Dnsmos",
         "distillmos": "v2skit.evaluation.mos:DistillMos",
         "speaker_similarity": "v2skit.evaluation.speaker_similarity:SpeakerSimilarity",
+        "lse": "v2skit.evaluation.lse:LipSyncError",
     },
     "asr": {
         "pocketsphinx": "v2skit.evaluation.asr:PocketSphinx",

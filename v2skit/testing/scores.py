@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,23 @@ import numpy as np
 from v2skit.evaluation.metrics import MetricError
 
 
-def check_metric(metric: Any, reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> None:
+def check_metric(
+    metric: Any, reference: np.ndarray, hypothesis: np.ndarray, rate: int, video: Path | None = None
+) -> None:
     """Raises AssertionError where a metric breaks its contract, see :class:`v2skit.evaluation.metrics.Metric`.
 
     Args:
         metric: the component; where it has ``other_clips``, the reference stands for one.
+        video: with the whole face, as long as the speech, for metrics that need it.
         reference: speech (N,), in [-1, 1].
         hypothesis: other or distorted speech (N,), in [-1, 1].
         rate: Hz.
     """
     assert isinstance(metric.protocol, str) and metric.protocol.strip(), "its attribute protocol is no text"
     before = reference.copy(), hypothesis.copy()
-    others = {"others": [reference.copy()]} if getattr(metric, "other_clips", 0) else {}
+    others: dict[str, Any] = {"others": [reference.copy()]} if getattr(metric, "other_clips", 0) else {}
+    if getattr(metric, "needs_video", False):
+        others["video"] = video
     values = metric(reference, hypothesis, rate, **others)
     assert values.keys() == metric.higher_is_better.keys(), f"{list(values)} are not the names in higher_is_better"
     for name, value in values.items():

@@ -34,7 +34,7 @@ def scored_experiment(recipe: Path, config: Path, name: str = "tiny", seed: int 
             words, heard = utterance.text.split(), ["</script>", *utterance.text.split()[1:]]
             edits = count_edits(words, heard)
             values = {"estoi": level + number / 100, "wer": edits.errors / edits.words}
-            files.append(FileScores(id=utterance.id, values=values, edits=edits, reference=words, hypothesis=heard))
+            files.append(FileScores(utterance.id, values, {}, edits, words, heard, speaker=utterance.speaker))
             if row != "ground_truth":
                 sound = read_audio(utterance.audio, 24000)
                 write_audio(exp / "synth" / row / f"{utterance.id}.wav", level * sound, 24000)
@@ -42,7 +42,7 @@ def scored_experiment(recipe: Path, config: Path, name: str = "tiny", seed: int 
         if row != "ground_truth":
             lines = "".join(json.dumps(dataclasses.asdict(file)) + "\n" for file in files)
             (exp / "synth" / row / SCORES).write_text(lines)
-    write_results(rows, exp, bootstrap=100, speakers={u.id: u.speaker for u in utterances})
+    write_results(rows, exp, bootstrap=100)
     for run in ("pretrain", "transfer", "finetune"):
         (exp / run).mkdir()
         (exp / run / "config.yaml").write_text(yaml.safe_dump({**settings, "made_from": {"data": "x"}}))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.evaluation.pages.scored import CLIPS, LEVELS, scored_experiment
 from v2skit.cli.main import main
 from v2skit.data.data_dir import read_manifest
 from v2skit.errors import UserError
+from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.pages.clips import choose
 from v2skit.evaluation.pages.report import Choice, write_report
 from v2skit.media.audio import read_audio
@@ -55,7 +57,7 @@ def test_wanted_clips_come_first(exp):
 
 
 def test_clips_without_the_ranking_score_are_shown_as_such():
-    unscored = {name: {"values": {}} for name in "abc"}
+    unscored = {name: FileScores(name) for name in "abc"}
     assert choose(unscored, "estoi", True, 2, ["c"]) == {"c": "asked for", "a": "not ranked", "b": "not ranked"}
 
 
@@ -100,6 +102,14 @@ def test_numbers_logs_ledger_and_config_are_there(exp):
     assert max(line.count("L") for line in lines) < 240 and not any("nan" in line for line in lines)
     dots = [a for a in page.of("circle") if a["class"] == "dot"]
     assert len(dots) == 2 * 3 * CLIPS  # metrics, rows with scores of clips
+
+
+def test_ledgers_of_earlier_versions_have_no_source(exp):
+    path = exp / "transfer/ledger.json"
+    ledger = json.loads(path.read_text())
+    del ledger["entries"][0]["source"]
+    path.write_text(json.dumps(ledger))
+    assert "1 copied" in page_of(exp).text
 
 
 def test_the_config_is_compared_with_its_bases(exp, tiny):

@@ -68,6 +68,10 @@ def test_switching_systems_keeps_the_position(exp, opened):
     assert stopped > 0.1 and page.get_attribute(".clip .play", "aria-label") == "Play"
     page.keyboard.press("1")
     assert page.evaluate(CHECKED) == "0" and page.evaluate(POSITION) == stopped
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate(CHECKED) == str(len(LEVELS) - 1) and page.evaluate(POSITION) == stopped
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(CHECKED) == "0"
     page.keyboard.press("ArrowLeft")
     assert page.evaluate(POSITION) == pytest.approx(max(0, stopped - 0.25), abs=0.02)
 

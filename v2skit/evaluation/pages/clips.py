@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError, suggestion
 from v2skit.evaluation import markdown
-from v2skit.evaluation.file_scores import WER
+from v2skit.evaluation.file_scores import WER, FileScores
 from v2skit.evaluation.pages.experiment import GROUND_TRUTH, Experiment
 from v2skit.evaluation.pages.media import flac, log_mel, spectrogram_uri, strip_uri
 from v2skit.evaluation.wer import PERCENT
@@ -41,9 +40,9 @@ class System:
     label: str
     colour: int
 
-    def scores(self, clip: str) -> dict[str, Any]:
-        """The entry of a clip in its scores; empty where it has none."""
-        return self.experiment.scores.get(self.row, {}).get(clip, {})
+    def scores(self, clip: str) -> FileScores:
+        """The scores of a clip; empty where it has none."""
+        return self.experiment.scores.get(self.row, {}).get(clip, FileScores(clip))
 
     def waveform(self, utterance: Utterance, sample_rate: int) -> np.ndarray | None:
         """Its speech for a clip (N,); None where there is none that can be read."""
@@ -99,7 +98,7 @@ class Clip:
 
 
 def choose(
-    scores: dict[str, dict[str, Any]], metric: str, higher_is_better: bool, each: int, wanted: Sequence[str]
+    scores: dict[str, FileScores], metric: str, higher_is_better: bool, each: int, wanted: Sequence[str]
 ) -> dict[str, str]:
     """The clips to show: id -> why, each once.
 
@@ -110,8 +109,8 @@ def choose(
         each: number of the best, of those around the median and of the worst ones.
         wanted: ids that are shown in any case, before the others.
     """
-    ranked = [clip for clip, entry in scores.items() if metric in entry.get("values", {})]
-    ranked.sort(key=lambda clip: (scores[clip]["values"][metric], clip), reverse=higher_is_better)
+    ranked = [clip for clip, entry in scores.items() if metric in entry.values]
+    ranked.sort(key=lambda clip: (scores[clip].values[metric], clip), reverse=higher_is_better)
     middle = max(0, (len(ranked) - each) // 2)
     groups = {"best": ranked[:each], "median": ranked[middle : middle + each], "worst": ranked[-each:] if each else []}
     chosen = dict.fromkeys(wanted, "asked for")
@@ -166,12 +165,10 @@ def show(utterance: Utterance, why: str, systems: Sequence[System], metrics: dic
     return Clip(utterance, why, utterance.frames / clock.fps, strips, tracks)
 
 
-def _scores(entry: dict[str, Any], metrics: dict[str, str]) -> list[tuple[str, str]]:
-    values = entry.get("values", {})
-    texts = {name: f"{PERCENT * value:.0f} %" if name == WER else f"{value:.3g}" for name, value in values.items()}
+def _scores(scores: FileScores, metrics: dict[str, str]) -> list[tuple[str, str]]:
+    texts = {n: f"{PERCENT * value:.0f} %" if n == WER else f"{value:.3g}" for n, value in scores.values.items()}
     return [(title, texts[name]) for name, title in metrics.items() if name in texts]
 
 
-def _heard(entry: dict[str, Any]) -> list[tuple[str, bool]]:
-    reference = entry.get("reference", [])
-    return [(word.lower(), word in reference) for word in entry.get("hypothesis", [])]
+def _heard(scores: FileScores) -> list[tuple[str, bool]]:
+    return [(word.lower(), word in scores.reference) for word in scores.hypothesis]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from v2skit.config.yaml_tree import parse_yaml
 from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.errors import UserError
 from v2skit.evaluation import stored_forms
+from v2skit.evaluation.file_scores import FileScores
 from v2skit.evaluation.score import SCORES
 from v2skit.evaluation.stored_forms import read_form
-from v2skit.evaluation.stored_scores import read_files
-from v2skit.evaluation.systems import read_results
+from v2skit.evaluation.systems import read_results, read_scores
 from v2skit.system.state_file import read_state
 from v2skit.system.text_file import read_lines
 
@@ -71,7 +71,7 @@ class Experiment:
         config: the resolved config of its training, as a plain tree; empty where it has none.
         runs: in the order of the stages.
         test: utterances of its test set; empty where its data directory is gone.
-        scores: results row -> id of a clip -> its entry of ``scores.jsonl``.
+        scores: results row -> id of a clip -> its scores.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ class Experiment:
     config: dict[str, Any]
     runs: list[Run]
     test: list[Utterance]
-    scores: dict[str, dict[str, dict[str, Any]]]
+    scores: dict[str, dict[str, FileScores]]
 
     @property
     def name(self) -> str:
@@ -121,7 +121,8 @@ def read_experiment(folder: Path, work_dir: Path | None = None) -> Experiment:
         config = config or read_state(folder / name / CONFIG, "repeat that stage with --force", _yaml) or {}
     config.pop("made_from", None)
     results.setdefault("higher_is_better", {})
-    scores = {row: _scores(folder / "synth" / row / SCORES) for row in results["rows"] if row != GROUND_TRUTH}
+    speech = {row: folder / "synth" / row for row in results["rows"]}
+    scores = {row: read_scores(path, results)[0] for row, path in speech.items() if (path / SCORES).is_file()}
     place = work_dir or folder.resolve().parents[1]
     return Experiment(folder, results, config, [_run(folder / n) for n in names], _test(place, config), scores)
 
@@ -139,10 +140,6 @@ def _test(work_dir: Path, config: dict[str, Any]) -> list[Utterance]:
     data = data if isinstance(data, dict) else {}
     folder = work_dir / str(data.get("folder", "data")) / str(data.get("test", "test"))
     return read_manifest(folder) if (folder / "utt2num_frames").exists() else []
-
-
-def _scores(path: Path) -> dict[str, dict[str, Any]]:
-    return {id_: asdict(file) for id_, file in read_files(path)[0].items()} if path.is_file() else {}
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

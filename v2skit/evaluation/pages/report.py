@@ -25,6 +25,8 @@ NAME = "report.html"
 RANKED_BY = ("estoi", "stoi", "wer")
 """Metrics by which clips are ranked unless one is named; else the first of the results."""
 
+_OLD_ENTRY = {"source": None, "shape": None, "source_shape": None}  # fields that ledgers of version 0.1 lack
+
 ON_CLIPS = ("estoi", "wer", "mcd")
 """Scores that are shown beside a clip, where there are such; else the first ones."""
 
@@ -192,8 +194,8 @@ def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]
         factor = PERCENT if name == WER else 1.0
         rows = []
         for system in systems:
-            entries = system.experiment.scores.get(system.row, {}).values()
-            values = {e["id"]: factor * e["values"][name] for e in entries if name in e.get("values", {})}
+            files = system.experiment.scores.get(system.row, {}).values()
+            values = {file.id: factor * file.values[name] for file in files if name in file.values}
             mean = system.experiment.results["rows"][system.row].get(name)
             if values:
                 rows.append((system.label, system.colour, values, mean if mean and mean.get("n") else None))
@@ -203,10 +205,11 @@ def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]
 
 
 def _failures(results: dict[str, Any]) -> list[str]:
+    titles = markdown.title_of
     lines = [
-        f"{markdown.label_of(row)}, {', '.join(map(markdown.title_of, metrics))}: {count} × {reason}"
+        f"{markdown.label_of(row)}, {', '.join(map(titles, metrics))}: {len(ids)} × {reason} ({markdown.listed(ids)})"
         for row, by_file in results.get("failures", {}).items()
-        for (reason, metrics), count in markdown.reasons_of(by_file).items()
+        for (reason, metrics), ids in markdown.reasons_of(by_file).items()
     ]
     silent = [f"{markdown.label_of(row)}: {n} silent files" for row, n in results.get("silent", {}).items() if n]
     return silent + lines
@@ -216,10 +219,11 @@ def _ledger(run: Run) -> dict[str, Any]:
     """The parts of a ledger with the share that was copied and the tensors by outcome."""
     assert run.ledger is not None
     parts: dict[str, dict[str, Any]] = {}
-    for entry in run.ledger.get("entries", []):
+    entries = [{**_OLD_ENTRY, **entry} for entry in run.ledger.get("entries", [])]
+    for entry in entries:
         part = parts.setdefault(entry["part"], {"share": run.ledger["shares"].get(entry["part"]), "counts": {}})
         part["counts"][entry["status"]] = part["counts"].get(entry["status"], 0) + 1
-    return {"run": run.name, "parts": dict(sorted(parts.items())), "entries": run.ledger.get("entries", [])}
+    return {"run": run.name, "parts": dict(sorted(parts.items())), "entries": entries}
 
 
 def _stage(run: Run) -> dict[str, Any]:

@@ -41,7 +41,11 @@ function setUp(clip) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (/^[1-9]$/.test(event.key)) choose(Number(event.key) - 1);
     else if (event.key === " " && !event.target.matches("button, .loop")) player.toggle();
-    else if (["ArrowLeft", "ArrowRight"].includes(event.key) && event.target !== seek) {
+    else if (["ArrowUp", "ArrowDown"].includes(event.key) && event.target !== seek) {
+      const checked = radios.findIndex((radio) => radio.checked);
+      choose((checked + (event.key === "ArrowUp" ? radios.length - 1 : 1)) % radios.length);
+      if (radios.includes(event.target)) radios.find((radio) => radio.checked).focus();
+    } else if (["ArrowLeft", "ArrowRight"].includes(event.key) && event.target !== seek) {
       player.seek(Math.max(0, Math.min(seconds, player.position + (event.key === "ArrowLeft" ? -0.25 : 0.25))));
     } else return;
     event.preventDefault();
