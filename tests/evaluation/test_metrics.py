@@ -32,7 +32,7 @@ PERFECT = {
 """The two of PESQ: the raw score 4.5 through the mappings of P.862.2 and P.862.1."""
 
 
-OF_THEIR_OWN = {"lsd", "dnsmos", "distillmos", "speaker_similarity"}
+OF_THEIR_OWN = {"lsd", "dnsmos", "distillmos", "lse", "speaker_similarity"}
 """Metrics that are tested in files of their own."""
 MEL_METRICS = ("mcd", "mcd_dtw", "global_variance")
 

@@ -25,8 +25,8 @@ def exp(tmp_path, tiny):
     return scored_experiment(tmp_path, tiny)
 
 
-def made(exp, **plan):
-    page = exp / "listen.html"
+def made(exp, name="listen.html", **plan):
+    page = exp / name
     key = write_test(page, [exp], Plan(clips=3, checks=2, **plan))
     return ParsedPage(page), json.loads(key.read_text())
 
@@ -62,7 +62,7 @@ def test_checks_have_a_right_answer(exp, kind):
 
 
 def test_the_same_seed_makes_the_same_test_and_another_one_does_not(exp):
-    first, again, other = made(exp, seed=1)[1], made(exp, seed=1)[1], made(exp, seed=2)[1]
+    first, again, other = made(exp, seed=1)[1], made(exp, seed=1)[1], made(exp, "other.html", seed=2)[1]
     assert first == again and first["test"] != other["test"]
 
 
