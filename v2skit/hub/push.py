@@ -58,7 +58,7 @@ def push(pack: Path, address: Address, private: bool = False, languages: Iterabl
         api.create_repo(address.repo, private=private or None, exist_ok=True)
         if private and not api.model_info(address.repo).private:
             raise UserError(f"{address.repo} is public already; make it private on its page, or leave --private out")
-        files = {name_in_repo(pack, address): str(pack), README: text.encode()}
+        files: dict[str, str | bytes] = {name_in_repo(pack, address): str(pack), README: text.encode()}
         operations = [CommitOperationAdd(name, content) for name, content in files.items()]
         message = f"{read_header(pack).card.name or pack.stem}, packed by v2skit"
         commit = api.create_commit(address.repo, operations, commit_message=message, revision=address.revision)
