@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.corpora.lhotse import Lhotse
 from v2skit.corpora.webdataset import WebDataset
-from v2skit.data.data_dir import read_manifest
+from v2skit.data.data_dir import read_manifest, read_settings, write_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
@@ -153,6 +154,37 @@ def test_sources_that_changed_are_read_again(tmp_path):
     assert "audio 2" in corpus.obtain()
 
 
+def test_files_of_other_sources_are_not_taken_for_those_of_the_table(tmp_path):
+    tar_file(tmp_path / "a.tar", {"s-1.flac": tone()})
+    tar_file(tmp_path / "b.tar", {"s-1.flac": tone(8000), "x.txt": b""})
+    WebDataset(tmp_path, {"audio": "a.tar"}).obtain()
+    with pytest.raises(UserError, match="'x' has neither"):
+        WebDataset(tmp_path, {"audio": "b.tar"}).obtain()
+    corpus = WebDataset(tmp_path, {"audio": "a.tar"})
+    corpus.obtain()
+    assert corpus.splits()["audio"][0].audio.read_bytes() == tone()
+
+
+def test_a_folder_that_cannot_be_written_is_no_damaged_shard(tmp_path):
+    tar_file(tmp_path / "a.tar", {"s-1.flac": tone()})
+    (tmp_path / "corpus/audio/s-1.flac").mkdir(parents=True)
+    with pytest.raises(OSError, match="s-1.flac"):
+        WebDataset(tmp_path, {"audio": "a.tar"}).obtain()
+
+
+def test_ids_that_a_webdataset_cannot_tell_apart_are_refused(tmp_path, capsys):
+    first, second, *_ = make_data(tmp_path / "data", 3, video=False)
+    renamed = [replace(first, id="s-1.a"), replace(second, id="s-1_a")]
+    write_manifest(tmp_path / "data", renamed, read_settings(tmp_path / "data"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    command = ["data", "export", str(tmp_path / "data"), "--out", str(tmp_path / "link"), "--format", "webdataset"]
+    assert main(command) == 1 and "'s-1.a' and 's-1_a' have one name" in capsys.readouterr().err
+    assert not any((tmp_path / "empty").iterdir())
+    write_manifest(tmp_path / "data", renamed[:1], read_settings(tmp_path / "data"))
+    assert main(command) == 0 and [p.name for p in (tmp_path / "empty").iterdir()] == ["000000.tar"]
+
+
 @pytest.mark.parametrize(
     "files, message",
     [
@@ -160,6 +192,7 @@ def test_sources_that_changed_are_read_again(tmp_path):
         ({"s-1.flac": b"", "s-1.json": b"{"}, "s-1.json is no JSON"),
         ({"s-1.flac": b"", "x.txt": b"hi"}, "'x' has neither audio nor video"),
         ({"s-1.flac": b"", "s-2.flac": b"", "s-1.wav": b""}, "'s-1' is there twice"),
+        ({"s-1.flac": b"", "s-1.FLAC": b""}, "'s-1' has two files of one suffix"),
         ({}, "has no utterances"),
     ],
 )
@@ -174,6 +207,7 @@ def test_shards_that_cannot_be_used_are_named(files, message, tmp_path):
 
 def manifest(path: Path, **changes) -> Path:
     """A manifest with a cut of a file."""
+    path.parent.mkdir(exist_ok=True)
     (path.parent / "a.flac").write_bytes(tone())
     recording = {"id": "r", "sources": [{"type": "file", "channels": [0], "source": "a.flac"}], "sampling_rate": RATE,
                  "num_samples": RATE, "duration": 1.0, "channel_ids": [0]}  # fmt: skip
@@ -210,6 +244,15 @@ def test_a_recording_with_a_video_is_audio_visual(tmp_path):
         corpus.obtain()
 
 
+def test_every_shard_of_cuts_of_files_is_read(tmp_path):
+    pytest.importorskip("lhotse", reason="the extra 'lhotse' is not installed")
+    for number in range(2):
+        manifest(tmp_path / f"shar/cuts.00000{number}.jsonl.gz", id=f"c{number}")
+    corpus = Lhotse(tmp_path, {"audio": "shar"})
+    corpus.obtain()
+    assert [u.id for u in corpus.splits()["audio"]] == ["s1-c0", "s1-c1"]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
@@ -221,6 +264,10 @@ def test_a_recording_with_a_video_is_audio_visual(tmp_path):
         ({"recording": {"sources": [{"type": "file", "channels": [0], "source": "b.wav"}]}}, "b.wav, which is no file"),
         ({"recording": {"transforms": [{"name": "Speed", "kwargs": {"factor": 2.0}}]}}, "changes its recording"),
         ({"recording": {"channel_ids": [0, 1]}}, "is one of 2 channels"),
+        (
+            {"recording": {"sources": [{"type": "file", "channels": [c], "source": "a.flac"} for c in (0, 1)]}},
+            "several",
+        ),
         ({"type": "PaddingCut"}, "can't be read as cuts of Lhotse"),
         ({"recording": None}, "can't be read as cuts"),
     ],

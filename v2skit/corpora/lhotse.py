@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 
 MANIFESTS = (".jsonl.gz", ".jsonl", ".json.gz", ".json")
+FIELDS = ("cuts", "recording")
+"""Of a folder in the Shar format, those that are read."""
 NOBODY = "speaker"
 """The speaker of cuts that name none."""
 
@@ -38,29 +41,38 @@ class Lhotse(UnpackedCorpus):
             raise UserError(
                 f"{source} is missing; give a manifest of cuts (cuts.jsonl.gz) or a folder in the Shar format"
             )
-        found = sorted(path for path in source.iterdir() if path.name.startswith(("cuts.", "recording.")))
-        if not any(path.name.startswith("cuts.") for path in found):
+        found = sorted(path for path in source.iterdir() if path.name.partition(".")[0] in FIELDS)
+        if "cuts" not in _shards(found):
             raise UserError(f"{source} is no folder in the Shar format: it has no cuts.000000.jsonl.gz")
         return found
 
-    def read(self, files: list[Path], folder: Path) -> Iterator[CorpusUtterance]:
+    def read(self, source: Path, files: list[Path], folder: Path) -> Iterator[CorpusUtterance]:
         """See :meth:`UnpackedCorpus.read`."""
         with needs("lhotse", "corpus 'lhotse'"):
             from lhotse import CutSet
-        source = files[0]
-        shards = {
-            field: [str(path.absolute()) for path in files if path.name.startswith(f"{field}.")]
-            for field in ("cuts", "recording")
-        }
-        try:
-            is_shar = bool(shards["recording"])
-            cuts = CutSet.from_shar(fields=shards) if is_shar else CutSet.from_file(source.absolute())
-            for cut in cuts:
-                yield _utterance(cut, source, folder)
-        except UserError:
-            raise
-        except Exception as error:  # whatever Lhotse raises for what is no manifest
-            raise UserError(f"{source} can't be read as cuts of Lhotse ({type(error).__name__}: {error})") from error
+        with _explained(source):
+            cuts = iter(CutSet.from_shar(fields=_shards(files)) if source.is_dir() else CutSet.from_file(files[0]))
+        while True:
+            with _explained(source):
+                cut = next(cuts, None)
+            if cut is None:
+                return
+            yield _utterance(cut, source, folder)
+
+
+def _shards(files: list[Path]) -> dict[str, list[str]]:
+    """Field -> its files, of those that a Shar folder has."""
+    fields = {field: [str(path.absolute()) for path in files if path.name.startswith(field + ".")] for field in FIELDS}
+    return {field: paths for field, paths in fields.items() if paths}
+
+
+@contextmanager
+def _explained(source: Path) -> Iterator[None]:
+    """Context of Lhotse's reading. Raises UserError for whatever it raises."""
+    try:
+        yield
+    except Exception as error:
+        raise UserError(f"{source} can't be read as cuts of Lhotse ({type(error).__name__}: {error})") from error
 
 
 def _utterance(cut: Any, manifest: Path, folder: Path) -> CorpusUtterance:
@@ -81,6 +93,8 @@ def _utterance(cut: Any, manifest: Path, folder: Path) -> CorpusUtterance:
         raise problem(f"has {len(speakers)} speakers; cut it by supervision (CutSet.trim_to_supervisions)")
     name, speaker = named(str(cut.id), speakers.pop())
     text = normalised(" ".join(s.text for s in sorted(cut.supervisions, key=lambda s: s.start) if s.text))
+    if len({bool(source.video) for source in recording.sources}) < len(recording.sources):
+        raise problem("has several files of audio, or of video; save them as one (CutSet.save_audios)")
     paths = {bool(source.video): _path(source, manifest, folder, name, problem) for source in recording.sources}
     video, audio = paths.get(True), paths.get(False, paths.get(True))
     start, end = float(cut.start), float(cut.start + cut.duration)
@@ -104,7 +118,7 @@ def _path(source: Any, manifest: Path, folder: Path, name: str, problem: Any) ->
         return path.absolute()
     if source.type != "file":
         raise problem(f"has a recording of type '{source.type}'; only files are read: save them (CutSet.save_audios)")
-    beside = manifest.parent / source.source
+    beside = (manifest if manifest.is_dir() else manifest.parent) / source.source
     path = beside if beside.exists() else Path(source.source)
     if not path.is_file():
         raise problem(

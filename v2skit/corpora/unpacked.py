@@ -53,8 +53,13 @@ class UnpackedCorpus(ABC):
         """The files of a source, in order. Raises UserError where there are none."""
 
     @abstractmethod
-    def read(self, files: list[Path], folder: Path) -> Iterator[CorpusUtterance]:
+    def read(self, source: Path, files: list[Path], folder: Path) -> Iterator[CorpusUtterance]:
         """The utterances of a source; files that it contains are unpacked into a folder.
+
+        Args:
+            source: as ``splits`` names it.
+            files: of the source.
+            folder: an existing one.
 
         Raises:
             UserError: an utterance or a file can't be used.
@@ -87,9 +92,11 @@ class UnpackedCorpus(ABC):
     def _write(self, name: str, files: list[Path], digest: str) -> None:
         folder, ids = self.directory / name, set[str]()
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / TABLE).unlink(missing_ok=True)  # from here on its files may be those of other sources
         with atomic_write(folder / TABLE) as part, part.open("w", encoding="utf-8") as table:
             table.write(json.dumps({"sources": digest}) + "\n")
-            for utterance in tqdm(self.read(files, folder), f"reading {name}", unit="utterance", mininterval=1.0):
+            read = self.read(self.work_dir / self.sources[name], files, folder)
+            for utterance in tqdm(read, f"reading {name}", unit="utterance", mininterval=1.0):
                 if utterance.id in ids:
                     raise UserError(f"{self.sources[name]}: '{utterance.id}' is there twice; rename one")
                 ids.add(utterance.id)

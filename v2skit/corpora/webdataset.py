@@ -6,6 +6,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,22 +48,36 @@ class WebDataset(UnpackedCorpus):
             )
         return found
 
-    def read(self, files: list[Path], folder: Path) -> Iterator[CorpusUtterance]:
+    def read(self, source: Path, files: list[Path], folder: Path) -> Iterator[CorpusUtterance]:
         """See :meth:`UnpackedCorpus.read`."""
         for path in files:
-            try:
-                with tarfile.open(path) as shard:
-                    members = (member for member in shard if member.isfile())
-                    for key, group in groupby(members, lambda member: _split(member.name)[0]):
-                        yield _utterance(path, shard, key, list(group), folder)
-            except (tarfile.TarError, EOFError, OSError) as error:
-                raise UserError(f"{path} is damaged or no tar file ({error})") from error
+            for shard, key, members in _groups(path):
+                yield _utterance(path, shard, key, members, folder)
+
+
+def _groups(path: Path) -> Iterator[tuple[tarfile.TarFile, str, list[tarfile.TarInfo]]]:
+    """The files of each utterance of a shard, which follow one another."""
+    with _explained(path), tarfile.open(path) as shard:
+        members = (member for member in shard if member.isfile())
+        for key, group in groupby(members, lambda member: _split(member.name)[0]):
+            yield shard, key, list(group)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Context of reading a shard. Raises UserError where it is damaged."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged or no tar file ({error})") from error
 
 
 def _utterance(
     path: Path, shard: tarfile.TarFile, key: str, members: list[tarfile.TarInfo], folder: Path
 ) -> CorpusUtterance:
     found = {_split(member.name)[1]: member for member in members}
+    if len(found) < len(members):
+        raise UserError(f"{path}: '{key}' has two files of one suffix; a name ends at its first dot: rename one")
     about = _json(path, shard, found)
     speaker = str(about.get("speaker") or re.split("[-_]", PurePosixPath(key).name)[0])
     name, speaker = named(key, speaker)
@@ -74,10 +89,8 @@ def _utterance(
         suffix = next((suffix for suffix in suffixes if suffix in found), None)
         if suffix:
             media[kind] = folder / f"{name}{suffix}"
-            content = shard.extractfile(found[suffix])
-            assert content is not None, "only files are listed"
             with atomic_write(media[kind]) as part, part.open("wb") as file:
-                while block := content.read(1 << 20):
+                for block in _blocks(path, shard, found[suffix]):
                     file.write(block)
     if not media:
         raise UserError(f"{path}: '{key}' has neither audio nor video, only {', '.join(found)}")
@@ -110,14 +123,25 @@ def _json(path: Path, shard: tarfile.TarFile, found: dict[str, tarfile.TarInfo])
 
 
 def _text(path: Path, shard: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    content = shard.extractfile(member)
-    assert content is not None, "only files are listed"
     if member.size > TEXT_BYTES:
         raise UserError(f"{path}: {member.name} has {member.size} bytes, too many for a text")
     try:
-        return content.read().decode("utf-8-sig")
+        return b"".join(_blocks(path, shard, member)).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: {member.name} is not in UTF-8; save it so") from error
+
+
+def _blocks(path: Path, shard: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    """The content of a file. Raises UserError where it can't be read, and not where it can't be written."""
+    with _explained(path):
+        content = shard.extractfile(member)
+        assert content is not None, "only files are listed"
+    while True:
+        with _explained(path):
+            block = content.read(1 << 20)
+        if not block:
+            return
+        yield block
 
 
 def _expanded(pattern: str) -> list[str]:

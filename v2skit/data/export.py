@@ -46,6 +46,7 @@ def export(directory: Path, out: Path, kind: str, shard_size: int = 1000) -> str
     """
     if shard_size < 1:
         raise UserError(f"shard size {shard_size} must be at least 1")
+    out = out.resolve()  # of a link to an empty folder, the folder
     utterances, clock = read_manifest(directory), read_clock(directory)
     if not utterances:
         raise UserError(f"{directory} has no utterances")
@@ -111,18 +112,21 @@ def _cut(utterance: Utterance, clock: Clock) -> Any:
 
 
 def _webdataset(utterances: Iterable[Utterance], clock: Clock, out: Path, shard_size: int) -> None:
-    remaining, number = iter(utterances), 0
+    remaining, number, ids = iter(utterances), 0, dict[str, str]()
     while shard := list(islice(remaining, shard_size)):
         with tarfile.open(out / f"{number:06}.tar", "w") as tar:
             for utterance in shard:
+                key = utterance.id.replace(".", "_")  # a key ends at the first dot
+                if other := ids.get(key):
+                    raise UserError(f"'{other}' and '{utterance.id}' have one name in a WebDataset; rename one")
+                ids[key] = utterance.id
                 about = {"speaker": utterance.speaker, "text": utterance.text, "frames": utterance.frames}
                 about |= {"frames_per_second": clock.fps}
                 files = {".flac": _flac(utterance, clock), ".json": json.dumps(about).encode()}
                 if utterance.video:
                     files[".crops.mp4"] = _content(utterance.video)
                 for suffix, content in files.items():
-                    # A key ends at the first dot.
-                    member = tarfile.TarInfo(utterance.id.replace(".", "_") + suffix)
+                    member = tarfile.TarInfo(key + suffix)
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
         number += 1
