@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,7 @@ from v2skit.tracking.mediapipe import MediaPipe
 
 
 def test_the_error_carries_the_extra_and_names_the_command():
-    wanted = r"a page needs .*no_such.*; pip install 'v2skit\[serve\]', or ask another$"
+    wanted = r"a page needs .*no_such.*; .*pip install 'v2skit\[serve\]', or ask another$"
     with pytest.raises(UserError, match=wanted) as error, needs("serve", "a page", "ask another"):
         import_module("no_such_module")
     assert error.value.fields == {"extra": "serve", "module": "no_such_module"}
@@ -40,7 +41,7 @@ def test_every_command_can_be_pasted():
         ((3, 13), {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "[evaluate]', or drop it"}),
         (
             (3, 14),
-            {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "&& pip install pocketsphinx, which needs a C"},
+            {"mediapipe": "); take tracker 'face_mesh'", "evaluate": "pip install pocketsphinx, which needs a C"},
         ),
     ],
 )
@@ -103,3 +104,14 @@ def test_a_command_without_a_package_gives_a_sentence(tmp_path):
 def test_absent_modules_are_listed_by_extra(monkeypatch):
     monkeypatch.setitem(MODULES, "stream", ("sys", "no_such_module"))
     assert absent(["stream"]) == {"stream": ["no_such_module"]}
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_command_is_that_of_this_interpreter(own, monkeypatch, tmp_path):
+    """An environment that is not activated is not the one of the command pip."""
+    pip = (Path(sys.executable).parent if own else tmp_path) / "pip"
+    monkeypatch.setattr("shutil.which", lambda name: str(pip))
+    with pytest.raises(UserError) as error, needs("stream", "it"):
+        import_module("no_such_module")
+    assert str(error.value).endswith("pip install 'v2skit[stream]'")
+    assert (f"{sys.executable} -m pip" in str(error.value)) is not own

@@ -37,7 +37,7 @@ class UnpackedCorpus(ABC):
 
     title: str
 
-    def __init__(self, work_dir: Path, splits: dict[str, str], corpus_dir: str = "corpus") -> None:
+    def __init__(self, work_dir: Path, splits: dict[str, str], corpus_dir: str = "unpacked") -> None:
         if not splits:
             raise UserError(
                 f"splits is empty; give the {self.title} of each data directory, e.g. {{train: ..., test: ...}}"
@@ -73,7 +73,7 @@ class UnpackedCorpus(ABC):
             with exclusive_lock(self.directory / name):
                 if self._digest(name) != digest:
                     self._write(name, files, digest)
-        counts = ", ".join(f"{name} {len(found)}" for name, found in self.splits().items())
+        counts = ", ".join(f"{name} {_counted(found)}" for name, found in self.splits().items())
         return f"{self.title} in {', '.join(self.sources.values())}: {counts}; listed in {self.directory}"
 
     def splits(self) -> dict[str, list[CorpusUtterance]]:
@@ -82,7 +82,10 @@ class UnpackedCorpus(ABC):
         for name, utterances in splits.items():
             for utterance in utterances:
                 if seen.setdefault(utterance.id, name) != name:
-                    raise UserError(f"'{utterance.id}' is in {self.title} of {seen[utterance.id]} and of {name}")
+                    raise UserError(
+                        f"'{utterance.id}' is in {self.title} of {seen[utterance.id]} and of {name}; give each source "
+                        "to one data directory, or rename one of the two"
+                    )
         return splits
 
     def grammar(self) -> str | None:
@@ -140,6 +143,11 @@ def named(key: str, speaker: str) -> tuple[str, str]:
 def normalised(text: str | None) -> str | None:
     """A text as corpora have it; None where it has no words."""
     return words(text) if text else None
+
+
+def _counted(utterances: list[CorpusUtterance]) -> str:
+    videos = sum(utterance.video is not None for utterance in utterances)
+    return f"{len(utterances)} ({f'{videos} with a video' if videos else 'audio only'})"
 
 
 def _state(path: Path) -> tuple[str, int, int]:

@@ -6,7 +6,8 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterable
-from itertools import islice
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,10 @@ def export(directory: Path, out: Path, kind: str, shard_size: int = 1000) -> str
     Args:
         directory: a data directory.
         out: a folder that is new or empty.
-        kind: ``lhotse``: ``cuts.jsonl.gz``, the audio as FLAC and the mouth crops as NumPy arrays beside it; ``shar``:
-            shards of these; ``webdataset``: tar files with ``ID.flac``, ``ID.crops.mp4`` and ``ID.json``. Cuts have the
-            mouth crops, uint8 (T,H,W), in the field ``mouth_crops``.
+        kind: ``lhotse``: ``cuts.jsonl.gz``, with the absolute paths of the audio (FLAC) and of the mouth crops (NumPy
+            arrays) beside it; ``shar``: shards of these, which can be moved; ``webdataset``: tar files with
+            ``ID.flac``, ``ID.crops.mp4`` and ``ID.json``. Cuts have the mouth crops, uint8 (T,H,W), in the field
+            ``mouth_crops``.
         shard_size: utterances a shard.
 
     Returns:
@@ -50,47 +52,49 @@ def export(directory: Path, out: Path, kind: str, shard_size: int = 1000) -> str
     utterances, clock = read_manifest(directory), read_clock(directory)
     if not utterances:
         raise UserError(f"{directory} has no utterances")
+    if kind != "webdataset":
+        with needs("lhotse", "the export to Lhotse", "give --format webdataset"):
+            import_module("lhotse")
     with exclusive_lock(out):
         if not is_unused(out):
             raise UserError(f"{out} is not an empty folder; name a new one")
         part = unfinished(out)
         delete_folder(part)
         part.mkdir()
-        FORMATS[kind](tqdm(utterances, "exporting", unit="utterance", mininterval=1.0), clock, part, shard_size)
+        FORMATS[kind](utterances, clock, part, out, shard_size)
         delete_folder(out)  # an empty one
         part.rename(out)
     hours = sum(utterance.frames for utterance in utterances) / clock.fps / 3600
     return f"{len(utterances)} utterances, {hours:.2f} h, of {directory} are in {out}, format {kind}"
 
 
-def _lhotse(utterances: Iterable[Utterance], clock: Clock, out: Path, shard_size: int) -> None:
-    with needs("lhotse", "the export to Lhotse"):
-        from lhotse import CutSet
-        from lhotse.audio import AudioSource
-        from lhotse.features.io import NumpyFilesWriter
-    (out / "audio").mkdir()
-    with CutSet.open_writer(out / "cuts.jsonl.gz") as writer, NumpyFilesWriter(out / CROPS) as arrays:
-        for utterance in utterances:
+def _lhotse(utterances: list[Utterance], clock: Clock, part: Path, out: Path, shard_size: int) -> None:
+    from lhotse import CutSet
+    from lhotse.audio import AudioSource
+    from lhotse.features.io import NumpyFilesWriter
+
+    (part / "audio").mkdir()
+    with CutSet.open_writer(part / "cuts.jsonl.gz") as writer, NumpyFilesWriter(part / CROPS) as arrays:
+        for utterance in _progress(utterances):
             cut = _cut(utterance, clock)
             (memory,) = cut.recording.sources
-            path = f"audio/{utterance.id}.flac"  # relative, so that the folder can be moved
-            (out / path).write_bytes(memory.source)
-            cut.recording.sources = [AudioSource("file", memory.channels, path)]
+            path = f"audio/{utterance.id}.flac"
+            (part / path).write_bytes(memory.source)
+            cut.recording.sources = [AudioSource("file", memory.channels, str(out / path))]
             if utterance.video:
                 crops = read_crops(utterance.video)
                 array = arrays.store_array(utterance.id, crops, frame_shift=1 / clock.fps, temporal_dim=0)
-                array.array.storage_path = CROPS
+                array.array.storage_path = str(out / CROPS)
                 cut.custom = {CROPS: array}
             writer.write(cut)
 
 
-def _shar(utterances: Iterable[Utterance], clock: Clock, out: Path, shard_size: int) -> None:
-    with needs("lhotse", "the export to Lhotse"):
-        from lhotse.shar import SharWriter
-    utterances = list(utterances)
+def _shar(utterances: list[Utterance], clock: Clock, part: Path, out: Path, shard_size: int) -> None:
+    from lhotse.shar import SharWriter
+
     fields = {"recording": "flac"} | ({CROPS: "numpy"} if any(u.video for u in utterances) else {})
-    with SharWriter(str(out), fields=fields, shard_size=shard_size) as writer:
-        for utterance in utterances:
+    with SharWriter(str(part), fields=fields, shard_size=shard_size) as writer:
+        for utterance in _progress(utterances):
             cut = _cut(utterance, clock)
             if utterance.video:
                 crops = read_crops(utterance.video)
@@ -111,25 +115,30 @@ def _cut(utterance: Utterance, clock: Clock) -> Any:
     return cut
 
 
-def _webdataset(utterances: Iterable[Utterance], clock: Clock, out: Path, shard_size: int) -> None:
-    remaining, number, ids = iter(utterances), 0, dict[str, str]()
-    while shard := list(islice(remaining, shard_size)):
-        with tarfile.open(out / f"{number:06}.tar", "w") as tar:
-            for utterance in shard:
-                key = utterance.id.replace(".", "_")  # a key ends at the first dot
-                if other := ids.get(key):
-                    raise UserError(f"'{other}' and '{utterance.id}' have one name in a WebDataset; rename one")
-                ids[key] = utterance.id
-                about = {"speaker": utterance.speaker, "text": utterance.text, "frames": utterance.frames}
-                about |= {"frames_per_second": clock.fps}
-                files = {".flac": _flac(utterance, clock), ".json": json.dumps(about).encode()}
-                if utterance.video:
-                    files[".crops.mp4"] = _content(utterance.video)
-                for suffix, content in files.items():
-                    member = tarfile.TarInfo(key + suffix)
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
-        number += 1
+def _webdataset(utterances: list[Utterance], clock: Clock, part: Path, out: Path, shard_size: int) -> None:
+    ids: dict[str, str] = {}
+    with ExitStack() as shard:
+        for index, utterance in enumerate(_progress(utterances)):
+            if index % shard_size == 0:
+                shard.close()
+                tar = shard.enter_context(tarfile.open(part / f"{index // shard_size:06}.tar", "w"))
+            key = utterance.id.replace(".", "_")  # a key ends at the first dot
+            if other := ids.get(key):
+                raise UserError(f"'{other}' and '{utterance.id}' have one name in a WebDataset; rename one")
+            ids[key] = utterance.id
+            about = {"speaker": utterance.speaker, "text": utterance.text, "frames": utterance.frames}
+            about |= {"frames_per_second": clock.fps}
+            files = {".flac": _flac(utterance, clock), ".json": json.dumps(about).encode()}
+            if utterance.video:
+                files[".crops.mp4"] = _content(utterance.video)
+            for suffix, content in files.items():
+                member = tarfile.TarInfo(key + suffix)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def _progress(utterances: list[Utterance]) -> Iterable[Utterance]:
+    return tqdm(utterances, "exporting", unit="utterance", mininterval=1.0)
 
 
 def _flac(utterance: Utterance, clock: Clock) -> bytes:
@@ -151,7 +160,7 @@ def _content(location: Path) -> bytes:
         raise UserError(f"{location} can't be read ({error}); prepare the data again (stage 1 --force)") from error
 
 
-FORMATS: dict[str, Callable[[Iterable[Utterance], Clock, Path, int], None]] = {
+FORMATS: dict[str, Callable[[list[Utterance], Clock, Path, Path, int], None]] = {
     "lhotse": _lhotse,
     "shar": _shar,
     "webdataset": _webdataset,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 from v2skit.errors import UserError
 
@@ -75,9 +78,17 @@ def _missing(what: str, extra: str, error: ImportError, otherwise: str = "") -> 
     how = remedy(extra, modules=[(error.name or "").partition(".")[0]])
     if extra == "mediapipe" and PYTHON >= NO_MEDIAPIPE:  # no command installs it
         how, otherwise = otherwise or "take tracker 'face_mesh'", ""
+    if not _is_own_pip():
+        how = how.replace("pip install", f"{shlex.quote(sys.executable)} -m pip install")
     alternative = f", or {otherwise}" if otherwise else ""
     message = f"{what} needs a package that can't be imported ({error}); {how}{alternative}"
     return UserError(message, extra=extra, module=error.name)
+
+
+def _is_own_pip() -> bool:
+    """Whether the command pip is that of this interpreter: not where its environment is not activated."""
+    pip = shutil.which("pip")
+    return pip is not None and Path(pip).parent == Path(sys.executable).parent
 
 
 def remedy(*extras: str, modules: Iterable[str] = ()) -> str:
