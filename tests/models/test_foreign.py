@@ -66,6 +66,14 @@ def test_objects_of_a_missing_package_have_their_plain_values(tmp_path, monkeypa
     assert unwrapped(3) == 3
 
 
+def test_an_object_that_contains_itself_is_an_error(tmp_path, monkeypatch, away):
+    node = away.Node()
+    node._content = node
+    tree = read_foreign(saved(tmp_path, monkeypatch, {"cfg": node}))
+    with pytest.raises(UserError, match="contains itself.*get the file from its authors again"):
+        unwrapped(tree["cfg"])
+
+
 class Runs:
     """Its pickle calls a function when it is read."""
 

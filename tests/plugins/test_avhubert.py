@@ -297,6 +297,11 @@ def test_other_files_are_refused(tmp_path):
         torch.save({"model": state, **settings}, tmp_path / "a.pt")
         with pytest.raises(UserError, match="has no settings of its model"):
             run_import(tmp_path / "a.pt", tmp_path)
+    endless = {**SETTINGS}
+    endless["w2v_args"] = endless
+    torch.save({"model": state, "cfg": {"model": endless}}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match="a.pt has settings that contain themselves; get it from its authors again"):
+        run_import(tmp_path / "a.pt", tmp_path)
     with pytest.raises(UserError, match="25 frames/s, not 20"):
         type(frontend())(Clock(fps=20))
 

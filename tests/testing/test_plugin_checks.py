@@ -8,8 +8,10 @@ import pytest
 
 from v2skit.cli.main import main
 from v2skit.errors import UserError
+from v2skit.registry.plugins import Plugin
 from v2skit.testing import check_plugin
 from v2skit.testing.aspects import REMEDIES, aspect, collected
+from v2skit.testing.plugin import _check_start
 
 BAD = '''
 import torch
@@ -112,6 +114,26 @@ def test_a_missing_plugin_is_named():
         check_plugin("nowhere")
     with pytest.raises(UserError, match="can't be read"):
         check_plugin(str(Path("nowhere.py")))
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("print('hello')\nimport torch", "imports torch"),
+        ("raise OSError('no display')", "in a new process fails: OSError: no display"),
+        ("import os\nos._exit(1)", "in a new process fails: exit status 1"),
+        ("print('True')", None),
+    ],
+)
+def test_hooks_load_without_torch(tmp_path, monkeypatch, code, message):
+    (tmp_path / "hooks_of_the_test.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    plugin = Plugin("test", "1", module="hooks_of_the_test")
+    if message is None:
+        _check_start(plugin)
+    else:
+        with pytest.raises(AssertionError, match=message):
+            _check_start(plugin)
 
 
 def test_failures_are_raised_unless_they_are_collected():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch.nn.functional import pad, pairwise_distance
 from v2skit.evaluation.face_crops import read_face_crops
 from v2skit.evaluation.metrics import MetricError, check_pair, resample
 from v2skit.evaluation.syncnet import COEFFICIENTS, FRAMES, load_syncnet
+from v2skit.system.checksum import sha256_of
 from v2skit.tracking.face_mesh import FaceMesh
 
 RATE, MAX_SHIFT = 16_000, 15
@@ -45,7 +45,7 @@ class LipSyncError:
         self.weights = weights
         self._net, self.ledger = load_syncnet(Path(weights))
         self._tracker = FaceMesh()
-        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:12]
+        digest = sha256_of(Path(weights))[:12]
         self.protocol = (
             f"LSE-D and LSE-C v1: SyncNet v2 (weights {digest}), 25 frames/s, faces of 224 pixels around those of the "
             f"tracker face_mesh, 13 MFCCs at 100 Hz, shifts of {MAX_SHIFT} frames at most"

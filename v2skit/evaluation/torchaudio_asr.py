@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from importlib.metadata import version
 from itertools import groupby
@@ -16,6 +15,7 @@ from v2skit.errors import UserError
 from v2skit.evaluation.asr import is_silent
 from v2skit.evaluation.metrics import resample
 from v2skit.models.torchaudio_bundles import load_bundle
+from v2skit.system.checksum import sha256_of
 
 KIND = "Wav2Vec2ASRBundle"
 BLANK, SPACE = "-", "|"
@@ -36,7 +36,7 @@ class TorchaudioAsr:
     def __init__(self, bundle: str, file: str) -> None:
         self.bundle, self.file = bundle, file
         _, self._found, self._model = load_bundle("asr 'torchaudio'", bundle, Path(file), KIND)
-        self.digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+        self.digest = sha256_of(Path(file))[:12]
         self.protocol = (
             f"WER over all words of the set, {bundle} of torchaudio {version('torchaudio')} (weights {self.digest}), "
             "greedy CTC without a language model"

@@ -11,6 +11,9 @@ import torch
 
 from v2skit.errors import UserError
 
+MAX_LEVELS = 32
+"""Objects within objects that a checkpoint may have; those of its toolkits have two or three."""
+
 
 class Opaque:
     """Stands for an object of a checkpoint whose class is not looked for, such as ``argparse.Namespace``.
@@ -62,8 +65,14 @@ def read_foreign(path: Path) -> Any:
 
 def unwrapped(value: Any) -> Any:
     """The plain value behind an :class:`Opaque`, one level deep: the attributes of a ``Namespace`` or dataclass as a
-    dict, the content of a node of OmegaConf, the value of an enumeration; anything else as it is."""
-    while isinstance(value, Opaque):
+    dict, the content of a node of OmegaConf, the value of an enumeration; anything else as it is.
+
+    Raises:
+        UserError: it is nested too deeply, or contains itself.
+    """
+    for _ in range(MAX_LEVELS):
+        if not isinstance(value, Opaque):
+            return value
         state = value.state
         if isinstance(state, dict):
             value = next((state[key] for key in ("_content", "_val") if key in state), state)
@@ -71,4 +80,6 @@ def unwrapped(value: Any) -> Any:
             value = value.arguments[0]
         else:
             return value
-    return value
+    raise UserError(
+        f"an object of the checkpoint contains itself, or {MAX_LEVELS} others; get the file from its authors again"
+    )

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from v2skit.system.quiet import quiet
 from v2skit.testing.networks import check_close
 
 EXPORT_TOLERANCE = 1e-4
@@ -47,7 +45,7 @@ def check_export(module: nn.Module, *inputs: Tensor) -> None:
     with torch.no_grad():
         wanted = tensors(module(*clip))
         try:
-            with _quiet():
+            with quiet():
                 program = torch.export.export(module, clip, strict=False)
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
@@ -55,18 +53,6 @@ def check_export(module: nn.Module, *inputs: Tensor) -> None:
         found = tensors(program.module()(*clip))
     for got, want in zip(found, wanted, strict=True):
         check_close(got, want, "the exported program gives another output", EXPORT_TOLERANCE)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's messages, which show the whole graph of what can't be exported."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logging.disable(before)
 
 
 def tensors(value: Any) -> list[Tensor]:

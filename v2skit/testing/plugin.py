@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from v2skit.testing import examples
 from v2skit.testing.aspects import Finding, aspect, collected
 from v2skit.testing.components import EXPORTED, INPUTS, check_contract
 from v2skit.testing.modules import check_bfloat16, check_export
+
+IMPORTS_TORCH = 3
+"""Exit status of a process that loads the hooks of a plug-in; what these print does not matter."""
 
 
 def check_plugin(name: str) -> list[Finding]:
@@ -95,7 +99,10 @@ def check_documented(kind: str, component: type) -> None:
 
 
 def _check_start(plugin: Plugin) -> None:
-    """Raises AssertionError where loading the hooks imports torch, which slows each command by seconds."""
-    code = f"import sys, {plugin.module}; print('torch' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert found.stdout.strip() != "True", "importing its hooks imports torch, for which each command waits"
+    """Raises AssertionError where loading the hooks fails, or imports torch, which slows each command by seconds."""
+    code = f"import sys, {plugin.module}; sys.exit({IMPORTS_TORCH} if 'torch' in sys.modules else 0)"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+    assert found.returncode != IMPORTS_TORCH, "importing its hooks imports torch, for which each command waits"
+    why = (found.stderr.strip().splitlines() or [f"exit status {found.returncode}"])[-1]
+    assert found.returncode == 0, f"importing its hooks in a new process fails: {why}"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from v2skit.config.features import Clock
 from v2skit.errors import UserError
-from v2skit.models.foreign import read_foreign, unwrapped
+from v2skit.models.foreign import MAX_LEVELS, read_foreign, unwrapped
 from v2skit_avhubert.frontend import SIZES, AvHubert
 
 SETTINGS = {
@@ -117,8 +117,12 @@ def read_official(path: Path) -> Official:
 def _settings(tree: Any, path: Path) -> dict[str, Any]:
     """Arguments of the frontend from the checkpoint's settings: ``cfg`` or, in old ones, ``args``."""
     found = _section(tree, "cfg", "model") or _section(tree, "args")
-    while inner := _section(found, "w2v_args"):  # fine-tuned: the settings of the pre-training
+    for _ in range(MAX_LEVELS):
+        if not (inner := _section(found, "w2v_args")):  # fine-tuned: the settings of the pre-training
+            break
         found = _section(inner, "model") or inner
+    else:
+        raise UserError(f"{path} has settings that contain themselves; get it from its authors again", path=path)
     if "layer_norm_first" not in found:  # the tensors do not show it, and official checkpoints always state it
         raise UserError(f"{path} has no settings of its model; give a checkpoint as its authors publish it", path=path)
     values = {name: unwrapped(value) for name, value in found.items()}

@@ -92,6 +92,33 @@ def constant_outside(model) -> None:
     attribute.t.external_data.add(key="location", value="/etc/passwd")
 
 
+def sparse_outside(tensor) -> None:
+    """A sparse tensor whose values are read from another file."""
+    tensor.dims.append(2)
+    tensor.values.data_location = 1
+    tensor.values.external_data.add(key="location", value="/etc/passwd")
+
+
+def sparse_constant_outside(model) -> None:
+    node = model.graph.node.add(op_type="Constant", output=["more"])
+    sparse_outside(node.attribute.add(name="sparse_value", type=11).sparse_tensor)
+
+
+def sparse_constants_outside(model) -> None:
+    node = model.graph.node.add(op_type="Constant", output=["more"])
+    sparse_outside(node.attribute.add(name="values", type=12).sparse_tensors.add())
+
+
+def sparse_initializer_inside(model) -> None:
+    node = model.graph.node.add(op_type="If", input=["cond"], output=["more"])
+    sparse_outside(node.attribute.add(name="then_branch", type=5).g.sparse_initializer.add())
+
+
+def training_outside(model) -> None:
+    tensor = model.training_info.add().initialization.initializer.add(data_location=1)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
 def custom(model) -> None:
     model.graph.node[0].domain = "com.stranger"
 
@@ -105,7 +132,10 @@ def function(model) -> None:
     model.functions.add(name="Identity", domain="com.stranger")
 
 
-@pytest.mark.parametrize("change", [outside, constant_outside, custom, custom_inside, function])
+OUTSIDE = [outside, constant_outside, sparse_constant_outside, sparse_constants_outside, sparse_initializer_inside]
+
+
+@pytest.mark.parametrize("change", [*OUTSIDE, training_outside, custom, custom_inside, function])
 def test_only_standard_operators_and_the_file_itself_are_used(changed, change):
     with pytest.raises(UserError, match="custom operators or further files"):
         v2skit.load(changed(change))
@@ -116,6 +146,20 @@ def other_weights(model) -> None:
     tensor.raw_data = bytes(len(tensor.raw_data))
 
 
+def short_tensor(model) -> None:
+    tensor = next(tensor for tensor in model.graph.initializer if len(tensor.raw_data) > 100)
+    tensor.raw_data = tensor.raw_data[:-3]
+
+
+def tensor_of_no_type(model) -> None:
+    model.graph.initializer[0].data_type = 99
+
+
+def text_tensor(model) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.CopyFrom(type(tensor)(name=tensor.name, data_type=8, dims=[1], string_data=[b"text"]))
+
+
 def unknown_operator(model) -> None:
     model.graph.node[0].op_type = "Sing"
 
@@ -124,6 +168,9 @@ def unknown_operator(model) -> None:
     ("change", "message"),
     [
         (other_weights, "its tensors are not those that were exported"),
+        (short_tensor, "a tensor can't be read.*export it again"),
+        (tensor_of_no_type, "a tensor can't be read"),
+        (text_tensor, "a tensor can't be read"),
         (unknown_operator, "Sing"),
         (header(format=FORMAT + 1, v2skit="9.0"), "exported by v2skit 9.0, this is .*install that one or newer"),
         (header(format="new"), "format"),

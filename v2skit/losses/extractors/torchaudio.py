@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from v2skit.config.features import Clock
 from v2skit.errors import UserError
 from v2skit.models.torchaudio_bundles import load_bundle
+from v2skit.system.checksum import sha256_of
 
 if TYPE_CHECKING:
     from torchaudio.models import Wav2Vec2Model
@@ -35,7 +35,7 @@ class TorchaudioBundle(nn.Module):
     def __init__(self, clock: Clock, bundle: str, file: str, layers: tuple[int, ...] = ()) -> None:
         super().__init__()
         torchaudio, found, model = load_bundle("extractor 'torchaudio'", bundle, Path(file))
-        self.digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+        self.digest = sha256_of(Path(file))[:12]
         # torchaudio wraps a model whose input must be normalised. The wrapper normalises over the whole batch; here it
         # is done per clip, so that the features of a clip do not depend on the others.
         self.normalise = not isinstance(model, torchaudio.models.Wav2Vec2Model)

@@ -6,10 +6,6 @@ is compared with its module, on a clip of another length.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +19,7 @@ from v2skit.synthesis.exported.networks import OnnxNetwork
 from v2skit.synthesis.exported.traced import Traced, traced_networks
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.system.extras import needs
+from v2skit.system.quiet import quiet
 
 if TYPE_CHECKING:  # of the extra onnx
     from onnx import GraphProto, ValueInfoProto
@@ -123,7 +120,7 @@ def _graph(traced: Traced, values: dict[str, Tensor]) -> GraphProto:
     steps = [None if name == "voice" else {1: torch.export.Dim.DYNAMIC} for name in network.inputs]
     shapes = (steps[0], tuple(steps[1:])) if steps[1:] else (steps[0],)
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), quiet():
             program = torch.onnx.export(
                 traced,
                 tuple(given),
@@ -180,19 +177,3 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return reason_of(error)[:200]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's notes for its developers."""
-    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
-    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
-    try:
-        for logger in levels:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in levels.items():
-            logger.setLevel(level)

@@ -26,13 +26,15 @@ from v2skit.system.state_file import check_permission, damaged, parse_state
 from v2skit.version import __version__
 
 if TYPE_CHECKING:  # of the extra onnx
-    from onnx import GraphProto, ModelProto, TensorProto
+    from onnx import GraphProto, ModelProto
 
 
 KEY, FORMAT = "v2skit", 1
 REMEDY = "fetch it or export it again (v2skit export MODEL --out FILE.onnx)"
 STANDARD = ("", "ai.onnx")
 """The domain of the operators that ONNX defines, by its two names."""
+NEVER_EXPORTED = ("FunctionProto", "SparseTensorProto", "TrainingInfoProto")
+"""Parts of ONNX models that no exported model has; they may hold operators and tensors of their own."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,11 @@ class OnnxFile:
         header = _checked(text, path)
         if not _is_self_contained(model):
             raise damaged(path, "it needs custom operators or further files, which v2skit never runs or reads", REMEDY)
-        if tensors_digest(model.graph) != header.digest:
+        try:
+            digest = tensors_digest(model.graph)
+        except Exception as error:  # of a damaged tensor, onnx raises errors of many types
+            raise damaged(path, f"a tensor can't be read: {reason_of(error)}", REMEDY) from error
+        if digest != header.digest:
             raise damaged(path, "its tensors are not those that were exported", REMEDY)
         return cls(header, model, path)
 
@@ -202,19 +208,19 @@ def _checked(text: str, path: Path) -> Header:
 
 def _is_self_contained(model: ModelProto) -> bool:
     """Whether a model consists of operators that ONNX defines and tensors in its own file."""
-    graphs = list(_graphs(model.graph))
-    nodes = [node for graph in graphs for node in graph.node]
-    tensors: list[TensorProto] = [tensor for graph in graphs for tensor in graph.initializer]
-    for attribute in (attribute for node in nodes for attribute in node.attribute):
-        tensors += [attribute.t, *attribute.tensors]
-    sparse = any(graph.sparse_initializer for graph in graphs)  # the exporter makes none
-    standard = all(node.domain in STANDARD for node in nodes) and not model.functions
-    return standard and not sparse and not any(t.data_location or t.external_data for t in tensors)
+    for message in _messages(model):
+        kind = message.DESCRIPTOR.name
+        if kind in NEVER_EXPORTED or (kind == "NodeProto" and message.domain not in STANDARD):
+            return False
+        if kind == "TensorProto" and (message.data_location or message.external_data):
+            return False
+    return True
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """A graph and those in the attributes of its nodes."""
-    yield graph
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        for inner in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-            yield from _graphs(inner)
+def _messages(message: Any) -> Iterator[Any]:
+    """A message of protobuf and all messages in its fields, at any depth."""
+    yield message
+    for field_, value in message.ListFields():
+        if field_.message_type is not None:
+            for inner in [value] if hasattr(value, "DESCRIPTOR") else value:
+                yield from _messages(inner)
