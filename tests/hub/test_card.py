@@ -95,10 +95,48 @@ def test_addresses_have_one_text_form(text, address):
     assert Address.parse(text) == address and str(address) == text
 
 
-@pytest.mark.parametrize("text", ["hf://", "hf://me", "hf://me/x/model.pt", "hf://me/x@", "hf://me/x/y", "hf://../x"])
+INJECTION = '"); __import__("os").system("id") #'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("hf://", "hf://me", "hf://me/x/model.pt", "hf://me/x@", "hf://me/x/y", "hf://../x"),
+        *("hf://me/x/../../y.v2s", "hf://me/x/a/../y.v2s", "hf://me/x//etc/y.v2s", "hf://me/x@.."),
+        *(f"hf://me/x@{INJECTION}", f"hf://me/x/{INJECTION}.v2s", "hf://me/x@v1;id", "hf://me/x/$(id).v2s"),
+    ],
+)
 def test_other_texts_are_no_addresses(text):
     with pytest.raises(UserError, match="is no address of a packed model; give hf://owner/name"):
         Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"file": "../y.v2s"}, {"file": "/etc/y.v2s"}, {"file": ""}, {"revision": INJECTION}, {"revision": "v1/y.v2s"}],
+)
+def test_addresses_are_checked_however_they_are_made(fields):
+    with pytest.raises(UserError, match="is no address of a packed model"):
+        Address("me/x", **fields)
+
+
+def test_a_dry_run_keeps_other_files(tmp_path, capsys):
+    command = ["push", str(GRID), "hf://me/grid/models/grid.v2s", "--dry-run", str(tmp_path)]
+    assert main(command) == 0 and main(command) == 0
+    (tmp_path / "README.md").write_text("mine")
+    for name in ("thesis.txt", "models/thesis.txt"):
+        (tmp_path / name).write_text("mine")
+        assert main(command) == 1
+        assert f"{tmp_path} has other files ({name}); name a new folder" in capsys.readouterr().err
+        (tmp_path / name).unlink()
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_bars_of_a_protocol_are_escaped(tmp_path):
+    scores = header_of(GRID)["scores"]
+    scores["protocols"]["wer"] = "words | all\nof them"
+    _, body = parts(readme(changed(GRID, tmp_path / "barred.v2s", scores=scores), ADDRESS))
+    assert r"| words \| all of them |" in body
 
 
 def test_a_dry_run_needs_no_hub(tmp_path, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import v2skit
 from tests.cases.model import untrained_run
 from tests.conftest import make_data
-from tests.hub.hub_server import OWNERS_TOKEN, Repository, as_the_hub
+from tests.hub.hub_server import OWNERS_TOKEN, Repository, as_the_hub, described
 from tests.models.test_package import header_of
 from v2skit.cli.main import _parser, main
 from v2skit.cli.options import chosen_model
@@ -22,9 +22,9 @@ from v2skit.hub.fetch import local_path
 from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import pack
 
-constants = pytest.importorskip(
-    "huggingface_hub.constants", reason="huggingface_hub is missing; .*pip install 'v2skit[hub]'"
-)
+MISSING = "huggingface_hub is missing; pip install 'v2skit[hub]'"
+huggingface_hub = pytest.importorskip("huggingface_hub", reason=MISSING)
+constants = pytest.importorskip("huggingface_hub.constants", reason=MISSING)
 
 TINY = "hf://me/tiny"
 
@@ -59,7 +59,7 @@ def test_a_revision_is_that_of_the_address(tiny, packed, hub):
     tiny.commits.append({"tiny.v2s": b"of a later version"})
     assert local_path(f"{TINY}@{first}").read_bytes() == packed.read_bytes()
     assert local_path(TINY).read_bytes() == local_path(f"{TINY}@main").read_bytes() == b"of a later version"
-    downloads = [request for request in hub.requests if request == "GET /me/tiny/resolve/main/tiny.v2s"]
+    downloads = [request for request in hub.requests if request == f"GET /me/tiny/resolve/{tiny.sha()}/tiny.v2s"]
     assert len(downloads) == 1
 
 
@@ -117,6 +117,27 @@ def test_what_is_damaged_on_the_hub_is_refused_by_its_digest(tiny):
     tiny.commits.append({"tiny.v2s": bytes(data)})
     with pytest.raises(UserError, match="tiny.v2s is damaged: its weights do not match their digest"):
         v2skit.load(TINY, "cpu")
+
+
+def test_what_never_matches_the_digest_of_the_hub_is_refused(tiny, monkeypatch):
+    def wrong(name: str, content: bytes) -> dict:
+        entry = described(name, content)
+        return {**entry, "lfs": {**entry["lfs"], "sha256": "0" * 64}} if "lfs" in entry else entry
+
+    monkeypatch.setattr("tests.hub.hub_server.described", wrong)
+    with pytest.raises(UserError, match=f"{TINY}: tiny.v2s does not match the hub's digest of it, fetched twice; push"):
+        local_path(TINY)
+
+
+def test_the_commit_that_was_checked_is_fetched(tiny, packed, monkeypatch):
+    def overtaken(api, *args, **named):
+        info = model_info(api, *args, **named)
+        tiny.commits.append({"tiny.v2s": b"of a later version"})
+        return info
+
+    model_info = huggingface_hub.HfApi.model_info
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", overtaken)
+    assert local_path(TINY).read_bytes() == packed.read_bytes()
 
 
 def test_repositories_with_pickles_are_refused_unless_trusted(tiny, capsys):
@@ -202,5 +223,5 @@ def test_a_failed_transfer_is_one_sentence(tiny, monkeypatch):
 def test_paths_are_not_asked_for(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert local_path("run/hf") == Path("run/hf") and local_path(tmp_path) == tmp_path
-    with pytest.raises(UserError, match=r"the address hf://me/tiny needs a package .*; .*pip install 'v2skit\[hub\]'"):
+    with pytest.raises(UserError, match=r"the address hf://me/tiny needs a package .*pip install 'v2skit\[hub\]'"):
         local_path(TINY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,18 @@ def add_talker(command: Parser) -> None:
     command.add_argument("--face", type=int, metavar="N", help="which face, 1 is the largest; default: 1")
     text = "a voice of the model, or for a model with d-vectors a recording; default: that of the model"
     command.add_argument("--voice", help=text)
+
+
+def add_output(command: Parser, suffix: str) -> None:
+    """Options that name a file to write, which ends in ``suffix``."""
+    command.add_argument("-o", "--out", type=Path, required=True, help=f"the file, ending in {suffix}")
+    command.add_argument("--force", action="store_true", help="replace the file")
+
+
+def check_output(options: argparse.Namespace) -> None:
+    """Raises UserError where the file to write exists and may not be replaced."""
+    if os.path.lexists(options.out) and not options.force:
+        raise UserError(f"{options.out} exists; name another file with -o, or replace it with --force")
 
 
 def chosen_model(options: argparse.Namespace) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command
+from v2skit.cli.options import Commands, add_command, add_output, check_output
 from v2skit.errors import UserError
 
 CARD = {"name": "its name", "data": "what it was trained on", "licence": "for its use", "notes": "anything else"}
@@ -17,7 +16,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "pack", "write a finished model with its vocoder to one file")
     command.add_argument("model", type=Path, metavar="EXP", help="an experiment's folder, or a V2A run or checkpoint")
-    command.add_argument("-o", "--out", type=Path, required=True, help="the file, ending in .v2s")
+    add_output(command, ".v2s")
     command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
     text = "a voice to pack: a recording, of which only a d-vector is kept; may be given again"
     command.add_argument("--voice", action="append", default=[], metavar="NAME=RECORDING", help=text)
@@ -32,7 +31,6 @@ def add(commands: Commands) -> None:
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
     command.add_argument("--half", action="store_true", help="store weights as float16, half the size")
-    command.add_argument("--force", action="store_true", help="replace the file")
     command.set_defaults(run=run)
 
 
@@ -42,8 +40,7 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
 
-    if os.path.lexists(options.out) and not options.force:
-        raise UserError(f"{options.out} exists; name another file with -o, or replace it with --force")
+    check_output(options)
     given = {name: getattr(options, name) for name in CARD}
     card = read_card(options.card, **given) if options.card else Card(**given)
     card = card if card.name else replace(card, name=options.out.stem)

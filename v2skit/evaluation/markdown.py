@@ -11,7 +11,7 @@ from v2skit.evaluation.alignment import LAG
 from v2skit.evaluation.difference import Section
 from v2skit.evaluation.file_scores import CER, WER
 from v2skit.evaluation.leaderboard import Board
-from v2skit.evaluation.text_table import text_table
+from v2skit.evaluation.text_table import in_cell, text_table
 
 LABELS = {
     "scratch": "from scratch",
@@ -215,7 +215,7 @@ def differing(sections: Sequence[Section], first: Path, second: Path) -> str:
 
 
 def _value(value: Any) -> str:
-    return "-" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return "-" if value is None else in_cell(str(value))
 
 
 def _titled(name: str, directions: dict[str, bool]) -> str:

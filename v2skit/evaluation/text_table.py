@@ -29,3 +29,8 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], keys: int =
         cells = [[row[n].ljust(widths[n]) for n in columns] for row in (header, ["-" * n for n in widths], *rows)]
         lines += ["", *(f"| {' | '.join(row)} |" for row in cells)]
     return lines[1:]
+
+
+def in_cell(text: str) -> str:
+    """Text as the content of a cell of a Markdown table: on one line, and its bars separate no columns."""
+    return text.replace("|", "\\|").replace("\n", " ")

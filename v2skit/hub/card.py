@@ -12,6 +12,7 @@ import yaml
 
 from v2skit.errors import UserError
 from v2skit.evaluation.markdown import cell_of, decimals_of, title_of
+from v2skit.evaluation.text_table import in_cell
 from v2skit.hub.address import Address
 from v2skit.models.pack_header import Card, Header, printable_lines, read_header
 from v2skit.models.package import named_voices
@@ -144,7 +145,7 @@ def _scores(header: Header) -> list[str]:
     lines = ["| metric | mean, 95 % interval | how it is computed |", "| --- | --- | --- |"]
     for name, entry in entries.items():
         score = cell_of(entry, decimals_of({"model": entries}, name))
-        lines.append(f"| {title_of(name)} | {score} | {protocols.get(name, 'not recorded').replace('|', '/')} |")
+        lines.append(f"| {title_of(name)} | {score} | {in_cell(protocols.get(name, 'not recorded'))} |")
     clips = max(entry.get("n", 0) for entry in entries.values())
     return ["\n".join(lines), f"Of the {clips} clips of its own test set."]
 

@@ -7,9 +7,9 @@ from string import Template
 
 import yaml
 
-from v2skit.errors import UserError
 from v2skit.hub.address import Address
 from v2skit.hub.card import extras_of, licence_id
+from v2skit.hub.folder import check_generated
 from v2skit.models.pack_header import printable_lines, read_header
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import APART
@@ -93,9 +93,7 @@ def write_demo(pack: Path, address: Address, folder: Path) -> list[Path]:
         "requirements.txt": "\n".join(_requirements(config)) + "\n",
         "README.md": f"---\n{header}---\n\n{text}\n",
     }
-    foreign = sorted({path.name for path in folder.iterdir()} - contents.keys()) if folder.is_dir() else []
-    if foreign:
-        raise UserError(f"{folder} has other files ({foreign[0]}); name a new folder", path=folder)
+    check_generated(folder, contents)
     for name, content in contents.items():
         with atomic_write(folder / name) as part:
             part.write_text(content, encoding="utf-8")

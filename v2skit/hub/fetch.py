@@ -12,6 +12,7 @@ from v2skit.hub.address import Address, is_address
 from v2skit.hub.failure import UnreachableError, explained
 from v2skit.models.package import SUFFIX
 from v2skit.registry.trust import trusts_everything
+from v2skit.system.atomic import write_text
 from v2skit.system.checksum import sha256_of
 from v2skit.system.extras import needs
 from v2skit.version import __version__
@@ -29,7 +30,7 @@ def local_path(model: str | Path) -> Path:
 
     Raises:
         UserError: huggingface_hub is not installed, the hub refuses the request, the repository has no pack, several
-            ones or pickles, or there is no connection and no cached one.
+            ones or pickles, the file there differs from the hub's digest, or there is no connection and no cached one.
     """
     if isinstance(model, Path) or not is_address(model):
         return Path(model)
@@ -51,7 +52,8 @@ def client() -> Any:
 
 
 def _fetched(address: Address) -> Path:
-    """The pack in the cache, after the hub was asked for changes; one that differs from the hub's is fetched again."""
+    """The pack in the cache, after the hub was asked for changes; one that differs from the hub's is fetched again.
+    Raises UserError where it differs after that too."""
     api = client()
     info = api.model_info(address.repo, revision=address.revision, files_metadata=True)
     files = {file.rfilename: file for file in info.siblings}
@@ -63,11 +65,23 @@ def _fetched(address: Address) -> Path:
             "v2skit.load(..., trust_plugins=True))"
         )
     name = _chosen(address, files)
-    path = Path(api.hf_hub_download(address.repo, name, revision=address.revision))
+    path = Path(api.hf_hub_download(address.repo, name, revision=info.sha))
     lfs = files[name].lfs
     if lfs and sha256_of(path) != lfs.sha256:
-        path = Path(api.hf_hub_download(address.repo, name, revision=address.revision, force_download=True))
+        path = Path(api.hf_hub_download(address.repo, name, revision=info.sha, force_download=True))
+        if sha256_of(path) != lfs.sha256:
+            raise UserError(f"{address}: {name} does not match the hub's digest of it, fetched twice; push it again")
+    snapshot = path.parents[len(PurePosixPath(name).parts) - 1]
+    _record(snapshot.parents[1], address.revision or "main", info.sha)
     return path
+
+
+def _record(cache: Path, revision: str, commit: str) -> None:
+    """Record which commit a revision is, where :func:`_cached` looks it up: in the cache of the repository, as
+    huggingface_hub does for what is fetched by the name of the revision."""
+    path = cache / "refs" / revision
+    if revision != commit and not (path.is_file() and path.read_text() == commit):
+        write_text(path, commit)
 
 
 def _cached(address: Address, why: UnreachableError) -> Path:

@@ -11,6 +11,7 @@ from v2skit.hub.address import Address
 from v2skit.hub.card import readme
 from v2skit.hub.failure import explained
 from v2skit.hub.fetch import client
+from v2skit.hub.folder import check_generated
 from v2skit.models.pack_header import read_header
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
@@ -21,11 +22,18 @@ README = "README.md"
 def dry_run(pack: Path, address: Address, folder: Path, languages: Iterable[str] = ()) -> list[Path]:
     """Write into a folder what :func:`push` would push. Returns the files.
 
+    Args:
+        pack: the file.
+        address: as that of :func:`push`.
+        folder: new, or with these files only, which are replaced.
+        languages: as those of :func:`push`.
+
     Raises:
-        UserError: the file is no pack.
+        UserError: the file is no pack, or the folder has other files.
     """
-    text = readme(pack, address, languages)
-    files = [folder / name_in_repo(pack, address), folder / README]
+    text, names = readme(pack, address, languages), (name_in_repo(pack, address), README)
+    check_generated(folder, names)
+    files = [folder / name for name in names]
     with atomic_write(files[0]) as part:
         shutil.copyfile(pack, part)
     with atomic_write(files[1]) as part:

@@ -44,7 +44,8 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch, capsys):
         monkeypatch.setitem(sys.modules, module, None)
     path = tmp_path / "model.onnx"
     path.write_bytes(b"")
-    for command in (["export", "m.v2s", "-o", str(path)], ["stream", "clip.mp4", "--model", str(path)]):
+    new = str(tmp_path / "new.onnx")
+    for command in (["export", "m.v2s", "-o", new], ["stream", "clip.mp4", "--model", str(path)]):
         assert main(command) == 1
         assert "pip install 'v2skit[onnx]'" in capsys.readouterr().err
 
@@ -52,6 +53,36 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch, capsys):
 def test_the_file_of_an_export_ends_in_onnx(tmp_path, capsys):
     assert main(["export", "m.v2s", "-o", str(tmp_path / "model.v2s")]) == 1
     assert "ends in .onnx" in capsys.readouterr().err
+
+
+def test_an_existing_file_is_replaced_by_force_only(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("v2skit.synthesis.exported.export.export", lambda *_: Written())
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"mine")
+    command = ["export", "m.v2s", "-o", str(path)]
+    assert main(command) == 1
+    assert f"{path} exists; name another file with -o, or replace it with --force" in capsys.readouterr().err
+    assert path.read_bytes() == b"mine"
+    assert main([*command, "--force"]) == 0 and path.read_bytes() == b"exported"
+
+
+class Written:
+    """In place of an ONNX file in memory."""
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(b"exported")
+
+
+def test_model_and_vocoder_of_an_export_may_be_addresses(tmp_path, monkeypatch):
+    def export(*paths: Path) -> Written:
+        exported.append(paths)
+        return Written()
+
+    exported: list = []
+    monkeypatch.setattr("v2skit.hub.fetch.local_path", lambda name: Path("cache", name.removeprefix("hf://")))
+    monkeypatch.setattr("v2skit.synthesis.exported.export.export", export)
+    assert main(["export", "hf://me/x", "-o", str(tmp_path / "m.onnx"), "--vocoder", "hf://me/y"]) == 0
+    assert exported == [(Path("cache/me/x"), Path("cache/me/y"))]
 
 
 def test_a_file_that_is_cut_short_is_refused_wherever_it_ends(exported, tmp_path):
