@@ -113,7 +113,7 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
     assert CARD.headline == "" and Card("a\x1b[31m", made_for="b").headline == "a?[31m: b"
     capsys.readouterr()
     path.write_text("nmae: Hum\n")
-    assert main(["pack", str(mel_run), "-o", str(out), "--card", str(path)]) == 1
+    assert main(["pack", str(mel_run), "-o", str(tmp_path / "other.v2s"), "--card", str(path)]) == 1
     assert "unknown key 'nmae'; did you mean 'name'?" in capsys.readouterr().err
     with pytest.raises(UserError, match="none.yaml does not exist; give the YAML file of a card"):
         read_card(tmp_path / "none.yaml")

@@ -117,7 +117,7 @@ def test_all_stages_use_components_of_every_kind(made, tmp_path, capsys, monkeyp
     assert main(pack) == 0
     vocoder = type(load(tmp_path / "all.v2s", "cpu").vocoder)
     assert vocoder.__module__ == "my_vocoder.vocoder"
-    check_pack_with_weights(vocoder, pack, tmp_path / "all.v2s", capsys, monkeypatch)
+    check_pack_with_weights(vocoder, [*pack, "--force"], tmp_path / "all.v2s", capsys, monkeypatch)
 
     sets = ("networks.decoder.dim=16", "networks.decoder.blocks=1")
     for kind in OF_WAVEFORMS:
