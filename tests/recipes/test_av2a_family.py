@@ -1,6 +1,7 @@
 """AV2A through all stages: speech out of fold in training, that of the predictor in synthesis, and its audit."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -174,20 +175,28 @@ def test_an_av2a_has_the_predictor_of_its_training_and_no_onnx_file(config, mel_
     assert load(exp / "finetune", "cpu").model.predictor is not None
 
 
-@pytest.mark.parametrize("through", ["parts", "losses"])
+def test_a_predictor_whose_loss_is_of_a_model_of_the_training_clips_is_refused(
+    config, mel_run, recipe_folder, tiny, tmp_path
+):
+    on_train = write(tmp_path / "on_train.yaml", tiny, [], data={"pretrain": ["train"]})
+    assert stages(recipe_folder, on_train, "pretrain") == 0
+    recipe = Recipe(load_config(config), recipe_folder, recipe_folder / "exp/av2a", False, torch.device("cpu"))
+    for run, refused in (("exp/tiny/pretrain", False), ("exp/on_train", True)):
+        extractor = {"type": "audio_frontend", "run": str(recipe_folder / run)}
+        for path in mel_run.glob("*/meta.json"):
+            meta = json.loads(path.read_text())
+            meta["config"]["losses"]["heard"] = {"type": "perceptual", "weight": 1.0, "extractor": extractor}
+            path.write_text(json.dumps(meta))
+        message = "has losses.heard.extractor.run .*, which was trained on train"
+        with pytest.raises(UserError, match=message) if refused else nullcontext():
+            folds._check_start(recipe)
+
+
 def test_a_predictor_that_starts_from_a_model_of_the_training_clips_is_refused_and_found(
-    through, config, mel_run, recipe_folder, tiny, tmp_path, capsys, monkeypatch
+    config, mel_run, recipe_folder, tiny, tmp_path, capsys, monkeypatch
 ):
     parts = dict.fromkeys(("encoder", "decoder", "heads", "speaker"))
-    if through == "parts":
-        key, more = "parts.encoder.init", {"transfer": parts, "parts": {"encoder": {"init": str(mel_run)}}}
-    else:  # of an A2A model that was pre-trained on the training clips
-        on_train = write(tmp_path / "on_train.yaml", tiny, [], data={"pretrain": ["train"]})
-        assert stages(recipe_folder, on_train, "pretrain") == 0
-        run = str(recipe_folder / "exp/on_train/pretrain")
-        extractor = {"type": "audio_frontend", "run": run}
-        loss = {"type": "perceptual", "weight": 1.0, "extractor": extractor}
-        key, more = "losses.heard.extractor.run", {"losses": {"heard": loss}}
+    key, more = "parts.encoder.init", {"transfer": parts, "parts": {"encoder": {"init": str(mel_run)}}}
     second = write(tmp_path / "second.yaml", tiny, [], pretrained=str(mel_run.parent), scratch=False, **more)
     assert stages(recipe_folder, second, "transfer", "finetune") == 0
     config = write(tmp_path / "leak.yaml", config, [], predictor=str(recipe_folder / "exp/second/finetune"))
