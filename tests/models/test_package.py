@@ -187,6 +187,25 @@ def test_a_vocoder_that_is_named_has_the_arguments_of_the_same_run_in_the_config
         assert read_header(tmp_path / "model.v2s").vocoder == {"type": "trained", "corrections": None}, other
 
 
+def test_a_pack_does_not_tell_where_its_vocoder_was(mel_run, recipe_folder, tiny, tmp_path):
+    assert stages(recipe_folder, vocoder_config(tmp_path, tiny), "pretrain") == 0
+    trained, data = recipe_folder / "exp/vocoder/pretrain", recipe_folder / "data/test"
+    for folder in checkpoint.all_checkpoints(mel_run):
+        meta = json.loads((folder / checkpoint.META).read_text())
+        meta["config"]["vocoder"] = {"type": "trained", "run": str(trained), "corrections": 0}
+        (folder / checkpoint.META).write_text(json.dumps(meta))
+    wanted = speak(mel_run, data, tmp_path / "wanted")
+    for name, more in (("own", None), ("named", trained)):
+        out = tmp_path / f"{name}.v2s"
+        pack(mel_run, out, more, CARD)
+        assert str(recipe_folder) not in json.dumps(header_of(out))
+    shutil.rmtree(recipe_folder / "exp")
+    for name in ("own", "named"):
+        assert speak(tmp_path / f"{name}.v2s", data, tmp_path / name) == wanted
+    again = speak(tmp_path / "own.v2s", data, tmp_path / "again", "--vocoder", str(tmp_path / "named.v2s"))
+    assert again.keys() == wanted.keys()
+
+
 def test_the_vocoder_of_a_pack_of_an_earlier_format_is_corrected_as_it_was(mel_run, tmp_path):
     good, before = tmp_path / "good.v2s", tmp_path / "before.v2s"
     pack(mel_run, good, None, CARD)

@@ -110,6 +110,7 @@ def test_a_pack_does_not_tell_where_data_and_runs_were(tiny):
         "audio_corpus={type: audio_folder, directories: [/data/librispeech, speech]}",
         "pretrained=/scratch/ann/exp/mel",
         "parts.encoder={init: /scratch/ann/encoder}",
+        "vocoder={type: trained, run: /home/ann/exp/voc}",
     ]
     stored = to_tree(load_config(tiny, sets))
     packed = packable_tree(stored)

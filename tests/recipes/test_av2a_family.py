@@ -1,6 +1,7 @@
 """AV2A through all stages: speech out of fold in training, that of the predictor in synthesis, and its audit."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +15,16 @@ from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import read_manifest, read_silent
 from v2skit.data.streams import StoredStream
+from v2skit.errors import UserError
 from v2skit.media.crops import read_crops
+from v2skit.models import checkpoint
+from v2skit.models.pack_header import Card, read_header
+from v2skit.models.package import pack
+from v2skit.recipes import folds
 from v2skit.recipes.folds import fold_recipes
 from v2skit.recipes.recipe import Recipe
 from v2skit.synthesis.synthesiser import load
+from v2skit.system.provenance import Provenance
 
 CONF = str(ROOT / "egs/conf/av2a.yaml")
 FRONTEND = {
@@ -120,6 +127,11 @@ def test_av2a_from_the_folds_to_the_table_the_audit_and_the_pack(config, mel_run
     status, found = audit(exp, recipe_folder)
     assert status == 0 and not found["findings"], found
     assert any("one of 2 models, none of which was trained on the clip" in fact for fact in found["checked"])
+    (data / "train-without-2-of-2").rename(tmp_path / "moved")
+    status, found = audit(exp, recipe_folder)
+    assert status == 1 and "can't be checked" in found["findings"][0]["text"], found
+    assert "data/train-without-2-of-2" in found["findings"][0]["text"]
+    assert not any("none of which was trained on the clip" in fact for fact in found["checked"])
     # A pack has its predictor; the only input is the video.
     clip, model = read_silent(data / "test")[0], load(exp / "finetune", "cpu")
     inputs = inputs_of(model, clip)
@@ -127,10 +139,77 @@ def test_av2a_from_the_folds_to_the_table_the_audit_and_the_pack(config, mel_run
     given = replace(inputs, streams={**inputs.streams, "predicted_mel": torch.zeros_like(mel)})
     assert torch.equal(model.model(given).mel, mel), "its own predictor is used"
     assert main(["pack", str(exp), "-o", str(tmp_path / "av2a.v2s"), "--name", "av2a"]) == 0
+    scores = read_header(tmp_path / "av2a.v2s").scores
+    assert scores and scores["row"] == results["rows"]["pretrained"]
+    scored = Provenance.read(exp / "scored.json")
+    Provenance({**scored.values, "speech.pretrained.predictor": "other"}).write(exp / "scored.json")
+    pack(exp, tmp_path / "half.v2s", None, Card("", "", "", ""), half=True)
+    assert read_header(tmp_path / "half.v2s").scores is None, "they are those of another predictor"
+    assert load(tmp_path / "half.v2s", "cpu").synthesise_crops(read_crops(clip.video), model.voice(clip.speaker)).any()
     mel_run.parent.rename(tmp_path / "elsewhere")
     packed, crops = load(tmp_path / "av2a.v2s", "cpu"), read_crops(clip.video)
     speech = [each.synthesise_crops(crops, model.voice(clip.speaker)) for each in (packed, model)]
     assert np.array_equal(*speech) and speech[0].any()
+
+
+def test_an_av2a_has_the_predictor_of_its_training_and_no_onnx_file(config, mel_run, recipe_folder, tmp_path, capsys):
+    assert stages(recipe_folder, config, *TRAINING, sets=("predictor_folds=0",)) == 0
+    exp, best = recipe_folder / "exp/av2a", checkpoint.best(mel_run)
+    assert checkpoint.read_meta(checkpoint.best(exp / "finetune")).predictor == checkpoint.digest(best)
+    assert main(["export", str(exp), "-o", str(tmp_path / "av2a.onnx")]) == 1
+    message = "frontend 'audiovisual' can't be exported to ONNX (another model predicts its input predicted_mel)"
+    assert message in capsys.readouterr().err
+    saved = checkpoint.load(best)
+    weights = {name: value * 1.5 if value.is_floating_point() else value for name, value in saved.weights.items()}
+    checkpoint.save(checkpoint.Checkpoint(saved.meta, weights), best)
+    for use in (
+        lambda: load(exp / "finetune", "cpu"),
+        lambda: pack(exp, tmp_path / "av2a.v2s", None, Card("", "", "", "")),
+    ):
+        with pytest.raises(UserError, match="is not the one that .* was trained with .*; restore that one, or repeat"):
+            use()
+    for path in exp.glob("finetune/*/meta.json"):  # of an earlier version
+        meta = json.loads(path.read_text())
+        del meta["predictor"]
+        path.write_text(json.dumps(meta))
+    assert load(exp / "finetune", "cpu").model.predictor is not None
+
+
+def test_a_predictor_whose_loss_is_of_a_model_of_the_training_clips_is_refused(
+    config, mel_run, recipe_folder, tiny, tmp_path
+):
+    on_train = write(tmp_path / "on_train.yaml", tiny, [], data={"pretrain": ["train"]})
+    assert stages(recipe_folder, on_train, "pretrain") == 0
+    recipe = Recipe(load_config(config), recipe_folder, recipe_folder / "exp/av2a", False, torch.device("cpu"))
+    for run, refused in (("exp/tiny/pretrain", False), ("exp/on_train", True)):
+        extractor = {"type": "audio_frontend", "run": str(recipe_folder / run)}
+        for path in mel_run.glob("*/meta.json"):
+            meta = json.loads(path.read_text())
+            meta["config"]["losses"]["heard"] = {"type": "perceptual", "weight": 1.0, "extractor": extractor}
+            path.write_text(json.dumps(meta))
+        message = "has losses.heard.extractor.run .*, which was trained on train"
+        with pytest.raises(UserError, match=message) if refused else nullcontext():
+            folds._check_start(recipe)
+
+
+def test_a_predictor_that_starts_from_a_model_of_the_training_clips_is_refused_and_found(
+    config, mel_run, recipe_folder, tiny, tmp_path, capsys, monkeypatch
+):
+    parts = dict.fromkeys(("encoder", "decoder", "heads", "speaker"))
+    key, more = "parts.encoder.init", {"transfer": parts, "parts": {"encoder": {"init": str(mel_run)}}}
+    second = write(tmp_path / "second.yaml", tiny, [], pretrained=str(mel_run.parent), scratch=False, **more)
+    assert stages(recipe_folder, second, "transfer", "finetune") == 0
+    config = write(tmp_path / "leak.yaml", config, [], predictor=str(recipe_folder / "exp/second/finetune"))
+    capsys.readouterr()
+    assert stages(recipe_folder, config, "transfer", "finetune") == 1
+    message = capsys.readouterr().err
+    assert f"has {key} " in message and "which was trained on train" in message and "name a predictor" in message
+    assert not (recipe_folder / "exp/leak/folds").exists()
+    monkeypatch.setattr(folds, "_check_start", lambda recipe: None)  # as in experiments of earlier versions
+    assert stages(recipe_folder, config, "transfer", "finetune", "synth") == 0
+    status, found = audit(recipe_folder / "exp/leak", recipe_folder)
+    assert status == 1 and [finding["kind"] for finding in found["findings"]] == ["predictions"], found
+    assert "got speech of a model that was trained on them" in found["findings"][0]["text"]
 
 
 def test_an_av2a_that_reads_the_target_or_heard_predictions_for_its_own_training_is_found(

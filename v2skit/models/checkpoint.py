@@ -60,6 +60,8 @@ class Meta:
         digest: of the weights that inference uses; empty in the files of earlier versions.
         files: digests of the files that resuming reads, by name; empty in the files of earlier versions.
         sources: digests of the sources of its plug-ins and those of its losses, see :mod:`v2skit.registry.sources`.
+        predictor: digest of the model that predicted its inputs in training; empty where there was none, and in the
+            files of earlier versions.
     """
 
     task: _TASK
@@ -75,6 +77,7 @@ class Meta:
     digest: str = ""
     files: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    predictor: str = ""
 
 
 def new_meta(config: Config, task: str, speakers: list[str], **more: Any) -> Meta:

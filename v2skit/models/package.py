@@ -36,6 +36,7 @@ from v2skit.models.pack_header import (
     read_header,
 )
 from v2skit.models.pack_voices import VoiceSources
+from v2skit.models.predictor import check_same_predictor
 from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.registry import plugins, sources
@@ -80,9 +81,9 @@ def pack(
     saved = checkpoint.load(folder)
     if saved.meta.task != "v2a":
         raise UserError(f"{folder} is no video-to-audio model; give an experiment's folder or a run of stage 4")
-    predictor = saved.meta.config.get("predictor")  # of the checkpoint: a pack has no absolute paths
+    trained = saved.meta  # with the absolute paths, which a pack has not
     saved = packable(saved, folder)
-    config = checkpoint.config_of(saved.meta)
+    config = checkpoint.config_of(trained)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
@@ -92,9 +93,10 @@ def pack(
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
     own: Any = None  # a plug-in's vocoder
-    if predictor:
-        theirs = checkpoint.folder_in(Path(predictor), "the model was trained with this predictor")
+    if config.predictor:
+        theirs = checkpoint.folder_in(Path(config.predictor), "the model was trained with this predictor")
         parts[PREDICTOR] = packable(checkpoint.load(theirs), theirs)
+        check_same_predictor(trained, parts[PREDICTOR].meta.digest, f"model {folder}", f"predictor {theirs}")
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
         theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
@@ -194,12 +196,13 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
     if scored is None or scores is None:
         return None
     through = {**vocoder, "digest": digests.get("vocoder")} if vocoder else None
-    packed = Provenance({"digest": digests["model"], "vocoder": through})
+    predictor = {PREDICTOR: digests[PREDICTOR]} if PREDICTOR in digests else {}
+    packed = Provenance({"digest": digests["model"], "vocoder": through, **predictor})
     rows = scores.get("rows")
     for row, entry in rows.items() if isinstance(rows, dict) else ():
         made_from = scored.part(f"speech.{row}")
         arguments = {key for key in (*made_from.values, *packed.values) if key.startswith("vocoder.")}
-        if not made_from.diff(packed, only={"digest", *arguments} - {"vocoder.run"}):
+        if not made_from.diff(packed, only={"digest", PREDICTOR, *arguments} - {"vocoder.run"}):
             return {"row": entry, "protocols": scores.get("protocols", {})}
     return None
 

@@ -33,6 +33,25 @@ def check_predictor(config: Config, targets: Targets, theirs: Config, meta: Meta
         raise UserError(f"{name} has other mouth crops; give this config its crop and augmentation.crop")
 
 
+def check_same_predictor(meta: Meta, digest: str, model: str, name: str) -> None:
+    """Compare the digest of a predictor with that of the one of a model's training.
+
+    Args:
+        meta: description of the model's checkpoint.
+        digest: of the predictor that is there now.
+        model: its name, for messages.
+        name: of the predictor, for messages.
+
+    Raises:
+        UserError: the model was trained with another one.
+    """
+    if meta.predictor and meta.predictor != digest.partition("+")[0]:  # before the +: of the predictor itself
+        raise UserError(
+            f"{name} is not the one that {model} was trained with (digest {meta.predictor}, and this is {digest}); "
+            "restore that one, or repeat stage 4 of the model with --force"
+        )
+
+
 def check_chain(config: Config, speakers: list[str], predicted: tuple[str, ...], theirs: Predictor, name: str) -> None:
     """Compare a model with its predictor, which shares its speaker input.
 

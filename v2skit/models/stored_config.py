@@ -23,7 +23,8 @@ from v2skit.registry.component import Component, Term
 from v2skit.registry.files import PluginFile
 from v2skit.registry.trust import check_trusted
 
-MODEL = ("networks", "targets", "vocoder")
+VOCODER = "vocoder"
+MODEL = ("networks", "targets", VOCODER)
 """Sections with the components of a model."""
 NO_CORPUS = {"type": "mini"}
 """In place of a corpus, which every config has."""
@@ -75,8 +76,8 @@ def usable_config(tree: dict, origins: Container[str], source: str) -> Config:
 
 def packable_tree(tree: dict) -> dict:
     """A stored config for a pack, which runs no plug-in file and no class that a config names by its path, and does not
-    tell where on a machine its data and runs were: of absolute paths the last part is kept, except in the model's own
-    sections.
+    tell where on a machine its data and runs were: of absolute paths the last part is kept, except in the sections that
+    build its networks; its vocoder is built from the pack's header.
 
     Args:
         tree: the config; its model's components are of v2skit and of installed plug-ins.
@@ -84,7 +85,7 @@ def packable_tree(tree: dict) -> dict:
     kept = without_unusable({**tree, **({KEY: []} if KEY in tree else {})}, lambda paths: not paths)
     if _chosen(tree.get("tracker")) != _chosen(kept.get("tracker")):  # its name, for who has to name another
         kept["tracker"] = {"type": _chosen(tree["tracker"]).replace(":", ".")}
-    return {key: value if key in MODEL else _without_folders(value) for key, value in kept.items()}
+    return {key: value if key in MODEL and key != VOCODER else _without_folders(value) for key, value in kept.items()}
 
 
 def _without_folders(value: Any) -> Any:

@@ -83,6 +83,15 @@ def digest_of(part: Part, name: str, task: str) -> str:
     return checkpoint.digest(folder) if folder else read_weights(name, part, task).digest
 
 
+def place_of(name: str, part: Part, task: str) -> Path:
+    """The checkpoint or file that ``init`` of a part leads to; where there is no checkpoint, its path."""
+    path = Path(part.init or "")
+    try:
+        return _folder(path, part.init_part or name, task) if path.is_dir() else path
+    except UserError:
+        return path
+
+
 def _open(path: Path, part: str, task: str) -> tuple[dict[str, Tensor], str, Meta | None, Path]:
     """The tensors of a file, their digest, its description, and its place."""
     if path.is_dir() or not path.exists():

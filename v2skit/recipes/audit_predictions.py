@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from v2skit.data.data_dir import Utterance, is_prepared, read_manifest
 from v2skit.models import checkpoint
 from v2skit.recipes.findings import Audit
 from v2skit.recipes.folds import fold_recipes, held_out
 from v2skit.recipes.recipe import Recipe
+from v2skit.recipes.trained_on import trained_on
 
 
 def audit_predictions(recipe: Recipe, found: Audit) -> None:
@@ -25,26 +24,31 @@ def audit_predictions(recipe: Recipe, found: Audit) -> None:
         text = f"the speech that the clips of {train} got is of {config.predictor}, which was trained on them"
         found.find("predictions", f"{text}; --set predictor_folds=4, and repeat stage 4")
         return
-    leaks = []
+    leaks, unknown, foreign = [], set(), set()
     for number, fold in enumerate(fold_recipes(recipe)):
         ours = {key for clip in held_out(recipe, number) for key in _keys(clip)}
-        for name in _trained_on(fold):
-            theirs = read_manifest(recipe.data(name)) if is_prepared(recipe.data(name)) else []
-            leaks += [clip.id for clip in theirs if ours & _keys(clip)]
+        model = trained_on(checkpoint.folder_in(fold.exp / "finetune", "stage 4 makes it"))
+        foreign |= model.foreign
+        unknown |= model.unknown
+        for directory in map(recipe.data, sorted(model.directories)):
+            if is_prepared(directory):
+                leaks += [clip.id for clip in read_manifest(directory) if ours & _keys(clip)]
+            else:
+                unknown.add(str(directory))
     if leaks:
         text = f"{len(leaks)} clips of {train}, e.g. {leaks[0]}, got speech of a model that was trained on them"
-        found.find("predictions", f"{text}; repeat stage 4 with --force")
-    else:
+        remedy = "name a predictor that does not start from weights trained on them, and repeat stage 4 with --force"
+        found.find("predictions", f"{text}; {remedy}")
+    if unknown:
+        text = f"whether the clips of {train} got speech of a model that was trained on them can't be checked"
+        missing = f"{', '.join(sorted(unknown))} can't be read, and the model was trained on or starts from it"
+        found.find("predictions", f"{text}, since {missing}; restore it, or repeat stages 1 to 4")
+    if foreign:
+        text = f"what {', '.join(sorted(foreign))} was trained on is not known: bare weights, from which the models"
+        found.checked.append(f"{text} that predict for {train} start")
+    if not leaks and not unknown:
         count = f"{config.predictor_folds} models, none of which was trained on the clip"
         found.checked.append(f"the speech that each clip of {train} got is of one of {count}")
-
-
-def _trained_on(fold: Recipe) -> set[str]:
-    """The data directories that the model of a fold was trained on, by the configs of its checkpoints."""
-    last = checkpoint.folder_in(fold.exp / "finetune", "stage 4 makes it")
-    first = checkpoint.folder_in(Path(fold.config.pretrained or fold.exp), "stage 2 makes it", "pretrain")
-    tuned, pretrained = (checkpoint.config_of(checkpoint.read_meta(folder)).data for folder in (last, first))
-    return {tuned.train, *pretrained.pretrain}
 
 
 def _keys(clip: Utterance) -> set[object]:

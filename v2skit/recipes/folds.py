@@ -10,11 +10,13 @@ from v2skit.config.schema import Config
 from v2skit.data.data_dir import Utterance, is_prepared, read_manifest, read_settings, write_manifest
 from v2skit.data.index import open_index
 from v2skit.data.targets import state_digest
+from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import config_of, read_meta
 from v2skit.recipes.predictor import predictor_folder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.stored_streams import LONG, content_digest
+from v2skit.recipes.trained_on import start_of, trained_on
 from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.system.atomic import waiting_lock
@@ -32,9 +34,12 @@ def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path
         the checkpoints: that of fold k was not trained on the utterances n of the index with ``n % K == k``.
 
     Raises:
-        UserError: as these stages, and where the predictor can't be read.
+        UserError: as these stages, and where the predictor can't be read, or starts from weights that were trained on
+            the training clips.
     """
     found = []
+    if recipe.config.predictor_folds:
+        _check_start(recipe)
     for number, fold in enumerate(fold_recipes(recipe)):
         print(f"fold {number + 1} of {recipe.config.predictor_folds}: a predictor that is not trained on its clips")
         if recipe.processes.first:
@@ -51,13 +56,29 @@ def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
     folder = predictor_folder(recipe)
     theirs, name = config_of(read_meta(folder)), recipe.config.data.train
     given = checkpoint.folder_in(Path(theirs.pretrained or folder.parent.parent), "stage 2 makes it", "pretrain")
-    pretrained = None if name in config_of(read_meta(given)).data.pretrain else str(given)
+    pretrained = None if name in trained_on(given).directories else str(given)
     for number in range(recipe.config.predictor_folds):
         without = directory_of(recipe.config, number)
         pretrain = [without if other == name else other for other in theirs.data.pretrain]
         data = replace(recipe.config.data, train=without, pretrain=pretrain, pretrain_valid=theirs.data.pretrain_valid)
         config = replace(theirs, data=data, pretrained=pretrained, scratch=False, loggers=recipe.config.loggers)
         yield replace(recipe, config=config, exp=recipe.exp / "folds" / str(number + 1))
+
+
+def _check_start(recipe: Recipe) -> None:
+    """Raises UserError where the models of the folds, which have the config of the predictor, would start from weights
+    that were trained on the clips that they predict, or where their losses or inputs are of such a model."""
+    folder, name = predictor_folder(recipe), recipe.config.data.train
+    theirs = config_of(read_meta(folder))
+    anew = any(fold.config.pretrained is None for fold in fold_recipes(recipe))
+    for key, place in {**(start_of(theirs, "a2a") if anew else {}), **start_of(theirs, "v2a")}.items():
+        if name in trained_on(place).directories:
+            raise UserError(
+                f"predictor {folder} has {key} {place}, which was trained on {name}, so that the models of its folds "
+                f"would know the clips that they predict; name a predictor that was trained without {key}, or whose "
+                f"{key} is of other clips",
+                key="predictor",
+            )
 
 
 def directory_of(config: Config, number: int) -> str:

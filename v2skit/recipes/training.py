@@ -117,6 +117,7 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     trainer = Trainer(
         folder, run.task, config, settings, model, train_set, valid_set, speakers, losses, parts, recipe.device,
         resume=newest is not None, processes=recipe.processes, targets=fitted,
+        predictor=run.made_from.get("predictor", ""),
     )  # fmt: skip
     identities = sources.identities(run_record.trained_origins(config))
     # Nothing is written before all processes have read.

@@ -21,7 +21,7 @@ from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import PREDICTOR, open_model, read_voices, restore_vocoder, vocoder_of
-from v2skit.models.predictor import check_chain, check_predictor
+from v2skit.models.predictor import check_chain, check_predictor, check_same_predictor
 from v2skit.models.pretrained import default_model
 from v2skit.models.stored_config import check_available
 from v2skit.registry.build import build
@@ -300,19 +300,21 @@ def load_model(
     checkpoint.restore(model, saved.inference_weights, path)
     meta = saved.meta
     if model.predicted:
-        model.predictor, digest = _load_predictor(path, config, model, meta.speakers, targets)
+        model.predictor, digest = _load_predictor(path, config, model, meta, targets)
         meta = dataclasses.replace(meta, digest=f"{meta.digest}+{digest}")
     return config, for_inference(model), meta, targets
 
 
 def _load_predictor(
-    path: Path, config: Config, model: Model, speakers: list[str], targets: Targets
+    path: Path, config: Config, model: Model, ours: checkpoint.Meta, targets: Targets
 ) -> tuple[Model, str]:
     """The model that predicts inputs of another one, and its digest: from the pack of that, or from the run that its
-    config names. Raises UserError where it can't be read, or does not fit."""
+    config names. Raises UserError where it can't be read, does not fit, or is not that of the training."""
     source, part = (path, PREDICTOR) if path.is_file() else (Path(config.predictor or ""), "model")
     name = f"predictor {source}"
     theirs, predictor, meta, _ = load_model(source, "v2a", part=part)
+    if not path.is_file():  # in a pack it is; it may be rounded there
+        check_same_predictor(ours, meta.digest, f"model {path}", name)
     check_predictor(config, targets, theirs, meta, name)
-    check_chain(config, speakers, model.predicted, (theirs, predictor, meta), name)
+    check_chain(config, ours.speakers, model.predicted, (theirs, predictor, meta), name)
     return predictor, meta.digest

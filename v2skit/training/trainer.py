@@ -56,6 +56,7 @@ class Trainer:
         resume: from the newest checkpoint; nothing is written before :meth:`train`.
         processes: that train together; only the first writes files.
         targets: of the config, fitted.
+        predictor: digest of the model that predicts the inputs; empty: there is none.
 
     Raises:
         UserError: the data do not fit the batches, the processes can't share these evenly, precision or checkpoints
@@ -78,10 +79,11 @@ class Trainer:
         resume: bool = True,
         processes: Processes = Processes(),
         targets: Targets = Targets(),
+        predictor: str = "",
     ) -> None:
         check_shares(settings.accumulate, processes.world)
         self.run, self.task, self.config, self.settings = run, task, config, settings
-        self.speakers, self.processes, self.targets = speakers, processes, targets
+        self.speakers, self.processes, self.targets, self.predictor = speakers, processes, targets, predictor
         chosen = config.loggers if processes.first else {}
         self.loggers = {name: build("logger", choice) for name, choice in chosen.items()}
         self.hooks = RunHooks(Run(run.name, run, task, config, device, processes.rank))
@@ -220,7 +222,7 @@ class Trainer:
             return
         meta = checkpoint.new_meta(
             self.config, self.task, self.speakers, step=self.step, position=position, valid=valid,
-            targets=dict(self.targets.states),
+            targets=dict(self.targets.states), predictor=self.predictor,
         )  # fmt: skip
         state = {"model": self.optimiser.adamw.state_dict(), "losses": self.losses.state()}
         saved = checkpoint.Checkpoint(meta, self.model.state_dict(), self.average.state, state)

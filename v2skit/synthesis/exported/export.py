@@ -49,11 +49,12 @@ def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
         UserError: it can't be read, a component can't be exported or comes from a plug-in file, or the extra onnx is
             not installed.
     """
+    model = Synthesiser.load(path, torch.device("cpu"), vocoder)
+    _check_inputs(model)
     with needs("onnx", "the export to ONNX"):
         import onnxruntime  # noqa: F401  the networks are compared in it
         import onnxscript  # noqa: F401  torch's exporter imports it later
         from onnx import helper
-    model = Synthesiser.load(path, torch.device("cpu"), vocoder)
     saved = packable(open_model(path, "model", "stage 4 makes one"), path)
     values, others = (example_clip(model, frames) for frames in (FRAMES, OTHER_FRAMES))
     nodes, tensors, networks = [], [], {}
@@ -74,6 +75,18 @@ def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
     voices = {name: vector.tolist() for name, vector in model.packed_voices.items()}
     header = {"card": model.card, "meta": saved.meta, "voices": voices, "default_voice": model.packed_default}
     return OnnxFile.of(graph, OPSET, path, networks=networks, **header)
+
+
+def _check_inputs(synthesiser: Synthesiser) -> None:
+    """Raises ExportError where another model predicts inputs of a model: the graph is of one model."""
+    predicted = synthesiser.model.predicted
+    if predicted:
+        component = f"frontend '{synthesiser.config.networks.visual_frontend.type}'"
+        raise ExportError(
+            f"{component} can't be exported to ONNX (another model predicts its input {predicted[0]}); export that "
+            "model, the predictor of the config, or synthesise with this one in torch, from its run or pack",
+            component=component,
+        )
 
 
 def network_graph(traced: Traced, values: dict[str, Tensor], others: dict[str, Tensor]) -> GraphProto:

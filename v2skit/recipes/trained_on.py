@@ -1,0 +1,93 @@
+"""The data that a model knows: those of its own training, and of the runs whose weights it or its losses start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from v2skit.config.load import to_tree
+from v2skit.config.parts import parts_of
+from v2skit.config.schema import Config
+from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.checkpoint import Meta
+from v2skit.models.pack_header import read_header
+from v2skit.models.package import SUFFIX
+from v2skit.models.weights import place_of
+
+
+@dataclass
+class TrainedOn:
+    """What a model was trained on.
+
+    Args:
+        directories: names of data directories.
+        foreign: files of bare weights, which do not say what they were trained on.
+        unknown: runs and files that are gone or can't be read.
+    """
+
+    directories: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+
+def trained_on(place: Path) -> TrainedOn:
+    """What a checkpoint or a pack was trained on, by its config and those of the models that it starts from."""
+    found, seen, places = TrainedOn(), set(), [place]
+    while places:
+        place = places.pop()
+        if place.resolve() in seen:
+            continue
+        seen.add(place.resolve())
+        if place.is_file() and place.suffix != SUFFIX:
+            found.foreign.add(str(place))
+            continue
+        try:
+            meta = read_header(place).meta["model"] if place.is_file() else checkpoint.read_meta(place)
+            config = checkpoint.config_of(meta)
+        except UserError:
+            found.unknown.add(str(place))
+            continue
+        data = config.data
+        found.directories |= {
+            *([data.train] if meta.task != "a2a" else []), *(data.pretrain if meta.task != "v2a" else [])
+        }  # fmt: skip
+        places += [*start_of(config, meta.task).values(), *_pretraining(place, meta, config)]
+    return found
+
+
+def start_of(config: Config, task: str) -> dict[str, Path]:
+    """The checkpoints and files that a run starts from, other than its pre-training, or that its losses, or in
+    synthesis its inputs, are of: key of the config -> place; where there is none, the path that the config names."""
+    parts = parts_of(task, config.parts, config.transfer if task == "v2a" else {})
+    found = {f"parts.{name}.init": place_of(name, part, task) for name, part in parts.items() if part.init}
+    found |= {key: _checkpoint(Path(run), "pretrain") for key, run in _runs(to_tree(config.losses), "losses")}
+    if task == "v2a" and config.predictor:
+        found["predictor"] = _checkpoint(Path(config.predictor), "finetune")
+    return found
+
+
+def _pretraining(place: Path, meta: Meta, config: Config) -> Iterator[Path]:
+    """The A2A checkpoint that a V2A model's weights were transferred from."""
+    if meta.task == "v2a" and place.parent.name != "scratch":
+        if config.pretrained:
+            yield _checkpoint(Path(config.pretrained), "pretrain")
+        else:
+            yield _checkpoint(place.parent.parent / "pretrain", "pretrain")
+
+
+def _checkpoint(path: Path, run: str) -> Path:
+    try:
+        return checkpoint.folder_in(path, "train it", run)
+    except UserError:
+        return path
+
+
+def _runs(tree: Any, key: str) -> Iterator[tuple[str, str]]:
+    """The arguments ``run`` of components at any depth: key -> path."""
+    for name, value in tree.items() if isinstance(tree, dict) else ():
+        if name == "run" and isinstance(value, str):
+            yield f"{key}.run", value
+        yield from _runs(value, f"{key}.{name}")
