@@ -82,7 +82,7 @@ def there(place, monkeypatch) -> Path:
 
 @pytest.mark.parametrize("words", quick(), ids=" ".join)
 def test_a_quick_command_runs(there, words, capsys):
-    force = ["--force"] if words[0] == "synth" and "--force" not in words else []
+    force = ["--force"] if words[0] in ("synth", "pack") and "--force" not in words else []
     status, printed = main([*words, *force]), capsys.readouterr().err
     if "needs a package that can't be imported" in printed:
         pytest.skip(printed)

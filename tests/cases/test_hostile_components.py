@@ -77,7 +77,9 @@ BAD_PLUGINS: dict[str, tuple[Callable[[], Any], str]] = {
 def _installed(monkeypatch: pytest.MonkeyPatch, **entries: Callable[[], Any]) -> tuple[Registry, dict[str, Any]]:
     """The registry with these plug-ins, and what became of each."""
     points = [
-        SimpleNamespace(name=n.partition("__")[0], value=n, dist=SimpleNamespace(version="1"), load=load)
+        SimpleNamespace(
+            name=n.partition("__")[0], value=n, module="no_such_module", dist=SimpleNamespace(version="1"), load=load
+        )
         for n, load in entries.items()
     ]
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)

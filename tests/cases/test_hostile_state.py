@@ -354,7 +354,7 @@ def test_a_full_or_read_only_disk_while_packing_is_one_sentence(run, tmp_path, c
     (tmp_path / "file").touch()
     (tmp_path / "folder.v2s").mkdir()
     for out in (tmp_path / "file/model.v2s", tmp_path / "folder.v2s", Path("/proc/model.v2s")):
-        assert main(["pack", str(run), "-o", str(out)]) == 1
+        assert main(["pack", str(run), "-o", str(out), "--force"]) == 1
         error = capsys.readouterr().err
         assert f"{out} can't be written" in error and len(error.splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.v2s"]

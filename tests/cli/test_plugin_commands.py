@@ -72,7 +72,9 @@ def _plugin(*names: str, run: Any = print, after: Exception | None = None) -> Ca
 def install(monkeypatch) -> Callable[..., None]:
     def install(**entries: Callable[[], Any]) -> None:
         points = [
-            SimpleNamespace(name=name, value=name, dist=SimpleNamespace(version="1"), load=load)
+            SimpleNamespace(
+                name=name, value=name, module="no_such_module", dist=SimpleNamespace(version="1"), load=load
+            )
             for name, load in entries.items()
         ]
         monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)

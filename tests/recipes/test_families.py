@@ -154,8 +154,9 @@ def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, caps
     capsys.readouterr()
     assert stages(recipe_folder, config, "finetune", sets=other_crop) == 1
     assert "has other mouth crops" in capsys.readouterr().err
-    assert stages(recipe_folder, tiny, "pretrain", sets=(f"predictor={mel_run}",)) == 1
-    assert "only a vocoder (trains: vocoder) is fine-tuned" in capsys.readouterr().err
+    other = {"sets": (f"predictor={mel_run}",), "more": ("--exp", str(tmp_path / "other"))}
+    assert stages(recipe_folder, tiny, "pretrain", "transfer", **other) == 1
+    assert "predictor: visual_frontend 'resnet3d_small' has no predicted input" in capsys.readouterr().err
     assert stages(recipe_folder, config, "finetune", sets=(f"predictor={mel_run.parent / 'pretrain'}",)) == 1
     assert "a video-to-audio model is needed" in capsys.readouterr().err
     assert stages(recipe_folder, config, "finetune", sets=("predictor=exp/none",)) == 1

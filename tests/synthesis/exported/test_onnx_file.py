@@ -45,7 +45,7 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch, capsys):
     path = tmp_path / "model.onnx"
     path.write_bytes(b"")
     new = str(tmp_path / "new.onnx")
-    for command in (["export", "m.v2s", "-o", new], ["stream", "clip.mp4", "--model", str(path)]):
+    for command in (["export", "-o", new], ["stream", "clip.mp4", "--model", str(path)]):
         assert main(command) == 1
         assert "pip install 'v2skit[onnx]'" in capsys.readouterr().err
 
