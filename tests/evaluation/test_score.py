@@ -132,7 +132,7 @@ def test_the_length_and_rate_of_a_hypothesis_must_be_right_for_the_shipped_metri
     write_audio(speech / "s1-1.wav", babble(1.0)[:-1], RATE)
     write_audio(speech / "s1-2.wav", babble(1.0), 16000)
     files = score(utterances, speech, {"mcd": Mcd()}, None, RATE).files
-    assert "equally long" in files[1].failures["mcd"] and "expected mono at 24000 Hz" in files[2].failures["mcd"]
+    assert "equally long" in files[1].failures["mcd"] and "24000 Hz; synthesise it again" in files[2].failures["mcd"]
     assert [set(f.values) for f in files] == [{"mcd"}, set(), set(), {"mcd"}]
 
 

@@ -124,7 +124,7 @@ class Scorer:
         path = self.hypotheses / f"{utterance.id}.wav"
         if not path.exists():
             raise UserError("missing: not synthesised")
-        return read_audio(path, self.sample_rate)
+        return read_audio(path, self.sample_rate, remedy="synthesise it again (stage 5 --force)")
 
     def _fail(self, scores: FileScores, names: list[str], error: Exception) -> None:
         """Every metric has failed, for one reason."""

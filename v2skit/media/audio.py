@@ -15,7 +15,13 @@ from v2skit.system.atomic import atomic_write
 from v2skit.system.state_file import check_permission
 
 
-def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples: int | None = None) -> np.ndarray:
+def read_audio(
+    path: Path,
+    sample_rate: int,
+    start_sample: int = 0,
+    num_samples: int | None = None,
+    remedy: str = "prepare the data again (stage 1)",
+) -> np.ndarray:
     """Read a prepared mono audio file, or a segment of it.
 
     :func:`v2skit.media.audio_stream.decode_audio` reads the audio of any container at any rate.
@@ -25,6 +31,7 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
         sample_rate: that the file must have, Hz.
         start_sample: first sample of the segment.
         num_samples: length of the segment, which is zero-padded beyond the end of the file; None: to the end.
+        remedy: for a file of another form, the end of its error message.
 
     Returns:
         float32 (N,).
@@ -38,7 +45,7 @@ def read_audio(path: Path, sample_rate: int, start_sample: int = 0, num_samples:
             if file.samplerate != sample_rate or file.channels != 1:
                 raise UserError(
                     f"{path}: {file.channels} channels at {file.samplerate} Hz, expected mono at {sample_rate} Hz; "
-                    "prepare the data again (stage 1)",
+                    f"{remedy}",
                     path=path,
                 )
             start = file.seek(min(start_sample, file.frames))
