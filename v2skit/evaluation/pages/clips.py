@@ -12,7 +12,7 @@ import numpy as np
 from v2skit.data.data_dir import Utterance
 from v2skit.errors import UserError, suggestion
 from v2skit.evaluation import markdown
-from v2skit.evaluation.file_scores import WER, FileScores
+from v2skit.evaluation.file_scores import CER, WER, FileScores
 from v2skit.evaluation.pages.experiment import GROUND_TRUTH, Experiment
 from v2skit.evaluation.pages.media import flac, log_mel, spectrogram_uri, strip_uri
 from v2skit.evaluation.wer import PERCENT
@@ -166,7 +166,7 @@ def show(utterance: Utterance, why: str, systems: Sequence[System], metrics: dic
 
 
 def _scores(scores: FileScores, metrics: dict[str, str]) -> list[tuple[str, str]]:
-    texts = {n: f"{PERCENT * value:.0f} %" if n == WER else f"{value:.3g}" for n, value in scores.values.items()}
+    texts = {n: f"{PERCENT * value:.0f} %" if n in (WER, CER) else f"{value:.3g}" for n, value in scores.values.items()}
     return [(title, texts[name]) for name, title in metrics.items() if name in texts]
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from v2skit.errors import UserError, suggestion
 from v2skit.evaluation import markdown
-from v2skit.evaluation.file_scores import WER
+from v2skit.evaluation.file_scores import CER, WER
 from v2skit.evaluation.pages import charts, clips
 from v2skit.evaluation.pages.config_difference import Change, changes
 from v2skit.evaluation.pages.experiment import Experiment, Run, read_experiment
@@ -155,7 +155,8 @@ def _table(rows: dict[str, Any], directions: dict[str, bool], unit: str = "") ->
     names = list(next(iter(rows.values()), {}))
     arrows = {True: " ↑", False: " ↓", None: ""}
     columns = [
-        markdown.title_of(n).removesuffix(" %") + (unit or " %" * (n == WER)) + arrows[directions.get(n)] for n in names
+        markdown.title_of(n).removesuffix(" %") + (unit or " %" * (n in (WER, CER))) + arrows[directions.get(n)]
+        for n in names
     ]
     decimals = {name: markdown.decimals_of(rows, name) for name in names}
     return columns, [
@@ -191,7 +192,7 @@ def _distributions(systems: Sequence[clips.System]) -> list[charts.Distribution]
     names = dict.fromkeys(name for system in systems for name in system.experiment.results["higher_is_better"])
     drawn = []
     for name in names:
-        factor = PERCENT if name == WER else 1.0
+        factor = PERCENT if name in (WER, CER) else 1.0
         rows = []
         for system in systems:
             files = system.experiment.scores.get(system.row, {}).values()
