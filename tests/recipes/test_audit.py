@@ -173,8 +173,8 @@ def test_seen_speakers_of_an_unseen_split_and_foreign_speech_are_found(mel_run, 
     test = recipe_folder / "data/test"
     utterances = read_manifest(test)
     write_manifest(test, utterances, {**read_settings(test), "corpus": {"type": "mini", "split": "unseen"}})
-    spoken = mel_run.parent / f"synth/pretrained/{utterances[0].id}.wav"
-    spoken.write_bytes(utterances[0].audio.read_bytes())
+    synthesised = mel_run.parent / f"synth/pretrained/{utterances[0].id}.wav"
+    synthesised.write_bytes(utterances[0].audio.read_bytes())
     status, found = run(mel_run.parent, recipe_folder)
     assert status == 1 and set(kinds(found)) == {"speech", "speakers"}
     texts = [finding["text"] for finding in found["findings"]]

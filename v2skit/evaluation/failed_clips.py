@@ -19,7 +19,7 @@ def with_worst(systems: Sequence[System], higher_is_better: Mapping[str, bool]) 
 
     Args:
         systems: of one test set.
-        higher_is_better: metric -> its direction; others are left as they are.
+        higher_is_better: metric -> its direction; rows of other metrics are not changed.
     """
     tables = _filled([system.files for system in systems], higher_is_better)
     return [replace(system, files=files) for system, files in zip(systems, tables, strict=True)]
