@@ -31,9 +31,8 @@ METRICS = {"estoi": 3, "wer": 1}
 """Metric -> decimals."""
 SYSTEMS = ("scratch", "pretrained")
 RESAMPLES = 10_000
-
-
 Row = tuple[str, str, str, int]
+"""Data directory of the video, pre-trained model, transferred parts, steps: the first columns."""
 
 
 class Experiment(NamedTuple):
@@ -50,7 +49,7 @@ class Experiment(NamedTuple):
 
     @property
     def row(self) -> Row:
-        """What experiments of one row of the table have in common: its first columns."""
+        """What experiments of one row of the table have in common."""
         return self.video, self.model, self.transferred, self.steps
 
     @property
