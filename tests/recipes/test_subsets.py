@@ -89,11 +89,11 @@ def test_a_share_is_trained_on_as_any_data_directory(recipe_folder, tiny, monkey
         make_d_vectors(folder)
     write_share(recipe_folder / "data/train", 0.6, recipe_folder / "data/train_0.6")
     sets = ("networks.speaker={type: d_vector}", "data.train=train_0.6", "scratch=false")
-    assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", "synth", "score", sets=sets) == 0
+    assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", "synth", sets=sets) == 0
     exp = recipe_folder / "exp/tiny"
     record = yaml.safe_load((exp / "finetune/config.yaml").read_text())
     digest = read_settings(recipe_folder / "data/train_0.6")["digest"]
-    assert record["made_from"]["data"]["train_0.6"] == digest and (exp / "results.md").exists()
+    assert record["made_from"]["data"]["train_0.6"] == digest
     clips = (recipe_folder / "data/train_0.6/d_vector_clips").read_text().split()
     assert {u.id for u in read_manifest(recipe_folder / "data/train_0.6")} == {*clips} - {"s0", "s1"}
     capsys.readouterr()
