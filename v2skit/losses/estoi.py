@@ -30,8 +30,8 @@ class Estoi(nn.Module):
     within 40 dB of the loudest frame's; pystoi compares the power of the whole signal, so that hum below 134 Hz makes
     pauses count. On recordings with hum its ESTOI is therefore lower than 1 minus this loss.
 
-    The loss leaves the level of a segment open, and what is above 4.3 kHz, so that it needs L1 beside it. For waveforms:
-    :class:`v2skit.losses.estoi_waveform.EstoiWaveform`.
+    The loss leaves the level of a segment open, and what is above 4.3 kHz, so that it needs L1 beside it.
+    For waveforms: :class:`v2skit.losses.estoi_waveform.EstoiWaveform`.
 
     Of a model that is trained with it, ESTOI is no independent measure: PESQ and the word error rate are.
 
