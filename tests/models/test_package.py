@@ -17,7 +17,9 @@ from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import FORMAT, Card, read_card, read_header
-from v2skit.models.package import describe, open_model, pack, read_part, vocoder_of
+from v2skit.models.pack_parts import read_part
+from v2skit.models.package import describe, pack, vocoder_of
+from v2skit.models.places import open_model
 from v2skit.registry.files import digest_of
 from v2skit.registry.trust import trusting
 from v2skit.system.provenance import Provenance

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from v2skit.errors import UserError, reason_of
-from v2skit.models.package import open_model, packable
+from v2skit.models.package import packable
+from v2skit.models.places import open_model
 from v2skit.synthesis.exported.file import OnnxFile
 from v2skit.synthesis.exported.networks import OnnxNetwork
 from v2skit.synthesis.exported.traced import Traced, traced_networks
