@@ -56,7 +56,7 @@ def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
         import onnxruntime  # noqa: F401  the networks are compared in it
         import onnxscript  # noqa: F401  torch's exporter imports it later
         from onnx import helper
-    saved = packable(open_model(path, "model", "stage 4 makes one"), path)
+    saved = packable(open_model(path, "model", ""), path)
     values, others = (example_clip(model, frames) for frames in (FRAMES, OTHER_FRAMES))
     nodes, tensors, networks = [], [], {}
     for traced in traced_networks(model):
