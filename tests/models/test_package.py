@@ -68,6 +68,7 @@ def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_fol
     capsys.readouterr()
     assert main(["info", str(with_vocoder)]) == 0
     info = capsys.readouterr().out
+    assert "25 frames/s, mouth crops of 96 pixels, of which the networks see the central 88\n" in info
     assert "with: video-to-speech" in info and "vocoder:   trained" in info and "hums" in info and "s0, s1" in info
     with pytest.raises(UserError, match="has no vocoder in it; pack it again with one"):
         read_part(without, "vocoder")

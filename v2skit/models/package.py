@@ -261,8 +261,7 @@ def describe(path: Path) -> str:
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
-    picture = f"{setting('clock.fps')} frames/s, mouth crops of {setting('crop.size')} pixels"
-    lines.append(f"sound:     {setting('clock.sample_rate')} Hz; picture: {picture}")
+    lines.append(described_signals(config))
     lines.append(f"plug-ins:  {', '.join(_described_plugins(header)) or 'none'}")
     if voices := named_voices(header):
         default = f"; default: {header.default_voice}" if header.default_voice else ""
@@ -272,6 +271,19 @@ def describe(path: Path) -> str:
         lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
+
+
+def described_signals(config: Mapping[str, Any]) -> str:
+    """Sound and picture of a model: a line of its description, for people.
+
+    Args:
+        config: of the model, by dotted keys, perhaps without some.
+    """
+    rate, fps, side, crop = (
+        config.get(key, "unknown") for key in ("clock.sample_rate", "clock.fps", "crop.size", "augmentation.crop")
+    )
+    crops = f"mouth crops of {side} pixels, of which the networks see the central {crop}"
+    return f"sound:     {rate} Hz; picture: {fps} frames/s, {crops}"
 
 
 def named_voices(header: Header) -> list[str]:

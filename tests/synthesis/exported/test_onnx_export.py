@@ -93,6 +93,12 @@ def test_the_file_does_not_tell_where_it_was_made(exported):
     content = exported[1].read_bytes()
     assert b"tests/" not in content and b"site-packages" not in content and b"decoder.py" not in content
 
+def test_info_names_the_same_mouth_crops_as_of_a_pack(exported, capsys):
+    assert main(["info", str(exported[1])]) == 0
+    signals = "25 frames/s, mouth crops of 96 pixels, of which the networks see the central 88\n"
+    assert signals in capsys.readouterr().out
+
+
 
 @pytest.mark.skipif(not installed_models(), reason="no model is installed")
 def test_the_installed_model_synthesises_the_same_speech(onnx, tmp_path):
