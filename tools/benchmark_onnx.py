@@ -26,7 +26,7 @@ import torch
 
 import v2skit
 from v2skit.models.pretrained import default_model
-from v2skit.synthesis.exported.export import export
+from v2skit.synthesis.exported.export import export_model
 from v2skit.synthesis.synthesiser import Synthesiser
 
 SECONDS = (3, 60)
@@ -101,7 +101,7 @@ def main() -> None:
         onnx = args.onnx or Path(folder) / "model.onnx"
         if args.onnx is None:
             start = time.process_time()
-            export(model).write(onnx)
+            export_model(model).write(onnx)
             print(f"exporting took {time.process_time() - start:.1f} s of CPU time")
         benchmark({"torch": model, "onnx": onnx}, args.repeats)
 

@@ -20,7 +20,7 @@ from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models.pretrained import installed_models
 from v2skit.synthesis.exported import export as exporting
-from v2skit.synthesis.exported.export import FRAMES, OTHER_FRAMES, export, network_graph
+from v2skit.synthesis.exported.export import FRAMES, OTHER_FRAMES, export_model, network_graph
 from v2skit.synthesis.exported.load import synthesiser_of
 from v2skit.synthesis.exported.traced import Traced, traced_networks
 
@@ -122,7 +122,7 @@ def test_a_streaming_encoder_is_exported_layer_by_layer(onnx, tmp_path):
         "speaker": {"type": "none"},
     }
     run = untrained_run(tmp_path, **networks)
-    model, file = v2skit.load(run, "cpu"), export(run)
+    model, file = v2skit.load(run, "cpu"), export_model(run)
     same = synthesiser_of(file)
     assert list(file.header.networks) == ["frontend", "encoder.1", "encoder.2", "encoder.3", "decoder"]
     assert [value.name for value in file.model.graph.input] == ["video"]  # there is no voice

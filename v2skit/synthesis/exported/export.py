@@ -39,7 +39,7 @@ class ExportError(UserError):
     """A network can't be exported; the field ``component`` is its kind and type."""
 
 
-def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
+def export_model(path: Path, vocoder: Path | None = None) -> OnnxFile:
     """A model as an ONNX file in memory.
 
     Args:
