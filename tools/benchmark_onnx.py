@@ -3,10 +3,11 @@
     tools/venv/bin/python tools/benchmark_onnx.py                                    # the installed model
     tools/venv/bin/python tools/benchmark_onnx.py --model model.v2s --onnx model.onnx
 
-Without ``--onnx`` the model is exported first. The input is mouth crops of noise: speed does not depend on what they
-show, and tracking, which is the same for both, is left out. Loading and the first clip are measured in processes of
-their own, started in turn; then clips are synthesised in turn in one process. All figures are medians of CPU time,
-which other processes on the core hardly change.
+Without ``--onnx`` the model is exported first; one whose vocoder is mel-corrected can't be, which the error says.
+The input is mouth crops of noise: speed does not depend on what they show, and tracking, which is the same for
+both, is left out. Loading and the first clip are measured in processes of their own, started in turn; then clips
+are synthesised in turn in one process. All figures are medians of CPU time, which other processes on the core
+hardly change.
 """
 
 from __future__ import annotations

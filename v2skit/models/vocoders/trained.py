@@ -51,6 +51,8 @@ class Trained(nn.Module):
         if corrections is None:  # only the config of a run on predictions has a predictor
             corrections = ROUNDS if config.predictor is None else 0
         self.correction = MelCorrection(clock, mel, corrections) if self.input == "mel" else None
+        if self.correction and corrections:
+            self.export_obstacle = "torch exports its mel correction for clips of one length only"
         generator, more = self.vocoder.generator, self.correction.context_frames if self.correction else 0
         for name in ("left_context_frames", "look_ahead_frames"):
             context = getattr(generator, name, None)

@@ -52,6 +52,10 @@ def export_model(path: Path, vocoder: Path | None = None) -> OnnxFile:
     """
     model = Synthesiser.load(path, torch.device("cpu"), vocoder)
     _check_inputs(model)
+    chain = list(traced_networks(model))
+    for traced in chain:
+        if obstacle := getattr(traced.part, "export_obstacle", None):
+            raise _refused(traced, obstacle)
     with needs("onnx", "the export to ONNX"):
         import onnxruntime  # noqa: F401  the networks are compared in it
         import onnxscript  # noqa: F401  torch's exporter imports it later
@@ -59,7 +63,7 @@ def export_model(path: Path, vocoder: Path | None = None) -> OnnxFile:
     saved = packable(open_model(path, "model", ""), path)
     values, others = (example_clip(model, frames) for frames in (FRAMES, OTHER_FRAMES))
     nodes, tensors, networks = [], [], {}
-    for traced in traced_networks(model):
+    for traced in chain:
         graph = network_graph(traced, values, others)
         nodes += graph.node
         tensors += graph.initializer
