@@ -24,8 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from argument_types import whole_number
 
 import v2skit
+from v2skit.cli.failures import status_of
 from v2skit.models.pretrained import default_model
 from v2skit.synthesis.exported.export import export_model
 from v2skit.synthesis.synthesiser import Synthesiser
@@ -62,13 +64,13 @@ def benchmark(paths: dict[str, Path], repeats: int) -> None:
     def note(what: str, name: str, seconds: float) -> None:
         measured.setdefault(what, {}).setdefault(name, []).append(seconds)
 
+    models = {name: v2skit.load(path, "cpu") for name, path in paths.items()}
     for _ in range(repeats):
         for name, path in paths.items():
             command = [sys.executable, __file__, "--start", str(path)]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             for what, seconds in found.items():
                 note(what, name, seconds)
-    models = {name: v2skit.load(path, "cpu") for name, path in paths.items()}
     speech: dict[str, np.ndarray] = {}
     for seconds in SECONDS:
         for number in range(repeats + 1):
@@ -88,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a packed model, run or checkpoint; default: the installed one")
     parser.add_argument("--onnx", type=Path, help="its ONNX file")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=whole_number, default=5)
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -108,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_onnx"))
