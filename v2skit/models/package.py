@@ -268,7 +268,7 @@ def describe(path: Path) -> str:
         lines.append(f"voices:    {', '.join(voices)}{default}")
     scores = _described_scores(Provenance(header.scores or {}).part("row").values)
     if scores:
-        lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
+        lines.append("scores:    on its own test set, with 95 % intervals; WER and CER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
 
