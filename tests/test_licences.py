@@ -2,14 +2,12 @@
 
 import importlib.metadata
 import re
-import runpy
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.setup_file import setup_arguments
 
 AGGREGATES = {"test", "all"}
 """Extras that repeat what others bring."""
@@ -62,10 +60,7 @@ def normalised(requirement: str) -> str:
 
 def by_setup(monkeypatch) -> dict[str, set[str]]:
     """Distribution -> extras that bring it, by setup.py."""
-    given = {}
-    stub = SimpleNamespace(setup=given.update, find_packages=lambda *_, **__: [])
-    monkeypatch.setitem(sys.modules, "setuptools", stub)
-    runpy.run_path(str(ROOT / "setup.py"))
+    given = setup_arguments(monkeypatch)
     found: dict[str, set[str]] = {}
     for extra, requirements in {"core": given["install_requires"], **given["extras_require"]}.items():
         for requirement in requirements:

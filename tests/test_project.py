@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import subprocess
 
 import pytest
-import setuptools
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import v2skit
 from tests.conftest import ROOT
+from tests.setup_file import setup_arguments
 
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
 CALLERS = (WORKFLOW, ROOT / ".pre-commit-config.yaml", ROOT / "Dockerfile", ROOT / ".ci/run", ROOT / "CONTRIBUTING.md")
@@ -23,10 +22,7 @@ CALLERS = (WORKFLOW, ROOT / ".pre-commit-config.yaml", ROOT / "Dockerfile", ROOT
 @pytest.fixture
 def package(monkeypatch) -> dict:
     """What setup.py passes to setuptools."""
-    given: dict = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
-    runpy.run_path(str(ROOT / "setup.py"))
-    return given
+    return setup_arguments(monkeypatch)
 
 
 def jobs() -> dict:
@@ -113,6 +109,12 @@ def test_suppressions_name_their_rule_and_their_reason():
                 why = (parts["why1"] + parts["why2"] + parts["why3"]).strip(" #")
                 assert len(why) > 10, f"{path}: {line.strip()} gives no reason"
     assert found, "the pattern finds none at all"
+
+
+def test_the_tests_can_be_collected_in_any_order():
+    """Once distutils is imported, setuptools can't be."""
+    early = re.compile(r"^(?:import|from) (?:setuptools|distutils)\b", re.MULTILINE)
+    assert [path for path in (ROOT / "tests").rglob("*.py") if early.search(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.parametrize("failing", ["ruff check", "ruff format", "mypy"])

@@ -10,8 +10,9 @@ from v2skit import testing
 from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.losses.l1 import L1
 from v2skit.models.layers.masked import MaskedConv1d, check_features, on_valid, zero_padding
-from v2skit.testing import check_decoder, check_encoder
+from v2skit.testing import check_decoder, check_encoder, examples
 
 DIM = 6
 
@@ -156,6 +157,20 @@ def test_a_decoder_with_its_own_loss():
 class LeakyHead(LinearHead):
     def forward(self, x, mask):
         return {"loudness": self.linear(x - x.mean(1, keepdim=True))[..., 0]}
+
+
+class CountsPaddedFrames(nn.Module):
+    input = "mel"
+
+    def forward(self, output, batch):
+        return {"l1": (output.mel - batch.mel).abs().mean()}
+
+
+def test_a_loss_over_the_padding_is_found():
+    batch = examples.batch()
+    testing.check_loss(L1(Mel()), examples.output(batch), batch)
+    with pytest.raises(AssertionError, match="l1: the padding changes it; average over batch.mask"):
+        testing.check_loss(CountsPaddedFrames(), examples.output(batch), batch)
 
 
 def test_heads():

@@ -22,7 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from argument_types import whole_number
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock, Crop
 from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.media.audio import write_audio
@@ -89,10 +91,10 @@ def train(config: Path, folder: Path, processes: int, cores: list[int]) -> tuple
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=23, help="of a run; default: 23")
-    parser.add_argument("--repeats", type=int, default=6, help="runs of each kind; default: 6")
-    parser.add_argument("--batch_frames", type=int, default=800, help="of each of a step's two batches; default: 800")
-    parser.add_argument("--blocks", type=int, default=4, help="of the encoder; default: 4")
+    parser.add_argument("--steps", type=whole_number, default=23, help="of a run; default: 23")
+    parser.add_argument("--repeats", type=whole_number, default=6, help="runs of each kind; default: 6")
+    parser.add_argument("--batch_frames", type=whole_number, default=800, help="of each batch of a step; default: 800")
+    parser.add_argument("--blocks", type=whole_number, default=4, help="of the encoder; default: 4")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
@@ -123,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_distributed"))

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 import time
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from argument_types import positive_number
+
+from v2skit.cli.failures import status_of
 
 RATE, HOP = 24000, 240
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0
@@ -145,7 +149,7 @@ def measure(extract: Extractor, seconds: float) -> list[tuple[float, float, floa
 def main() -> None:
     """Measure all that are installed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of each of the nine signals")
+    parser.add_argument("--seconds", type=positive_number, default=20.0, help="length of each of the nine signals")
     seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of packages, about versions
@@ -162,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_f0"))

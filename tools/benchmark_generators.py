@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from argument_types import positive_number, whole_number
 from torch import nn
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock, Mel
 from v2skit.models.build import for_inference
 from v2skit.models.decoders.hifigan import HifiGan
@@ -81,9 +84,9 @@ def medians(work: list[tuple[str, nn.Module, torch.Tensor]], repeats: int) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=3.0, help="duration of the audio")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=whole_number, default=1)
+    parser.add_argument("--seconds", type=positive_number, default=3.0, help="duration of the audio")
+    parser.add_argument("--repeats", type=whole_number, default=5)
     parser.add_argument("--run", type=Path, help="a trained vocoder's run or checkpoint, with the default mel")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -100,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_generators"))

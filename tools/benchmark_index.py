@@ -24,6 +24,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from argument_types import whole_number
+
+from v2skit.cli.failures import status_of
 
 READS = 10_000
 BATCH_FRAMES, SEGMENT_FRAMES = 4000, 50
@@ -132,7 +135,7 @@ def in_process(subject: str, directory: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--utterances", type=int, default=3_000_000)
+    parser.add_argument("--utterances", type=whole_number, default=3_000_000)
     parser.add_argument("--directory", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--subject", choices=[*SUBJECTS, "compiling"], help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -161,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_index"))

@@ -11,14 +11,17 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
+from argument_types import whole_number
 from torch import Tensor, nn
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock, Mel
 from v2skit.models.decoders.mel_linear import MelLinear
 from v2skit.models.encoders.conformer import Conformer
@@ -136,11 +139,11 @@ def check_equal(ours: Chain, plain: Chain, video: Tensor) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=whole_number, default=2)
     parser.add_argument("--size", default="s", choices=("s", "m", "l"), help="of the conformer")
-    parser.add_argument("--clips", type=int, default=4)
-    parser.add_argument("--frames", type=int, default=50, help="of the longest clip")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clips", type=whole_number, default=4)
+    parser.add_argument("--frames", type=whole_number, default=50, help="of the longest clip")
+    parser.add_argument("--repeats", type=whole_number, default=5)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -166,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_model"))

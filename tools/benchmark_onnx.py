@@ -3,10 +3,11 @@
     tools/venv/bin/python tools/benchmark_onnx.py                                    # the installed model
     tools/venv/bin/python tools/benchmark_onnx.py --model model.v2s --onnx model.onnx
 
-Without ``--onnx`` the model is exported first. The input is mouth crops of noise: speed does not depend on what they
-show, and tracking, which is the same for both, is left out. Loading and the first clip are measured in processes of
-their own, started in turn; then clips are synthesised in turn in one process. All figures are medians of CPU time,
-which other processes on the core hardly change.
+Without ``--onnx`` the model is exported first; one whose vocoder is mel-corrected can't be, which the error says.
+The input is mouth crops of noise: speed does not depend on what they show, and tracking, which is the same for
+both, is left out. Loading and the first clip are measured in processes of their own, started in turn; then clips
+are synthesised in turn in one process. All figures are medians of CPU time, which other processes on the core
+hardly change.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from argument_types import whole_number
 
 import v2skit
+from v2skit.cli.failures import status_of
 from v2skit.models.pretrained import default_model
-from v2skit.synthesis.exported.export import export
+from v2skit.synthesis.exported.export import export_model
 from v2skit.synthesis.synthesiser import Synthesiser
 
 SECONDS = (3, 60)
@@ -61,13 +64,13 @@ def benchmark(paths: dict[str, Path], repeats: int) -> None:
     def note(what: str, name: str, seconds: float) -> None:
         measured.setdefault(what, {}).setdefault(name, []).append(seconds)
 
+    models = {name: v2skit.load(path, "cpu") for name, path in paths.items()}
     for _ in range(repeats):
         for name, path in paths.items():
             command = [sys.executable, __file__, "--start", str(path)]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             for what, seconds in found.items():
                 note(what, name, seconds)
-    models = {name: v2skit.load(path, "cpu") for name, path in paths.items()}
     speech: dict[str, np.ndarray] = {}
     for seconds in SECONDS:
         for number in range(repeats + 1):
@@ -87,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a packed model, run or checkpoint; default: the installed one")
     parser.add_argument("--onnx", type=Path, help="its ONNX file")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=whole_number, default=5)
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -101,10 +104,10 @@ def main() -> None:
         onnx = args.onnx or Path(folder) / "model.onnx"
         if args.onnx is None:
             start = time.process_time()
-            export(model).write(onnx)
+            export_model(model).write(onnx)
             print(f"exporting took {time.process_time() - start:.1f} s of CPU time")
         benchmark({"torch": model, "onnx": onnx}, args.repeats)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_onnx"))

@@ -9,6 +9,7 @@ processor time, on which other load on the machine has less influence.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,7 +20,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from argument_types import whole_number
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock, Crop
 from v2skit.media.audio import write_audio
 from v2skit.media.audio_stream import decode_audio
@@ -73,7 +76,7 @@ class Replay:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus_dir", type=Path, help="folder with videos of talking faces")
-    parser.add_argument("--clips", type=int, default=20, help="number of videos, evenly spaced in the sorted list")
+    parser.add_argument("--clips", type=whole_number, default=20, help="videos, evenly spaced in the sorted list")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         videos = videos_in(arguments.corpus_dir, arguments.clips, parser, Path(folder))
@@ -141,4 +144,4 @@ def prepare(video: Path, out: Path, tracker, watch: Stopwatch) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_prepare"))

@@ -10,12 +10,15 @@ and memory. The baseline is the usual method, lists of all batches: sort by leng
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import tracemalloc
 from functools import partial
 
 import numpy as np
+from argument_types import positive_number, whole_number
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock
 from v2skit.data.by_length import ByLength, runs_of
 from v2skit.data.sampler import BatchSampler
@@ -88,9 +91,9 @@ def report(label: str, lengths: np.ndarray, ranks: list[list[list[int]]], second
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hours", type=float, default=3572)
-    parser.add_argument("--batch_frames", type=int, default=4000)
-    parser.add_argument("--segment_frames", type=int, default=50)
+    parser.add_argument("--hours", type=positive_number, default=3572)
+    parser.add_argument("--batch_frames", type=whole_number, default=4000)
+    parser.add_argument("--segment_frames", type=whole_number, default=50)
     args = parser.parse_args()
     lengths = lengths_of(args.hours)
     runs = runs_of(lengths)
@@ -111,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_sampler"))

@@ -9,15 +9,19 @@ level, so that no two are the same. Reading the config and the bootstrap, some s
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from argument_types import positive_number, whole_number
 
+from v2skit.cli.failures import status_of
 from v2skit.corpora.grid_grammar import jsgf
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
+from v2skit.errors import UserError
 from v2skit.evaluation.score import score
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.registry.build import build
@@ -30,7 +34,10 @@ GRAMMARS = {"grid": jsgf(), "none": None}
 def make_clips(source: Path, folder: Path, count: int, seconds: float) -> list[Utterance]:
     """Write ``<id>.flac`` of each clip and ``hypotheses/<id>.wav``. Returns the clips' utterances."""
     clock, generator, made = read_clock(source), np.random.default_rng(0), []
-    sources = cycle([u for u in read_manifest(source) if u.audio])
+    utterances = [u for u in read_manifest(source) if u.audio]
+    if not utterances:
+        raise UserError(f"{source} has no audio; name a data directory with ground truth")
+    sources = cycle(utterances)
     for number in range(count):
         utterance = next(sources)
         assert utterance.audio is not None
@@ -47,9 +54,9 @@ def main() -> None:
     """Print one row for each run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path, help="data directory with the ground truth")
-    parser.add_argument("--clips", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each clip")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--clips", type=whole_number, default=200)
+    parser.add_argument("--seconds", type=positive_number, default=3.0, help="of each clip")
+    parser.add_argument("--jobs", type=whole_number, default=2, help="processes")
     parser.add_argument("--grammar", choices=GRAMMARS, default="none", help="that PocketSphinx is given")
     options = parser.parse_args()
     rate = read_clock(options.data_dir).sample_rate
@@ -68,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_scoring"))

@@ -20,6 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from argument_types import whole_number
+
+from v2skit.cli.failures import status_of
 from v2skit.recipes.new_plugin import new_plugin
 from v2skit.registry.kinds import KINDS
 
@@ -58,7 +61,7 @@ def measured(paths: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=11, help="processes of each row; default: 11")
+    parser.add_argument("--repeats", type=whole_number, default=11, help="processes of each row; default: 11")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows: dict[str, list[str]] = {"without plug-ins": [], f"with {len(KINDS)} plug-ins": install(Path(folder))}
@@ -78,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_start"))

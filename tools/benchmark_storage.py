@@ -15,6 +15,7 @@ import argparse
 import io
 import itertools
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -24,12 +25,15 @@ from unittest.mock import patch
 import av
 import numpy as np
 import soundfile
+from argument_types import whole_number
 from benchmark_prepare import CLOCK, CROP, Replay, videos_in
 
+from v2skit.cli.failures import status_of
 from v2skit.config.schema import Augmentation
 from v2skit.data.data_dir import Utterance, write_manifest
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import Key
+from v2skit.errors import UserError
 from v2skit.media.ark import ArkWriter
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.audio_stream import decode_audio
@@ -76,8 +80,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sound_dir", type=Path, help="folder with speech of any sample rate")
     parser.add_argument("--corpus_dir", type=Path, help="folder with videos of talking faces")
-    parser.add_argument("--clips", type=int, default=20, help="number of videos; ten times as many audio files")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clips", type=whole_number, default=20, help="videos; ten times as many audio files")
+    parser.add_argument("--rounds", type=whole_number, default=9)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sounds = speech(arguments.sound_dir, 10 * arguments.clips)
@@ -94,6 +98,8 @@ def speech(folder: Path | None, count: int) -> list[np.ndarray]:
     noise with the spectral slope and the syllable rate of speech."""
     if folder:
         found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".flac", ".wav"))
+        if not found:
+            raise UserError(f"no .flac or .wav under {folder}; give --sound_dir a folder with speech")
         sounds = [decode_audio(path, CLOCK.sample_rate) for path in found[:: max(1, len(found) // count)][:count]]
     else:
         random = np.random.default_rng(0)
@@ -282,4 +288,4 @@ def store(clip: np.ndarray, codec: str, container: str, layout: str, options: di
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_storage"))

@@ -15,6 +15,7 @@ import argparse
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,7 +27,9 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from argument_types import positive_number, whole_number
 
+from v2skit.cli.failures import status_of
 from v2skit.config.load import load_config
 from v2skit.media.audio import write_audio_chunks
 from v2skit.media.video import read_timed_frames
@@ -172,8 +175,8 @@ def live(video: Path, tracker: Component) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--video", type=Path, help="video of a talking face")
-    parser.add_argument("--seconds", type=float, default=60, help="duration of the video; with --live at most 20")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=positive_number, default=60, help="of the video; with --live at most 20")
+    parser.add_argument("--repeats", type=whole_number, default=3)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--hour", action="store_true", help="peak memory of one hour")
     what.add_argument("--live", action="store_true", help="live synthesis in real time")
@@ -195,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_synth"))

@@ -11,13 +11,16 @@ and the 95th percentile.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from argument_types import whole_number
 
+from v2skit.cli.failures import status_of
 from v2skit.config.features import Clock, Crop
 from v2skit.config.load import parse_component
 from v2skit.corpora.corpus import CorpusUtterance
@@ -59,7 +62,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, action="append", required=True, help="folder with videos; repeatable")
     parser.add_argument("--tracker", action="append", required=True, help="a tracker component; repeatable")
     parser.add_argument("--reference", default="mediapipe", help="tracker with which the others are compared")
-    parser.add_argument("--clips", type=int, default=4, help="number of clips from each folder")
+    parser.add_argument("--clips", type=whole_number, default=4, help="number of clips from each folder")
     arguments = parser.parse_args()
     clips = clips_in(arguments.videos, arguments.clips)
     if not clips:
@@ -184,4 +187,4 @@ def spread(values: np.ndarray, form: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_trackers"))

@@ -21,6 +21,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from argument_types import whole_number
+
+from v2skit.cli.failures import status_of
 from v2skit.system.process import WAITING, keep_memory, sleep_soon
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spins", nargs="*", default=["0", "500", "10000", "100000"], help="GOMP_SPINCOUNT to try")
     parser.add_argument("--neighbours", type=int, default=1, help="busy threads of the other load; default: 1")
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each setting; default: 3")
+    parser.add_argument("--rounds", type=whole_number, default=3, help="processes for each setting; default: 3")
     parser.add_argument("--subject", choices=SUBJECTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.subject:
@@ -156,4 +159,4 @@ def synthesis() -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status_of(main, "benchmark_waiting"))

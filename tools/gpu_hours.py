@@ -29,6 +29,7 @@ from v2skit.cli.failures import status_of
 from v2skit.config.load import load_config
 from v2skit.config.schema import Config, Training
 from v2skit.data.batch import Batch
+from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models.build import build_model
 from v2skit.models.model import Model
@@ -123,7 +124,7 @@ def main() -> None:
     for path in options.configs:
         config = load_config(path)
         if config.trains != "v2s" or config.targets:
-            raise SystemExit(f"{path}: only models without targets, and no vocoders, are counted; leave it out")
+            raise UserError(f"{path}: only models without targets, and no vocoders, are counted; leave it out")
         costs: dict[str, Cost] = {}
         for name, task, settings in runs(config):
             frames = settings.segment_frames or WHOLE_CLIP_SECONDS * config.clock.fps

@@ -53,6 +53,19 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def nearest(path: Path) -> str:
+    """For a path that does not exist, ``; did you mean x?`` with that of the nearest name in its folder, or
+    ``; there is no folder x either``; empty where no name is near."""
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return f"; there is no folder {path.parent} either"
+    except OSError:  # it can't be read
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.with_name(near[0])}?" if near else ""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` with the nearest known name; where none is near, ``; known: ...`` with all of them."""
     known = sorted(map(str, known))

@@ -141,7 +141,7 @@ def test_the_mini_corpus_never_replaces_files_of_others(tmp_path, monkeypatch, t
         (folder / "audio").mkdir(exist_ok=True)
         (folder / "audio/s-a.flac").touch()
     (folder / theirs).touch()
-    with pytest.raises(UserError, match="is not of the mini corpus, .*; move it away"):
+    with pytest.raises(UserError, match=f"is not of the mini corpus, .* generated into {folder}; move it away"):
         Mini(tmp_path).obtain()
     (folder / theirs).unlink()
     with pytest.raises(UserError, match="has no mini corpus"):  # all that is missing is what _generate does

@@ -10,7 +10,7 @@ import soundfile
 from tests.conftest import make_data
 from v2skit.cli.main import main
 from v2skit.errors import UserError
-from v2skit.evaluation.export import export
+from v2skit.evaluation.export import write_lists
 from v2skit.media.audio import write_audio
 
 
@@ -44,7 +44,7 @@ def test_lists_as_versa_reads_them(speech, tmp_path, capsys):
 
 
 def test_lines_as_vts_eval_reads_them(speech, tmp_path):
-    assert export(tmp_path / "exp/synth", tmp_path / "test", tmp_path / "out", "grid")["pretrained"] == 4
+    assert write_lists(tmp_path / "exp/synth", tmp_path / "test", tmp_path / "out", "grid")["pretrained"] == 4
     lines = [json.loads(line) for line in (tmp_path / "out/gt.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == [u.id for u in speech]
     for line, utterance in zip(lines, speech, strict=True):
@@ -60,5 +60,5 @@ def test_speech_of_other_utterances_is_refused(speech, tmp_path):
         with pytest.raises(
             UserError, match="has no speech of the utterances of .*after stage 5, and the data directory"
         ):
-            export(folder, tmp_path / data, tmp_path / "out", "test")
+            write_lists(folder, tmp_path / data, tmp_path / "out", "test")
     assert not (tmp_path / "out").exists()

@@ -17,7 +17,9 @@ from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import FORMAT, Card, read_card, read_header
-from v2skit.models.package import describe, open_model, pack, read_part, vocoder_of
+from v2skit.models.pack_parts import read_part
+from v2skit.models.package import describe, pack, vocoder_of
+from v2skit.models.places import open_model
 from v2skit.registry.files import digest_of
 from v2skit.registry.trust import trusting
 from v2skit.system.provenance import Provenance
@@ -66,6 +68,7 @@ def test_a_pack_synthesises_the_speech_of_its_run_without_it(mel_run, recipe_fol
     capsys.readouterr()
     assert main(["info", str(with_vocoder)]) == 0
     info = capsys.readouterr().out
+    assert "25 frames/s, mouth crops of 96 pixels, of which the networks see the central 88\n" in info
     assert "with: video-to-speech" in info and "vocoder:   trained" in info and "hums" in info and "s0, s1" in info
     with pytest.raises(UserError, match="has no vocoder in it; pack it again with one"):
         read_part(without, "vocoder")

@@ -12,9 +12,10 @@ from tests.conftest import ROOT, make_data
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.errors import UserError
+from v2skit.hub.address import SUFFIX
 from v2skit.models import pretrained
 from v2skit.models.pack_header import Card, read_card, read_header
-from v2skit.models.package import SUFFIX, pack
+from v2skit.models.package import pack
 
 MEGABYTES = 12
 

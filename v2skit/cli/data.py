@@ -106,9 +106,9 @@ def estimate_data(options: argparse.Namespace) -> None:
 
 def export_data(options: argparse.Namespace) -> None:
     """``v2skit data export``."""
-    from v2skit.data.export import export
+    from v2skit.data.export import export_data_dir
 
-    print(export(options.directory, options.out, options.format, options.shard_size))
+    print(export_data_dir(options.directory, options.out, options.format, options.shard_size))
 
 
 def subset_data(options: argparse.Namespace) -> None:

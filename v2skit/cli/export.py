@@ -24,13 +24,13 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Export the model and print the size of the file."""
     from v2skit.hub.fetch import local_path
-    from v2skit.synthesis.exported.export import export
+    from v2skit.synthesis.exported.export import export_model
     from v2skit.synthesis.synthesiser import ONNX
 
     if options.out.suffix != ONNX:
         raise UserError(f"--out {options.out}: the name of an ONNX file ends in {ONNX}")
     check_output(options)
     vocoder = None if options.vocoder is None else local_path(options.vocoder)
-    export(chosen_model(options), vocoder).write(options.out)
+    export_model(chosen_model(options), vocoder).write(options.out)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit synth VIDEO --model {options.out} synthesises with it")

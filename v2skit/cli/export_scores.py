@@ -23,10 +23,10 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the lists, and print the commands that read them."""
-    from v2skit.evaluation.export import GROUND_TRUTH, export
+    from v2skit.evaluation.export import GROUND_TRUTH, write_lists
 
     speech = options.exp / "synth"
-    counts = export(speech, options.data_dir, options.out, options.dataset)
+    counts = write_lists(speech, options.data_dir, options.out, options.dataset)
     total = counts[GROUND_TRUTH]
     for row, count in counts.items():
         print(f"{options.out}/{row}.scp: {count} files" + (f", {total - count} are missing" if count < total else ""))

@@ -27,10 +27,10 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Push the pack, or write the folders that the options name."""
     from v2skit.hub.address import Address
-    from v2skit.hub.card import unstated
-    from v2skit.hub.demo import write_demo
-    from v2skit.hub.push import dry_run, push
     from v2skit.models.pack_header import read_header
+    from v2skit.publishing.card import unstated
+    from v2skit.publishing.demo import write_demo
+    from v2skit.publishing.push import dry_run, push
 
     address = Address.parse(options.address)
     lacking = unstated(read_header(options.pack).card)

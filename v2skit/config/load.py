@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
+from v2skit.config.addresses import pin
 from v2skit.config.check import check
 from v2skit.config.defaults import LOGGERS
 from v2skit.config.messages import origin_of, shortened
@@ -30,7 +31,8 @@ MAX_BASES = 100
 
 
 def load_config(path: Path, overrides: Iterable[str] = (), copies: Copies | None = None) -> Config:
-    """Read a config file with its bases, apply overrides of the form ``key.path=value``, and run its plug-in files.
+    """Read a config file with its bases, apply overrides of the form ``key.path=value``, run its plug-in files, and pin
+    addresses on a hub.
 
     Args:
         path: of the file.
@@ -42,6 +44,7 @@ def load_config(path: Path, overrides: Iterable[str] = (), copies: Copies | None
             and has the fields ``key`` and ``source``.
     """
     tree, origins, added = _overridden(Path(path), overrides)
+    tree = pin(tree, str(path), origins)
     files = _files(tree, origins, str(path), copies)
     with plugins.using(files):
         config = check({**tree, KEY: [to_tree(file) for file in files]}, Config, str(path), origins)

@@ -62,9 +62,10 @@ class Part(PartTransfer):
         learning_rate_factor: as for a transferred part.
         frozen: as for a transferred part.
         init: file or folder with its initial weights, relative to the working directory: a checkpoint, a run, an
-            experiment (of which the run of the same task is taken, if there is one), a pack, or a bare state dict
-            (``.safetensors``, or a file of torch with tensors only). Null: the weights are random, or in fine-tuning
-            those that are transferred; ``init`` has no effect there on a part that is transferred.
+            experiment (of which the run of the same task is taken, if there is one), a pack (also its address,
+            ``hf://owner/name``), or a bare state dict (``.safetensors``, or a file of torch with tensors only). Null:
+            the weights are random, or in fine-tuning those that are transferred; ``init`` has no effect there on a part
+            that is transferred.
         init_part: name of the part in that file; null: the same.
         init_prefix: beginning of names in the file -> beginning of names in the part, for files with names of their
             own, such as ``{module.decoder.: ""}``; its other tensors are left out. Null: those of ``init_part``.

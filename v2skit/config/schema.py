@@ -175,9 +175,9 @@ class Config:
         scratch: also train V2A without transfer, for comparison.
         pretrained: folder of a finished A2A run or experiment, relative to the working directory, e.g. of an audio
             recipe: stage 3 transfers its parts, and stage 2 is skipped.
-        predictor: folder of a finished V2A run, relative to the working directory. With ``trains: vocoder`` the vocoder
-            is fine-tuned on the mels that this model predicts; with ``trains: v2s`` they are an input of the visual
-            frontend (``audiovisual``).
+        predictor: a finished V2A run or a pack: its path, relative to the working directory, or ``hf://owner/name``.
+            With ``trains: vocoder`` the vocoder is fine-tuned on the mels that this model predicts; with
+            ``trains: v2s`` they are an input of the visual frontend (``audiovisual``).
         predictor_folds: for ``trains: v2s``, in how many parts the training clips are divided: those of a part get the
             predictions of a model that is trained on the other parts; 0: those of the predictor, which was trained on
             them.

@@ -27,7 +27,7 @@ CROPS = "mouth_crops"
 """Field of a cut with the mouth crops."""
 
 
-def export(directory: Path, out: Path, kind: str, shard_size: int = 1000) -> str:
+def export_data_dir(directory: Path, out: Path, kind: str, shard_size: int = 1000) -> str:
     """Write the audio, texts, speakers and mouth crops of a data directory; an interrupted export leaves no ``out``.
 
     Args:

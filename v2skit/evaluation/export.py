@@ -14,7 +14,7 @@ from v2skit.system.atomic import is_unused, write_text
 GROUND_TRUTH, LINES = "ground_truth", "gt.jsonl"
 
 
-def export(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, int]:
+def write_lists(speech: Path, data_dir: Path, out: Path, dataset: str) -> dict[str, int]:
     """List the speech of every row, and write the ground truth as WAV beside the lists.
 
     * ``<row>.scp`` and ``ground_truth.scp``, lines ``id path``, and ``text``, lines ``id words``, are what VERSA reads

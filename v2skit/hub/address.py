@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 
 from v2skit.errors import UserError
-from v2skit.models.package import SUFFIX
 
+SUFFIX = ".v2s"
+"""Of the files of packed models."""
 SCHEME = "hf://"
 FORM = f"{SCHEME}owner/name, {SCHEME}owner/name@revision or {SCHEME}owner/name/file{SUFFIX}"
 

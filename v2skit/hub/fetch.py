@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from v2skit.errors import UserError
-from v2skit.hub.address import Address, is_address
+from v2skit.hub.address import SUFFIX, Address, is_address
 from v2skit.hub.failure import UnreachableError, explained
-from v2skit.models.package import SUFFIX
 from v2skit.registry.trust import trusts_everything
 from v2skit.system.atomic import write_text
 from v2skit.system.checksum import sha256_of
@@ -19,6 +20,8 @@ from v2skit.version import __version__
 
 PICKLES = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
 """Suffixes of files that run code where they are loaded, or may do so."""
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def local_path(model: str | Path) -> Path:
@@ -34,9 +37,24 @@ def local_path(model: str | Path) -> Path:
     """
     if isinstance(model, Path) or not is_address(model):
         return Path(model)
-    address = Address.parse(model)
+    return _found(Address.parse(model))[0]
+
+
+def pinned(address: Address) -> Address:
+    """The address with the commit and the file that it leads to now, so that it names the same weights at any time; the
+    pack is fetched. Raises UserError as :func:`local_path`."""
+    _, commit, name = _found(address)
+    return replace(address, revision=commit, file=name)
+
+
+def _found(address: Address) -> tuple[Path, str, str]:
+    """The pack in the cache, its commit, and its path in the repository. Raises UserError."""
     with needs("hub", f"the address {address}"):
-        import huggingface_hub  # noqa: F401  what uses it imports it
+        from huggingface_hub import try_to_load_from_cache
+    if address.file and address.revision and _COMMIT.fullmatch(address.revision):  # which does not change
+        copy = try_to_load_from_cache(address.repo, address.file, revision=address.revision)
+        if isinstance(copy, str):
+            return Path(copy), address.revision, address.file
     try:
         with explained(address, "can't be fetched"):
             return _fetched(address)
@@ -51,8 +69,8 @@ def client() -> Any:
     return HfApi(library_name="v2skit", library_version=__version__)
 
 
-def _fetched(address: Address) -> Path:
-    """The pack in the cache, after the hub was asked for changes; one that differs from the hub's is fetched again.
+def _fetched(address: Address) -> tuple[Path, str, str]:
+    """As :func:`_found`, after the hub was asked for changes; a copy that differs from the hub's is fetched again.
     Raises UserError where it differs after that too."""
     api = client()
     info = api.model_info(address.repo, revision=address.revision, files_metadata=True)
@@ -73,7 +91,7 @@ def _fetched(address: Address) -> Path:
             raise UserError(f"{address}: {name} does not match the hub's digest of it, fetched twice; push it again")
     snapshot = path.parents[len(PurePosixPath(name).parts) - 1]
     _record(snapshot.parents[1], address.revision or "main", info.sha)
-    return path
+    return path, info.sha, name
 
 
 def _record(cache: Path, revision: str, commit: str) -> None:
@@ -84,8 +102,8 @@ def _record(cache: Path, revision: str, commit: str) -> None:
         write_text(path, commit)
 
 
-def _cached(address: Address, why: UnreachableError) -> Path:
-    """The pack in the cache, of the commit that the revision was when it was fetched last."""
+def _cached(address: Address, why: UnreachableError) -> tuple[Path, str, str]:
+    """As :func:`_found`, of the commit that the revision was when it was fetched last."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -99,10 +117,9 @@ def _cached(address: Address, why: UnreachableError) -> Path:
             f"{address} can't be fetched: {reason}, and the cache has no copy of it; load it once with a connection"
         ) from why
     files = [path.relative_to(folder).as_posix() for path in Path(folder).rglob(f"*{SUFFIX}")]
-    path = Path(folder, _chosen(address, files))
-    commit = Path(folder).name[:12]
-    print(f"v2skit: {address}: {reason}; using the copy in the cache, of commit {commit}", file=sys.stderr)
-    return path
+    name, commit = _chosen(address, files), Path(folder).name
+    print(f"v2skit: {address}: {reason}; using the copy in the cache, of commit {commit[:12]}", file=sys.stderr)
+    return Path(folder, name), commit, name
 
 
 def _chosen(address: Address, files: Iterable[str]) -> str:

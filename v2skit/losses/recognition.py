@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -17,6 +15,7 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets
 from v2skit.models.model import Part
 from v2skit.models.output import Output
+from v2skit.models.places import digest_in, open_model, place_in
 
 
 class Recognition(FrozenNetwork):
@@ -54,10 +53,10 @@ class Recognition(FrozenNetwork):
         ctc_weight: float = 1.0,
         feature_weight: float = 1.0,
     ) -> None:
-        folder = checkpoint.folder_in(Path(run), "stage 2 (pre-training) makes it, then name it as run", "pretrain")
-        saved = checkpoint.load(folder)
+        folder = place_in(run, "stage 2 (pre-training) makes it, then name it as run", "pretrain")
+        saved = open_model(folder, "model", "")
         if saved.meta.task != "a2a":
-            raise UserError(f"{folder} is of task {saved.meta.task}: no recogniser of audio; name a run of stage 2")
+            raise UserError(f"{run} is of task {saved.meta.task}: no recogniser of audio; name a run of stage 2")
         check_same_features(feature_settings(clock, mel), saved.meta.features, "this config", str(folder))
         config = checkpoint.config_of(saved.meta)
         model = build_model(config, "a2a", saved.meta.speakers, build_targets(config, saved.meta.targets))
@@ -73,7 +72,7 @@ class Recognition(FrozenNetwork):
         self.ctc_weight, self.feature_weight = ctc_weight, feature_weight
         check_range(self, ctc_weight=(0, 1e6), feature_weight=(0, 1e6))
         self.input, self.reference = "mel", ("mel", stream)
-        self.digest = checkpoint.digest(folder)
+        self.digest = digest_in(folder)
         self._head, self._ctc = heads[0], Ctc(stream)
         self.register_buffer("_voice", torch.as_tensor(model.speaker.voice(None))[None], persistent=False)
 

@@ -26,7 +26,7 @@ from v2skit.config.features import feature_hash, feature_settings
 from v2skit.config.load import origins_of, to_tree
 from v2skit.config.plugin_files import stored_files
 from v2skit.config.schema import Config
-from v2skit.errors import UserError
+from v2skit.errors import UserError, nearest
 from v2skit.models.finite import not_finite
 from v2skit.models.stored_config import model_sections, usable_config
 from v2skit.registry import plugins, sources
@@ -312,7 +312,7 @@ def folder_in(path: Path, remedy: str, run: str = "finetune") -> Path:
         UserError: there is no checkpoint.
     """
     if not path.exists():
-        raise UserError(f"{path} does not exist; {remedy}")
+        raise UserError(f"{path} does not exist; {remedy}{nearest(path)}")
     if (path / run).is_dir():
         path = path / run
     folder = path if (path / META).is_file() else best(path)

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from v2skit.config.check import check
 from v2skit.config.yaml_tree import parse_yaml
-from v2skit.errors import UserError
+from v2skit.errors import UserError, nearest
 from v2skit.models.checkpoint import Meta
 from v2skit.registry import direct
 from v2skit.system.state_file import check_permission, parse_state, read_state
@@ -99,6 +99,10 @@ class Header:
 
 def read_header(path: Path) -> Header:
     """The description in a pack, read without its weights. Raises UserError where it is no pack, or a newer one."""
+    if not path.exists():
+        raise UserError(
+            f"{path} does not exist; give a packed model, which v2skit pack makes{nearest(path)}", path=path
+        )
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a packed model; v2skit pack {path} -o model.v2s makes one")
     check_permission(path)
@@ -157,4 +161,4 @@ def own_code(config: dict) -> list[str]:
 
 
 def _no_model(path: Path, reason: object) -> UserError:
-    return UserError(f"{path} is no v2skit model, or is damaged ({reason}); {REMEDY}", path=path)
+    return UserError(f"{path} is no v2skit model, or is damaged ({reason}); give another file, or {REMEDY}", path=path)

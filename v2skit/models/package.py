@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from v2skit.config.load import check_component, to_tree
 from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
+from v2skit.hub.address import SUFFIX
 from v2skit.models import checkpoint, pack_voices
 from v2skit.models.build import build_targets, build_vocoder
 from v2skit.models.checkpoint import Checkpoint
@@ -35,7 +36,9 @@ from v2skit.models.pack_header import (
     printable_lines,
     read_header,
 )
+from v2skit.models.pack_parts import read_tensors
 from v2skit.models.pack_voices import VoiceSources
+from v2skit.models.places import open_model, place_in
 from v2skit.models.predictor import check_same_predictor
 from v2skit.models.stored_config import model_tree, packable_tree
 from v2skit.models.vocoders.correction import ROUNDS
@@ -47,7 +50,6 @@ from v2skit.system.state_file import damaged, read_state
 from v2skit.system.temporary import temporary_folder
 from v2skit.version import __version__
 
-SUFFIX = ".v2s"
 PREDICTOR = "predictor"
 """The part with the model that predicts inputs of the packed one."""
 TRAINED = "trained"
@@ -88,19 +90,19 @@ def pack(
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
     if vocoder:
-        same = choice and choice["type"] == TRAINED and _same_weights(Path(choice["run"]), vocoder)
+        same = choice and choice["type"] == TRAINED and _same_weights(choice["run"], vocoder)
         kept = choice if choice and same else {}  # arguments such as corrections
         choice = to_tree(check_component("vocoder", {**kept, "type": TRAINED, "run": str(vocoder)}, "--vocoder"))
     parts = {"model": saved}
     own: Any = None  # a plug-in's vocoder
     if config.predictor:
-        theirs = checkpoint.folder_in(Path(config.predictor), "the model was trained with this predictor")
-        parts[PREDICTOR] = packable(checkpoint.load(theirs), theirs)
+        theirs = place_in(config.predictor, "the model was trained with this predictor")
+        parts[PREDICTOR] = packable(open_model(theirs, "model", ""), theirs)
         check_same_predictor(trained, parts[PREDICTOR].meta.digest, f"model {folder}", f"predictor {theirs}")
     if choice and choice["type"] == TRAINED:
         choice = dict(choice)
-        theirs = checkpoint.folder_in(Path(choice.pop("run")), "give the run of a trained vocoder with --vocoder")
-        parts["vocoder"] = packable(checkpoint.load(theirs), theirs)
+        theirs = place_in(choice.pop("run"), "give the run of a trained vocoder with --vocoder")
+        parts["vocoder"] = packable(open_model(theirs, "vocoder", ""), theirs)
         features = parts["vocoder"].meta.features
         check_same_features(saved.meta.features, features, f"model {model}", f"vocoder {theirs}")
         check_same_targets(saved.meta.targets, parts["vocoder"].meta.targets, f"model {model}", f"vocoder {theirs}")
@@ -159,14 +161,14 @@ def restore_vocoder(path: Path, vocoder: Any) -> None:
     """Load the weights of a plug-in's vocoder, where a pack has them. Raises UserError where they do not fit."""
     header = read_header(path)
     if "vocoder" in header.digest.keys() - header.meta.keys():
-        checkpoint.restore(vocoder, _read_tensors(path, header, "vocoder"), path)
+        checkpoint.restore(vocoder, read_tensors(path, header, "vocoder"), path)
         vocoder.digest = header.digest["vocoder"]
 
 
-def _same_weights(*runs: Path) -> bool:
-    """Whether runs have the same weights; not where one of them is gone."""
+def _same_weights(*vocoders: str | Path) -> bool:
+    """Whether vocoders have the same weights; not where one of them is gone."""
     with suppress(UserError):
-        return len({checkpoint.digest(checkpoint.folder_in(run, "train it")) for run in runs}) == 1
+        return len({open_model(vocoder, "vocoder", "train it").meta.digest for vocoder in vocoders}) == 1
     return False
 
 
@@ -207,36 +209,11 @@ def _scores(exp: Path, digests: dict[str, str], vocoder: dict | None) -> dict | 
     return None
 
 
-def _read_tensors(path: Path, header: Header, part: str) -> dict[str, Tensor]:
-    """The tensors of a part, checked against its digest; those stored as float16 become float32."""
-    prefix = f"{part}."
-    with safe_open(path, "pt") as file:
-        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  it is no dict
-        tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
-    if header.format >= 2:
-        checkpoint.check_digest(tensors, header.digest[part], path, REMEDY)
-    return {name: value.float() if value.dtype == torch.float16 else value for name, value in tensors.items()}
-
-
-def read_part(path: Path, part: str) -> Checkpoint:
-    """The ``model``, ``vocoder`` or ``predictor`` of a pack.
-
-    Raises:
-        UserError: it is no pack, is damaged, lacks the part, or needs a plug-in that is not installed.
-    """
-    header = read_header(path)
-    if part not in header.meta:
-        raise UserError(f"{path} has no {part} in it; pack it again with one")
-    meta = dataclasses.replace(header.meta[part], digest=header.digest[part])
-    checkpoint.check_plugins(meta, path)
-    return Checkpoint(meta, _read_tensors(path, header, part))
-
-
 def read_voices(path: Path) -> tuple[dict[str, np.ndarray], str | None]:
     """The speaker vectors in a pack, float32 (S,), by name, and the name of its default voice. Raises UserError where
     it is no pack, or is damaged."""
     header = read_header(path)
-    vectors = _read_tensors(path, header, VOICE)
+    vectors = read_tensors(path, header, VOICE)
     default = header.default_voice
     return pack_voices.checked(header.meta["model"], vectors, default, path), default
 
@@ -270,11 +247,6 @@ def has_vocoder(config: Config) -> bool:
     return decoder.output != "waveform"
 
 
-def open_model(path: Path, part: str, remedy: str) -> Checkpoint:
-    """A pack's part, a checkpoint, or the best one of a run. Raises UserError."""
-    return read_part(path, part) if path.is_file() else checkpoint.load(checkpoint.folder_in(path, remedy))
-
-
 def describe(path: Path) -> str:
     """A description of a pack, for people. Raises UserError where it is none."""
     header = read_header(path)
@@ -289,17 +261,29 @@ def describe(path: Path) -> str:
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
-    picture = f"{setting('clock.fps')} frames/s, mouth crops of {setting('crop.size')} pixels"
-    lines.append(f"sound:     {setting('clock.sample_rate')} Hz; picture: {picture}")
+    lines.append(described_signals(config))
     lines.append(f"plug-ins:  {', '.join(_described_plugins(header)) or 'none'}")
     if voices := named_voices(header):
         default = f"; default: {header.default_voice}" if header.default_voice else ""
         lines.append(f"voices:    {', '.join(voices)}{default}")
     scores = _described_scores(Provenance(header.scores or {}).part("row").values)
     if scores:
-        lines.append("scores:    on its own test set, with 95 % intervals; WER in %")
+        lines.append("scores:    on its own test set, with 95 % intervals; WER and CER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
+
+
+def described_signals(config: Mapping[str, Any]) -> str:
+    """Sound and picture of a model: a line of its description, for people.
+
+    Args:
+        config: of the model, by dotted keys, perhaps without some.
+    """
+    rate, fps, side, crop = (
+        config.get(key, "unknown") for key in ("clock.sample_rate", "clock.fps", "crop.size", "augmentation.crop")
+    )
+    crops = f"mouth crops of {side} pixels, of which the networks see the central {crop}"
+    return f"sound:     {rate} Hz; picture: {fps} frames/s, {crops}"
 
 
 def named_voices(header: Header) -> list[str]:

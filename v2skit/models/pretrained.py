@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from v2skit.errors import UserError
-from v2skit.models.package import SUFFIX
+from v2skit.hub.address import SUFFIX
 
 FOLDER = Path(__file__).parents[1] / "pretrained"
 OFFLINE, LIVE = f"grid{SUFFIX}", f"grid_streaming{SUFFIX}"

@@ -1,4 +1,5 @@
-"""Weights of one part of a model, from any file that has them: a checkpoint, a pack, or a bare state dict."""
+"""Weights of one part of a model, from any file that has them: a checkpoint, a pack, also on a hub, or a bare state
+dict."""
 
 from __future__ import annotations
 
@@ -13,9 +14,11 @@ from torch import Tensor
 
 from v2skit.config.parts import PARTS, Part, model_name
 from v2skit.errors import UserError
+from v2skit.hub.address import SUFFIX
+from v2skit.hub.fetch import local_path
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Meta
-from v2skit.models.package import SUFFIX, read_part
+from v2skit.models.pack_parts import read_part
 from v2skit.system.state_file import check_permission
 
 RUNS = {"a2a": ("pretrain", "finetune"), "v2a": ("finetune", "pretrain"), "vocoder": ("finetune", "pretrain")}
@@ -54,7 +57,7 @@ def read_weights(name: str, part: Part, task: str) -> PartWeights:
     """
     key, theirs = f"parts.{name}.init", part.init_part or name
     try:
-        tensors, digest, meta, place = _open(Path(part.init or ""), theirs, task)
+        tensors, digest, meta, place = _open(local_path(part.init or ""), theirs, task)
     except UserError as error:
         raise UserError(f"{key}: {error}", **{**error.fields, "key": key}) from error
     if meta is not None and part.init_prefix is None and theirs.partition(".")[0] not in PARTS[meta.task]:
@@ -78,15 +81,16 @@ def read_weights(name: str, part: Part, task: str) -> PartWeights:
 
 def digest_of(part: Part, name: str, task: str) -> str:
     """The digest of the file that ``init`` names. Raises UserError as :func:`read_weights` does."""
-    path = Path(part.init or "")
+    path = local_path(part.init or "")
     folder = _folder(path, part.init_part or name, task) if path.is_dir() else None
     return checkpoint.digest(folder) if folder else read_weights(name, part, task).digest
 
 
 def place_of(name: str, part: Part, task: str) -> Path:
-    """The checkpoint or file that ``init`` of a part leads to; where there is no checkpoint, its path."""
+    """The checkpoint or file that ``init`` of a part leads to; where there is none, its path."""
     path = Path(part.init or "")
     try:
+        path = local_path(part.init or "")
         return _folder(path, part.init_part or name, task) if path.is_dir() else path
     except UserError:
         return path

@@ -11,8 +11,9 @@ from v2skit.data.data_dir import Utterance
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
-from v2skit.models.checkpoint import config_of, read_meta
-from v2skit.recipes.predictor import predictor_folder
+from v2skit.models.checkpoint import config_of
+from v2skit.models.places import meta_in
+from v2skit.recipes.predictor import predictor_place
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.stored_streams import LONG
 from v2skit.recipes.subsets import write_subset
@@ -51,9 +52,17 @@ def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path
 def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
     """The experiment of each fold. Its decoder comes from the predictor's pre-training, unless that was on the audio of
     the training clips: then the fold is pre-trained without its own. Raises UserError as :func:`train_folds`."""
-    folder = predictor_folder(recipe)
-    theirs, name = config_of(read_meta(folder)), recipe.config.data.train
-    given = checkpoint.folder_in(Path(theirs.pretrained or folder.parent.parent), "stage 2 makes it", "pretrain")
+    if not recipe.config.predictor_folds:
+        return
+    place = predictor_place(recipe)
+    if place.is_file():
+        raise UserError(
+            f"predictor {recipe.config.predictor} is a packed model, without the pre-training that the models of the "
+            "folds start from; name the experiment that it was packed from, or set predictor_folds to 0",
+            key="predictor",
+        )
+    theirs, name = config_of(meta_in(place)), recipe.config.data.train
+    given = checkpoint.folder_in(Path(theirs.pretrained or place.parent.parent), "stage 2 makes it", "pretrain")
     pretrained = None if name in trained_on(given).directories else str(given)
     for number in range(recipe.config.predictor_folds):
         without = directory_of(recipe.config, number)
@@ -66,15 +75,15 @@ def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
 def _check_start(recipe: Recipe) -> None:
     """Raises UserError where the models of the folds, which have the config of the predictor, would start from weights
     that were trained on the clips that they predict, or where their losses or inputs are of such a model."""
-    folder, name = predictor_folder(recipe), recipe.config.data.train
-    theirs = config_of(read_meta(folder))
+    predictor, name = predictor_place(recipe), recipe.config.data.train
+    theirs = config_of(meta_in(predictor))
     anew = any(fold.config.pretrained is None for fold in fold_recipes(recipe))
     for key, place in {**(start_of(theirs, "a2a") if anew else {}), **start_of(theirs, "v2a")}.items():
         if name in trained_on(place).directories:
             raise UserError(
-                f"predictor {folder} has {key} {place}, which was trained on {name}, so that the models of its folds "
-                f"would know the clips that they predict; name a predictor that was trained without {key}, or whose "
-                f"{key} is of other clips",
+                f"predictor {predictor} has {key} {place}, which was trained on {name}, so that the models of its "
+                f"folds would know the clips that they predict; name a predictor that was trained without {key}, or "
+                f"whose {key} is of other clips",
                 key="predictor",
             )
 

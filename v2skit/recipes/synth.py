@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v2skit.config.load import to_tree
-from v2skit.models import checkpoint
+from v2skit.models.places import digest_in
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
 from v2skit.synthesis.directory import speech_folder
@@ -52,6 +52,6 @@ def made_from(recipe: Recipe, row: ResultsRow) -> dict:
     return {**row.made_from(), "clock": tree["clock"], "mel": tree["mel"], "data": digest(recipe.test)}
 
 
-def checkpoint_source(folder: Path) -> dict:
-    """A checkpoint, for the record of what speech was made from."""
-    return {"checkpoint": folder.name, "digest": checkpoint.digest(folder)}
+def checkpoint_source(place: Path) -> dict:
+    """A checkpoint or a pack, for the record of what speech was made from."""
+    return {"checkpoint": place.name, "digest": digest_in(place)}

@@ -11,10 +11,10 @@ from v2skit.config.load import to_tree
 from v2skit.config.parts import parts_of
 from v2skit.config.schema import Config
 from v2skit.errors import UserError
+from v2skit.hub.address import SUFFIX
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Meta
-from v2skit.models.pack_header import read_header
-from v2skit.models.package import SUFFIX
+from v2skit.models.places import meta_in, place_in
 from v2skit.models.weights import place_of
 
 
@@ -45,7 +45,7 @@ def trained_on(place: Path) -> TrainedOn:
             found.foreign.add(str(place))
             continue
         try:
-            meta = read_header(place).meta["model"] if place.is_file() else checkpoint.read_meta(place)
+            meta = meta_in(place)
             config = checkpoint.config_of(meta)
         except UserError:
             found.unknown.add(str(place))
@@ -63,9 +63,9 @@ def start_of(config: Config, task: str) -> dict[str, Path]:
     synthesis its inputs, are of: key of the config -> place; where there is none, the path that the config names."""
     parts = parts_of(task, config.parts, config.transfer if task == "v2a" else {})
     found = {f"parts.{name}.init": place_of(name, part, task) for name, part in parts.items() if part.init}
-    found |= {key: _checkpoint(Path(run), "pretrain") for key, run in _runs(to_tree(config.losses), "losses")}
+    found |= {key: _place(run, "pretrain") for key, run in _runs(to_tree(config.losses), "losses")}
     if task == "v2a" and config.predictor:
-        found["predictor"] = _checkpoint(Path(config.predictor), "finetune")
+        found["predictor"] = _place(config.predictor, "finetune")
     return found
 
 
@@ -73,16 +73,16 @@ def _pretraining(place: Path, meta: Meta, config: Config) -> Iterator[Path]:
     """The A2A checkpoint that a V2A model's weights were transferred from."""
     if meta.task == "v2a" and place.parent.name != "scratch":
         if config.pretrained:
-            yield _checkpoint(Path(config.pretrained), "pretrain")
+            yield _place(config.pretrained, "pretrain")
         else:
-            yield _checkpoint(place.parent.parent / "pretrain", "pretrain")
+            yield _place(place.parent.parent / "pretrain", "pretrain")
 
 
-def _checkpoint(path: Path, run: str) -> Path:
+def _place(named: str | Path, run: str) -> Path:
     try:
-        return checkpoint.folder_in(path, "train it", run)
+        return place_in(named, "train it", run)
     except UserError:
-        return path
+        return Path(named)
 
 
 def _runs(tree: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -19,11 +19,12 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder
 from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model
+from v2skit.models.places import digest_in, meta_in, place_in
 from v2skit.models.predictor import check_chain
 from v2skit.recipes import run_record, targets
 from v2skit.recipes.folds import train_folds
 from v2skit.recipes.predictions import Predictions, Predictors
-from v2skit.recipes.predictor import load_predictor, predictor_folder
+from v2skit.recipes.predictor import load_predictor, predictor_place
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow, checkpoint_source
 from v2skit.recipes.training import NewModel, TrainingRun, best_checkpoint, train
@@ -84,8 +85,8 @@ def transfer(recipe: Recipe) -> None:
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
     model = build_model(config, "v2a", speakers, fitted)
     if model.predicted:  # now, not after hours in which the models of folds are trained
-        folder = predictor_folder(recipe)
-        check_chain(config, speakers, model.predicted, load_predictor(recipe, folder), f"predictor {folder}")
+        place = predictor_place(recipe)
+        check_chain(config, speakers, model.predicted, load_predictor(recipe, place), f"predictor {place}")
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
         others = f"{source} has other speakers than the videos ({len(speakers)})"
         raise UserError(f"{others}; --set transfer.speaker=null")
@@ -167,7 +168,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
     elif decoder.output == "mel" or decoder.output in targets.stored_names(config):
         found["copy_synthesis"] = ResultsRow(vocoder, copies, uses_reference_audio=True)
     if config.predictor:
-        found["predictor"] = model_row(lambda: predictor_folder(recipe), of_predictor=True)
+        found["predictor"] = model_row(lambda: predictor_place(recipe), of_predictor=True)
     if config.scratch:
         found["scratch"] = model_row(lambda: find(recipe, "scratch"))
     return {**found, "pretrained": model_row(lambda: find(recipe, "finetune"))}
@@ -177,7 +178,7 @@ def find(recipe: Recipe, name: str) -> Path:
     """The best checkpoint of run ``pretrain``, ``finetune`` or ``scratch``. Raises UserError as
     :func:`v2skit.recipes.training.best_checkpoint` does."""
     if name == "pretrain" and recipe.config.pretrained:
-        return _given(Path(recipe.config.pretrained))
+        return _given(recipe.config.pretrained)
     if name == "finetune":
         _check_source(recipe)
     return best_checkpoint(recipe, _run(recipe, name))
@@ -206,7 +207,7 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
 
 def _predictor(recipe: Recipe) -> dict[str, str]:
     """The predictor in the record of a run; nothing where there is none."""
-    return {"predictor": checkpoint.digest(predictor_folder(recipe))} if recipe.config.predictor else {}
+    return {"predictor": digest_in(predictor_place(recipe))} if recipe.config.predictor else {}
 
 
 def _predictions(recipe: Recipe) -> Predictions:
@@ -225,7 +226,7 @@ def _predictions(recipe: Recipe) -> Predictions:
         return Predictors(tuple(model for _, model, _ in loaded), made_from)
 
     folds = train_folds(recipe, v2a)
-    ours = predictors(predictor_folder(recipe))
+    ours = predictors(predictor_place(recipe))
     stream = ours.models[0].output
     out_of_fold = {recipe.config.data.train: predictors(*folds)} if folds else {}
     return Predictions(recipe, ours, stream, "float32", out_of_fold)
@@ -247,13 +248,15 @@ def _init(recipe: Recipe) -> Path:
     return recipe.exp / "transfer" / "init"
 
 
-def _given(path: Path) -> Path:
+def _given(named: str) -> Path:
     """The A2A checkpoint that a config names. Raises UserError where it is none."""
     remedy = "pretrained: give the experiment of a recipe whose stage 2 is finished"
-    folder = checkpoint.folder_in(path, remedy, "pretrain")
-    if checkpoint.read_meta(folder).task != "a2a":
-        raise UserError(f"{folder} is no audio-to-audio model; {remedy}")
-    return folder
+    place = place_in(named, remedy, "pretrain")
+    if place.is_file():
+        remedy += "; initial weights from a pack: parts.encoder.init and parts.decoder.init"
+    if meta_in(place).task != "a2a":
+        raise UserError(f"{named} is no audio-to-audio model; {remedy}", key="pretrained")
+    return place
 
 
 def _check_videos(recipe: Recipe) -> None:
@@ -272,10 +275,9 @@ def _check_videos(recipe: Recipe) -> None:
 def _check_source(recipe: Recipe) -> None:
     """Raises UserError where the pre-trained model, if it exists, is not the one that stage 3 transferred from."""
     given = recipe.config.pretrained
-    if given:
-        source = _given(Path(given)) if Path(given).exists() else None
-    else:
-        source = checkpoint.best(recipe.exp / "pretrain")
+    source = None if given else checkpoint.best(recipe.exp / "pretrain")
+    if given and Path(given).exists():
+        source = _given(given)
     if source:
         made_from = {"pretrained": checkpoint.digest(source)}
         run_record.check(recipe.exp / "transfer", recipe.config, _TRANSFER, made_from)
@@ -297,6 +299,6 @@ def _check_speaker_scale(config: Config, stored: dict, source: Path) -> None:
 def _speakers(recipe: Recipe, names: Iterable[str]) -> list[str]:
     """The names behind a speaker table; those of the predictor where there is one, which has the same speaker input."""
     if recipe.config.predictor:
-        return checkpoint.read_meta(predictor_folder(recipe)).speakers
+        return meta_in(predictor_place(recipe)).speakers
     directories = [directory for directory in map(recipe.data, names) if directory.exists()]
     return sorted({name for directory in directories for name in open_index(directory).speakers})

@@ -18,10 +18,11 @@ from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
 from v2skit.models.inference import inference_arguments
 from v2skit.models.model import Model, Vocoder
+from v2skit.models.places import digest_in, meta_in
 from v2skit.models.vocoders.correction import ROUNDS
 from v2skit.recipes import run_record, targets
 from v2skit.recipes.predictions import Predictions, Predictors
-from v2skit.recipes.predictor import load_predictor, predictor_folder
+from v2skit.recipes.predictor import load_predictor, predictor_place
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow
 from v2skit.recipes.training import TrainingRun, best_checkpoint, dataset, train
@@ -104,7 +105,7 @@ def finetune(recipe: Recipe) -> None:
     init, (theirs, predictor), stream = find(recipe, "pretrain"), _predictor(recipe), _stream(recipe)
     dtype = getattr(targets.load(recipe).built.get(stream), "dtype", "float32")
     arguments = inference_arguments(theirs)
-    made_from = {"model": checkpoint.digest(predictor_folder(recipe)), **({"decoder": arguments} if arguments else {})}
+    made_from = {"model": digest_in(predictor_place(recipe)), **({"decoder": arguments} if arguments else {})}
     predictions = Predictions(recipe, Predictors((predictor,), made_from), stream, dtype)
     run_record.check_plugins(checkpoint.read_meta(init), config, str(init))
 
@@ -113,11 +114,11 @@ def finetune(recipe: Recipe) -> None:
         given = predictor.streams - predictor.head_streams
         if model.input not in given:
             raise UserError(
-                f"predictor: {predictor_folder(recipe)} outputs {', '.join(sorted(given))}, and vocoder "
+                f"predictor: {predictor_place(recipe)} outputs {', '.join(sorted(given))}, and vocoder "
                 f"'{config.vocoder.type}' needs {model.input}; give a model that outputs it"
             )
-        for folder in (init, predictor_folder(recipe)):
-            check_same_targets(fitted.states, checkpoint.read_meta(folder).targets, "this recipe", str(folder))
+        for place in (init, predictor_place(recipe)):
+            check_same_targets(fitted.states, meta_in(place).targets, "this recipe", str(place))
         checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
         return model, []
 
@@ -135,14 +136,14 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
         predicted = name.startswith("predicted")
 
         def made_from() -> dict:
-            predictor = {"predictor": checkpoint.digest(predictor_folder(recipe))} if predicted else {}
+            predictor = {"predictor": digest_in(predictor_place(recipe))} if predicted else {}
             return {"vocoder": vocoder_source(*_vocoder(recipe, name, targets.load(recipe))), **predictor}
 
         def synthesised(out: Path) -> None:
             fitted = targets.load(recipe)
             vocoder = _vocoder(recipe, name, fitted)[1].to(device)
             if predicted:
-                synthesiser = Synthesiser.load(predictor_folder(recipe), device, vocoder=vocoder)
+                synthesiser = Synthesiser.load(predictor_place(recipe), device, vocoder=vocoder)
                 synthesise_directory(synthesiser, read_silent(directory), directory, out)
             else:
                 copy_synthesis(vocoder, config, read_manifest(directory), out, fitted)
@@ -167,11 +168,11 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
             name, stage=2, task="vocoder", settings=config.pretrain, train=data.pretrain, valid=data.pretrain_valid,
             depends=(*_DEPENDS, "pretrain", "data.pretrain"), parts=parts_of("vocoder", config.parts),
         )  # fmt: skip
-    inputs = {"init": find(recipe, "pretrain"), "predictor": predictor_folder(recipe)}
+    inputs = {"init": find(recipe, "pretrain"), "predictor": predictor_place(recipe)}
     return TrainingRun(
         name, stage=4, task="vocoder", settings=config.finetune, train=[data.train], valid=data.valid, with_video=True,
         depends=(*_DEPENDS, "finetune", "predictor", "data.train", "crop"),
-        made_from={key: checkpoint.digest(folder) for key, folder in inputs.items()},
+        made_from={key: digest_in(place) for key, place in inputs.items()},
         parts=parts_of("vocoder", config.parts, {part: PartTransfer() for part in PARTS["vocoder"]}),
     )  # fmt: skip
 
@@ -192,8 +193,8 @@ def _vocoder(recipe: Recipe, row: str, fitted: Targets) -> tuple[Component, nn.M
 def _predictor(recipe: Recipe) -> tuple[Config, Model]:
     """The config of the predictor, and it, frozen. Raises UserError where it needs no vocoder, or as
     :func:`v2skit.recipes.predictor.load_predictor`."""
-    folder = predictor_folder(recipe)
-    theirs, model, _ = load_predictor(recipe, folder)
+    place = predictor_place(recipe)
+    theirs, model, _ = load_predictor(recipe, place)
     if not needs_vocoder(model):
-        raise UserError(f"predictor: {folder} outputs waveforms and needs no vocoder; give a V2A run of the mel family")
+        raise UserError(f"predictor: {place} outputs waveforms and needs no vocoder; give a V2A run of the mel family")
     return theirs, model

@@ -20,7 +20,8 @@ from v2skit.models.build import build_model, build_targets, build_vocoder, for_i
 from v2skit.models.inference import with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.pack_header import Card, read_header
-from v2skit.models.package import PREDICTOR, open_model, read_voices, restore_vocoder, vocoder_of
+from v2skit.models.package import PREDICTOR, read_voices, restore_vocoder, vocoder_of
+from v2skit.models.places import open_model
 from v2skit.models.predictor import check_chain, check_predictor, check_same_predictor
 from v2skit.models.pretrained import default_model
 from v2skit.models.stored_config import check_available
@@ -288,7 +289,8 @@ def load_model(
         UserError: the checkpoint can't be read, or its task is another one.
     """
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
-    saved = open_model(path, part, f"{made} makes them")
+    packs = " a packed model (a .v2s file, or hf://owner/name)," if task == "v2a" else ""
+    saved = open_model(path, part, f"give{packs} an experiment, or a run or checkpoint of {made}")
     if saved.meta.task != task:
         raise UserError(f"{path} contains {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
@@ -310,7 +312,7 @@ def _load_predictor(
 ) -> tuple[Model, str]:
     """The model that predicts inputs of another one, and its digest: from the pack of that, or from the run that its
     config names. Raises UserError where it can't be read, does not fit, or is not that of the training."""
-    source, part = (path, PREDICTOR) if path.is_file() else (Path(config.predictor or ""), "model")
+    source, part = (path, PREDICTOR) if path.is_file() else (local_path(config.predictor or ""), "model")
     name = f"predictor {source}"
     theirs, predictor, meta, _ = load_model(source, "v2a", part=part)
     if not path.is_file():  # in a pack it is; it may be rounded there

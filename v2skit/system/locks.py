@@ -31,6 +31,15 @@ def host() -> str:
     return os.uname().nodename
 
 
+def holder(path: Path) -> str:
+    """Which process a lock file records, such as ``process 12 on node7``; empty where it records none."""
+    with suppress(OSError), path.open("rb") as file:
+        record = file.read(RECORD_BYTES).decode("utf-8", "replace")
+        if found := re.fullmatch(r"(\d+) (\S+)\n", record):
+            return f"process {found[1]} on {found[2]}"
+    return ""
+
+
 @contextmanager
 def lock_file(path: Path, what: Path, wait: bool) -> Iterator[None]:
     """Lock a file, which is created where there is none and stays, for this process.

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from v2skit.data.batch import Batch
-from v2skit.models.model import Part
+from v2skit.models.model import Part, stream_names
 from v2skit.models.output import Output
+from v2skit.testing.aspects import aspect
 from v2skit.testing.networks import check_close, check_reached
 
 
@@ -58,14 +59,19 @@ def refilled(batch: Batch, fill: float = 100.0) -> Batch:
     """
 
     def changed(value: Tensor | None) -> Tensor | None:
-        frames = batch.mask.shape[1]
-        if value is None or not value.is_floating_point() or value.shape[1] % frames:
-            return value
-        valid = batch.mask.repeat_interleave(value.shape[1] // frames, dim=1)
-        return value.where(valid.view(*valid.shape, *[1] * (value.ndim - 2)), torch.full_like(value, fill))
+        return None if value is None else _filled(value, batch.mask, fill)
 
     extras: Any = {name: changed(value) for name, value in batch.extras.items()}
     return replace(batch, mel=changed(batch.mel), video=changed(batch.video), extras=extras)
+
+
+def _filled(value: Tensor, mask: Tensor, fill: float = 100.0) -> Tensor:
+    """A stream (B,L,...) with another value in its padding; as it was where it is not of floats in whole frames."""
+    frames = mask.shape[1]
+    if not value.is_floating_point() or value.shape[1] % frames:
+        return value
+    valid = mask.repeat_interleave(value.shape[1] // frames, dim=1)
+    return value.where(valid.view(*valid.shape, *[1] * (value.ndim - 2)), torch.full_like(value, fill))
 
 
 def check_extractor(module: nn.Module, samples: int = 9600) -> None:
@@ -98,13 +104,27 @@ def check_loss(module: nn.Module, output: Output, batch: Batch) -> None:
     given = output.each(lambda tensor: tensor.detach().clone().requires_grad_())
     if hasattr(module, "discriminator_backward"):
         _check_discriminator_step(module, output.detached(), batch)
+    torch.manual_seed(0)
     values = module(given, batch)
     for name, value in values.items():
         assert value.ndim == 0 and value.isfinite(), f"{name} is no finite scalar"
+    with aspect("padding"):
+        _check_padding(module, output, batch, values)
     if values:
         sum(values.values()).backward()
         reached = [value.grad for value in given.streams.values() if value.grad is not None]
         assert any(grad.abs().sum() > 0 for grad in reached), "no gradient reaches the output"
+
+
+def _check_padding(module: nn.Module, output: Output, batch: Batch, values: dict[str, Tensor]) -> None:
+    """Raises AssertionError where the padding changes a loss of streams other than the waveform."""
+    streams = {name: value.detach() for name, value in output.streams.items()}
+    read = set(stream_names(getattr(module, "input", tuple(streams)))) - {"waveform"}
+    if read:
+        filled = {name: _filled(value, batch.mask) if name in read else value for name, value in streams.items()}
+        torch.manual_seed(0)
+        for name, value in module(Output.of(filled, output.losses), refilled(batch)).items():
+            check_close(value, values[name], f"{name}: the padding changes it; average over batch.mask")
 
 
 def check_discriminator(module: nn.Module, samples: int = 4800) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -16,7 +15,7 @@ from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import DualBatchNorm
 from v2skit.models.model import Vocoder, stream_names
-from v2skit.models.weights import PartWeights, digest_of, read_weights
+from v2skit.models.weights import PartWeights, digest_of, place_of, read_weights
 from v2skit.training.ledger import COPIED, Entry, Ledger, entry, problems
 
 MAX_SHOWN = 20
@@ -78,7 +77,7 @@ def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False
     Raises:
         UserError: a file does not exist, or can't be read.
     """
-    named = {n: part for n, part in parts.items() if part.init and not (existing and not Path(part.init).exists())}
+    named = {n: part for n, part in parts.items() if part.init and (not existing or place_of(n, part, task).exists())}
     return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
 
 

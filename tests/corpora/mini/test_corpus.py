@@ -1,5 +1,6 @@
 """The generated corpus: its sentences and the movements of the mouth."""
 
+import os
 import time
 
 import av
@@ -16,6 +17,8 @@ from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
 from v2skit.corpora.mini.visemes import PARAMETERS, articulate, gesture_starts, visemes
 from v2skit.errors import UserError
 from v2skit.media.crops import write_crops
+from v2skit.system.atomic import exclusive_lock
+from v2skit.system.locks import host
 
 SENTENCES = ("PLACE BLUE BY P FIVE NOW", "BIN RED WITH B NINE PLEASE", "SET WHITE AT M FIVE NOW")
 SIZES = {"utterances": 6, "audio_utterances": 6, "voices": 3, "seed": 5}
@@ -69,6 +72,18 @@ def test_obtain_keeps_a_corpus_with_the_same_settings_and_replaces_any_other(tmp
     second.obtain()
     assert len(second.splits()["audio"]) == 2
     assert len(list((second.folder / "audio").iterdir())) == 2
+
+
+def test_who_is_at_work_in_its_folder_is_named(tmp_path):
+    folder = tmp_path / "corpus"
+    with exclusive_lock(folder / "train"):
+        by = f"process {os.getpid()} on {host()} is at work there, or was killed: wait until it is done; move it away"
+        with pytest.raises(UserError, match=f"^{folder}/.train.lock is not of the mini corpus, .* {folder}; {by}"):
+            Mini(tmp_path).obtain()
+    with pytest.raises(
+        UserError, match=f"{folder}; move it away, or generate the corpus elsewhere with v2skit stage obt"
+    ):
+        Mini(tmp_path).obtain()
 
 
 def test_an_interruption_leaves_no_corpus(tmp_path, monkeypatch):

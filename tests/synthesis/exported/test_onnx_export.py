@@ -13,14 +13,18 @@ from torch import Tensor, nn
 
 import v2skit
 from tests.cases.model import untrained_run
-from tests.conftest import ISTFT, TINY
+from tests.conftest import ISTFT, TINY, vocoder_config
 from tests.media_files import every, make_video
 from tests.synthesis.live.conftest import moving
 from v2skit.cli.main import main
+from v2skit.config.load import load_config
 from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.build import build_new_vocoder
 from v2skit.models.pretrained import installed_models
+from v2skit.models.vocoders.trained import Trained
 from v2skit.synthesis.exported import export as exporting
-from v2skit.synthesis.exported.export import FRAMES, OTHER_FRAMES, export, network_graph
+from v2skit.synthesis.exported.export import FRAMES, OTHER_FRAMES, export_model, network_graph
 from v2skit.synthesis.exported.load import synthesiser_of
 from v2skit.synthesis.exported.traced import Traced, traced_networks
 
@@ -89,6 +93,12 @@ def test_any_runtime_runs_the_whole_graph(exported):
     assert_same_speech(waveform, wanted.numpy())
 
 
+def test_info_names_the_same_mouth_crops_as_of_a_pack(exported, capsys):
+    assert main(["info", str(exported[1])]) == 0
+    signals = "25 frames/s, mouth crops of 96 pixels, of which the networks see the central 88\n"
+    assert signals in capsys.readouterr().out
+
+
 def test_the_file_does_not_tell_where_it_was_made(exported):
     content = exported[1].read_bytes()
     assert b"tests/" not in content and b"site-packages" not in content and b"decoder.py" not in content
@@ -116,7 +126,7 @@ def test_a_streaming_encoder_is_exported_layer_by_layer(onnx, tmp_path):
         "speaker": {"type": "none"},
     }
     run = untrained_run(tmp_path, **networks)
-    model, file = v2skit.load(run, "cpu"), export(run)
+    model, file = v2skit.load(run, "cpu"), export_model(run)
     same = synthesiser_of(file)
     assert list(file.header.networks) == ["frontend", "encoder.1", "encoder.2", "encoder.3", "decoder"]
     assert [value.name for value in file.model.graph.input] == ["video"]  # there is no voice
@@ -187,3 +197,18 @@ def test_a_network_that_computes_something_else_in_onnxruntime_is_refused(onnx):
     traced = Traced("encoder", "encoder 'counting'", module, module, ["x"], "y")
     with pytest.raises(UserError, match="encoder 'counting' can't .*onnxruntime's output is not torch's"):
         network_graph(traced, {"x": torch.ones(1, 4, 2)}, {"x": torch.ones(1, 9, 2)})
+
+
+def test_a_vocoder_with_mel_correction_is_refused_before_any_work(tiny, tmp_path):
+    config = load_config(vocoder_config(tmp_path, tiny))
+    meta, vocoder = checkpoint.new_meta(config, "vocoder", []), tmp_path / "vocoder"
+    checkpoint.save(
+        checkpoint.Checkpoint(meta, build_new_vocoder(config).state_dict()), vocoder / "checkpoint-00000001"
+    )
+    run = untrained_run(tmp_path)
+    message = r"vocoder 'trained' can't be exported to ONNX \(torch exports its mel correction for clips of one length "
+    with pytest.raises(
+        UserError, match=rf"{message}only\); give a trained one with --vocoder RUN that needs no mel cor"
+    ):
+        export_model(run, vocoder)
+    assert not hasattr(Trained(config.clock, config.mel, str(vocoder), corrections=0), "export_obstacle")

@@ -56,7 +56,7 @@ def test_the_file_of_an_export_ends_in_onnx(tmp_path, capsys):
 
 
 def test_an_existing_file_is_replaced_by_force_only(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("v2skit.synthesis.exported.export.export", lambda *_: Written())
+    monkeypatch.setattr("v2skit.synthesis.exported.export.export_model", lambda *_: Written())
     path = tmp_path / "model.onnx"
     path.write_bytes(b"mine")
     command = ["export", "m.v2s", "-o", str(path)]
@@ -80,7 +80,7 @@ def test_model_and_vocoder_of_an_export_may_be_addresses(tmp_path, monkeypatch):
 
     exported: list = []
     monkeypatch.setattr("v2skit.hub.fetch.local_path", lambda name: Path("cache", name.removeprefix("hf://")))
-    monkeypatch.setattr("v2skit.synthesis.exported.export.export", export)
+    monkeypatch.setattr("v2skit.synthesis.exported.export.export_model", export)
     assert main(["export", "hf://me/x", "-o", str(tmp_path / "m.onnx"), "--vocoder", "hf://me/y"]) == 0
     assert exported == [(Path("cache/me/x"), Path("cache/me/y"))]
 

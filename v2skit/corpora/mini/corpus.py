@@ -23,6 +23,7 @@ from v2skit.errors import UserError
 from v2skit.media.crops import write_crops
 from v2skit.system.atomic import waiting_lock
 from v2skit.system.devices import cores
+from v2skit.system.locks import holder
 
 VERSION = 6
 """Increases with every change of the generated data, so that older corpora are generated again."""
@@ -142,9 +143,12 @@ class Mini:
             name = path.relative_to(self.folder)
             own = str(name) == INDEX or (str(name.parent) in ("audio", "av") and path.stem in ids)
             if not own and not path.is_dir():
+                by = holder(path) if path.suffix == ".lock" else ""
+                at_work = f"; {by} is at work there, or was killed: wait until it is done" if by else ""
                 raise UserError(
-                    f"{path} is not of the mini corpus, which is to be generated into {self.folder}; move it away, or "
-                    "use another folder with --work_dir"
+                    f"{path} is not of the mini corpus, which is to be generated into {self.folder.resolve()}{at_work}"
+                    "; move it away, or generate the corpus elsewhere with v2skit stage obtain --work_dir FOLDER",
+                    path=path,
                 )
 
     def _generate(self) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock, Mel, check_same_features, feature_settings
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
+from v2skit.models.places import digest_in, open_model, place_in
 from v2skit.registry.build import build
 from v2skit.signal.mel import MelSpectrogram
 
@@ -31,19 +30,17 @@ class AudioFrontend(nn.Module):
 
     def __init__(self, clock: Clock, mel: Mel, run: str) -> None:
         super().__init__()
-        folder = checkpoint.folder_in(
-            Path(run), "stage 2 of conf/mel.yaml (pre-training) makes it, then name it as run"
-        )
-        saved = checkpoint.load(folder)
+        folder = place_in(run, "stage 2 of conf/mel.yaml (pre-training) makes it, then name it as run")
+        saved = open_model(folder, "model", "")
         if saved.meta.task != "a2a":
-            raise UserError(f"{folder} is of task {saved.meta.task}: no audio frontend in it; name a run of stage 2")
+            raise UserError(f"{run} is of task {saved.meta.task}: no audio frontend in it; name a run of stage 2")
         check_same_features(feature_settings(clock, mel), saved.meta.features, "this config", str(folder))
         choice = checkpoint.config_of(saved.meta).networks.audio_frontend
         self.frontend = build("audio_frontend", choice, clock=clock, mel=mel)
         weights = saved.inference_weights
         theirs = {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
         checkpoint.restore(self.frontend, theirs, folder)
-        self.digest = checkpoint.digest(folder)
+        self.digest = digest_in(folder)
         self.samples_per_frame = clock.samples_per_frame
         self.spectrogram = MelSpectrogram(clock, mel)
 

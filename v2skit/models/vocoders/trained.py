@@ -18,7 +18,8 @@ class Trained(nn.Module):
     Args:
         clock: given by the toolkit.
         mel: given by the toolkit; must have the settings of the vocoder's training.
-        run: folder of a run or of a checkpoint, or a pack, relative to the working directory (a recipe's folder).
+        run: folder of a run or of a checkpoint, or a pack, relative to the working directory (a recipe's folder); or
+            the address of a pack, ``hf://owner/name``.
         corrections: rounds of :class:`v2skit.models.vocoders.correction.MelCorrection` on the vocoder's output; null:
             8 for a vocoder that was trained on mels of ground-truth audio alone, 0 for one tuned on predicted mels.
 
@@ -30,14 +31,14 @@ class Trained(nn.Module):
         # Imported here, since these modules build components, and this is one.
         from v2skit.models import checkpoint
         from v2skit.models.build import build_new_vocoder, build_targets
-        from v2skit.models.package import open_model
+        from v2skit.models.places import open_model
 
         super().__init__()
         if corrections is not None and corrections < 0:
             raise UserError(f"corrections {corrections} must not be negative")
         made_by = "--config conf/vocoder_istft.yaml, for units conf/units_vocoder.yaml"
         remedy = f"the vocoder recipe's stage 2 makes it ({made_by}); give its path from here"
-        saved = open_model(Path(run), "vocoder", remedy)
+        saved = open_model(run, "vocoder", remedy)
         self.digest = saved.meta.digest
         if saved.meta.task != "vocoder":
             raise UserError(f"{run} holds no vocoder but a model of task {saved.meta.task}; give the run of a vocoder")
@@ -50,6 +51,8 @@ class Trained(nn.Module):
         if corrections is None:  # only the config of a run on predictions has a predictor
             corrections = ROUNDS if config.predictor is None else 0
         self.correction = MelCorrection(clock, mel, corrections) if self.input == "mel" else None
+        if self.correction and corrections:
+            self.export_obstacle = "torch exports its mel correction for clips of one length only"
         generator, more = self.vocoder.generator, self.correction.context_frames if self.correction else 0
         for name in ("left_context_frames", "look_ahead_frames"):
             context = getattr(generator, name, None)

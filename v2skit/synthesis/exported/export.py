@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from v2skit.errors import UserError, reason_of
-from v2skit.models.package import open_model, packable
+from v2skit.models.package import packable
+from v2skit.models.places import open_model
 from v2skit.synthesis.exported.file import OnnxFile
 from v2skit.synthesis.exported.networks import OnnxNetwork
 from v2skit.synthesis.exported.traced import Traced, traced_networks
@@ -38,7 +39,7 @@ class ExportError(UserError):
     """A network can't be exported; the field ``component`` is its kind and type."""
 
 
-def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
+def export_model(path: Path, vocoder: Path | None = None) -> OnnxFile:
     """A model as an ONNX file in memory.
 
     Args:
@@ -51,14 +52,18 @@ def export(path: Path, vocoder: Path | None = None) -> OnnxFile:
     """
     model = Synthesiser.load(path, torch.device("cpu"), vocoder)
     _check_inputs(model)
+    chain = list(traced_networks(model))
+    for traced in chain:
+        if obstacle := getattr(traced.part, "export_obstacle", None):
+            raise _refused(traced, obstacle)
     with needs("onnx", "the export to ONNX"):
         import onnxruntime  # noqa: F401  the networks are compared in it
         import onnxscript  # noqa: F401  torch's exporter imports it later
         from onnx import helper
-    saved = packable(open_model(path, "model", "stage 4 makes one"), path)
+    saved = packable(open_model(path, "model", ""), path)
     values, others = (example_clip(model, frames) for frames in (FRAMES, OTHER_FRAMES))
     nodes, tensors, networks = [], [], {}
-    for traced in traced_networks(model):
+    for traced in chain:
         graph = network_graph(traced, values, others)
         nodes += graph.node
         tensors += graph.initializer

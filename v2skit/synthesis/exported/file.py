@@ -19,6 +19,7 @@ from v2skit.config.check import check
 from v2skit.errors import UserError, reason_of
 from v2skit.models.checkpoint import Meta, weights_digest
 from v2skit.models.pack_header import Card, check_runs_no_code, printable_lines
+from v2skit.models.package import described_signals
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance
@@ -167,8 +168,7 @@ class OnnxFile:
         ]
         lines += [*header.card.lines(), "", f"model:     {header.meta.step} steps, digest {header.meta.digest}"]
         lines.append(f"networks:  {', '.join(header.networks)}")
-        rate, fps, side = (config.get(key) for key in ("clock.sample_rate", "clock.fps", "augmentation.crop"))
-        lines.append(f"sound:     {rate} Hz; picture: {fps} frames/s, mouth crops of {side} pixels")
+        lines.append(described_signals(config))
         if header.voices:
             lines.append(f"voices:    {', '.join(header.voices)}; default: {header.default_voice or 'none'}")
         return printable_lines("\n".join(lines))

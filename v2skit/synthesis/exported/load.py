@@ -9,7 +9,7 @@ import numpy as np
 from v2skit.errors import UserError, reason_of
 from v2skit.models import checkpoint
 from v2skit.registry.build import build
-from v2skit.synthesis.exported.export import export
+from v2skit.synthesis.exported.export import export_model
 from v2skit.synthesis.exported.file import REMEDY, OnnxFile
 from v2skit.synthesis.exported.networks import OnnxChain, OnnxModel, OnnxNetwork
 from v2skit.synthesis.synthesiser import ONNX, Synthesiser
@@ -22,7 +22,7 @@ def load_onnx(path: Path, device: str = "auto", vocoder: Path | None = None) -> 
     Args:
         path: an ONNX file; or a pack, a V2A run or checkpoint, which is exported first.
         device: ``auto`` or ``cpu``.
-        vocoder: as for :func:`v2skit.synthesis.exported.export.export`.
+        vocoder: as for :func:`v2skit.synthesis.exported.export.export_model`.
 
     Raises:
         UserError: it can't be read or exported, its vocoder can't be chosen, or the device is another one.
@@ -30,7 +30,7 @@ def load_onnx(path: Path, device: str = "auto", vocoder: Path | None = None) -> 
     if device not in ("auto", "cpu"):
         raise UserError(f"the backend onnx runs on the CPU, not on {device}; leave --device out, or --backend onnx")
     if path.suffix != ONNX:
-        return synthesiser_of(export(path, vocoder))
+        return synthesiser_of(export_model(path, vocoder))
     if vocoder is not None:
         raise UserError(f"{path} has its vocoder in it; export the model with the other one (v2skit export --vocoder)")
     return synthesiser_of(OnnxFile.read(path))

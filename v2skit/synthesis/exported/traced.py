@@ -14,7 +14,10 @@ from v2skit.synthesis.pipeline import as_input, receptive_field
 from v2skit.synthesis.synthesiser import Synthesiser
 
 ANOTHER = "train a model with another one; docs/contracts.md says what an export needs"
-TRAINED = "give a trained one with --vocoder RUN, such as that of conf/vocoder_istft.yaml"
+TRAINED = (
+    "give a trained one with --vocoder RUN that needs no mel correction, since it was fine-tuned on predicted mels: "
+    "stage 4 of conf/vocoder_istft.yaml with predictor"
+)
 
 
 class Traced(nn.Module):

@@ -8,9 +8,9 @@ from string import Template
 import yaml
 
 from v2skit.hub.address import Address
-from v2skit.hub.card import extras_of, licence_id
-from v2skit.hub.folder import check_generated
 from v2skit.models.pack_header import printable_lines, read_header
+from v2skit.publishing.card import extras_of, licence_id
+from v2skit.publishing.folder import check_generated
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import APART
 from v2skit.version import __version__

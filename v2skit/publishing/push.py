@@ -8,11 +8,11 @@ from pathlib import Path
 
 from v2skit.errors import UserError
 from v2skit.hub.address import Address
-from v2skit.hub.card import readme
 from v2skit.hub.failure import explained
 from v2skit.hub.fetch import client
-from v2skit.hub.folder import check_generated
 from v2skit.models.pack_header import read_header
+from v2skit.publishing.card import readme
+from v2skit.publishing.folder import check_generated
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 

@@ -11,9 +11,9 @@ from tests.cases.model import untrained_run
 from tests.hub.hub_server import OWNERS_TOKEN, Repository, as_the_hub
 from v2skit.cli.main import main
 from v2skit.hub.address import Address
-from v2skit.hub.card import readme
 from v2skit.models.pack_header import Card
 from v2skit.models.package import pack
+from v2skit.publishing.card import readme
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub is missing; pip install 'v2skit[hub]'")
 
