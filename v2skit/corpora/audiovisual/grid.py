@@ -21,6 +21,9 @@ SEEN = {"s1": (1,), "seen4": (1, 2, 4, 29), "seen33": TALKERS}
 AVAILABLE = "available"
 """The split, as those of SEEN, of all talkers whose clips are there, however few."""
 
+TEST = "test"
+"""The same, and all of their clips are test clips."""
+
 UNSEEN33 = {
     "train": (1, 3, 5, 6, 7, 8, 10, 12, 14, 16, 17, 22, 24, 26, 28, 32),
     "valid": (9, 20, 23, 27, 29, 30, 34),
@@ -40,11 +43,11 @@ class Grid:
 
     Args:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
-        split: ``s1`` (that talker only), ``seen4``, ``seen33``, ``available`` (all talkers whose clips are there) or
-            ``unseen33``.
+        split: ``s1`` (that talker only), ``seen4``, ``seen33``, ``available`` (all talkers whose clips are there),
+            ``test`` (the same, all clips for testing) or ``unseen33``.
         train_share: share of the training part that is used, by a hash of talker and name; a larger share contains
             a smaller one. For learning curves over the amount of video; each needs a data folder of its own.
-        talkers: of split ``available``, those that are used where their clips are there; None: all.
+        talkers: of splits ``available`` and ``test``, those that are used where their clips are there; None: all.
 
     Raises:
         UserError: unknown split, or talkers that GRID does not have or of another split.
@@ -62,9 +65,9 @@ class Grid:
         train_share: Share = 1.0,
         talkers: list[int] | None = None,
     ) -> None:
-        if split not in (*SEEN, AVAILABLE, "unseen33"):
-            raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, {AVAILABLE}, unseen33")
-        if talkers is not None and split != AVAILABLE:
+        if split not in (*SEEN, AVAILABLE, TEST, "unseen33"):
+            raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, {AVAILABLE}, {TEST}, unseen33")
+        if talkers is not None and split not in (AVAILABLE, TEST):
             raise UserError(f"split '{split}' has talkers of its own; leave talkers out, or set split to {AVAILABLE}")
         if talkers is not None and not (talkers and set(talkers) <= set(TALKERS)):
             raise UserError(f"talkers {talkers}: give a list of talkers with video: 1 to 34, without 21")
@@ -103,6 +106,8 @@ class Grid:
         return jsgf()
 
     def _part(self, talker: int, name: str) -> str:
+        if self.split == TEST:
+            return "test"
         if self.split == "unseen33":
             return next(part for part, talkers in UNSEEN33.items() if talker in talkers)
         return {0: "valid", 1: "test"}.get(_hash(f"s{talker}/{name}") % 20, "train")
@@ -115,7 +120,7 @@ class Grid:
         except OSError as error:
             raise UserError(f"{error.filename} can't be read: {error.strerror}") from error
         missing = [f"s{n}" for n, found in clips.items() if not found]
-        if self.split == AVAILABLE and len(missing) < len(self.talkers):
+        if self.split in (AVAILABLE, TEST) and len(missing) < len(self.talkers):
             clips, missing = {n: found for n, found in clips.items() if found}, []
         if missing:
             raise self.info.error(
