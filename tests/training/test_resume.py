@@ -32,7 +32,6 @@ FAMILIES = {
         "parts={encoder: {frozen: all, frozen_steps: 7}, decoder: {frozen: weights, frozen_steps: 2}}",
         "networks.speaker={type: d_vector, dropout: 0.5}",
         "pretrain.corruption={time_share: 0.3, band_share: 0.2, snr_db: [0, 20], bottleneck_dim: 3}",
-        "augmentation.tempos=[0.8, 1.0, 1.25]",
     ],
 }  # fmt: skip
 

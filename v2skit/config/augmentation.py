@@ -24,6 +24,9 @@ class Augmentation:
         contrast: largest relative change of the contrast.
         scale: largest relative change of the size of the face, and of its aspect ratio.
         rotation: largest rotation, degrees.
+        feature_time_share: share of the video frames whose features the encoder does not get, on average.
+        feature_time_seconds: length of a span of such frames, s.
+        feature_channel_share: share of the channels of the features that it does not get of a clip, on average.
         tempos: one is drawn for each clip and epoch of training with video: 1.1 plays it faster by a tenth. The speech
             keeps its pitch. Batches of slow clips have more frames than ``batch_frames``, by as much.
 
@@ -41,11 +44,16 @@ class Augmentation:
     contrast: float = 0.0
     scale: float = 0.0
     rotation: float = 0.0
+    feature_time_share: float = 0.0
+    feature_time_seconds: float = 0.2
+    feature_channel_share: float = 0.0
     tempos: list[float] = field(default_factory=lambda: [1.0])
 
     def __post_init__(self) -> None:
         check_range(self, crop=(8, 10_000), flip=(0, 1), erase=(0, 1), time_mask_seconds=(0, 1))
         check_range(self, brightness=(0, 1), contrast=(0, 0.9), scale=(0, 0.9), rotation=(0, 180))
+        check_range(self, feature_time_share=(0, 0.95), feature_time_seconds=(1e-3, 1e3))
+        check_range(self, feature_channel_share=(0, 0.95))
         for name, low, high in (("erase_area", 0, 1), ("erase_ratio", 0, 100)):
             limits = getattr(self, name)
             if len(limits) != 2 or not low < limits[0] <= limits[1] <= high:
