@@ -51,6 +51,13 @@ def test_d_vectors_of_a_stored_config_keep_their_scale():
         assert upgrade(same) == same
 
 
+def test_the_whole_training_part_of_a_stored_corpus_needs_no_share():
+    now = {"corpus": {"type": "grid", "split": "available"}}
+    assert upgrade({"corpus": {"type": "grid", "split": "available", "train_share": 1.0}}) == now == upgrade(now)
+    for other in ({"type": "grid", "train_share": 0.25}, {"type": "own", "train_share": 1.0}):
+        assert upgrade({"corpus": other}) == {"corpus": other}
+
+
 @pytest.mark.parametrize("name", ["power", "mfcc", "multi_resolution_stft"])
 def test_losses_of_a_stored_config_keep_their_floor(tiny, name):
     stored = to_tree(load_config(tiny, [f"losses.own={{type: {name}, weight: 1}}"]))
@@ -68,6 +75,7 @@ def test_losses_of_a_stored_config_keep_their_floor(tiny, name):
         {"losses": {"l1": {"type": []}}},
         {"networks": {"speaker": 3}},
         {"networks": []},
+        {"corpus": {"type": {}}},
         [],
         None,
     ],

@@ -1,4 +1,4 @@
-"""The loss ``estoi``: it orders mels as ESTOI orders their waveforms, and ignores what ESTOI ignores."""
+"""The loss ``estoi`` orders mels as ESTOI orders their waveforms; ``estoi_waveform`` is 1 - ESTOI."""
 
 from types import SimpleNamespace
 
@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from pystoi import stoi
+from torchaudio.functional import resample
 
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
 from v2skit.losses.estoi import Estoi
+from v2skit.losses.estoi_waveform import EstoiWaveform
 from v2skit.models.output import Output
 from v2skit.signal.mel import MelSpectrogram
 
@@ -33,6 +35,12 @@ def loss_of(predicted, target, mask=None, **mel):
     mask = torch.ones(target.shape[:2], dtype=torch.bool) if mask is None else mask
     batch = SimpleNamespace(mel=target, mel_mask=lambda: mask)
     return Estoi(Clock(), Mel(**mel))(Output.of({"mel": predicted}), batch)["estoi"]
+
+
+def loss_of_waveform(predicted, target, mask=None, rate=RATE):
+    mask = torch.ones(target.shape, dtype=torch.bool) if mask is None else mask
+    batch = SimpleNamespace(waveform=target, sample_mask=lambda: mask)
+    return EstoiWaveform(Clock(sample_rate=rate))(Output(waveform=predicted), batch)["estoi_waveform"]
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +102,33 @@ def test_the_gradient_is_finite_and_descends(spectrogram):
 def test_a_mel_without_the_bands_is_refused():
     with pytest.raises(UserError, match=r"needs a mel from 134 to 4276 Hz, this one has 0 to 4000 Hz"):
         Estoi(Clock(), Mel(f_max=4000))
+
+
+@pytest.mark.parametrize("snr", [20, 5, -5])
+@pytest.mark.parametrize("rate", [10000, 16000, RATE])
+def test_of_waveforms_it_is_estoi(snr, rate):
+    """Bands at other sample rates are those of 10 kHz to the resolution of the transform."""
+    clean, random = torch.from_numpy(modulated_noise(1)), np.random.default_rng(2)
+    noise = torch.from_numpy(random.standard_normal(len(clean)).astype(np.float32))
+    pair = [resample(x, RATE, rate) for x in (clean, clean + 0.1 * 10 ** (-snr / 20) * noise)]
+    theirs = stoi(pair[0].numpy(), pair[1].numpy(), rate, extended=True)
+    assert 1 - loss_of_waveform(pair[1][None], pair[0][None], rate=rate).item() == pytest.approx(theirs, abs=0.02)
+
+
+def test_of_waveforms_pauses_and_padding_do_not_count_and_gradients_are_finite():
+    target, other = (torch.from_numpy(modulated_noise(seed))[None] for seed in (1, 2))
+    pause, mask = target.clone(), torch.ones(target.shape, dtype=torch.bool)
+    pause[:, 2 * RATE :] *= 1e-3
+    mixed = torch.cat([target[:, : 2 * RATE], other[:, 2 * RATE :]], 1)
+    mask[:, 2 * RATE :] = False
+    assert loss_of_waveform(mixed, pause).item() < 0.05 and loss_of_waveform(mixed, target, mask).item() < 0.05
+    assert loss_of_waveform(mixed, target).item() > 0.2
+    for start in (other, torch.zeros_like(target)):
+        predicted = start.clone().requires_grad_()
+        loss_of_waveform(predicted, target).backward()
+        assert predicted.grad.isfinite().all()
+
+
+def test_of_waveforms_a_sample_rate_without_the_bands_is_refused():
+    with pytest.raises(UserError, match="needs a sample rate of 10000 Hz or more, this is 8000"):
+        EstoiWaveform(Clock(sample_rate=8000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add ``data`` with its commands."""
-    commands = add_command(commands, "data", "inspect a recipe's data").add_subparsers(required=True, metavar="COMMAND")
+    text = "inspect a recipe's data, export or divide it"
+    commands = add_command(commands, "data", text).add_subparsers(required=True, metavar="COMMAND")
     text = "estimate the hours, disk space and time that preparation (stage 1) will need, from samples"
     command = add_command(commands, "estimate", text)
     _add_options(command)
@@ -35,6 +37,13 @@ def add(commands: Commands) -> None:
     text = "of shar and webdataset; default: 1000"
     command.add_argument("--shard-size", type=int, default=1000, metavar="UTTERANCES", help=text)
     command.set_defaults(run=export_data)
+    text = "write a data directory with a share of another one's utterances, which refers to its audio and video"
+    command = add_command(commands, "subset", text)
+    command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
+    text = "above 0 and at most 1; a larger share contains every smaller one"
+    command.add_argument("--share", type=float, required=True, help=text)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_SHARE, such as data/train_0.25")
+    command.set_defaults(run=subset_data)
 
 
 def _add_options(command: Parser) -> None:
@@ -100,3 +109,11 @@ def export_data(options: argparse.Namespace) -> None:
     from v2skit.data.export import export
 
     print(export(options.directory, options.out, options.format, options.shard_size))
+
+
+def subset_data(options: argparse.Namespace) -> None:
+    """``v2skit data subset``."""
+    from v2skit.recipes.subsets import write_share
+
+    out = options.out or Path(f"{os.path.normpath(options.directory.absolute())}_{options.share:g}")
+    print(write_share(options.directory, options.share, out))

@@ -10,6 +10,8 @@ FORMER_LOSS = {name: {"range_db": None} for name in ("power", "mfcc", "multi_res
 """Loss component -> the arguments that it lacked in earlier versions, with the values that it had then."""
 FORMER_SPEAKER = {"d_vector": {"dropout": 0.0, "scale": 1.0}}
 """The same of speaker components."""
+DROPPED_CORPUS = {"grid": {"train_share": 1.0}}
+"""Corpus -> the arguments that it has no longer, with the values that mean what it does without them."""
 
 
 def upgrade(tree: Any) -> Any:
@@ -19,7 +21,7 @@ def upgrade(tree: Any) -> Any:
     """
     if not isinstance(tree, dict):
         return tree
-    sections = {"losses": _losses, "networks": _networks}
+    sections = {"losses": _losses, "networks": _networks, "corpus": _corpus}
     return {**tree, **{key: of(tree[key]) for key, of in sections.items() if isinstance(tree.get(key), dict)}}
 
 
@@ -36,6 +38,11 @@ def _networks(networks: dict) -> dict:
     if "speaker" not in networks:
         return networks
     return {**networks, "speaker": _with_former(networks["speaker"], FORMER_SPEAKER)}
+
+
+def _corpus(corpus: dict) -> dict:
+    dropped = DROPPED_CORPUS.get(corpus["type"], {}) if isinstance(corpus.get("type"), str) else {}
+    return {key: value for key, value in corpus.items() if key not in dropped or value != dropped[key]}
 
 
 def _with_former(component: Any, former: dict[str, dict]) -> Any:

@@ -31,6 +31,7 @@ class Estoi(nn.Module):
     pauses count. On recordings with hum its ESTOI is therefore lower than 1 minus this loss.
 
     The loss leaves the level of a segment open, and what is above 4.3 kHz, so that it needs L1 beside it.
+    For waveforms: :class:`v2skit.losses.estoi_waveform.EstoiWaveform`.
 
     Of a model that is trained with it, ESTOI is no independent measure: PESQ and the word error rate are.
 
@@ -49,7 +50,7 @@ class Estoi(nn.Module):
         super().__init__()
         self.spectrogram = MelSpectrogram(clock, mel)
         self.segment = round(SEGMENT_SECONDS * clock.sample_rate / mel.hop)
-        edges = LOWEST_HZ * 2 ** ((2 * torch.arange(BANDS + 1, dtype=torch.float64) - 1) / 6)
+        edges = band_edges()
         if mel.f_max < edges[-1] or mel.f_min > edges[1]:
             raise UserError(
                 f"loss 'estoi' needs a mel from {edges[0]:.0f} to {edges[-1]:.0f} Hz, this one has {mel.f_min:g} to "
@@ -73,23 +74,37 @@ class Estoi(nn.Module):
             predicted, target = self._bands(output.mel.float()), self._bands(batch.mel)  # (B, F, 15)
             power = target.square().sum(-1).masked_fill(~batch.mel_mask(), 0)
             active = power > power.amax(1, keepdim=True) * 10 ** (-RANGE_DB / 10)
-            found = []
-            for mine, truth, frames in zip(predicted, target, active, strict=True):
-                if int(frames.sum()) >= self.segment:
-                    found.append(self._correlation(mine[frames], truth[frames]))
-            if not found:
-                return {"estoi": 0.0 * predicted.sum()}
-            return {"estoi": 1 - torch.stack(found).mean()}
+            return {"estoi": 1 - mean_estoi(predicted, target, active, self.segment)}
 
     def _bands(self, mel: Tensor) -> Tensor:
         """Log mel (B,F,M) -> amplitudes in one-third octave bands (B,F,15)."""
         return (self.spectrogram.magnitude(mel).square() @ self.to_bands + EPS**2).sqrt()
 
-    def _correlation(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """ESTOI of one clip's active frames (F,15)."""
-        # (segments, 15, N), unit norm over time, then over bands
-        mine, truth = (_unit(_unit(x.unfold(0, self.segment, 1), 2), 1) for x in (predicted, target))
-        return (mine * truth).sum(1).mean()
+
+def band_edges() -> Tensor:
+    """Edges of the one-third octave bands, Hz, float64 (16)."""
+    return LOWEST_HZ * 2 ** ((2 * torch.arange(BANDS + 1, dtype=torch.float64) - 1) / 6)
+
+
+def mean_estoi(predicted: Tensor, target: Tensor, active: Tensor, segment: int) -> Tensor:
+    """Mean ESTOI of the clips of a batch (Jensen and Taal 2016).
+
+    Args:
+        predicted: amplitudes in one-third octave bands (B,F,15).
+        target: as ``predicted``.
+        active: bool (B,F), the frames that count.
+        segment: N, frames.
+
+    Returns:
+        a scalar; clips with fewer than N active frames do not count, and a batch of these alone has 1, the best.
+    """
+    found = []
+    for mine, truth, frames in zip(predicted, target, active, strict=True):
+        if int(frames.sum()) >= segment:
+            # (segments, 15, N), unit norm over time, then over bands
+            units = [_unit(_unit(x[frames].unfold(0, segment, 1), 2), 1) for x in (mine, truth)]
+            found.append((units[0] * units[1]).sum(1).mean())
+    return torch.stack(found).mean() if found else 1 + 0.0 * predicted.sum()
 
 
 def _unit(x: Tensor, dim: int) -> Tensor:

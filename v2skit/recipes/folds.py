@@ -7,19 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from v2skit.config.schema import Config
-from v2skit.data.data_dir import Utterance, is_prepared, read_manifest, read_settings, write_manifest
+from v2skit.data.data_dir import Utterance
 from v2skit.data.index import open_index
-from v2skit.data.targets import state_digest
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import config_of, read_meta
 from v2skit.recipes.predictor import predictor_folder
 from v2skit.recipes.recipe import Recipe
-from v2skit.recipes.stored_streams import LONG, content_digest
+from v2skit.recipes.stored_streams import LONG
+from v2skit.recipes.subsets import write_subset
 from v2skit.recipes.trained_on import start_of, trained_on
 from v2skit.registry import plugins
-from v2skit.registry.build import build
-from v2skit.system.atomic import waiting_lock
 
 
 def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path, ...]:
@@ -94,11 +92,10 @@ def held_out(recipe: Recipe, number: int) -> list[Utterance]:
 
 def _write_directory(recipe: Recipe, number: int) -> None:
     """A data directory with the clips of all other folds, unless there is one of the same clips."""
+
+    def others(utterances: list[Utterance]) -> list[Utterance]:
+        left_out = {u.id for u in held_out(recipe, number)}
+        return [u for u in utterances if u.id not in left_out]
+
     source, directory = recipe.data(recipe.config.data.train), recipe.data(directory_of(recipe.config, number))
-    digest = state_digest([content_digest(source), number, recipe.config.predictor_folds])
-    with waiting_lock(directory):
-        if not (is_prepared(directory) and read_settings(directory).get("digest") == digest):
-            left_out = {u.id for u in held_out(recipe, number)}
-            kept = [u for u in read_manifest(source) if u.id not in left_out]
-            write_manifest(directory, kept, {**read_settings(source), "digest": digest})
-    build("speaker", recipe.config.networks.speaker, speakers=[]).prepare(directory)
+    write_subset(source, directory, others, [number, recipe.config.predictor_folds], replace=True)

@@ -71,6 +71,8 @@ COMPONENTS = {
         "perceptual": "v2skit.losses.perceptual:Perceptual",
         "adversarial": "v2skit.losses.adversarial:Adversarial",
         "estoi": "v2skit.losses.estoi:Estoi",
+        "estoi_waveform": "v2skit.losses.estoi_waveform:EstoiWaveform",
+        "pesq": "v2skit.losses.pesq:Pesq",
         "f0": "v2skit.losses.f0:F0Loss",
         "recognition": "v2skit.losses.recognition:Recognition",
     },

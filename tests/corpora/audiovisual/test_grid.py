@@ -73,15 +73,6 @@ def test_talkers_that_the_corpus_lacks_are_named(tmp_path, talkers):
         Grid(tmp_path, split="seen4", talkers=talkers)
 
 
-def test_a_share_of_the_training_part_is_nested_in_larger_ones_and_leaves_the_test_as_it_is(tmp_path):
-    folder = str(make_grid(tmp_path / "grid", (1,), names=NAMES))
-    splits = [Grid(tmp_path, folder, "s1", share).splits() for share in (0.1, 0.25, 0.5, 1.0)]
-    train = [{s.id for s in found["s1/train"]} for found in splits]
-    assert all(small < large for small, large in itertools.pairwise(train))
-    assert all(abs(len(part) / len(train[-1]) - share) < 0.05 for part, share in zip(train, (0.1, 0.25, 0.5, 1.0)))
-    assert all(found["s1/test"] == splits[-1]["s1/test"] for found in splits)
-
-
 def test_unseen_talkers_are_apart(tmp_path):
     splits = Grid(tmp_path, str(make_grid(tmp_path / "grid", TALKERS, names=NAMES[:2])), "unseen33").splits()
     speakers = [{s.speaker for s in utterances} for utterances in splits.values()]

@@ -6,7 +6,6 @@ import hashlib
 import re
 from pathlib import Path
 
-from v2skit.config.limits import Share
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf, sentence_from_code
 from v2skit.corpora.info import CorpusInfo
@@ -32,7 +31,6 @@ UNSEEN33 = {
 """The talkers of the unseen-speaker protocol, as in SVTS and its predecessors."""
 
 SENTENCES = 1000
-HASHES = 2**32
 SUFFIXES = (".mpg", ".mp4", ".avi", ".mov")
 PATTERNS = ("s{n}/*", "s{n}/s{n}/*", "s{n}/video/*", "s{n}/video/mpg_6000/*", "s{n}/*/s{n}/*", "video/s{n}/*")
 """The layouts of a talker's clips in the published archives."""
@@ -45,8 +43,6 @@ class Grid:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
         split: ``s1`` (that talker only), ``seen4``, ``seen33``, ``available`` (all talkers whose clips are there),
             ``test`` (the same, all clips for testing) or ``unseen33``.
-        train_share: share of the training part that is used, by a hash of talker and name; a larger share contains
-            a smaller one. For learning curves over the amount of video; each needs a data folder of its own.
         talkers: of splits ``available`` and ``test``, those that are used where their clips are there; None: all.
 
     Raises:
@@ -62,7 +58,6 @@ class Grid:
         work_dir: Path,
         corpus_dir: str = "",
         split: str = "s1",
-        train_share: Share = 1.0,
         talkers: list[int] | None = None,
     ) -> None:
         if split not in (*SEEN, AVAILABLE, TEST, "unseen33"):
@@ -72,7 +67,7 @@ class Grid:
         if talkers is not None and not (talkers and set(talkers) <= set(TALKERS)):
             raise UserError(f"talkers {talkers}: give a list of talkers with video: 1 to 34, without 21")
         self.directory = Path(work_dir) / corpus_dir if corpus_dir else None
-        self.split, self.train_share = split, train_share
+        self.split = split
         self.talkers = SEEN.get(split, tuple(sorted(set(talkers or TALKERS))))
 
     def obtain(self) -> str:
@@ -94,8 +89,6 @@ class Grid:
         for talker, clips in self._clips().items():
             for path in clips:
                 part = self._part(talker, path.stem)
-                if part == "train" and _hash(f"share s{talker}/{path.stem}") >= self.train_share * HASHES:
-                    continue
                 name = re.sub(r"\s+", "_", f"s{talker}-{path.stem}")
                 utterance = CorpusUtterance(name, f"s{talker}", path, path, _text(path.stem))
                 found[f"{self.split}/{part}"].append(utterance)
@@ -110,7 +103,8 @@ class Grid:
             return "test"
         if self.split == "unseen33":
             return next(part for part, talkers in UNSEEN33.items() if talker in talkers)
-        return {0: "valid", 1: "test"}.get(_hash(f"s{talker}/{name}") % 20, "train")
+        place = int.from_bytes(hashlib.sha256(f"s{talker}/{name}".encode()).digest()[:4], "big") % 20
+        return {0: "valid", 1: "test"}.get(place, "train")
 
     def _clips(self) -> dict[int, list[Path]]:
         """Talker -> clips, sorted by name."""
@@ -144,11 +138,6 @@ def _of_talker(directory: Path, talker: int) -> list[Path]:
         if clips:
             return sorted(clips)
     return []
-
-
-def _hash(text: str) -> int:
-    """A pseudo-random number below HASHES."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def _text(name: str) -> str | None:

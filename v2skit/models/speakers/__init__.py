@@ -1,11 +1,11 @@
 """Speaker embeddings. A component is an ``nn.Module``, input (B,...) -> embedding (B, out_dim), whose input is never
 computed from the clip that is synthesised. It has
 
-* ``prepare(directory)``, called in stage 1 for each data directory;
-* ``reader(directory)``: (utterance id, speaker) -> the input for an utterance. Where the reader also has
-  ``draw(utterance id, speaker, random)``, training calls that: another input in each epoch, whose only random numbers
-  are those of the generator. Where it has ``digest``, a text that identifies what it reads, streams that a model
-  predicts are computed again when that has changed;
+* ``prepare(directory)``, called in stage 1 for each data directory, and before a training for those without a reader;
+* ``reader(directory)``: (utterance id, speaker) -> the input for an utterance; raises UserError where the directory is
+  not prepared. Where the reader also has ``draw(utterance id, speaker, random)``, training calls that: another input in
+  each epoch, whose only random numbers are those of the generator. Where it has ``digest``, a text that identifies what
+  it reads, streams that a model predicts are computed again when that has changed;
 * ``voice(name)``: the input for a video outside a corpus; raises UserError where there is no such voice.
 
 and optionally
