@@ -81,6 +81,8 @@ def test_a_key_is_text_also_where_yaml_has_a_word_for_true(tmp_path, tiny):
         ("pretrain.learning_rate=nan", "pretrain.learning_rate: expected a finite number, not nan"),
         ("pretrain.betas=[0.9, 1.5]", "pretrain.betas must be two numbers from 0 to below 1"),
         ("augmentation.erase_area=[0.1]", "augmentation.erase_area must be two rising numbers"),
+        ("augmentation.tempos=[]", "augmentation.tempos must be numbers in 0.5..2, at least one, not"),
+        ("augmentation.tempos=[1.0, 3.0]", "augmentation.tempos must be numbers in 0.5..2"),
         ("scoring.bootstrap=0", "scoring.bootstrap must lie in"),
         ("losses.l1.weight=nan", "losses.l1.weight: expected a finite number, not nan"),
     ],

@@ -40,6 +40,16 @@ def test_each_stage_names_the_one_that_is_missing(recipe_folder, tiny, capsys):
     assert "not a prepared data directory (no utt2num_frames); stage 1 makes it" in capsys.readouterr().err
 
 
+def test_tempos_are_refused_where_a_stream_can_not_change_its_own(recipe_folder, tiny, capsys):
+    tempos, tokens = ("--set", "augmentation.tempos=[0.9, 1.1]"), ("--set", "targets.tokens={type: tokens}")
+    for wrong, what in (
+        ("targets.f0={type: f0}", "target 'f0'"), ("predictor=exp/mel/finetune", "the output of the predictor"),
+    ):  # fmt: skip
+        assert stage("pretrain", recipe_folder, tiny, *tempos, *tokens, "--set", wrong) == 1
+        error = capsys.readouterr().err
+        assert f"augmentation.tempos: {what} is stored once for each utterance and can't change its tempo" in error
+
+
 def test_synthesis_cannot_see_the_target(trained, tiny):
     assert stage("synth", trained, tiny) == 0
     out = trained / "exp/tiny/synth"

@@ -13,7 +13,7 @@ from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.models.build import build_model
 from v2skit.signal.mel import MelSpectrogram
-from v2skit.training.corruption import InputCorruption, corruption_of, random_spans
+from v2skit.training.corruption import InputCorruption, corruption_of
 
 CLOCK, MEL = Clock(), Mel()
 SPECTROGRAM = MelSpectrogram(CLOCK, MEL)
@@ -33,16 +33,6 @@ def corrupted(clean: Batch, **settings) -> Batch:
     assert torch.equal(found.mel, SPECTROGRAM(found.waveform))  # both kinds of frontends have the same input
     assert not found.waveform[~clean.sample_mask()].any()
     return found
-
-
-@pytest.mark.parametrize(("share", "length"), [(0.3, 5), (0.5, 1), (0.1, 20)])
-def test_spans_have_their_share_everywhere_and_their_length(share, length):
-    torch.manual_seed(0)
-    spans = random_spans(torch.zeros(4000, 40), share, length)
-    assert spans.float().mean(0).sub(share).abs().max() < 0.05
-    inside = spans[:, : -length + 1 or None] & ~torch.nn.functional.pad(spans, (1, 0))[:, :-1][:, : -length + 1 or None]
-    rows, begins = inside[:, 1:].nonzero(as_tuple=True)
-    assert len(rows) and all(spans[row, 1 + begin : 1 + begin + length].all() for row, begin in zip(rows, begins))
 
 
 def test_time_masks_silence_whole_video_frames():

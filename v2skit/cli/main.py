@@ -15,6 +15,7 @@ from v2skit.cli import (
     components,
     data,
     diff,
+    evaluate,
     export,
     export_scores,
     info,
@@ -42,8 +43,8 @@ from v2skit.system.process import sleep_soon
 from v2skit.version import __version__
 
 COMMANDS = (
-    components, plugins, stage, synth, synth_data, data, new_recipe, new_plugin, check_plugin, verify_resume, report,
-    compare, breakdown, audit, diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack,
+    components, plugins, stage, synth, synth_data, evaluate, data, new_recipe, new_plugin, check_plugin, verify_resume,
+    report, compare, breakdown, audit, diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack,
     push, export, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""

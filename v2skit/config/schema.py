@@ -168,7 +168,7 @@ class Config:
         crop: settings of the mouth crop.
         data: names of the data directories.
         prepare: preparation of the data directories.
-        augmentation: augmentation of the mouth crops.
+        augmentation: of mouth crops and tempo, in training with video.
         pretrain: training run of A2A, or of the vocoder.
         finetune: training run of V2A, or of the vocoder on predicted mels.
         trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder, on mels of ground-truth audio.

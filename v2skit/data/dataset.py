@@ -19,9 +19,11 @@ from v2skit.data.by_length import ByLength
 from v2skit.data.index import Joined, open_index
 from v2skit.data.sampler import Key
 from v2skit.data.streams import StoredStream
+from v2skit.data.tempo import Excerpt, draw_excerpt, interpolate_frames
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
+from v2skit.signal.tempo import change_tempo
 
 SpeakerReader = Callable[[str, str], np.ndarray]
 """(utterance id, speaker) -> the input of the speaker component's forward, for one utterance; it may have ``draw``, see
@@ -51,7 +53,8 @@ class SpeechDataset(Dataset):
         readers: for each directory, the speaker component's reader.
         clock: rates of audio and video.
         with_video: read the mouth crops too.
-        augmentation: of the crops; its ``crop`` is the side of the frontend's input.
+        augmentation: of the crops; its ``crop`` is the side of the frontend's input. Its ``tempos`` hold for audio and
+            video, and allow no stored streams but sequences.
         training: random segments, augmented crops, speaker inputs that are drawn where the reader can; otherwise whole
             utterances, centre crop.
         segment_frames: longest segment in training, None: whole utterances.
@@ -80,6 +83,7 @@ class SpeechDataset(Dataset):
     ) -> None:
         self.clock, self.with_video, self.augmentation = clock, with_video, augmentation
         self.training = training
+        self.tempos = augmentation.tempos if training and with_video else [1.0]
         self.segment_frames = segment_frames if training else None
         self.margin_samples = margin_samples if self.segment_frames else 0
         self.seed, self.cache_bytes = seed, cache_mb * 1_000_000
@@ -106,43 +110,52 @@ class SpeechDataset(Dataset):
         return len(self.utterances)
 
     def sequences(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each utterance: its number of values in a stored sequence, its video frames, and whether it is whole in a
-        batch, not cut to a segment; (U,) each."""
+        """Of each utterance: its number of values in a stored sequence, its video frames at the fastest tempo, and
+        whether it is whole in a batch, not cut to a segment; (U,) each."""
         counts = np.concatenate([streams[name].lengths for streams in self._streams])
         frames = np.concatenate([index.frames for index in self.utterances.indexes])
-        return counts, frames, frames <= (self.segment_frames or frames)
+        return counts, np.rint(frames / max(self.tempos)).astype(int), frames <= (self.segment_frames or frames)
 
     def __getitem__(self, key: Key) -> Example:
         directory, row = self.utterances.place(key.number)
         u = self.utterances.indexes[directory][row]
         random = np.random.default_rng([self.seed, key.epoch, zlib.crc32(u.id.encode())])
-        frames = min(u.frames, self.segment_frames or u.frames)
-        start = int(random.integers(0, u.frames - frames + 1))
-        per_frame = self.clock.samples_per_frame
+        excerpt = draw_excerpt(u.frames, self.segment_frames, self.tempos, random)
+        start, length, frames = excerpt
         video = None
         if self.with_video:
-            crops = self._part(u.video, read_crops, u.frames, start, frames)
+            crops = self._part(u.video, read_crops, u.frames, start, length)
             if self.training:
+                crops = interpolate_frames(crops, frames)
                 video = normalise(augment(crops, self.augmentation, self.clock.fps, random))
             else:
                 video = normalise(centre_crop(crops, self.augmentation.crop))
-        waveform, margins = self._audio(u.audio, u.frames * per_frame, start * per_frame, frames * per_frame)
+        waveform, margins = self._audio(u.audio, u.frames, excerpt)
         reader = self._readers[directory]
         draw = getattr(reader, "draw", None) if self.training else None
         speaker = draw(u.id, u.speaker, random) if draw else reader(u.id, u.speaker)
         stored = self._streams[directory].items()
-        extras = {name: stream.read(row, start, frames, frames == u.frames) for name, stream in stored}
+        extras = {name: stream.read(row, start, length, length == u.frames) for name, stream in stored}
         return Example(u.id, frames, speaker, waveform, margins, video, extras, key.position)
 
-    def _audio(self, path: Path | None, length: int, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """``count`` samples of a file of ``length`` from ``start`` on, and the margins (2,P) before and after them."""
-        margin, rate = self.margin_samples, self.clock.sample_rate
-        before, after = min(margin, start), min(margin, length - start - count)
+    def _audio(self, path: Path | None, available: int, excerpt: Excerpt) -> tuple[np.ndarray, np.ndarray]:
+        """The samples of an excerpt from a file of ``available`` video frames, and the margins (2,P) before and after
+        them, of the same tempo."""
+        (start, length, frames), per_frame, rate = excerpt, self.clock.samples_per_frame, self.clock.sample_rate
+        whole = -(-self.margin_samples // frames)  # so that a margin of another tempo has a whole number of samples
+        margin, first, count = whole * length, start * per_frame, length * per_frame
+        before, after = min(margin, first), min(margin, available * per_frame - first - count)
         read = self._part(
-            path, lambda p, s, n: read_audio(p, rate, s, n), length, start - before, before + count + after
+            path,
+            lambda p, s, n: read_audio(p, rate, s, n),
+            available * per_frame,
+            first - before,
+            before + count + after,
         )
         around = np.pad(read, (margin - before, margin - after))
-        return around[margin : margin + count], np.stack([around[:margin], around[margin + count :]])
+        around = change_tempo(around, len(around) // length * frames, rate)
+        first, last, margin = whole * frames, len(around) - whole * frames, self.margin_samples
+        return around[first:last], np.stack([around[first - margin : first], around[last : last + margin]])
 
     def _part(
         self,

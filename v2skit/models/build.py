@@ -12,6 +12,7 @@ from v2skit.data.batch import PREDICTED
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import with_dual_norm
+from v2skit.models.layers.feature_masks import FeatureMasks
 from v2skit.models.model import Model, Vocoder, stream_names
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
@@ -88,7 +89,8 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
         _check_inputs(stream_names(frontend.input), config)
     on = {name: choice.on for name, choice in networks.heads.items()}
     placed = {name: (head, on[name]) for name, head in heads.items()}
-    return Model(frontend, speaker, encoder, decoder, placed, _bottleneck(config, task, frontend.out_dim))
+    before_encoder = _bottleneck(config, frontend.out_dim) if task == "a2a" else _feature_masks(config)
+    return Model(frontend, speaker, encoder, decoder, placed, before_encoder)
 
 
 def _check_inputs(names: tuple[str, ...], config: Config) -> None:
@@ -109,10 +111,19 @@ def _check_inputs(names: tuple[str, ...], config: Config) -> None:
         raise UserError(f"predictor: {what} has no predicted input; {remedy}", key="predictor")
 
 
-def _bottleneck(config: Config, task: str, dim: int) -> nn.Module | None:
+def _feature_masks(config: Config) -> nn.Module | None:
+    """What masks the visual features in training; None: nothing does."""
+    settings = config.augmentation
+    if not (settings.feature_time_share or settings.feature_channel_share):
+        return None
+    frames = max(1, round(settings.feature_time_seconds * config.clock.fps))
+    return FeatureMasks(settings.feature_time_share, frames, settings.feature_channel_share)
+
+
+def _bottleneck(config: Config, dim: int) -> nn.Module | None:
     """The bottleneck of pre-training. Without biases, so that padding stays zero."""
     corruption = config.pretrain.corruption
-    if task != "a2a" or corruption is None or corruption.bottleneck_dim is None:
+    if corruption is None or corruption.bottleneck_dim is None:
         return None
     narrow = corruption.bottleneck_dim
     seed_part(config.seed, "bottleneck")

@@ -29,7 +29,7 @@ class Model(nn.Module):
         encoder: (B,T,D+S) -> (B,T,E).
         decoder: its ``output`` is the name of the stream that it outputs, e.g. ``mel`` or ``waveform``.
         heads: by name, each with the features that it is on, ``frontend`` or ``encoder``.
-        bottleneck: of the frontend's features before the encoder, (B,T,D) -> (B,T,D); None: none.
+        bottleneck: of the frontend's features before the encoder, or masks of them, (B,T,D) -> (B,T,D); None: none.
 
     Attributes:
         inputs: names of the streams that it is given.

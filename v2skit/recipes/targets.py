@@ -107,6 +107,21 @@ def stored_names(config: Config) -> list[str]:
     return [name for name, choice in config.targets.items() if is_stored(plugins.class_of("target", choice))]
 
 
+def check_tempos(config: Config) -> None:
+    """Raises UserError where clips change their tempo in training and a stream does not: one that is computed once for
+    each utterance, and has values on the clock."""
+    if config.trains != "v2s" or set(config.augmentation.tempos) == {1.0}:
+        return
+    classes = {name: plugins.class_of("target", config.targets[name]) for name in stored_names(config)}
+    found = [f"target '{name}'" for name, made in classes.items() if getattr(made, "rate", None) != "sequence"]
+    found += ["the output of the predictor"] if config.predictor else []
+    if found:
+        key = "augmentation.tempos"
+        raise UserError(
+            f"{key}: {found[0]} is stored once for each utterance and can't change its tempo; leave {key} out", key=key
+        )
+
+
 def identities(targets: Targets) -> dict[str, Any]:
     """What identifies the targets in the record of a run; nothing where there are none."""
     return {"targets": targets.digests} if targets.digests else {}

@@ -97,7 +97,9 @@ def check_prepared(config: Config, directory: Path, with_video: bool) -> None:
         )
 
 
-def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path) -> None:
+def synthesise_directory(
+    synthesiser: Synthesiser, clips: list[SilentClip], directory: Path, out: Path, voice: np.ndarray | None = None
+) -> None:
     """Synthesise speech for every clip of a data directory: ``out/<id>.wav``; existing files are skipped. With heads
     that read lips, ``out/<head>.text`` has what they read.
 
@@ -106,12 +108,13 @@ def synthesise_directory(synthesiser: Synthesiser, clips: list[SilentClip], dire
         clips: of the directory, silent.
         directory: where the speaker component finds what the preparation stored for it.
         out: folder for the sound files.
+        voice: input of the speaker component for all clips; None: what is stored for each.
 
     Raises:
         UserError: the directory was prepared with another clock or crop than the model's, or as :func:`write_missing`.
     """
     check_prepared(synthesiser.config, directory, with_video=True)
-    reader = synthesiser.model.speaker.reader(directory)
+    reader: Any = (lambda *_: voice) if voice is not None else synthesiser.model.speaker.reader(directory)
 
     def synthesise(clip: SilentClip) -> np.ndarray:
         return synthesiser.synthesise_crops(_crops(clip), reader(clip.id, clip.speaker))
@@ -153,9 +156,31 @@ def copy_synthesis(
 
 
 @torch.no_grad()
-def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance], directory: Path, out: Path) -> None:
-    """An A2A model with waveform output on ground-truth audio, ``out/<id>.wav``: the upper bound of its decoder."""
+def resynthesise(
+    folder: Path,
+    device: torch.device,
+    utterances: list[Utterance],
+    directory: Path,
+    out: Path,
+    vocoder: nn.Module | None = None,
+) -> None:
+    """An A2A model on ground-truth audio, ``out/<id>.wav``: the upper bound of its decoder.
+
+    Args:
+        folder: of the model.
+        device: where it runs.
+        utterances: of the directory; those without audio are left out.
+        directory: where the speaker component finds what the preparation stored for it.
+        out: folder for the sound files.
+        vocoder: of its decoder's stream, on the device; None: the decoder outputs waveforms.
+
+    Raises:
+        UserError: it is no A2A model, or needs a vocoder where there is none.
+    """
     config, model, _, _ = load_model(folder, "a2a")
+    stream = "waveform" if vocoder is None else vocoder_input(vocoder)
+    if model.output != stream:
+        raise UserError(f"{folder} outputs {model.output}, not {stream}; give a model whose decoder is the same kind")
     model, reader = model.to(device), model.speaker.reader(directory)
     spectrogram = MelSpectrogram(config.clock, config.mel)
 
@@ -165,7 +190,8 @@ def resynthesise(folder: Path, device: torch.device, utterances: list[Utterance]
         mask = torch.ones(1, utterance.frames, dtype=torch.bool, device=device)
         speaker = torch.from_numpy(reader(utterance.id, utterance.speaker))[None].to(device)
         inputs = Inputs({name: streams[name].to(device) for name in model.inputs}, mask, speaker)
-        return finite_speech(model(inputs).stream("waveform")[0])
+        output = model(inputs).stream(stream)
+        return finite_speech((output if vocoder is None else vocoder(output))[0])
 
     write_missing([u for u in utterances if u.audio], synthesise, out, config.clock.sample_rate)
 

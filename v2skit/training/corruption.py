@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.corruption import Corruption
 from v2skit.config.features import Clock, Mel
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.models.layers.feature_masks import random_spans
 from v2skit.models.model import Model, Vocoder
 from v2skit.signal.mel import MelSpectrogram
 
@@ -65,22 +65,6 @@ class InputCorruption(nn.Module):
         snr = low + (high - low) * torch.rand(len(waveform), 1, device=waveform.device)
         power = (waveform.square() * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
         return torch.randn_like(waveform) * (power * 10 ** (-snr / 10)).sqrt()
-
-
-def random_spans(like: Tensor, share: float, length: int) -> Tensor:
-    """Spans at random positions, which may overlap.
-
-    Args:
-        like: (B,L), for shape and device.
-        share: of the positions that are in a span, on average.
-        length: of a span.
-
-    Returns:
-        bool (B,L), True inside spans.
-    """
-    rows, count = like.shape
-    begins = torch.rand(rows, count + length - 1, device=like.device) < 1 - (1 - share) ** (1 / length)
-    return F.max_pool1d(begins[:, None].float(), length, stride=1)[:, 0] > 0
 
 
 def corruption_of(settings: Corruption | None, clock: Clock, mel: Mel, model: Model | Vocoder) -> nn.Module | None:

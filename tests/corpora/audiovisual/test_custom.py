@@ -33,6 +33,11 @@ def test_by_video(tmp_path):
     assert "40 of 5 speakers, 20 with a text; train 36, valid 2, test 2" in corpus.obtain()
 
 
+def test_all_videos_for_testing(tmp_path):
+    folder = make(tmp_path / "videos", people=["anna"], count=2)
+    assert {name: len(found) for name, found in Custom(tmp_path, folder, split="test").splits().items()} == {"test": 2}
+
+
 def test_by_speaker(tmp_path):
     splits = Custom(tmp_path, make(tmp_path / "videos"), split="unseen").splits()
     parts = [{s.speaker for s in found} for found in splits.values()]
@@ -96,7 +101,7 @@ def test_few_videos_are_met_with_sense(tmp_path):
 def test_mistakes(tmp_path):
     for arguments, message in (
         ({"speaker": "file"}, "none of folder, prefix, none"),
-        ({"split": "random"}, "neither 'seen' nor 'unseen'"),
+        ({"split": "random"}, "none of 'seen', 'unseen' and 'test'"),
         ({"split": "unseen", "speaker": "none"}, "needs speakers"),
         ({"valid_share": 0.0}, "must be positive"),
         ({"valid_share": 0.5, "test_share": 0.5}, "their sum below 1"),

@@ -58,6 +58,13 @@ def test_the_split_of_available_talkers_has_those_that_are_there_however_few_cli
         Grid(tmp_path, str(tmp_path / "empty"), "available").obtain()
 
 
+def test_all_clips_of_chosen_talkers_are_for_testing(tmp_path):
+    folder = str(make_grid(tmp_path / "grid", (1, 5, 31), names=NAMES[:3]))
+    splits = Grid(tmp_path, folder, "test", talkers=[5, 20, 31]).splits()
+    assert {name: len(found) for name, found in splits.items()} == {"test/train": 0, "test/valid": 0, "test/test": 6}
+    assert {s.speaker for s in splits["test/test"]} == {"s5", "s31"}
+
+
 @pytest.mark.parametrize("talkers", [[], [1, 21], [0], [35]])
 def test_talkers_that_the_corpus_lacks_are_named(tmp_path, talkers):
     with pytest.raises(UserError, match="1 to 34, without 21"):

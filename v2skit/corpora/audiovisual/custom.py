@@ -32,7 +32,8 @@ class Custom:
         corpus_dir: the folder of the videos, relative to the recipe's folder.
         speaker: ``folder``: the name of the video's folder; ``prefix``: the video's name up to the first ``-`` or
             ``_``; ``none``: all videos are of one speaker.
-        split: ``seen``: by video; ``unseen``: by speaker, so that each speaker is in one part only.
+        split: ``seen``: by video; ``unseen``: by speaker, so that each speaker is in one part only; ``test``: all
+            videos are for testing a trained model.
         valid_share: share of the videos, or of the speakers, for validation, by a hash of their names; at least one.
         test_share: likewise for testing.
 
@@ -51,8 +52,8 @@ class Custom:
     ) -> None:
         if speaker not in SPEAKERS:
             raise UserError(f"speaker '{speaker}' is none of {', '.join(SPEAKERS)}")
-        if split not in ("seen", "unseen"):
-            raise UserError(f"split '{split}' is neither 'seen' nor 'unseen'")
+        if split not in ("seen", "unseen", "test"):
+            raise UserError(f"split '{split}' is none of 'seen', 'unseen' and 'test'")
         if split == "unseen" and speaker == "none":
             raise UserError("split 'unseen' needs speakers; set speaker to 'folder' or 'prefix'")
         if not (0 < valid_share < 1 and 0 < test_share < 1 and valid_share + test_share < 1):
@@ -72,7 +73,10 @@ class Custom:
         return f"videos in {self.directory}: {len(utterances)} of {speakers} speakers, {text} with a text; {counts}"
 
     def splits(self) -> dict[str, list[CorpusUtterance]]:
-        """``train``, ``valid`` and ``test``. Raises UserError where there are too few videos or speakers."""
+        """``train``, ``valid`` and ``test``, or ``test`` alone. Raises UserError where there are too few videos or
+        speakers."""
+        if self.split == "test":
+            return {"test": self._utterances}
         speakers = sorted({utterance.speaker for utterance in self._utterances})
         if self.split == "unseen" and len(speakers) < 3:
             raise UserError(

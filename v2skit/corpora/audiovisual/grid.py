@@ -20,6 +20,9 @@ SEEN = {"s1": (1,), "seen4": (1, 2, 4, 29), "seen33": TALKERS}
 AVAILABLE = "available"
 """The split, as those of SEEN, of all talkers whose clips are there, however few."""
 
+TEST = "test"
+"""The same, and all of their clips are test clips."""
+
 UNSEEN33 = {
     "train": (1, 3, 5, 6, 7, 8, 10, 12, 14, 16, 17, 22, 24, 26, 28, 32),
     "valid": (9, 20, 23, 27, 29, 30, 34),
@@ -38,9 +41,9 @@ class Grid:
 
     Args:
         corpus_dir: the corpus's folder, relative to the recipe's folder.
-        split: ``s1`` (that talker only), ``seen4``, ``seen33``, ``available`` (all talkers whose clips are there) or
-            ``unseen33``.
-        talkers: of split ``available``, those that are used where their clips are there; None: all.
+        split: ``s1`` (that talker only), ``seen4``, ``seen33``, ``available`` (all talkers whose clips are there),
+            ``test`` (the same, all clips for testing) or ``unseen33``.
+        talkers: of splits ``available`` and ``test``, those that are used where their clips are there; None: all.
 
     Raises:
         UserError: unknown split, or talkers that GRID does not have or of another split.
@@ -57,9 +60,9 @@ class Grid:
         split: str = "s1",
         talkers: list[int] | None = None,
     ) -> None:
-        if split not in (*SEEN, AVAILABLE, "unseen33"):
-            raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, {AVAILABLE}, unseen33")
-        if talkers is not None and split != AVAILABLE:
+        if split not in (*SEEN, AVAILABLE, TEST, "unseen33"):
+            raise UserError(f"split '{split}' is none of {', '.join(SEEN)}, {AVAILABLE}, {TEST}, unseen33")
+        if talkers is not None and split not in (AVAILABLE, TEST):
             raise UserError(f"split '{split}' has talkers of its own; leave talkers out, or set split to {AVAILABLE}")
         if talkers is not None and not (talkers and set(talkers) <= set(TALKERS)):
             raise UserError(f"talkers {talkers}: give a list of talkers with video: 1 to 34, without 21")
@@ -96,6 +99,8 @@ class Grid:
         return jsgf()
 
     def _part(self, talker: int, name: str) -> str:
+        if self.split == TEST:
+            return "test"
         if self.split == "unseen33":
             return next(part for part, talkers in UNSEEN33.items() if talker in talkers)
         place = int.from_bytes(hashlib.sha256(f"s{talker}/{name}".encode()).digest()[:4], "big") % 20
@@ -109,7 +114,7 @@ class Grid:
         except OSError as error:
             raise UserError(f"{error.filename} can't be read: {error.strerror}") from error
         missing = [f"s{n}" for n, found in clips.items() if not found]
-        if self.split == AVAILABLE and len(missing) < len(self.talkers):
+        if self.split in (AVAILABLE, TEST) and len(missing) < len(self.talkers):
             clips, missing = {n: found for n, found in clips.items() if found}, []
         if missing:
             raise self.info.error(
