@@ -7,8 +7,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 "$here/run.sh" --config conf/cpu_audio.yaml --stop_stage 2 "$@"
 "$here/run.sh" --config conf/cpu.yaml --stage 3 --stop_stage 4 "$@"
 "$here/run.sh" --config conf/cpu_recognition.yaml --stage 3 --stop_stage 4 "$@"
-"$here/run.sh" --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 4 "$@"
-vocoder=exp/cpu_vocoder/finetune
+"$here/run.sh" --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 2 "$@"
+"$here/run.sh" --config conf/cpu_vocoder_tuned.yaml --stage 4 --stop_stage 4 "$@"
+vocoder=exp/cpu_vocoder_tuned/finetune
 cd "$here"
 set -- --config conf/cpu_recognition.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
 # shellcheck source=egs/stages.sh

@@ -145,7 +145,7 @@ def check_parts(
         within = name != _whole(name) in _FRONTENDS  # whether it has this part is known when the model is built
         if name not in known and not (within and _whole(name) in known):
             raise UserError(f"{key}: no such part{suggestion(name, known)}", key=key)
-        if pretrained and name not in PARTS["v2a"] and _whole(name) == name:
+        if pretrained and trains == "v2s" and name not in PARTS["v2a"] and _whole(name) == name:
             raise UserError(f"{key}: with pretrained, no model with this part is trained; leave it out", key=key)
         training = {field.name: getattr(part, field.name) for field in fields(PartTransfer)}
         theirs = transfer.get(_whole(name), PartTransfer())

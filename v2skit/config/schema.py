@@ -174,7 +174,8 @@ class Config:
         trains: ``v2s``: A2A, then V2A; or ``vocoder``: the vocoder, on mels of ground-truth audio.
         scratch: also train V2A without transfer, for comparison.
         pretrained: folder of a finished A2A run or experiment, relative to the working directory, e.g. of an audio
-            recipe: stage 3 transfers its parts, and stage 2 is skipped.
+            recipe: stage 3 transfers its parts, and stage 2 is skipped. With ``trains: vocoder`` that of a vocoder,
+            which stage 4 fine-tunes, e.g. with other losses.
         predictor: a finished V2A run or a pack: its path, relative to the working directory, or ``hf://owner/name``.
             With ``trains: vocoder`` the vocoder is fine-tuned on the mels that this model predicts; with
             ``trains: v2s`` they are an input of the visual frontend (``audiovisual``).
@@ -221,8 +222,6 @@ class Config:
         if self.predictor_folds and (self.predictor is None or self.trains != "v2s" or self.predictor_folds == 1):
             message = "predictor_folds: 2 or more, for trains: v2s with a predictor; 0 without folds"
             raise UserError(message, key="predictor_folds")
-        if self.pretrained is not None and self.trains != "v2s":
-            raise UserError("pretrained: a vocoder has nothing to transfer; leave it out", key="pretrained")
         self.mel.per_frame(self.clock)
         check_corruption(self.trains, {"pretrain": self.pretrain.corruption, "finetune": self.finetune.corruption})
         for name, term in self.losses.items():

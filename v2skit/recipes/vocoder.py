@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.parts import PARTS, PartTransfer, parts_of
 from v2skit.config.schema import Config
 from v2skit.data.data_dir import read_manifest, read_silent
@@ -69,8 +70,11 @@ OF_MELS = tuple(row for row in VOCODERS if row not in ("copy_synthesis", *OF_OTH
 
 
 def pretrain(recipe: Recipe) -> str:
-    """Stage 2: the vocoder on audio."""
+    """Stage 2: the vocoder on audio, unless a pre-trained one is given."""
     config, data = recipe.config, recipe.config.data
+    if config.pretrained:
+        print(f"pretrained: {find(recipe, 'pretrain')}")
+        return _after_pretraining(config)
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Vocoder, list[str]]:
         model = build_new_vocoder(config, targets=fitted)
@@ -158,7 +162,23 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
 def find(recipe: Recipe, name: str) -> Path:
     """The best checkpoint of run ``pretrain`` or ``finetune``. Raises UserError as
     :func:`v2skit.recipes.training.best_checkpoint` does."""
+    if name == "pretrain" and recipe.config.pretrained:
+        return _given(recipe.config)
     return best_checkpoint(recipe, _run(recipe, name))
+
+
+def _given(config: Config) -> Path:
+    """The checkpoint of the vocoder that a config names. Raises UserError where it is none, or of other mels."""
+    named, remedy = (
+        Path(str(config.pretrained)),
+        "pretrained: give the experiment of a vocoder whose stage 2 is finished",
+    )
+    folder = checkpoint.folder_in(named, remedy, "pretrain")
+    meta = checkpoint.read_meta(folder)
+    if meta.task != "vocoder":
+        raise UserError(f"{named} is no vocoder; {remedy}", key="pretrained")
+    check_same_features(feature_settings(config.clock, config.mel), meta.features, "this config", f"vocoder {folder}")
+    return folder
 
 
 def _run(recipe: Recipe, name: str) -> TrainingRun:
