@@ -16,6 +16,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder
 from v2skit.models.vocoders.trained import Trained
+from v2skit.recipes.trained_on import trained_on
 from v2skit.system.provenance import Provenance
 
 DISCRIMINATORS = {
@@ -134,6 +135,31 @@ def test_vocoder_without_a_predictor_and_other_mels(recipe_folder, tiny, tmp_pat
         UserError, match=r"f_max: 8000.0 in the model, 12000.0 in vocoder .*; n_mels: 40 in the model, 80"
     ):
         build_vocoder(other, "mel")
+
+
+def test_a_given_vocoder_is_tuned_with_other_losses(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    config = vocoder_config(tmp_path, tiny)
+    assert stages(recipe_folder, config, "pretrain") == 0
+    run = recipe_folder / "exp/vocoder/pretrain"
+    losses = ("losses.estoi_waveform={type: estoi_waveform, weight: 3.0}", "losses.pesq={type: pesq, weight: 0.3}")
+    given = (f"pretrained={run}", f"predictor={mel_run}", "data.pretrain=[train]", *losses)
+    tuned = {"sets": given, "more": ("--exp", str(recipe_folder / "exp/tuned"))}
+    capsys.readouterr()
+    assert stages(recipe_folder, config, "pretrain", "transfer", "finetune", "synth", **tuned) == 0
+    assert f"pretrained: {checkpoint.best(run)}" in capsys.readouterr().out
+    exp = recipe_folder / "exp/tuned"
+    assert not (exp / "pretrain").exists() and (exp / "synth/predicted_finetuned").is_dir()
+    made_from = yaml.safe_load((exp / "finetune/config.yaml").read_text())["made_from"]
+    assert made_from["init"] == checkpoint.digest(checkpoint.best(run))
+    rows = [json.loads(line) for line in (exp / "finetune/log.jsonl").read_text().splitlines()]
+    assert all({"estoi_waveform", "pesq"} <= row.keys() for row in rows if row["kind"] == "train")
+    assert trained_on(checkpoint.best(exp / "finetune")).directories == {"audio", "train"}
+    for wrong, message in (
+        (f"pretrained={mel_run}", "is no vocoder; pretrained: give the experiment of a vocoder"),
+        ("mel.f_max=8000", "f_max"),
+    ):
+        assert stages(recipe_folder, config, "pretrain", sets=(*given, wrong), more=("--exp", str(tmp_path / "wrong"))) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_wrong_vocoders_are_refused(mel_run, recipe_folder, tiny, tmp_path, capsys):

@@ -22,7 +22,7 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     *stages, pack = (line.rstrip("|").split("|") for line in done.stdout.splitlines())
     configs = [call[call.index("--config") + 1] for call in stages]
-    names = ("cpu_audio", "cpu", "cpu_recognition", "cpu_vocoder", "cpu_recognition")
+    names = ("cpu_audio", "cpu", "cpu_recognition", "cpu_vocoder", "cpu_vocoder_tuned", "cpu_recognition")
     assert configs == [f"conf/{name}.yaml" for name in names]
     assert all((ROOT / "egs/grid" / config).is_file() for config in configs)
     assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
