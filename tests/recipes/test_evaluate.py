@@ -72,3 +72,8 @@ def test_a_corpus_without_test_clips_is_named(run, tmp_path, capsys, corpus, mes
     clip(tmp_path / "videos/s0/a.mp4")
     assert evaluate(run, tmp_path / "videos", tmp_path / "out", "--corpus", corpus) == 1
     assert message in capsys.readouterr().err
+
+
+def test_what_is_no_folder_is_named_before_the_model_is_loaded(tmp_path, capsys):
+    assert evaluate(tmp_path / "no_model", tmp_path / "nowhere", tmp_path / "out") == 1
+    assert "nowhere is no folder; give a folder of videos, a corpus or a data directory" in capsys.readouterr().err

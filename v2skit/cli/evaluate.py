@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.synthesis.synthesiser import load
 
     warn_of_broken(plugins.registry().broken)
+    if not options.clips.is_dir():
+        raise UserError(f"{options.clips} is no folder; give a folder of videos, a corpus or a data directory")
     prepared = is_prepared(options.clips)
     corpus = _corpus(options.corpus or ALL_VIDEOS, options.clips) if options.corpus or not prepared else None
     path = chosen_model(options)
