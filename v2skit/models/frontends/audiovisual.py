@@ -26,6 +26,9 @@ class AudioVisual(nn.Module):
     ``predictor``, synthesised for it; the place of the fusion and its widths are our reading. Its audio is never that
     of the clip: its input is the stream of the audio frontend as the predictor predicts it.
 
+    Where all widths are the same, the linear layer gives at first the mean of the two: both frontends were trained for
+    the encoder that follows, which a layer with random weights would have to be trained for again.
+
     Args:
         visual: frontend of the video.
         audio: frontend of the predicted speech.
@@ -60,6 +63,10 @@ class AudioVisual(nn.Module):
         self.crop: int = getattr(of_video, "crop", 0)
         self.out_dim, self.p_drop_video, self.p_drop_audio = out_dim, p_drop_video, p_drop_audio
         self.fusion = nn.Linear(of_video.out_dim + of_speech.out_dim, out_dim)
+        if of_video.out_dim == of_speech.out_dim == out_dim:
+            with torch.no_grad():
+                self.fusion.weight.copy_(torch.eye(out_dim).repeat(1, 2) / 2)  # (D, D) -> (D, 2 D)
+                self.fusion.bias.zero_()
 
     def forward(self, video: Tensor, speech: Tensor, mask: Tensor) -> Tensor:
         """Features of every video frame.
