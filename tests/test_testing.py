@@ -169,7 +169,7 @@ class CountsPaddedFrames(nn.Module):
 def test_a_loss_over_the_padding_is_found():
     batch = examples.batch()
     testing.check_loss(L1(Mel()), examples.output(batch), batch)
-    with pytest.raises(AssertionError, match="l1: the padding changes it; average over batch.mask"):
+    with pytest.raises(AssertionError, match="l1: the padding changes it"):
         testing.check_loss(CountsPaddedFrames(), examples.output(batch), batch)
 
 

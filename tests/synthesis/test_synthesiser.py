@@ -135,7 +135,7 @@ def test_a_vocoder_for_a_model_of_waveforms_is_refused(tmp_path):
 
 
 def test_no_model_and_no_video(model, tmp_path):
-    with pytest.raises(UserError, match="nothing does not exist; stage 4 makes"):
+    with pytest.raises(UserError, match="nothing does not exist; give a packed model"):
         v2skit.load(tmp_path / "nothing")
     with pytest.raises(UserError, match="does not exist"):
         model.synthesise(tmp_path / "nothing.mp4", tracker=NONE)

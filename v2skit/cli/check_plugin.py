@@ -24,6 +24,6 @@ def run(options: argparse.Namespace) -> None:
     for finding in findings:
         print(finding)
     if findings:
-        count = f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
-        raise UserError(f"plug-in '{options.name}' has {count}; correct them and check again")
+        count, them = (f"{len(findings)} findings", "them") if len(findings) > 1 else ("1 finding", "it")
+        raise UserError(f"plug-in '{options.name}' has {count}; correct {them} and check again")
     print(f"plug-in '{options.name}': no findings")

@@ -230,8 +230,8 @@ class Synthesiser:
         try:
             return speaker.voice(None if name is None else str(name))
         except UserError as error:
-            known = f"; voices of this model: {', '.join(self.packed_voices)}" if self.packed_voices else ""
-            raise UserError(f"{error}{known}", **error.fields) from error
+            known = f"voices of this model: {', '.join(self.packed_voices)}; " if self.packed_voices else ""
+            raise UserError(f"{known}{error}", **error.fields) from error
 
 
 def load(
