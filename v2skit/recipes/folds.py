@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from v2skit.config.schema import Config
-from v2skit.data.data_dir import Utterance, is_prepared
+from v2skit.data.data_dir import Utterance
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
@@ -52,7 +52,8 @@ def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path
 
 def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
     """The experiment of each fold. Its decoder comes from the predictor's pre-training, unless that was on the audio of
-    the training clips, or on data that are not known: then the fold is pre-trained without its own clips. Raises UserError as :func:`train_folds`."""
+    the training clips, or on data that are not known: then the fold is pre-trained without its own clips. Raises
+    UserError as :func:`train_folds`."""
     if not recipe.config.predictor_folds:
         return
     place = predictor_place(recipe)
@@ -85,16 +86,16 @@ def _check_start(recipe: Recipe) -> None:
         known = trained_on(place)
         if known.unknown:
             raise UserError(
-                f"predictor {predictor} has {key} {place}, and whether that was trained on the clips of {name} can't be "
-                f"checked, since {min(known.unknown)} can't be read; restore it, or name a predictor that was trained "
-                f"without {key}",
+                f"predictor {predictor} has {key} {place}, and whether that was trained on the clips of {name} can't "
+                f"be checked, since {min(known.unknown)} can't be read; restore it, or name a predictor that was "
+                f"trained without {key}",
                 key="predictor",
             )
         if names := overlapping(recipe, name, known.directories):
             raise UserError(
-                f"predictor {predictor} has {key} {place}, which was trained on {min(names)}, so that the models of its "
-                f"folds would know the clips that they predict; name a predictor that was trained without {key}, or "
-                f"whose {key} is of other clips",
+                f"predictor {predictor} has {key} {place}, which was trained on {min(names)}, so that the models of "
+                f"its folds would know the clips that they predict; name a predictor that was trained without {key}, "
+                f"or whose {key} is of other clips",
                 key="predictor",
             )
 
@@ -102,8 +103,7 @@ def _check_start(recipe: Recipe) -> None:
 def directory_of(config: Config, number: int, name: str | None = None) -> str:
     """The name of the data directory with the training clips that are not in a fold, numbered from 0, or with those of
     another data directory."""
-    train = config.data.train
-    fold = f"{number + 1}-of-{config.predictor_folds}"
+    train, fold = config.data.train, f"{number + 1}-of-{config.predictor_folds}"
     return f"{train}-without-{fold}" if name in (None, train) else f"{name}-without-{fold}-of-{train.replace('/', '-')}"
 
 
@@ -130,5 +130,5 @@ def _write_directories(recipe: Recipe, number: int, fold: Config) -> None:
     of_train = [content_digest(recipe.data(train)), *chosen_by]
     for name in config_of(meta_in(predictor_place(recipe))).data.pretrain:
         directory = directory_of(config, number, name)
-        if name != train and directory in fold.data.pretrain and is_prepared(recipe.data(name)):
+        if name != train and directory in fold.data.pretrain:
             write_subset(recipe.data(name), recipe.data(directory), others, of_train, replace=True)
