@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from v2skit.data.data_dir import Utterance, is_prepared, read_manifest
+from v2skit.data.data_dir import is_prepared, read_manifest
 from v2skit.models import checkpoint
 from v2skit.recipes.findings import Audit
 from v2skit.recipes.folds import fold_recipes, held_out
 from v2skit.recipes.recipe import Recipe
+from v2skit.recipes.shared_clips import shared_clips
 from v2skit.recipes.trained_on import trained_on
 
 
@@ -26,13 +27,13 @@ def audit_predictions(recipe: Recipe, found: Audit) -> None:
         return
     leaks, unknown, foreign = [], set(), set()
     for number, fold in enumerate(fold_recipes(recipe)):
-        ours = {key for clip in held_out(recipe, number) for key in _keys(clip)}
+        ours = held_out(recipe, number)
         model = trained_on(checkpoint.folder_in(fold.exp / "finetune", "stage 4 makes it"))
         foreign |= model.foreign
         unknown |= model.unknown
         for directory in map(recipe.data, sorted(model.directories)):
             if is_prepared(directory):
-                leaks += [clip.id for clip in read_manifest(directory) if ours & _keys(clip)]
+                leaks += [clip.id for clip in shared_clips(ours, read_manifest(directory))]
             else:
                 unknown.add(str(directory))
     if leaks:
@@ -49,8 +50,3 @@ def audit_predictions(recipe: Recipe, found: Audit) -> None:
     if not leaks and not unknown:
         count = f"{config.predictor_folds} models, none of which was trained on the clip"
         found.checked.append(f"the speech that each clip of {train} got is of one of {count}")
-
-
-def _keys(clip: Utterance) -> set[object]:
-    """What two data directories have in common where they have the same clip."""
-    return {clip.id, *(path.resolve() for path in (clip.audio, clip.video) if path)}

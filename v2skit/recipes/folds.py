@@ -15,7 +15,8 @@ from v2skit.models.checkpoint import config_of
 from v2skit.models.places import meta_in
 from v2skit.recipes.predictor import predictor_place
 from v2skit.recipes.recipe import Recipe
-from v2skit.recipes.stored_streams import LONG
+from v2skit.recipes.shared_clips import overlapping, shared_clips
+from v2skit.recipes.stored_streams import LONG, content_digest
 from v2skit.recipes.subsets import write_subset
 from v2skit.recipes.trained_on import start_of, trained_on
 from v2skit.registry import plugins
@@ -34,7 +35,7 @@ def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path
 
     Raises:
         UserError: as these stages, and where the predictor can't be read, or starts from weights that were trained on
-            the training clips.
+            the training clips, or on data that are not known.
     """
     found = []
     if recipe.config.predictor_folds:
@@ -42,7 +43,7 @@ def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path
     for number, fold in enumerate(fold_recipes(recipe)):
         print(f"fold {number + 1} of {recipe.config.predictor_folds}: a predictor that is not trained on its clips")
         if recipe.processes.first:
-            _write_directory(recipe, number)
+            _write_directories(recipe, number, fold.config)
         recipe.processes.gather(None, "while the first one writes data directories", LONG)
         with plugins.using(fold.config.plugins):
             found.append(trained(fold))
@@ -51,7 +52,8 @@ def train_folds(recipe: Recipe, trained: Callable[[Recipe], Path]) -> tuple[Path
 
 def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
     """The experiment of each fold. Its decoder comes from the predictor's pre-training, unless that was on the audio of
-    the training clips: then the fold is pre-trained without its own. Raises UserError as :func:`train_folds`."""
+    the training clips, or on data that are not known: then the fold is pre-trained without its own clips. Raises
+    UserError as :func:`train_folds`."""
     if not recipe.config.predictor_folds:
         return
     place = predictor_place(recipe)
@@ -63,10 +65,12 @@ def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
         )
     theirs, name = config_of(meta_in(place)), recipe.config.data.train
     given = checkpoint.folder_in(Path(theirs.pretrained or place.parent.parent), "stage 2 makes it", "pretrain")
-    pretrained = None if name in trained_on(given).directories else str(given)
+    known = trained_on(given)
+    pretrained = None if known.unknown or overlapping(recipe, name, known.directories) else str(given)
+    ours = overlapping(recipe, name, theirs.data.pretrain)
     for number in range(recipe.config.predictor_folds):
         without = directory_of(recipe.config, number)
-        pretrain = [without if other == name else other for other in theirs.data.pretrain]
+        pretrain = [directory_of(recipe.config, number, x) if x in ours else x for x in theirs.data.pretrain]
         data = replace(recipe.config.data, train=without, pretrain=pretrain, pretrain_valid=theirs.data.pretrain_valid)
         config = replace(theirs, data=data, pretrained=pretrained, scratch=False, loggers=recipe.config.loggers)
         yield replace(recipe, config=config, exp=recipe.exp / "folds" / str(number + 1))
@@ -79,18 +83,28 @@ def _check_start(recipe: Recipe) -> None:
     theirs = config_of(meta_in(predictor))
     anew = any(fold.config.pretrained is None for fold in fold_recipes(recipe))
     for key, place in {**(start_of(theirs, "a2a") if anew else {}), **start_of(theirs, "v2a")}.items():
-        if name in trained_on(place).directories:
+        known = trained_on(place)
+        if known.unknown:
             raise UserError(
-                f"predictor {predictor} has {key} {place}, which was trained on {name}, so that the models of its "
-                f"folds would know the clips that they predict; name a predictor that was trained without {key}, or "
-                f"whose {key} is of other clips",
+                f"predictor {predictor} has {key} {place}, and whether that was trained on the clips of {name} can't "
+                f"be checked, since {min(known.unknown)} can't be read; restore it, or name a predictor that was "
+                f"trained without {key}",
+                key="predictor",
+            )
+        if names := overlapping(recipe, name, known.directories):
+            raise UserError(
+                f"predictor {predictor} has {key} {place}, which was trained on {min(names)}, so that the models of "
+                f"its folds would know the clips that they predict; name a predictor that was trained without {key}, "
+                f"or whose {key} is of other clips",
                 key="predictor",
             )
 
 
-def directory_of(config: Config, number: int) -> str:
-    """The name of the data directory with the training clips that are not in a fold, numbered from 0."""
-    return f"{config.data.train}-without-{number + 1}-of-{config.predictor_folds}"
+def directory_of(config: Config, number: int, name: str | None = None) -> str:
+    """The name of the data directory with the training clips that are not in a fold, numbered from 0, or with those of
+    another data directory."""
+    train, fold = config.data.train, f"{number + 1}-of-{config.predictor_folds}"
+    return f"{train}-without-{fold}" if name in (None, train) else f"{name}-without-{fold}-of-{train.replace('/', '-')}"
 
 
 def held_out(recipe: Recipe, number: int) -> list[Utterance]:
@@ -99,12 +113,22 @@ def held_out(recipe: Recipe, number: int) -> list[Utterance]:
     return [index[row] for row in range(number, len(index), recipe.config.predictor_folds)]
 
 
-def _write_directory(recipe: Recipe, number: int) -> None:
-    """A data directory with the clips of all other folds, unless there is one of the same clips."""
+def _write_directories(recipe: Recipe, number: int, fold: Config) -> None:
+    """The data directories of a fold, whose model has this config: those with training clips without the clips of the
+    fold, unless there is one of the same clips."""
+    config, folds = recipe.config, recipe.config.predictor_folds
+    left_out = held_out(recipe, number)
 
     def others(utterances: list[Utterance]) -> list[Utterance]:
-        left_out = {u.id for u in held_out(recipe, number)}
-        return [u for u in utterances if u.id not in left_out]
+        ids = {clip.id for clip in shared_clips(left_out, utterances)}
+        return [utterance for utterance in utterances if utterance.id not in ids]
 
-    source, directory = recipe.data(recipe.config.data.train), recipe.data(directory_of(recipe.config, number))
-    write_subset(source, directory, others, [number, recipe.config.predictor_folds], replace=True)
+    train, chosen_by = config.data.train, [number, folds]
+    write_subset(recipe.data(train), recipe.data(fold.data.train), others, chosen_by, replace=True)
+    if fold.pretrained:
+        return
+    of_train = [content_digest(recipe.data(train)), *chosen_by]
+    for name in config_of(meta_in(predictor_place(recipe))).data.pretrain:
+        directory = directory_of(config, number, name)
+        if name != train and directory in fold.data.pretrain:
+            write_subset(recipe.data(name), recipe.data(directory), others, of_train, replace=True)

@@ -25,7 +25,8 @@ class TrainedOn:
     Args:
         directories: names of data directories.
         foreign: files of bare weights, which do not say what they were trained on.
-        unknown: runs and files that are gone or can't be read.
+        unknown: runs and files that are gone or can't be read, and those that a pack names: a path of where it was
+            trained may lead to something else here.
     """
 
     directories: set[str] = field(default_factory=set)
@@ -54,7 +55,14 @@ def trained_on(place: Path) -> TrainedOn:
         found.directories |= {
             *([data.train] if meta.task != "a2a" else []), *(data.pretrain if meta.task != "v2a" else [])
         }  # fmt: skip
-        places += [*start_of(config, meta.task).values(), *_pretraining(place, meta, config)]
+        starts = [*start_of(config, meta.task).values(), *_pretraining(place, meta, config)]
+        if place.is_file():
+            if meta.task == "v2a" and config.transfer and not config.pretrained:
+                found.directories |= set(data.pretrain)
+            # What it names by an address of a hub is an absolute path by now; of others it has no absolute path.
+            found.unknown |= {f"{start}, which {place} names," for start in starts if not start.is_absolute()}
+            starts = [start for start in starts if start.is_absolute()]
+        places += starts
     return found
 
 
@@ -76,7 +84,7 @@ def _pretraining(place: Path, meta: Meta, config: Config) -> Iterator[Path]:
     if meta.task == "v2a" and place.parent.name != "scratch":
         if config.pretrained:
             yield _place(config.pretrained, "pretrain")
-        else:
+        elif not place.is_file():
             yield _place(place.parent.parent / "pretrain", "pretrain")
 
 
