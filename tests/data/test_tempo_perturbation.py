@@ -104,3 +104,16 @@ def test_sequences_stay_whole_and_their_frames_are_those_of_the_fastest_tempo(tm
     counts, frames, whole = data.sequences("tokens")
     assert frames.tolist() == [round(u.frames / 1.25) for u in data.utterances] and whole.all()
     assert counts.tolist() == [3] * 6
+
+
+@pytest.mark.parametrize("tempos, wanted", [([0.8], [0, 1]), ([1.25], [0, 1]), ([0.8, 1.25], [0.5, 1])])
+def test_sequences_are_whole_at_the_tempos_whose_excerpts_are(tmp_path, tempos, wanted):
+    make_data(tmp_path)
+    segment = 16 if min(tempos) < 1 else 13  # of 10 to 20 frames
+    stream = SimpleNamespace(lengths=np.full(6, 3))
+    data = dataset(tmp_path, tempos, segment_frames=segment, streams=[{"tokens": stream}])
+    random = np.random.default_rng(0)
+    drawn = [[draw_excerpt(u.frames, segment, [tempo], random).length == u.frames for tempo in tempos]
+             for u in data.utterances]  # fmt: skip
+    *_, whole = data.sequences("tokens")
+    assert whole.tolist() == np.mean(drawn, axis=1).tolist() and sorted(set(whole)) == wanted

@@ -9,7 +9,7 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 from torchaudio.functional import resample
 
-from tests.losses.test_estoi_loss import RATE, modulated_noise
+from tests.losses.test_estoi_loss import RATE, loss_of_waveform, modulated_noise
 from v2skit.config.features import Clock
 from v2skit.errors import UserError
 from v2skit.losses.pesq import Pesq
@@ -73,6 +73,22 @@ def test_the_gradient_is_finite_and_descends():
         loss_of(mixed, target).backward()
         optimiser.step()
     assert loss_of(mixed, target).item() < 0.9 * before
+
+
+@pytest.mark.parametrize("loss", [loss_of, lambda *pair: loss_of_waveform(*(x[None] for x in pair))])
+def test_the_gradient_of_an_almost_silent_prediction_is_limited(loss):
+    target, other = torch.from_numpy(speech()), torch.from_numpy(modulated_noise(2))
+
+    def of(gain):
+        predicted = (gain * other).requires_grad_()
+        value = loss(predicted, target)
+        value.backward()
+        return value.item(), predicted.grad.norm().item()
+
+    ordinary, quiet = of(1.0), of(2e-3)
+    assert quiet[0] == pytest.approx(ordinary[0], rel=1e-4)
+    for gain in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+        assert of(gain)[1] < 3 * quiet[1]
 
 
 def test_a_narrow_sample_rate_is_refused():

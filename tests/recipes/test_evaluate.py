@@ -1,6 +1,7 @@
 """``v2skit evaluate``: a table of scores from a model and test clips, without an experiment."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from tests.cases.model import untrained_run
 from tests.conftest import make_data
 from tests.miniatures import clip
 from v2skit.cli.main import main
+from v2skit.config.load import load_config
+from v2skit.config.prepare import Filters, Prepare
 from v2skit.data.data_dir import read_manifest
+from v2skit.recipes.evaluate import _config
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +81,33 @@ def test_a_corpus_without_test_clips_is_named(run, tmp_path, capsys, corpus, mes
 def test_what_is_no_folder_is_named_before_the_model_is_loaded(tmp_path, capsys):
     assert evaluate(tmp_path / "no_model", tmp_path / "nowhere", tmp_path / "out") == 1
     assert "nowhere is no folder; give a folder of videos, a corpus or a data directory" in capsys.readouterr().err
+
+
+def test_clips_are_prepared_with_the_offset_and_filters_of_the_model(run):
+    given = Prepare(jobs=4, cluster="slurm", slurm={"time": 5}, offset="measure", filters=Filters(min_seconds=0.5))
+    config = _config(replace(load_config(run.parent / "tiny.yaml"), prepare=given), None)
+    assert config.prepare == Prepare(offset="measure", filters=Filters(min_seconds=0.5))
+
+
+def test_clips_and_talkers_of_the_training_are_noted(tmp_path, capsys):
+    exp = tmp_path / "exp/mel"
+    exp.mkdir(parents=True)
+    run = untrained_run(exp)
+    make_data(tmp_path / "data/train", count=3)
+    assert evaluate(run, tmp_path / "data/train", tmp_path / "out", "--voice", "s1") == 0
+    directory = f"3 of 3 clips are in the training data {tmp_path / 'data/train'}"
+    note = f"{directory}; talkers that the model was trained on: s0, s1"
+    assert f"note: {note}\n" in capsys.readouterr().out
+    assert note in results(tmp_path / "out")["notes"]["model"] and note in (tmp_path / "out/results.md").read_text()
+    clip(tmp_path / "videos/other/a.mp4", "bin blue", frames=20)
+    assert evaluate(run, tmp_path / "videos", tmp_path / "others", "--voice", "s1") == 0
+    assert "note: " not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("training", ["finetune", "pretrain"])
+def test_an_experiment_with_a_training_is_not_replaced(tmp_path, capsys, training):
+    make_data(tmp_path / "clips", count=2)
+    (tmp_path / "exp" / training).mkdir(parents=True)
+    assert evaluate(tmp_path / "no_model", tmp_path / "clips", tmp_path / "exp") == 1
+    message = f"{training} is a training, whose results would be replaced; give another folder with -o"
+    assert message in capsys.readouterr().err

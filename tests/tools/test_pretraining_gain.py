@@ -18,11 +18,14 @@ def make(tmp_path, tiny):
     """Makes an experiment of 40 test clips, from scratch with an ESTOI of 0.2 and 3 of 6 words wrong."""
     base = to_tree(load_config(tiny))
 
-    def make_experiment(name, seed, train="train_0.25", gain=0.1, wrong=2, **changes):
+    def make_experiment(name, seed, train="train_0.25", gain=0.1, wrong=2, digest=None, **changes):
         folder, random = tmp_path / name, np.random.default_rng(seed)
         (folder / "finetune").mkdir(parents=True)
         config = {**base, "seed": seed, "data": {**base["data"], "train": train}, "pretrained": "exp/a2a", **changes}
         (folder / "finetune/config.yaml").write_text(yaml.safe_dump(config))
+        if digest:
+            (folder / "transfer").mkdir()
+            (folder / "transfer/config.yaml").write_text(yaml.safe_dump({"made_from": {"pretrained": digest}}))
         rows = (("scratch", 0.0, 3), ("pretrained", gain, wrong))
         for system, more, errors in rows if config["scratch"] else rows[1:]:
             (folder / "synth" / system).mkdir(parents=True)
@@ -78,7 +81,7 @@ def test_pretrained_models_transferred_parts_and_steps_are_rows_with_the_scratch
         make("longer", 1, scratch=False, **make.steps(9)),
     ]
     status, lines, err = run(*folders)
-    lacking = "has no row scratch, nor has an experiment of the same video, steps and seed; skipped"
+    lacking = "has no row scratch, nor has an experiment of the same settings and seed; skipped"
     assert status == 0 and err.splitlines() == [f"note: {folders[n]} {lacking}" for n in (5, 7, 6)]
     assert [line[1:5] for line in lines] == [
         ["a2a", "decoder", "4", "1"],
@@ -127,3 +130,38 @@ def test_clips_without_a_metric_are_dropped_in_all_experiments(make, run):
     for path in folders[0].glob("synth/*/scores.jsonl"):
         path.write_text("".join(line.replace('"estoi"', '"stoi"') for line in path.read_text().splitlines(True)))
     assert cells()[:3] == ["-"] * 3 and cells()[3].startswith("50.0")
+
+
+def test_pretrained_models_are_known_by_their_weights(make, run):
+    folders = [
+        make("a1", 1, pretrained="x/exp/a/pretrain", digest="11112222333"),
+        make("a2", 2, pretrained="../x/exp/a/pretrain", digest="11112222333"),
+        make("b3", 3, pretrained="y/exp/b/pretrain", digest="4444"),
+    ]
+    status, lines, err = run(*folders)
+    assert status == 0 and not err and [line[1:5:3] for line in lines] == [["a", "2"], ["b", "1"]]
+    same = make("c1", 1, pretrained="y/exp/a/pretrain", digest="55556666777")
+    names = [line[1] for line in run(*folders, same)[1]]
+    assert names == ["a (11112222)", "a (55556666)", "b"]
+
+
+@pytest.mark.parametrize(
+    "change, key",
+    [
+        (lambda tree: tree["data"].update(folder="data_gpu"), "data.folder"),
+        (lambda tree: tree["finetune"].update(learning_rate=0.5), "finetune.learning_rate"),
+        (lambda tree: tree["finetune"].update(batch_frames=61), "finetune.batch_frames"),
+        (lambda tree: tree["networks"]["encoder"].update(ff_dim=32), "networks.encoder.ff_dim"),
+    ],
+)
+def test_a_scratch_row_of_other_settings_is_not_compared(make, run, change, key):
+    scratch, other = make("scratch", 1), make("other", 1, scratch=False)
+    path = other / "finetune/config.yaml"
+    tree = yaml.safe_load(path.read_text())
+    change(tree)
+    path.write_text(yaml.safe_dump(tree))
+    status, lines, err = run(scratch, other)
+    assert status == 0 and len(lines) == 1
+    lacking = f"nor has an experiment of the same settings and seed ({scratch} has other {key}); skipped"
+    assert f"note: {other} has no row scratch, {lacking}" in err
+    assert f"note: {other} has a row of its own: {scratch} has other {key}" in err

@@ -37,6 +37,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Prepare, synthesise and score."""
     from v2skit.data.data_dir import is_prepared
+    from v2skit.evaluation.systems import RUNS
     from v2skit.recipes.evaluate import evaluate
     from v2skit.registry import plugins
     from v2skit.synthesis.synthesiser import load
@@ -44,6 +45,9 @@ def run(options: argparse.Namespace) -> None:
     warn_of_broken(plugins.registry().broken)
     if not options.clips.is_dir():
         raise UserError(f"{options.clips} is no folder; give a folder of videos, a corpus or a data directory")
+    trained = next((options.out / run for run in RUNS if (options.out / run).is_dir()), None)
+    if trained is not None:
+        raise UserError(f"{trained} is a training, whose results would be replaced; give another folder with -o")
     prepared = is_prepared(options.clips)
     corpus = _corpus(options.corpus or ALL_VIDEOS, options.clips) if options.corpus or not prepared else None
     path = chosen_model(options)

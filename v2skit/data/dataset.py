@@ -19,7 +19,7 @@ from v2skit.data.by_length import ByLength
 from v2skit.data.index import Joined, open_index
 from v2skit.data.sampler import Key
 from v2skit.data.streams import StoredStream
-from v2skit.data.tempo import Excerpt, draw_excerpt, interpolate_frames
+from v2skit.data.tempo import Excerpt, draw_excerpt, excerpt_length, interpolate_frames
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
@@ -110,11 +110,12 @@ class SpeechDataset(Dataset):
         return len(self.utterances)
 
     def sequences(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of each utterance: its number of values in a stored sequence, its video frames at the fastest tempo, and
-        whether it is whole in a batch, not cut to a segment; (U,) each."""
+        """Of each utterance: its number of values in a stored sequence, its video frames at the fastest tempo, and the
+        share of the tempos at which it is whole in a batch, not cut to a segment; (U,) each."""
         counts = np.concatenate([streams[name].lengths for streams in self._streams])
         frames = np.concatenate([index.frames for index in self.utterances.indexes])
-        return counts, np.rint(frames / max(self.tempos)).astype(int), frames <= (self.segment_frames or frames)
+        whole = [excerpt_length(frames, self.segment_frames, tempo) == frames for tempo in self.tempos]
+        return counts, np.rint(frames / max(self.tempos)).astype(int), np.mean(whole, axis=0)
 
     def __getitem__(self, key: Key) -> Example:
         directory, row = self.utterances.place(key.number)

@@ -32,10 +32,15 @@ def draw_excerpt(available: int, longest: int | None, tempos: Sequence[float], r
         random: source of the choices.
     """
     tempo = tempos[int(random.integers(len(tempos)))] if len(tempos) > 1 else tempos[0]
-    length = min(available, max(1, round(longest * tempo))) if longest else available
+    length = int(excerpt_length(available, longest, tempo))
     frames = max(1, round(length / tempo))
     start = int(random.integers(0, available - length + 1))
     return Excerpt(start, length, min(frames, longest) if longest else frames)
+
+
+def excerpt_length(available: int | np.ndarray, longest: int | None, tempo: float) -> np.ndarray:
+    """Video frames of an utterance that an excerpt has; the arguments are those of :func:`draw_excerpt`."""
+    return np.minimum(available, max(1, round(longest * tempo)) if longest else available)
 
 
 def interpolate_frames(crops: np.ndarray, frames: int) -> np.ndarray:

@@ -86,7 +86,7 @@ def band_edges() -> Tensor:
     return LOWEST_HZ * 2 ** ((2 * torch.arange(BANDS + 1, dtype=torch.float64) - 1) / 6)
 
 
-def mean_estoi(predicted: Tensor, target: Tensor, active: Tensor, segment: int) -> Tensor:
+def mean_estoi(predicted: Tensor, target: Tensor, active: Tensor, segment: int, least: float = 0.0) -> Tensor:
     """Mean ESTOI of the clips of a batch (Jensen and Taal 2016).
 
     Args:
@@ -94,6 +94,8 @@ def mean_estoi(predicted: Tensor, target: Tensor, active: Tensor, segment: int) 
         target: as ``predicted``.
         active: bool (B,F), the frames that count.
         segment: N, frames.
+        least: level of a predicted segment, relative to the target's, below which its ESTOI falls with the level: else
+            the gradient of an almost silent one has no limit.
 
     Returns:
         a scalar; clips with fewer than N active frames do not count, and a batch of these alone has 1, the best.
@@ -102,9 +104,19 @@ def mean_estoi(predicted: Tensor, target: Tensor, active: Tensor, segment: int) 
     for mine, truth, frames in zip(predicted, target, active, strict=True):
         if int(frames.sum()) >= segment:
             # (segments, 15, N), unit norm over time, then over bands
-            units = [_unit(_unit(x[frames].unfold(0, segment, 1), 2), 1) for x in (mine, truth)]
-            found.append((units[0] * units[1]).sum(1).mean())
+            parts = [x[frames].unfold(0, segment, 1) for x in (mine, truth)]
+            units = [_unit(_unit(x, 2), 1) for x in parts]
+            correlations = (units[0] * units[1]).sum(1)  # (segments, N)
+            if least:
+                levels = [_deviation(x) for x in parts]
+                correlations = correlations * (levels[0] / (least * levels[1])).clamp(max=1)[:, None]
+            found.append(correlations.mean())
     return torch.stack(found).mean() if found else 1 + 0.0 * predicted.sum()
+
+
+def _deviation(x: Tensor) -> Tensor:
+    """(segments,15,N) -> (segments,), norm of the changes over time."""
+    return (x - x.mean(2, keepdim=True)).square().sum((1, 2)).clamp(min=1e-24).sqrt()
 
 
 def _unit(x: Tensor, dim: int) -> Tensor:

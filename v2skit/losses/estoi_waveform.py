@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
 from v2skit.losses.estoi import EPS, RANGE_DB, band_edges, mean_estoi
+from v2skit.losses.power import RANGE_DB as LOWEST_DB
+from v2skit.losses.power import below, power_spectra
 from v2skit.models.output import Output
 from v2skit.signal.stft import Stft
 
@@ -54,14 +55,10 @@ class EstoiWaveform(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"estoi_waveform": scalar}``; clips shorter than a segment do not count."""
-        assert output.waveform is not None, "input = 'waveform'"
-        spare = -batch.waveform.shape[1] % self.stft.hop
-        mask = self.stft.frame_mask(F.pad(batch.sample_mask(), (0, spare)))
         with torch.autocast(batch.waveform.device.type, enabled=False):
-            predicted, target = (
-                self.stft.power(F.pad(w, (0, spare)))[..., : self.counted] for w in (output.waveform, batch.waveform)
-            )
+            predicted, target, mask = power_spectra(self.stft, output, batch)
+            predicted, target = predicted[..., : self.counted], target[..., : self.counted]
             power = target.sum(-1).masked_fill(~mask, 0)
             active = power > power.amax(1, keepdim=True) * 10 ** (-RANGE_DB / 10)
             bands = [(x @ self.to_bands + EPS**2).sqrt() for x in (predicted, target)]
-            return {"estoi_waveform": 1 - mean_estoi(bands[0], bands[1], active, SEGMENT)}
+            return {"estoi_waveform": 1 - mean_estoi(bands[0], bands[1], active, SEGMENT, below(LOWEST_DB))}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from v2skit.config.features import Clock
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
+from v2skit.losses.power import RANGE_DB, below, power_spectra
 from v2skit.models.output import Output
 from v2skit.signal.stft import Stft
 
@@ -81,25 +81,24 @@ class Pesq(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"pesq": scalar}``; clips whose reference is silent do not count."""
-        assert output.waveform is not None, "input = 'waveform'"
-        spare = -batch.waveform.shape[1] % self.stft.hop
-        mask = self.stft.frame_mask(F.pad(batch.sample_mask(), (0, spare)))
         with torch.autocast(batch.waveform.device.type, enabled=False):
-            predicted, target = (
-                self.stft.power(F.pad(w, (0, spare)))[..., 1 : self.count + 1]
-                for w in (output.waveform, batch.waveform)
-            )
+            predicted, target, mask = power_spectra(self.stft, output, batch)
+            predicted, target = predicted[..., 1 : self.count + 1], target[..., 1 : self.count + 1]
             found = [
-                self._disturbance(self._bands(mine[valid]), self._bands(truth[valid]))
+                self._disturbance(*self._bands(mine[valid], truth[valid]))
                 for mine, truth, valid in zip(predicted, target, mask, strict=True)
                 if truth[valid].any()
             ]
             return {"pesq": torch.stack(found).mean() if found else 0.0 * predicted.sum()}
 
-    def _bands(self, power: Tensor) -> Tensor:
-        """Power spectrum (F,K) -> power in bands (F,BANDS) at the listening level, 1 at 0 dB SPL."""
-        level = power[:, self.in_level_band].sum(1).mean()
-        return (power @ self.to_bands) * (10 ** (LEVEL_DB / 10) / level.clamp(min=1e-12))
+    def _bands(self, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Power spectra (F,K) -> power in bands (F,BANDS) at the listening level, 1 at 0 dB SPL. The gradient of a
+        prediction more than RANGE_DB below the target is that at this level: it would have no limit otherwise."""
+        mine, truth = (x[:, self.in_level_band].sum(1).mean() for x in (predicted, target))
+        share = (mine / (truth * below(RANGE_DB) ** 2).clamp(min=1e-30)).detach().sqrt().clamp(max=1)
+        gains = [10 ** (LEVEL_DB / 10) / level.clamp(min=1e-12) for level in (mine, truth)]
+        mine, truth = ((x @ self.to_bands) * gain for x, gain in zip((predicted, target), gains, strict=True))
+        return mine.detach() + share * (mine - mine.detach()), truth
 
     def _disturbance(self, predicted: Tensor, target: Tensor) -> Tensor:
         """Powers in bands (F,BANDS) -> 4.5 minus the raw score of a clip."""

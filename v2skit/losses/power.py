@@ -46,14 +46,20 @@ class Power(nn.Module):
         return {"power": log_magnitude_difference(*spectra, self.floor, self.range_db).mean()}
 
 
-def valid_power(stft: Stft, output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared magnitudes (V,K) of the V valid frames of all clips, of the output and of the target; and the largest one
-    of each frame's clip in the target, (V,1)."""
+def power_spectra(stft: Stft, output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared magnitudes (B,F,K) of the output and of the target, and which of the frames are valid, bool (B,F)."""
     # Whole hops, so that a clip's last frame is there whether or not padding follows it.
     assert output.waveform is not None, "input = 'waveform'"
     spare = -batch.waveform.shape[1] % stft.hop
     mask = stft.frame_mask(F.pad(batch.sample_mask(), (0, spare)))
     predicted, target = (stft.power(F.pad(w, (0, spare))) for w in (output.waveform, batch.waveform))
+    return predicted, target, mask
+
+
+def valid_power(stft: Stft, output: Output, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared magnitudes (V,K) of the V valid frames of all clips, of the output and of the target; and the largest one
+    of each frame's clip in the target, (V,1)."""
+    predicted, target, mask = power_spectra(stft, output, batch)
     peak = target.amax(2).where(mask, 0).amax(1, keepdim=True)  # (B,F,K) -> (B,1)
     return predicted[mask], target[mask], peak.expand_as(mask)[mask][:, None]
 

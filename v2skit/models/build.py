@@ -89,8 +89,9 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
         _check_inputs(stream_names(frontend.input), config)
     on = {name: choice.on for name, choice in networks.heads.items()}
     placed = {name: (head, on[name]) for name, head in heads.items()}
-    before_encoder = _bottleneck(config, frontend.out_dim) if task == "a2a" else _feature_masks(config)
-    return Model(frontend, speaker, encoder, decoder, placed, before_encoder)
+    bottleneck = _bottleneck(config, frontend.out_dim) if task == "a2a" else None
+    feature_masks = _feature_masks(config) if task == "v2a" else None
+    return Model(frontend, speaker, encoder, decoder, placed, bottleneck, feature_masks)
 
 
 def _check_inputs(names: tuple[str, ...], config: Config) -> None:

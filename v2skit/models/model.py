@@ -29,7 +29,8 @@ class Model(nn.Module):
         encoder: (B,T,D+S) -> (B,T,E).
         decoder: its ``output`` is the name of the stream that it outputs, e.g. ``mel`` or ``waveform``.
         heads: by name, each with the features that it is on, ``frontend`` or ``encoder``.
-        bottleneck: of the frontend's features before the encoder, or masks of them, (B,T,D) -> (B,T,D); None: none.
+        bottleneck: of the frontend's features before the encoder, (B,T,D) -> (B,T,D); None: none.
+        feature_masks: of the same in training, (B,T,D) -> (B,T,D); None: none.
 
     Attributes:
         inputs: names of the streams that it is given.
@@ -53,11 +54,12 @@ class Model(nn.Module):
         decoder: Part,
         heads: Mapping[str, tuple[Part, str]] | None = None,
         bottleneck: nn.Module | None = None,
+        feature_masks: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
         self.heads = nn.ModuleDict({name: head for name, (head, _) in (heads or {}).items()})
-        self.bottleneck = bottleneck
+        self.bottleneck, self.feature_masks = bottleneck, feature_masks
         self.heads_on = {name: on for name, (_, on) in (heads or {}).items()}
         self.inputs: tuple[str, ...] = stream_names(frontend.input)
         self.output: str = decoder.output
@@ -144,6 +146,7 @@ class Model(nn.Module):
     def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
         """Append the speaker embedding to each frame: features (B,T,D), speaker input (B,...) -> (B,T,D+S)."""
         x = x if self.bottleneck is None else self.bottleneck(x)
+        x = x if self.feature_masks is None else self.feature_masks(x)
         embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
         return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
 

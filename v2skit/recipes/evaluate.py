@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from v2skit.config.features import check_same_features, feature_settings
-from v2skit.config.prepare import Prepare
 from v2skit.config.schema import Config
 from v2skit.corpora.corpus import CorpusUtterance
-from v2skit.data.data_dir import is_prepared, read_manifest, read_silent
+from v2skit.data.data_dir import is_prepared, read_manifest, read_silent, read_table
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import vocoder_input
@@ -30,6 +29,8 @@ from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.system.atomic import exclusive_lock
 
 TEST = "test"
+MOST_NAMES = 10
+"""Talkers that a note names."""
 
 
 class TestPart:
@@ -74,7 +75,8 @@ def evaluate(
 ) -> None:
     """Prepare test clips with the settings of a model, synthesise their speech and score it as in the model's recipe:
     an experiment's folder without training. What is finished is skipped. The rows before the model's are the upper
-    bounds of its vocoder, which is copy synthesis, and of a decoder.
+    bounds of its vocoder, which is copy synthesis, and of a decoder. Clips and talkers of the model's training are
+    noted.
 
     Args:
         model: loaded.
@@ -100,14 +102,18 @@ def evaluate(
             name = _prepare(recipe, folder, model, speaker is None)
         data = replace(config.data, folder=str(folder), test=name)
         recipe = replace(recipe, config=replace(config, data=data))
-        rows = dict(_rows(recipe, model, source, speaker, audio_model))
+        overlap = training_overlap(model, source, recipe.test)
+        if overlap:
+            print(f"note: {overlap}")
+        rows = dict(_rows(recipe, model, source, speaker, audio_model, overlap))
         synth(recipe, rows)
         score(recipe, rows, ())
 
 
 def _config(config: Config, corpus: Component | None) -> Config:
     """That of the training, with another corpus, and neither its cluster nor its protocol."""
-    config = replace(config, corpus=corpus or config.corpus, audio_corpus=None, prepare=Prepare())
+    here = replace(config.prepare, jobs=0, cluster="local", slurm={})
+    config = replace(config, corpus=corpus or config.corpus, audio_corpus=None, prepare=here)
     return replace(config, scoring=replace(config.scoring, protocol=None))
 
 
@@ -127,8 +133,44 @@ def _prepare(recipe: Recipe, folder: Path, model: Synthesiser, with_voices: bool
     return corpus.name
 
 
+def training_overlap(model: Synthesiser, source: Path, directory: Path) -> str:
+    """What test clips have in common with the model's training, by ids of clips and names of talkers; "" for nothing.
+
+    Args:
+        model: loaded.
+        source: where it was loaded from.
+        directory: the data directory of the test clips.
+    """
+    talkers, found = read_table(directory / "utt2spk"), []
+    for trained in _training_directories(model.config, source, directory):
+        shared = talkers.keys() & read_table(trained / "utt2spk").keys()
+        if shared:
+            found.append(f"{len(shared)} of {len(talkers)} clips are in the training data {trained}")
+    known = sorted(set(talkers.values()) & set(model.speakers))
+    if known:
+        more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+        found.append(f"talkers that the model was trained on: {', '.join(known[:MOST_NAMES])}{more}")
+    return "; ".join(found)
+
+
+def _training_directories(config: Config, source: Path, directory: Path) -> list[Path]:
+    """The prepared data directories of a training that are there: the recipe's folder, which a model does not record,
+    is above the model, the working folder, or above the test clips."""
+    names = dict.fromkeys([*config.data.pretrain, config.data.train])
+    for above in (*source.resolve().parents, Path.cwd(), *directory.resolve().parents):
+        found = [place for name in names if is_prepared(place := above / config.data.folder / name)]
+        if found:
+            return found
+    return []
+
+
 def _rows(
-    recipe: Recipe, model: Synthesiser, source: Path, speaker: np.ndarray | None, audio_model: Path | None
+    recipe: Recipe,
+    model: Synthesiser,
+    source: Path,
+    speaker: np.ndarray | None,
+    audio_model: Path | None,
+    overlap: str,
 ) -> Iterator[tuple[str, ResultsRow]]:
     """The model, after its vocoder's copy synthesis where it has one of mels, and after the audio model."""
     directory, vocoder = recipe.test, model.vocoder
@@ -156,4 +198,5 @@ def _rows(
         yield "audio_to_audio", bound
     voice = "" if speaker is None else hashlib.sha256(speaker.tobytes()).hexdigest()[:12]
     note = f"{source.name}, weights {model.digest}{', one voice for all clips' if voice else ''}"
+    note += f"; {overlap}" if overlap else ""
     yield "model", ResultsRow(lambda: {**made_from, "voice": voice}, speech, reads_lips=True, note=note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,7 @@ class Synthesiser:
         digest: of the weights of the V2A model.
         card: of a packed model; empty for others.
         packed_default: the voice that is used where none is named; None: the only packed one, or the model's own.
+        speakers: names of the speakers of its training; empty where they are unknown.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class Synthesiser:
         digest: str = "",
         card: Card = Card(),
         packed_default: str | None = None,
+        speakers: Sequence[str] = (),
     ) -> None:
         self.config, self.model, self.vocoder, self.digest, self.card = config, model, vocoder, digest, card
         self.packed_voices, self.packed_default = packed_voices or {}, packed_default
+        self.speakers = speakers
         only = next(iter(self.packed_voices)) if len(self.packed_voices) == 1 else None
         self._default = packed_default or only
         self._tracker: tuple[Component, Tracker] | None = None
@@ -97,7 +101,7 @@ class Synthesiser:
         built = vocoder if isinstance(vocoder, nn.Module) else None
         voices, default = read_voices(path) if path.is_file() else ({}, None)
         card = read_header(path).card if path.is_file() else Card()
-        return cls(config, model.to(device), built, voices, meta.digest, card, default)
+        return cls(config, model.to(device), built, voices, meta.digest, card, default, meta.speakers)
 
     @property
     def sample_rate(self) -> int:

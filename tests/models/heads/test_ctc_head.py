@@ -57,7 +57,7 @@ def test_it_keeps_the_contract_of_heads():
 
 def lengths(*rows):
     tokens, frames, whole = map(np.array, zip(*rows, strict=True))
-    return tokens, frames, whole.astype(bool)
+    return tokens, frames, whole
 
 
 def test_utterances_that_can_not_be_trained_on_are_counted_with_the_remedy():
@@ -69,3 +69,10 @@ def test_utterances_that_can_not_be_trained_on_are_counted_with_the_remedy():
     assert head(upsampling=3).check_lengths(*lengths(fine, short)) == ""
     with pytest.raises(UserError, match="0 are trained on; 1 are cut to segments: set segment_frames: null$"):
         head().check_lengths(*lengths(cut, untranscribed))
+
+
+def test_utterances_that_are_cut_at_some_tempos_are_counted():
+    fine, partly, short = (5, 9, 1), (5, 9, 0.5), (12, 5, 0.5)
+    note = head().check_lengths(*lengths(fine, partly, short))
+    assert note.startswith("of 3 utterances with tokens, 2 are trained on, 1 of them not at all tempos; 1 are cut to")
+    assert note.endswith("1 have more tokens than logits: set upsampling: 3")

@@ -33,8 +33,9 @@ def test_masks_are_of_frames_and_of_channels_and_in_training_only():
 
 def test_the_v2a_model_has_them_and_no_further_weights(tiny):
     plain, masked = (load_config(tiny, sets) for sets in ([], ["augmentation.feature_channel_share=0.5"]))
-    assert build_model(masked, "a2a", ["s0"]).bottleneck is None is build_model(plain, "v2a", ["s0"]).bottleneck
+    assert build_model(masked, "a2a", ["s0"]).feature_masks is None is build_model(plain, "v2a", ["s0"]).feature_masks
     model = build_model(masked, "v2a", ["s0"])
+    assert model.feature_masks is not None and model.bottleneck is None
     assert model.state_dict().keys() == build_model(plain, "v2a", ["s0"]).state_dict().keys()
     x, speaker = torch.ones(2, 7, model.frontend.out_dim), torch.zeros(2, dtype=torch.int64)
     found = model.train().condition(x, speaker)[..., : x.shape[2]]

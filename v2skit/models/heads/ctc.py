@@ -72,7 +72,7 @@ class Ctc(nn.Module):
         Args:
             tokens: number of tokens of each utterance (U,).
             frames: its video frames (U,).
-            whole: whether it is in a batch as a whole; segments have no tokens (U,).
+            whole: share of the tempos at which it is in a batch as a whole; segments have no tokens (U,).
 
         Returns:
             which utterances can't be used; "" where all can.
@@ -81,13 +81,15 @@ class Ctc(nn.Module):
             UserError: none can be used.
         """
         transcribed = tokens > 0
-        short = transcribed & whole & (tokens > frames * self.upsampling)
-        cut = transcribed & ~whole
-        if not (short | cut).any():
+        short = transcribed & (whole > 0) & (tokens > frames * self.upsampling)
+        cut, partly = transcribed & (whole == 0), transcribed & ~short & (whole > 0) & (whole < 1)
+        if not (short | cut | partly).any():
             return ""
         message = f"of {transcribed.sum()} utterances with tokens, {(transcribed & ~short & ~cut).sum()} are trained on"
-        if cut.any():
-            message += f"; {cut.sum()} are cut to segments: set segment_frames: null"
+        if partly.any():
+            message += f", {partly.sum()} of them not at all tempos"
+        if (cut | partly).any():
+            message += f"; {(cut | partly).sum()} are cut to segments: set segment_frames: null"
         if short.any():
             least = math.ceil((tokens[short] / frames[short]).max())
             message += f"; {short.sum()} have more tokens than logits: set upsampling: {least}"

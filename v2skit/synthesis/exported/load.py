@@ -57,5 +57,5 @@ def synthesiser_of(file: OnnxFile) -> Synthesiser:
         raise damaged(path, reason_of(error), REMEDY) from error
     voices = {name: np.array(vector, np.float32) for name, vector in header.voices.items()}
     model = OnnxModel(*parts).eval()
-    vocoder = networks.get("vocoder")
-    return Synthesiser(config, model, vocoder, voices, header.meta.digest, header.card, header.default_voice)
+    vocoder, meta = networks.get("vocoder"), header.meta
+    return Synthesiser(config, model, vocoder, voices, meta.digest, header.card, header.default_voice, meta.speakers)
