@@ -123,6 +123,8 @@ def test_a_share_whose_source_changed_is_neither_trained_on_nor_synthesised(reci
     ):
         assert stages(recipe_folder, tiny, stage, sets=("scratch=false", change), more=("--force",)) == 1
         assert f"is a part of {data / source}, which has other clips" in capsys.readouterr().err
+    with pytest.raises(UserError, match="train_0.6 is a part of .* v2skit data subset"):
+        write_share(data / "train_0.6", 0.5, data / "new")
     settings = {k: v for k, v in read_settings(data / "train_0.6").items() if k != "subset_of"}
     (data / "train_0.6/settings.json").write_text(json.dumps(settings))
     check_source(data / "train_0.6")  # of an earlier version
@@ -159,8 +161,9 @@ def test_a_share_is_trained_on_as_any_data_directory(recipe_folder, tiny, monkey
     monkeypatch.setattr(d_vector, "_embed", embed)
     for folder in (recipe_folder / "data").iterdir():
         make_d_vectors(folder)
-    write_share(recipe_folder / "data/train", 0.6, recipe_folder / "data/train_0.6")
-    sets = ("networks.speaker={type: d_vector}", "data.train=train_0.6", "scratch=false")
+    for name, share in (("train", 0.6), ("test", 0.9)):
+        write_share(recipe_folder / "data" / name, share, recipe_folder / f"data/{name}_{share}")
+    sets = ("networks.speaker={type: d_vector}", "data.train=train_0.6", "data.test=test_0.9", "scratch=false")
     assert stages(recipe_folder, tiny, "pretrain", "transfer", "finetune", "synth", sets=sets) == 0
     exp = recipe_folder / "exp/tiny"
     record = yaml.safe_load((exp / "finetune/config.yaml").read_text())

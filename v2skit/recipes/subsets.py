@@ -85,9 +85,11 @@ def write_subset(
         share: of the source's utterances, for the command that writes the directory again.
 
     Raises:
-        UserError: ``source`` is not prepared, or the folder contains something else.
+        UserError: ``source`` is not prepared, or a part of what has other content since; or the folder contains
+            something else.
     """
     source = source.parent.resolve() / source.name  # of a link to a folder, the link: it moves with the recipe
+    check_source(source)
     content = content_digest(source)
     digest = state_digest([content, *chosen_by])
     with waiting_lock(directory):
