@@ -58,6 +58,13 @@ def test_the_whole_training_part_of_a_stored_corpus_needs_no_share():
         assert upgrade({"corpus": other}) == {"corpus": other}
 
 
+def test_another_share_of_a_stored_corpus_is_an_error_that_names_the_command(tiny):
+    stored = to_tree(load_config(tiny))
+    stored["corpus"] = {"type": "grid", "train_share": 0.25}
+    with pytest.raises(UserError, match=r"corpus.train_share 0.25 is of an earlier .* `v2skit data subset` writes"):
+        check_config(stored)
+
+
 @pytest.mark.parametrize("name", ["power", "mfcc", "multi_resolution_stft"])
 def test_losses_of_a_stored_config_keep_their_floor(tiny, name):
     stored = to_tree(load_config(tiny, [f"losses.own={{type: {name}, weight: 1}}"]))

@@ -15,7 +15,7 @@ from v2skit.config.messages import origin_of, shortened
 from v2skit.config.plain import MAX_DEPTH, fault
 from v2skit.config.plugin_files import KEY, Copies, add_paths, read_files, stored_files
 from v2skit.config.schema import Config
-from v2skit.config.upgrade import upgrade
+from v2skit.config.upgrade import check_dropped, upgrade
 from v2skit.config.yaml_tree import MAX_BYTES, parse_yaml
 from v2skit.errors import UserError, suggestion
 from v2skit.registry import direct, plugins
@@ -69,6 +69,7 @@ def check_config(tree: dict, source: str = "config") -> Config:
             see :mod:`v2skit.registry.trust`, with the field ``untrusted``.
     """
     tree = upgrade(tree)
+    check_dropped(tree, source)
     files = stored_files(tree, source)
     check_trusted(files, direct.paths(tree), source)
     with plugins.using(files):

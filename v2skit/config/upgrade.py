@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from v2skit.errors import UserError
+
 RENAMED = {"critics": "discriminators", "learn_steps": "discriminator_steps"}
 """Arguments of the loss ``adversarial`` in version 0.1 -> their names now."""
 FORMER_LOSS = {name: {"range_db": None} for name in ("power", "mfcc", "multi_resolution_stft")}
@@ -23,6 +25,19 @@ def upgrade(tree: Any) -> Any:
         return tree
     sections = {"losses": _losses, "networks": _networks, "corpus": _corpus}
     return {**tree, **{key: of(tree[key]) for key, of in sections.items() if isinstance(tree.get(key), dict)}}
+
+
+def check_dropped(tree: dict, source: str) -> None:
+    """Raises UserError where a stored tree has an argument that exists no longer, with a value that has another means
+    now."""
+    corpus = tree.get("corpus")
+    if isinstance(corpus, dict) and corpus.get("type") == "grid" and corpus.get("train_share", 1.0) != 1.0:
+        raise UserError(
+            f"{source}: corpus.train_share {corpus['train_share']} is of an earlier version; train again on a share "
+            "that `v2skit data subset` writes, with data.train=NAME",
+            key="corpus.train_share",
+            source=source,
+        )
 
 
 def _losses(losses: dict) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ class SilentClip:
 
 TABLES = ("wav.scp", "video.scp", "text", "utt2spk", "utt2num_frames")
 SETTINGS = "settings.json"
+PREPARED_WITH = "prepared_with.json"
+"""A file of the directories that stage 1 wrote."""
 
 
 def read_table(path: Path) -> dict[str, str]:
@@ -95,12 +98,14 @@ def read_table(path: Path) -> dict[str, str]:
     return table
 
 
-def write_manifest(directory: Path, utterances: list[Utterance], settings: dict) -> None:
-    """Write a data directory: its tables, sorted by id, and ``settings.json``. Paths under it are stored relative."""
+def write_manifest(directory: Path, utterances: list[Utterance], settings: dict, source: Path | None = None) -> None:
+    """Write a data directory: its tables, sorted by id, and ``settings.json``. Paths under it are stored relative, and
+    those under ``source``, the data directory that its utterances are from, if that is another one."""
     directory.mkdir(parents=True, exist_ok=True)
     rows: dict[str, list[str]] = {name: [] for name in TABLES}
     for u in sorted(utterances, key=lambda u: u.id):
-        values = (_stored(directory, u.audio), _stored(directory, u.video), u.text, u.speaker, str(u.frames))
+        audio, video = (_stored(directory, path, source) for path in (u.audio, u.video))
+        values = (audio, video, u.text, u.speaker, str(u.frames))
         for name, value in zip(TABLES, values, strict=True):
             if value:
                 rows[name].append(f"{u.id} {value}\n")
@@ -202,10 +207,16 @@ def read_clock(directory: Path) -> Clock:
         ) from error
 
 
-def _stored(directory: Path, path: Path | None) -> str | None:
+def _stored(directory: Path, path: Path | None, source: Path | None) -> str | None:
     if path is None:
         return None
-    return str(path.relative_to(directory) if path.is_relative_to(directory) else path.resolve())
+    if path.is_relative_to(directory):
+        return str(path.relative_to(directory))
+    if source is not None and path.is_relative_to(source):
+        within = path.relative_to(source)
+        # A link to a folder stays one in the path, since it moves with the recipe; but ".." leads out of its target.
+        return os.path.relpath((source.resolve() if os.pardir in within.parts else source) / within, directory)
+    return str(path.resolve())
 
 
 def resolved(directory: Path, stored: str | None) -> Path | None:

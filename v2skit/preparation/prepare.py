@@ -19,7 +19,7 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.load import identity
 from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
-from v2skit.data.data_dir import SETTINGS, TABLES, Utterance, check_id, write_manifest
+from v2skit.data.data_dir import PREPARED_WITH, SETTINGS, TABLES, Utterance, check_id, write_manifest
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
 from v2skit.preparation.offsets import Clip, Offsets, measure_speakers
@@ -33,7 +33,6 @@ from v2skit.system.atomic import delete_folder, finish_deletion, is_unused
 from v2skit.system.devices import cores
 from v2skit.system.provenance import Provenance, worded
 
-PREPARED_WITH = "prepared_with.json"
 OFFSETS = "offsets.jsonl"
 """Measured audio-video offsets of all corpora of a data folder."""
 CONTENT = ("audio", "video", SHARDS, SETTINGS)

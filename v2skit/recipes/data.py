@@ -10,15 +10,16 @@ from typing import Any
 
 from v2skit.config.load import identity, to_tree
 from v2skit.corpora.corpus import Corpus
-from v2skit.data.data_dir import is_prepared, read_settings
+from v2skit.data.data_dir import PREPARED_WITH, is_prepared, read_settings
 from v2skit.errors import UserError
 from v2skit.recipes import targets
 from v2skit.recipes.conditions import conditions, protocol_of
 from v2skit.recipes.recipe import Recipe
+from v2skit.recipes.subsets import check_source
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.synthesis.directory import check_prepared
-from v2skit.system.atomic import exclusive_lock
+from v2skit.system.atomic import exclusive_lock, waiting_lock
 from v2skit.system.provenance import Provenance, worded
 
 NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir", "closed_grammar")
@@ -68,6 +69,38 @@ def prepare(recipe: Recipe) -> None:
         targets.prepare_early(recipe)
 
 
+def prepare_speakers(recipe: Recipe, speaker: Any, names: Iterable[str]) -> None:
+    """Let the speaker component prepare data directories that stage 1 did not write, those of subsets or of folds, as
+    that prepares the others.
+
+    Raises:
+        UserError: that can't be done, or one that stage 1 wrote is not prepared.
+    """
+    roles = recipe.config.data
+    for name in dict.fromkeys(names):
+        directory = recipe.data(name)
+        if not is_prepared(directory):
+            continue
+        if (directory / PREPARED_WITH).exists():
+            speaker.reader(directory)
+            continue
+        if not _is_readable(speaker, directory):
+            with waiting_lock(directory):
+                speaker.prepare(directory)
+        is_linked = hasattr(speaker, "link") and name in {roles.valid, roles.test} - {roles.train}
+        if is_linked and _is_readable(speaker, recipe.data(roles.train)):  # stage 5 may be without training data
+            speaker.link(directory, recipe.data(roles.train))
+
+
+def _is_readable(speaker: Any, directory: Path) -> bool:
+    """Whether a data directory has what the speaker component reads."""
+    try:
+        speaker.reader(directory)
+    except UserError:
+        return False
+    return True
+
+
 def _preparation(recipe: Recipe) -> dict[str, Any]:
     """The settings of preparation that are recorded with a data directory."""
     settings = recipe.config.prepare
@@ -104,12 +137,14 @@ def digests(recipe: Recipe, names: Iterable[str], with_video: bool) -> dict[str,
     """Path below the data folder -> digest, of data directories to be read; those made with other settings are noted.
 
     Raises:
-        UserError: one is missing, or was prepared with another clock or crop.
+        UserError: one is missing, was prepared with another clock or crop, or is a part of another one that has other
+            content since.
     """
     found = {}
     for name in names:
         directory = recipe.data(name)
         check_prepared(recipe.config, directory, with_video)
+        check_source(directory)
         _note_other_settings(recipe, directory)
         found[_key(recipe, directory)] = digest(directory)
     return found

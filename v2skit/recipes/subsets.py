@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from v2skit.data.data_dir import Utterance, is_prepared, read_clock, read_manifest, read_settings, write_manifest
+from v2skit.data.data_dir import (
+    SETTINGS,
+    Utterance,
+    is_prepared,
+    read_clock,
+    read_manifest,
+    read_settings,
+    write_manifest,
+)
 from v2skit.data.targets import state_digest
 from v2skit.errors import UserError
 from v2skit.recipes.stored_streams import content_digest
@@ -14,6 +25,8 @@ from v2skit.system.atomic import delete_folder, is_unused, unfinished, waiting_l
 
 HASHES = 2**32
 """The utterances of a share are those whose hash is below this part of it."""
+RECORD = "subset_of"
+"""Key of the settings with the source: ``directory``, relative, ``content``, its digest, and for a share ``share``."""
 
 
 def write_share(source: Path, share: float, out: Path) -> str:
@@ -43,7 +56,7 @@ def write_share(source: Path, share: float, out: Path) -> str:
             raise UserError(f"a share of {share:g} has none of the {len(utterances)} utterances of {source}; raise it")
         return kept
 
-    write_subset(source, out, below, ["share", share])
+    write_subset(source, out, below, ["share", share], share=share)
     whole, kept = read_manifest(source), read_manifest(out)
     hours = sum(utterance.frames for utterance in kept) / read_clock(out).fps / 3600
     speakers, all_speakers = (len({utterance.speaker for utterance in some}) for some in (kept, whole))
@@ -59,6 +72,7 @@ def write_subset(
     choose: Callable[[list[Utterance]], list[Utterance]],
     chosen_by: list,
     replace: bool = False,
+    share: float | None = None,
 ) -> None:
     """Write a data directory with some of the utterances of another one, unless it is there already.
 
@@ -68,15 +82,21 @@ def write_subset(
         choose: all utterances -> those that are kept.
         chosen_by: what identifies ``choose`` in the digest of the directory's content.
         replace: what the folder contains, if it is not of these utterances, is deleted.
+        share: of the source's utterances, for the command that writes the directory again.
 
     Raises:
-        UserError: ``source`` is not prepared, or the folder contains something else.
+        UserError: ``source`` is not prepared, or a part of what has other content since; or the folder contains
+            something else.
     """
-    digest = state_digest([content_digest(source), *chosen_by])
+    source = source.parent.resolve() / source.name  # of a link to a folder, the link: it moves with the recipe
+    check_source(source)
+    content = content_digest(source)
+    digest = state_digest([content, *chosen_by])
     with waiting_lock(directory):
         if is_prepared(directory) and read_settings(directory).get("digest") == digest:
             return
         if not (replace or is_unused(directory)):
+            check_source(directory)
             raise UserError(
                 f"{directory} exists, and is not this part of {source} as that is now; delete it, or name another "
                 "folder",
@@ -84,9 +104,44 @@ def write_subset(
             )
         part = unfinished(directory)
         delete_folder(part)
-        write_manifest(part, choose(read_manifest(source)), {**read_settings(source), "digest": digest})
+        record: dict[str, Any] = {"directory": os.path.relpath(source, directory), "content": content}
+        record |= {} if share is None else {"share": share}
+        settings = {**read_settings(source), "digest": digest, RECORD: record}
+        write_manifest(part, choose(read_manifest(source)), settings, source)
         delete_folder(directory)
         part.rename(directory)
+
+
+def check_source(directory: Path) -> None:
+    """Raises UserError where a data directory is a part of another one that has other content since: then its tables
+    name the places of other clips. Those of versions without a record of the source are not checked."""
+    record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
+    if record is None:
+        return
+    try:
+        # The settings of a copy of a data folder are a link.
+        folder = (directory / SETTINGS).resolve().parent
+        path, content, share = str(record["directory"]), record["content"], record.get("share")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{directory / SETTINGS} is damaged ({RECORD}); delete {directory}", path=directory) from error
+    source = Path(os.path.normpath(folder / path))
+    remedy = "delete it, and the stage that wrote it writes it again"
+    if share is not None:
+        remedy = f"write it again: {_command(folder, source, share)}"
+    if not is_prepared(source):
+        gone = f"{directory} is a part of {source}, which is no prepared data directory any more"
+        raise UserError(f"{gone}; prepare that, or {remedy}", path=directory)
+    if content_digest(source) != content:
+        raise UserError(
+            f"{directory} is a part of {source}, which has other clips or files now; {remedy}", path=directory
+        )
+    check_source(source)
+
+
+def _command(directory: Path, source: Path, share: Any) -> str:
+    """The commands that write a share again."""
+    words = ["v2skit", "data", "subset", str(source), "--share", str(share), "--out", str(directory)]
+    return f"{shlex.join(['rm', '-r', str(directory)])} && {shlex.join(words)}"
 
 
 def _hash(utterance: Utterance) -> int:

@@ -22,7 +22,7 @@ from v2skit.recipes.predictions import Predictions
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.stored_streams import LONG
 from v2skit.registry import sources
-from v2skit.system.atomic import exclusive_lock, waiting_lock
+from v2skit.system.atomic import exclusive_lock
 from v2skit.system.extras import needs
 from v2skit.system.machine import write_record
 from v2skit.training.distributed import SLOW
@@ -102,7 +102,9 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
         made_from = {**run_record.initial_digests(folder, run.parts), **made_from}
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
     losses.check(model, fitted.built)  # now, not after hours in which targets are computed
-    _prepare_speakers(recipe, model, [*run.train, run.valid])
+    if recipe.processes.first:
+        data.prepare_speakers(recipe, model.speaker, [*run.train, run.valid])
+    recipe.processes.gather(None, "while the first one prepares speakers", LONG)
     targets.store(recipe, fitted, run.train, run.valid)
     if run.predictions:
         run.predictions.store([*run.train, run.valid])
@@ -133,19 +135,6 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
             write_record(folder, recipe.device, recipe.processes.world)
         trainer.train(started)
     print(f"{name}: best checkpoint {checkpoint.best(folder)}; logs and samples/ are in {folder}/")
-
-
-def _prepare_speakers(recipe: Recipe, model: Model | Vocoder, names: Iterable[str]) -> None:
-    """Let the speaker component prepare data directories that stage 1 did not: those of subsets, or of folds. The first
-    process does it. Raises UserError where that can't be done."""
-    if recipe.processes.first:
-        for directory in map(recipe.data, names):
-            try:
-                model.speaker.reader(directory)
-            except UserError:
-                with waiting_lock(directory):
-                    model.speaker.prepare(directory)
-    recipe.processes.gather(None, "while the first one prepares speakers", LONG)
 
 
 def _nothing() -> None:

@@ -22,6 +22,7 @@ from v2skit.models.model import Model
 from v2skit.models.places import digest_in, meta_in, place_in
 from v2skit.models.predictor import check_chain
 from v2skit.recipes import run_record, targets
+from v2skit.recipes.data import prepare_speakers
 from v2skit.recipes.folds import train_folds
 from v2skit.recipes.predictions import Predictions, Predictors
 from v2skit.recipes.predictor import load_predictor, predictor_place
@@ -29,6 +30,7 @@ from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.synth import ResultsRow, checkpoint_source
 from v2skit.recipes.training import NewModel, TrainingRun, best_checkpoint, train
 from v2skit.registry import plugins
+from v2skit.registry.build import build
 from v2skit.synthesis.directory import copy_synthesis, resynthesise, synthesise_directory, vocoder_source
 from v2skit.synthesis.synthesiser import Synthesiser
 
@@ -142,11 +144,17 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
         built = build_vocoder(config, decoder.output, fitted).to(device)
         copy_synthesis(built, config, read_manifest(directory), out, fitted)
 
+    def prepare_test_speakers() -> None:
+        speaker = build("speaker", config.networks.speaker, speakers=[])
+        prepare_speakers(recipe, speaker, [config.data.test])
+
     def resynthesised(out: Path) -> None:
+        prepare_test_speakers()
         resynthesise(find(recipe, "pretrain"), device, read_manifest(directory), directory, out)
 
     def model_row(folder: Callable[[], Path], of_predictor: bool = False) -> ResultsRow:
         def synthesised(out: Path) -> None:
+            prepare_test_speakers()
             synthesiser = Synthesiser.load(folder(), device, config)
             synthesise_directory(synthesiser, read_silent(directory), directory, out)
 

@@ -76,9 +76,16 @@ def link(directory: Path, training: Path) -> None:
     """
     ours, theirs = _table(directory), _table(training)
     if any(len(names) < 2 and set(theirs.get(speaker, ())) - set(names) for speaker, names in ours.items()):
-        write_text(directory / TRAINING, f"{os.path.relpath(training, directory)}\n")
+        text = f"{os.path.relpath(training, directory)}\n"
     else:
-        (directory / TRAINING).unlink(missing_ok=True)
+        text = ""
+    path = directory / TRAINING
+    if text == (path.read_text(encoding="utf-8") if path.exists() else ""):
+        return  # the directory may be read-only
+    if text:
+        write_text(path, text)
+    else:
+        path.unlink()
 
 
 def _table(directory: Path) -> dict[str, list[str]]:
