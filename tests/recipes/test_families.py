@@ -158,7 +158,8 @@ def test_a_given_vocoder_is_tuned_with_other_losses(mel_run, recipe_folder, tiny
         (f"pretrained={mel_run}", "is no vocoder; pretrained: give the experiment of a vocoder"),
         ("mel.f_max=8000", "f_max"),
     ):
-        assert stages(recipe_folder, config, "pretrain", sets=(*given, wrong), more=("--exp", str(tmp_path / "wrong"))) == 1
+        other = {"sets": (*given, wrong), "more": ("--exp", str(tmp_path / "wrong"))}
+        assert stages(recipe_folder, config, "pretrain", **other) == 1
         assert message in capsys.readouterr().err
 
 

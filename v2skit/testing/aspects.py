@@ -20,8 +20,8 @@ REMEDIES = {
     "shape": "output what its kind outputs (docs/extending.md)",
     "finite": "limit what is divided by and what logarithms are taken of",
     "determinism": "use random numbers in training only, or those of a generator with a fixed seed",
-    "padding": "multiply by the mask, or average over it (losses: batch.mask, batch.mel_mask()); where frames have neighbours, use "
-    "layers of v2skit.models.layers.masked",
+    "padding": "multiply by the mask, or average over it (losses: batch.mask, batch.mel_mask()); where frames have "
+    "neighbours, use layers of v2skit.models.layers.masked",
     "context": "correct left_context_frames and look_ahead_frames, or set both to None",
     "gradients": "use each parameter in forward(), without detach(), or set its requires_grad to False",
     "length": "raise an error, as check_features() of v2skit.models.layers.masked does",
