@@ -89,11 +89,13 @@ def test_what_is_no_share_is_refused_and_nothing_is_written(tmp_path, capsys):
     assert f"other clips or files now; write it again: {remedy}" in capsys.readouterr().err
 
 
-def test_a_share_moves_with_its_source_and_a_share_of_it(tmp_path):
+@pytest.mark.parametrize("place", ["old/train", "disk/train"])
+def test_a_share_moves_with_its_source_and_a_share_of_it(tmp_path, place):
     for folder in ("old", "new"):
         (tmp_path / folder).mkdir()
-    make_data(tmp_path / "disk/train", 12, video=False)
-    (tmp_path / "old/train").symlink_to(tmp_path / "disk/train")
+    make_data(tmp_path / place, 12, video=False)
+    if place != "old/train":
+        (tmp_path / "old/train").symlink_to(tmp_path / place)
     write_share(tmp_path / "old/train", 0.6, tmp_path / "old/more")
     write_share(tmp_path / "old/more", 0.3, tmp_path / "old/deep/less")
     (tmp_path / "old").rename(tmp_path / "new/data")
