@@ -16,7 +16,7 @@ from v2skit.data.targets import state_digest
 from v2skit.errors import UserError
 from v2skit.models.speakers import d_vector, stored_vectors
 from v2skit.recipes.stored_streams import content_digest
-from v2skit.recipes.subsets import check_source, write_share
+from v2skit.recipes.subsets import check_source, write_share, write_subset
 
 IDS = [f"s1-{name}" for name in ("bbaf1a", "bbaf1n", "bbaf1p", "bbaf8s", "bbat4a")]
 """GRID's split: three for training, one each for validation and the test."""
@@ -106,6 +106,15 @@ def test_a_share_moves_with_its_source_and_a_share_of_it(tmp_path, place):
     before = (tmp_path / "new/data/more/wav.scp").stat()
     write_share(tmp_path / "new/data/train", 0.6, tmp_path / "new/data/more")
     assert (tmp_path / "new/data/more/wav.scp").stat() == before
+
+
+def test_a_subset_in_a_data_folder_that_is_a_link_has_its_files(tmp_path):
+    make_data(tmp_path / "disk/deep/data/train", 6, video=False)
+    (tmp_path / "data").symlink_to(tmp_path / "disk/deep/data")
+    write_subset(tmp_path / "data/train", tmp_path / "data/fold", lambda utterances: utterances[:3], [0])
+    utterances = read_manifest(tmp_path / "data/fold")
+    assert len(utterances) == 3 and all(u.audio.is_file() for u in utterances)
+    check_source(tmp_path / "data/fold")
 
 
 def test_a_share_whose_source_changed_is_neither_trained_on_nor_synthesised(recipe_folder, tiny, capsys):

@@ -88,7 +88,8 @@ def write_subset(
         UserError: ``source`` is not prepared, or a part of what has other content since; or the folder contains
             something else.
     """
-    source = source.parent.resolve() / source.name  # of a link to a folder, the link: it moves with the recipe
+    # Of links to data directories, the links: they move with the recipe.
+    source, directory = (place.parent.resolve() / place.name for place in (source, directory))
     check_source(source)
     content = content_digest(source)
     digest = state_digest([content, *chosen_by])

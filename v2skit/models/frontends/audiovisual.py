@@ -26,8 +26,8 @@ class AudioVisual(nn.Module):
     ``predictor``, synthesised for it; the place of the fusion and its widths are our reading. Its audio is never that
     of the clip: its input is the stream of the audio frontend as the predictor predicts it.
 
-    Where all widths are the same, the linear layer gives at first the mean of the two: both frontends were trained for
-    the encoder that follows, which a layer with random weights would have to be trained for again.
+    Where all widths are the same, the linear layer outputs at first the mean of the two: both frontends were trained
+    for the encoder that follows, which a layer with random weights would have to be trained for again.
 
     Args:
         visual: frontend of the video.
