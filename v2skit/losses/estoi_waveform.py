@@ -26,7 +26,7 @@ class EstoiWaveform(nn.Module):
     4.3 kHz are left open. A vocoder that is tuned on predicted mels with it makes the modulations of speech stronger,
     which a regressed mel has too weak. For decoders of the mel family: :class:`v2skit.losses.estoi.Estoi`.
 
-    Of a model that is trained with it, ESTOI is no independent measure: PESQ and the word error rate are.
+    Of a model that is trained with it, ESTOI is no independent measure: the word error rate is.
 
     Args:
         clock: given by the toolkit.

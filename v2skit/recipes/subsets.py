@@ -99,8 +99,8 @@ def write_subset(
         if not (replace or is_unused(directory)):
             check_source(directory)
             raise UserError(
-                f"{directory} exists, and is not this part of {source} as that is now; delete it, or name another "
-                "folder",
+                f"{directory} exists, and is not this part of {source} as that is now; name another folder, or "
+                "delete it if it is an older part",
                 path=directory,
             )
         part = unfinished(directory)
