@@ -10,10 +10,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from v2skit.corpora.download import disk_full, download
 from v2skit.errors import UserError
+from v2skit.system.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as file:
-                for member in tqdm(file.infolist(), title, unit="file", mininterval=1.0):
+                for member in Progress(file.infolist(), title, unit="file"):
                     _check_member(archive, member.filename, not stat.S_ISLNK(member.external_attr >> 16))
                     file.extract(member, folder)
         else:
@@ -87,7 +86,7 @@ def _unpack_tar(archive: Path, folder: Path, title: str) -> None:
         )
     try:
         with tarfile.open(archive) as tar:
-            members = tqdm(tar, title, unit="file", mininterval=1.0)
+            members = Progress(tar, title, unit="file")
             tar.extractall(folder, (_checked(archive, member) for member in members), filter="data")
     except tarfile.FilterError as error:
         raise _suspicious(archive, str(error)) from error

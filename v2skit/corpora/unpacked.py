@@ -9,13 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.names import fit
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
 from v2skit.system.atomic import atomic_write, exclusive_lock
+from v2skit.system.progress import Progress
 
 TABLE = "utterances.jsonl"
 
@@ -99,7 +98,7 @@ class UnpackedCorpus(ABC):
         with atomic_write(folder / TABLE) as part, part.open("w", encoding="utf-8") as table:
             table.write(json.dumps({"sources": digest}) + "\n")
             read = self.read(self.work_dir / self.sources[name], files, folder)
-            for utterance in tqdm(read, f"reading {name}", unit="utterance", mininterval=1.0):
+            for utterance in Progress(read, f"reading {name}", unit="utterance"):
                 if utterance.id in ids:
                     raise UserError(f"{self.sources[name]}: '{utterance.id}' is there twice; rename one")
                 ids.add(utterance.id)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from v2skit.config.features import Clock, Mel
 from v2skit.data.data_dir import Utterance
@@ -20,6 +19,7 @@ from v2skit.evaluation.metrics import resample
 from v2skit.evaluation.visemes import VISEME_OF
 from v2skit.media.audio import read_audio
 from v2skit.signal.mel import MelSpectrogram
+from v2skit.system.progress import Progress
 
 SILENCE, ALL = "silence", "all"
 """Names of the entries of silence, and of all sounds but silence."""
@@ -59,7 +59,7 @@ def sound_errors(
     failures: dict[str, str] = {}
     counts: dict[str, int] = defaultdict(int)
     totals: dict[str, dict[str, np.ndarray]] = {row: defaultdict(lambda: np.zeros(2)) for row in folders}
-    for u in tqdm(utterances, "aligning", unit="clip", disable=None):
+    for u in Progress(utterances, "aligning", unit="clip", disable=None):
         if u.audio is None or not u.text:
             failures[u.id] = "no audio or no text"
             continue

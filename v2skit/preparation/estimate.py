@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from tqdm import tqdm
-
 from v2skit.config.features import Clock, Crop
 from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
@@ -30,6 +28,7 @@ from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.devices import cores
 from v2skit.system.extras import needs
+from v2skit.system.progress import Progress
 from v2skit.system.temporary import private_folder
 
 HEADERS = 500
@@ -181,7 +180,7 @@ def _count(name: str, folder: Path, utterances: list[CorpusUtterance], clock: Cl
     left = [utterance for utterance in utterances if utterance.id not in done]
     chosen = random.Random(f"{seed} {name}").sample(left, min(HEADERS, len(left)))
     hours, unreadable = [], []
-    for utterance in tqdm(chosen, f"headers of {name}", unit="file", mininterval=1.0, dynamic_ncols=True):
+    for utterance in Progress(chosen, f"headers of {name}", unit="file"):
         try:
             hours.append(header_seconds(utterance) / 3600)
         except Exception as error:

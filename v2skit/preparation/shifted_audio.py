@@ -9,14 +9,13 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from v2skit.data.data_dir import read_table
 from v2skit.media.ark import ArkWriter, split_location
 from v2skit.media.audio import read_audio
 from v2skit.preparation.records import Outcome
 from v2skit.signal.delay import delayed
 from v2skit.system.atomic import write_text
+from v2skit.system.progress import Progress
 
 PREFIX = "offset-"
 
@@ -45,7 +44,7 @@ def shift_audio(folder: Path, outcomes: list[Outcome], shifts: Mapping[str, int]
     if not table.exists():
         ark.unlink(missing_ok=True)  # incomplete without its table
         writer, lines = ArkWriter(ark), []
-        for key, place in tqdm(places.items(), f"shifting {folder.name}", unit="clip", mininterval=1.0):
+        for key, place in Progress(places.items(), f"shifting {folder.name}", unit="clip"):
             waveform = delayed(read_audio(folder / place, sample_rate), -shifts[key])
             lines.append(f"{key} {writer.add_audio(key, waveform, sample_rate).location}\n")
         writer.close()

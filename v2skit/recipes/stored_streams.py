@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from v2skit.data.data_dir import TABLES, read_settings
 from v2skit.data.index import open_index
@@ -16,6 +15,7 @@ from v2skit.data.streams import StoredStream, write_stream
 from v2skit.data.targets import state_digest
 from v2skit.errors import UserError
 from v2skit.system.atomic import waiting_lock
+from v2skit.system.progress import Progress
 
 LONG = 10_000.0
 """Factor on the timeout of processes that wait: streams of a large corpus take hours."""
@@ -46,7 +46,7 @@ def store_stream(
 
     def computed(start: int) -> Iterator[tuple[int, np.ndarray]]:
         numbers = range(start, len(index))
-        bar = tqdm(numbers, f"{name} of {directory.name}", len(index), initial=start, unit="clip", mininterval=1.0)
+        bar = Progress(numbers, f"{name} of {directory.name}", len(index), initial=start, unit="clip")
         for number in bar:
             yield index[number].frames, values(number)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.data_dir import SilentClip
@@ -18,6 +17,7 @@ from v2skit.synthesis.overlap import Cascade, concatenated
 from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stage, masked, windowed
 from v2skit.synthesis.written import HYPOTHESES, add_to_list
 from v2skit.system.atomic import write_text
+from v2skit.system.progress import Progress
 from v2skit.system.text_file import read_text
 from v2skit.text.timed import Reading, words_of
 
@@ -88,7 +88,7 @@ def write_hypotheses(heads: dict[str, Callable[[SilentClip], str]], clips: list[
     for name, read in heads.items():
         path = folder / f"{name}{HYPOTHESES}"
         if not path.exists():
-            bar = tqdm(clips, desc=f"{folder.name}, lip reading", unit="clip", dynamic_ncols=True)
+            bar = Progress(clips, desc=f"{folder.name}, lip reading", unit="clip")
             lines = [f"{clip.id} {read(clip)}".rstrip() for clip in bar]
             add_to_list(path)
             write_text(path, "".join(f"{line}\n" for line in lines))

@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from v2skit.errors import UserError
 from v2skit.registry.failure import failure
+from v2skit.system.progress import Progress
 from v2skit.training.samples import Sample
 
 
@@ -48,7 +47,7 @@ class RunLog:
                     logger=logger_name,
                 ) from error
             self._loggers[logger_name] = logger
-        self._bar = tqdm(total=steps, initial=step, desc=name, unit="step", mininterval=1.0, dynamic_ncols=True)
+        self._bar = Progress(total=steps, initial=step, desc=name, unit="step")
         self._seconds, self._waited, self._started, self._steps = 0.0, 0.0, time.perf_counter(), 0
 
     def step(self, waited: float) -> None:
@@ -99,7 +98,7 @@ class RunLog:
                 if method != "close":
                     with suppress(BaseException):  # it has failed already
                         logger.close("failed")
-                tqdm.write(f"v2skit: logger '{name}' failed and is left out from now on: {why}", file=sys.stderr)
+                Progress.write(f"v2skit: logger '{name}' failed and is left out from now on: {why}", file=sys.stderr)
 
 
 class NoLog:

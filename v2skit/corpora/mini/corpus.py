@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.grid_grammar import jsgf, sample_codes, sentence_from_code
@@ -24,6 +23,7 @@ from v2skit.media.crops import write_crops
 from v2skit.system.atomic import waiting_lock
 from v2skit.system.devices import cores
 from v2skit.system.locks import holder
+from v2skit.system.progress import Progress
 
 VERSION = 6
 """Increases with every change of the generated data, so that older corpora are generated again."""
@@ -163,7 +163,7 @@ class Mini:
         for name in ("audio", "av"):
             (partial / name).mkdir(parents=True)
         make = functools.partial(make_utterance, partial, self.settings["seed"], self.settings["pixels"])
-        progress = functools.partial(tqdm, total=len(plan), desc="corpus mini", unit="utterance")
+        progress = functools.partial(Progress, total=len(plan), desc="corpus mini", unit="utterance")
         if self.jobs == 1:
             rows = list(progress(map(make, *zip(*plan, strict=True))))
         else:
