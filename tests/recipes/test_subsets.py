@@ -75,8 +75,8 @@ def test_what_is_no_share_is_refused_and_nothing_is_written(tmp_path, capsys):
         ("train", "nan", "new", "share nan must be above 0"),
         ("train", "1e-6", "new", "share of 1e-06 has none of the 12 utterances"),
         ("none", "0.5", "new", "none is not a prepared data directory (no utt2num_frames); stage 1 makes it"),
-        ("train", "0.5", "train", "train exists, and is not this part"),
-        ("train", "0.5", "train/audio", "audio exists, and is not this part"),
+        ("train", "0.5", "train", "train exists, and is not made from"),
+        ("train", "0.5", "train/audio", "audio exists, and is not made from"),
     ):
         options = ["--share", share, "--out", str(tmp_path / out)]
         assert main(["data", "subset", str(tmp_path / directory), *options]) == 1
@@ -133,8 +133,8 @@ def test_a_share_whose_source_changed_is_neither_trained_on_nor_synthesised(reci
         ("synth", "data.test=test_0.9", "test"),
     ):
         assert stages(recipe_folder, tiny, stage, sets=("scratch=false", change), more=("--force",)) == 1
-        assert f"is a part of {data / source}, which has other clips" in capsys.readouterr().err
-    with pytest.raises(UserError, match="train_0.6 is a part of .* v2skit data subset"):
+        assert f"is made from {data / source}, which has other clips" in capsys.readouterr().err
+    with pytest.raises(UserError, match="train_0.6 is made from .* v2skit data subset"):
         write_share(data / "train_0.6", 0.5, data / "new")
     settings = {k: v for k, v in read_settings(data / "train_0.6").items() if k != "subset_of"}
     (data / "train_0.6/settings.json").write_text(json.dumps(settings))

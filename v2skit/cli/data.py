@@ -44,6 +44,13 @@ def add(commands: Commands) -> None:
     command.add_argument("--share", type=float, required=True, help=text)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_SHARE, such as data/train_0.25")
     command.set_defaults(run=subset_data)
+    text = "write a data directory with another one's utterances, and with these once more in other voices"
+    command = add_command(commands, "voices", text)
+    command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
+    text = "of pitch and formants, to a hundredth; default: 0.85 1.18"
+    command.add_argument("--factors", type=float, nargs="+", default=[0.85, 1.18], metavar="FACTOR", help=text)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_voices, such as data/train_voices")
+    command.set_defaults(run=voices_data)
 
 
 def _add_options(command: Parser) -> None:
@@ -115,5 +122,17 @@ def subset_data(options: argparse.Namespace) -> None:
     """``v2skit data subset``."""
     from v2skit.recipes.subsets import write_share
 
-    out = options.out or Path(f"{os.path.normpath(options.directory.absolute())}_{options.share:g}")
+    out = options.out or _beside(options.directory, f"{options.share:g}")
     print(write_share(options.directory, options.share, out))
+
+
+def voices_data(options: argparse.Namespace) -> None:
+    """``v2skit data voices``."""
+    from v2skit.recipes.voices import write_voices
+
+    print(write_voices(options.directory, options.factors, options.out or _beside(options.directory, "voices")))
+
+
+def _beside(directory: Path, name: str) -> Path:
+    """The folder of a data directory's derived one: data/train -> data/train_NAME."""
+    return Path(f"{os.path.normpath(directory.absolute())}_{name}")

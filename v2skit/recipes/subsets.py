@@ -1,11 +1,11 @@
-"""Data directories with some of the utterances of another one: tables of their own, which name its audio and video."""
+"""Data directories made from another one, such as a share of its utterances: tables of their own name its files."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from v2skit.system.atomic import delete_folder, is_unused, unfinished, waiting_l
 HASHES = 2**32
 """The utterances of a share are those whose hash is below this part of it."""
 RECORD = "subset_of"
-"""Key of the settings with the source: ``directory``, relative, ``content``, its digest, and for a share ``share``."""
+"""Key of the settings with the source: ``directory``, relative, ``content``, its digest, and the command's options."""
 
 
 def write_share(source: Path, share: float, out: Path) -> str:
@@ -72,49 +72,63 @@ def write_subset(
     choose: Callable[[list[Utterance]], list[Utterance]],
     chosen_by: list,
     replace: bool = False,
-    share: float | None = None,
+    **options: Any,
 ) -> None:
-    """Write a data directory with some of the utterances of another one, unless it is there already.
+    """Write a data directory with some of the utterances of another one, as :func:`write_derived`; ``choose``: all
+    utterances -> those that are kept."""
+    write_derived(source, directory, lambda utterances, folder: choose(utterances), chosen_by, replace, **options)
+
+
+def write_derived(
+    source: Path,
+    directory: Path,
+    make: Callable[[list[Utterance], Path], list[Utterance]],
+    made_by: list,
+    replace: bool = False,
+    **options: Any,
+) -> None:
+    """Write a data directory whose utterances are made from those of another one, unless it is there already.
 
     Args:
         source: the other data directory.
         directory: is written, whole or not at all.
-        choose: all utterances -> those that are kept.
-        chosen_by: what identifies ``choose`` in the digest of the directory's content.
+        make: (utterances of the source, folder for files of the new ones) -> the new ones.
+        made_by: what identifies ``make`` in the digest of the directory's content.
         replace: what the folder contains, if it is not of these utterances, is deleted.
-        share: of the source's utterances, for the command that writes the directory again.
+        options: of the command of ``v2skit data`` that writes the directory again: ``share`` of ``subset``, ``factors``
+            of ``voices``; none where a stage writes it.
 
     Raises:
-        UserError: ``source`` is not prepared, or a part of what has other content since; or the folder contains
+        UserError: ``source`` is not prepared, or made from what has other content since; or the folder contains
             something else.
     """
     # Of links to data directories, the links: they move with the recipe.
     source, directory = (place.parent.resolve() / place.name for place in (source, directory))
     check_source(source)
     content = content_digest(source)
-    digest = state_digest([content, *chosen_by])
+    digest = state_digest([content, *made_by])
     with waiting_lock(directory):
         if is_prepared(directory) and read_settings(directory).get("digest") == digest:
             return
         if not (replace or is_unused(directory)):
             check_source(directory)
             raise UserError(
-                f"{directory} exists, and is not this part of {source} as that is now; name another folder, or "
-                "delete it if it is an older part",
+                f"{directory} exists, and is not made from {source} as that is now; name another folder, or "
+                "delete it if it is an older one",
                 path=directory,
             )
         part = unfinished(directory)
         delete_folder(part)
-        record: dict[str, Any] = {"directory": os.path.relpath(source, directory), "content": content}
-        record |= {} if share is None else {"share": share}
+        part.mkdir(parents=True)
+        record = {"directory": os.path.relpath(source, directory), "content": content, **options}
         settings = {**read_settings(source), "digest": digest, RECORD: record}
-        write_manifest(part, choose(read_manifest(source)), settings, source)
+        write_manifest(part, make(read_manifest(source), part), settings, source)
         delete_folder(directory)
         part.rename(directory)
 
 
 def check_source(directory: Path) -> None:
-    """Raises UserError where a data directory is a part of another one that has other content since: then its tables
+    """Raises UserError where a data directory is made from another one that has other content since: then its tables
     name the places of other clips. Those of versions without a record of the source are not checked."""
     record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
     if record is None:
@@ -122,27 +136,33 @@ def check_source(directory: Path) -> None:
     try:
         # The settings of a copy of a data folder are a link.
         folder = (directory / SETTINGS).resolve().parent
-        path, content, share = str(record["directory"]), record["content"], record.get("share")
+        path, content = str(record["directory"]), record["content"]
+        command = _command(record)
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{directory / SETTINGS} is damaged ({RECORD}); delete {directory}", path=directory) from error
     source = Path(os.path.normpath(folder / path))
     remedy = "delete it, and the stage that wrote it writes it again"
-    if share is not None:
-        remedy = f"write it again: {_command(folder, source, share)}"
+    if command:
+        words = ["v2skit", "data", command[0], str(source), *command[1:], "--out", str(folder)]
+        remedy = f"write it again: {shlex.join(['rm', '-r', str(folder)])} && {shlex.join(words)}"
     if not is_prepared(source):
-        gone = f"{directory} is a part of {source}, which is no prepared data directory any more"
+        gone = f"{directory} is made from {source}, which is no prepared data directory any more"
         raise UserError(f"{gone}; prepare that, or {remedy}", path=directory)
     if content_digest(source) != content:
         raise UserError(
-            f"{directory} is a part of {source}, which has other clips or files now; {remedy}", path=directory
+            f"{directory} is made from {source}, which has other clips or files now; {remedy}", path=directory
         )
     check_source(source)
 
 
-def _command(directory: Path, source: Path, share: Any) -> str:
-    """The commands that write a share again."""
-    words = ["v2skit", "data", "subset", str(source), "--share", str(share), "--out", str(directory)]
-    return f"{shlex.join(['rm', '-r', str(directory)])} && {shlex.join(words)}"
+def _command(record: Mapping[str, Any]) -> list[str]:
+    """The command of ``v2skit data`` with its options, which writes a derived directory again; empty where a stage
+    does."""
+    if "share" in record:
+        return ["subset", "--share", str(record["share"])]
+    if "factors" in record:
+        return ["voices", "--factors", *(f"{factor:g}" for factor in record["factors"])]
+    return []
 
 
 def _hash(utterance: Utterance) -> int:
