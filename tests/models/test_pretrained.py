@@ -90,11 +90,18 @@ def test_what_is_installed_is_small_scored_and_says_what_it_is(path):
     assert v2skit.load(path, "cpu").card == header.card
 
 
-@pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("egs/*/card*.yaml")), ids=lambda path: path.relative_to(ROOT).as_posix()
-)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("egs/*/card.yaml")), ids=lambda path: path.parent.name)
 def test_cards_of_recipes_are_complete(path):
     check_card(read_card(path))
+
+
+def test_the_installed_card_adds_what_only_its_data_have():
+    grid = ROOT / "egs/grid"
+    recipe, both = read_card(grid / "card.yaml"), read_card(grid / "card.yaml", grid / "card_installed.yaml")
+    check_card(both)
+    assert both.headline == recipe.headline and both.credits[: len(recipe.credits)] == recipe.credits
+    for corpus in ("LibriSpeech", "LJSpeech", "commands", "819 clips"):
+        assert corpus in both.data and corpus not in "".join(recipe.lines())
 
 
 def check_card(card: Card) -> None:
