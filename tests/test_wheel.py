@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("pip") is None or find_spec("setuptools") is None, reason="pip or setuptools is missing"
 )
 
-LEFT_OUT = {"v2skit": ("__pycache__",), "docs": (), "egs": ("corpus", "data", "data_*", "exp", ".*.lock")}
+LEFT_OUT = {"v2skit": ("__pycache__",), "docs": (), "egs": ("corpus", "data", "data_*", "exp", ".*.lock", "*.v2s")}
 """Of the sources: what tests and recipes make there."""
 
 INSTALLED = f"v2skit/pretrained/{OFFLINE}"
