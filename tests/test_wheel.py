@@ -37,7 +37,7 @@ pytestmark = pytest.mark.skipif(
     find_spec("pip") is None or find_spec("setuptools") is None, reason="pip or setuptools is missing"
 )
 
-LEFT_OUT = {"v2skit": ("__pycache__",), "docs": (), "egs": ("corpus", "data", "data_*", "exp", ".*.lock")}
+LEFT_OUT = {"v2skit": ("__pycache__",), "docs": (), "egs": ("corpus", "data", "data_*", "exp", ".*.lock", "*.v2s")}
 """Of the sources: what tests and recipes make there."""
 
 INSTALLED = f"v2skit/pretrained/{OFFLINE}"
@@ -142,7 +142,7 @@ def test_the_wheel_has_every_recipe_and_nothing_that_was_made(wheel):
             for n in file.namelist()
             if n.endswith(".sh") and not n.endswith("stages.sh")
         }
-    made = re.compile(r"(^|/)(corpus|data|data_\w+|exp|__pycache__|\..*)(/|$)")
+    made = re.compile(r"(^|/)(corpus|data|data_\w+|exp|__pycache__|\..*|[^/]+\.v2s)(/|$)")
     shipped = {path.relative_to(ROOT / "egs").as_posix() for path in (ROOT / "egs").rglob("*") if path.is_file()}
     assert inside == {name for name in shipped if not made.search(name)}
     assert modes and all(mode & 0o111 for mode in modes.values())

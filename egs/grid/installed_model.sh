@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
-# Makes the model that is installed with v2skit: ./installed_model.sh --corpus_dir DIR; hours on two CPU cores. Finished stages
-# are skipped and an interrupted one resumes. Options are those of run.sh, except --config, --exp, --stage and --stop_stage.
+# Makes a model such as the one that is installed with v2skit, grid.v2s next to this file:
+# ./installed_model.sh --corpus_dir DIR. About 6 hours on two CPU cores, 1 GB of disk. Beyond what the other recipes
+# need: the extra neural_voices (pip install 'v2skit[neural-voices]', with v2skit's Python), and npm or, with
+# --set audio_corpus.kokoro_js_dir=DIR, what it would fetch (egs/neural_voices/README.md). Stage 0, which runs first,
+# checks both. Finished stages are skipped and an interrupted one resumes. Options are those of run.sh, except --config,
+# --exp, --stage and --stop_stage.
 set -euo pipefail
 called_from=$PWD
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -14,8 +18,8 @@ cd "$here"
 set -- --config conf/cpu_recognition.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
 # shellcheck source=egs/stages.sh
 . ../stages.sh
-out=grid.v2s
-if [ -d ../../v2skit ]; then out=../../v2skit/pretrained/grid.v2s; fi
-mkdir -p "$(dirname "$out")"
-"$python" -m v2skit pack exp/cpu_recognition -o "$out" --vocoder "$vocoder" --card card.yaml --half --force \
+"$python" -m v2skit pack exp/cpu_recognition -o grid.v2s --vocoder "$vocoder" --card card.yaml --half --force \
     --voices data_cpu/available/train --default-voice s1
+if [ -f ../../v2skit/__init__.py ]; then  # a checkout
+    printf "to install it in place of v2skit's model: cd %q && cp grid.v2s ../../v2skit/pretrained/grid.v2s\n" "$here"
+fi

@@ -84,6 +84,16 @@ def model(tmp_path_factory):
     return folder
 
 
+def test_of_a_full_profile_the_error_names_the_remedies(model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(pretrained, "FOLDER", model)
+    video = write_clip(tmp_path / "clip.mp4", turned(talker("s34_lbwh5n"), 90))
+    assert main(["synth", str(video), "--device", "cpu"]) == 1
+    error = capsys.readouterr().err
+    assert "no face in the video; show one from the front, not in profile, or" in error
+    assert "--tracker '{type: face_mesh, min_confidence: 0.3}'" in error
+    assert not (tmp_path / "speech/clip.wav").exists()
+
+
 @pytest.mark.parametrize("name", VIEWS)
 def test_it_speaks_as_long_as_the_video_and_says_what_it_was_made_for(name, model, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pretrained, "FOLDER", model)

@@ -94,8 +94,9 @@ RELATIVE = {
     "power": lambda range_db: Power(range_db=range_db),
     "multi_resolution_stft": lambda range_db: MultiResolutionStft(range_db=range_db),
     "mfcc": lambda range_db: Mfcc(CLOCK, MEL, range_db=range_db),
+    "log_mel": lambda range_db: LogMel(CLOCK, MEL, range_db=range_db),
 }
-TERM = {"power": "power", "multi_resolution_stft": "log_magnitude", "mfcc": "mfcc"}
+TERM = {"power": "power", "multi_resolution_stft": "log_magnitude", "mfcc": "mfcc", "log_mel": "log_mel"}
 
 
 @pytest.mark.parametrize("name", RELATIVE)

@@ -115,6 +115,12 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
     assert "notes:     not stated" in info
     assert CARD.headline == "" and Card("a\x1b[31m", made_for="b").headline == "a?[31m: b"
     capsys.readouterr()
+    more = tmp_path / "more.yaml"
+    more.write_text("limits: nor tunes\ncredits: ['circles: nobody, CC0']\n")
+    assert main(["pack", str(mel_run), "-o", str(tmp_path / "two.v2s"), "--card", str(path), "--card", str(more)]) == 0
+    both = read_header(tmp_path / "two.v2s").card
+    assert both.limits == "no words\nnor tunes" and both.credits == [*card.credits, "circles: nobody, CC0"]
+    assert (both.name, both.headline, both.licence) == (card.name, card.headline, read_card(path).licence)
     path.write_text("nmae: Hum\n")
     assert main(["pack", str(mel_run), "-o", str(tmp_path / "other.v2s"), "--card", str(path)]) == 1
     assert "unknown key 'nmae'; did you mean 'name'?" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.cases.model import untrained_run
 from tests.conftest import ROOT, make_data
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
+from v2skit.cli.options import chosen_model
 from v2skit.errors import UserError
 from v2skit.hub.address import SUFFIX
 from v2skit.models import pretrained
@@ -18,6 +20,7 @@ from v2skit.models.pack_header import Card, read_card, read_header
 from v2skit.models.package import pack
 
 MEGABYTES = 12
+DEFAULT = "model: tiny, installed with v2skit; --model names another"
 
 
 @pytest.fixture
@@ -50,7 +53,9 @@ def test_a_run_has_no_card(tmp_path):
 def test_a_clip_is_all_that_the_command_needs(installed, tmp_path, capsys, named):
     clip = make_video(tmp_path / "clip.mp4", every(25, 0.6), (96, 96))
     assert main(["synth", str(clip), "--report", *(["--model", str(installed)] if named else [])]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr()
+    assert (DEFAULT in shown.err.splitlines()) != named
+    lines = shown.out.splitlines()
     assert lines[:2] == ["tiny: gray squares", f"{tmp_path / 'speech/clip.wav'}: 0.60 s"]
     report = (tmp_path / "speech/clip.html").read_text()
     assert "<th>made for</th><td>tiny: gray squares</td>" in report and str(installed) in report
@@ -59,7 +64,19 @@ def test_a_clip_is_all_that_the_command_needs(installed, tmp_path, capsys, named
 def test_speech_for_a_data_directory_begins_with_what_the_model_was_made_for(installed, tmp_path, capsys):
     make_data(tmp_path / "data", count=1)
     assert main(["synth-data", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 0
-    assert capsys.readouterr().out == f"tiny: gray squares\nspeech: {tmp_path / 'out'}/\n"
+    shown = capsys.readouterr()
+    assert shown.out == f"tiny: gray squares\nspeech: {tmp_path / 'out'}/\n" and DEFAULT in shown.err.splitlines()
+
+
+def test_the_default_is_named_once_by_every_command(installed, capsys):
+    for option in ("--model", "MODEL"):
+        options = Namespace(model=None, live=False)
+        assert chosen_model(options, option) == chosen_model(options, option) == installed
+        assert capsys.readouterr().err == DEFAULT.replace("--model", option) + "\n"
+    installed.unlink()
+    pack(untrained_run(installed.parent), installed, None, Card())
+    chosen_model(Namespace(model=None, live=False))
+    assert capsys.readouterr().err == DEFAULT.replace("tiny", installed.name) + "\n"
 
 
 def test_info_describes_every_installed_model(installed, capsys):
@@ -90,11 +107,18 @@ def test_what_is_installed_is_small_scored_and_says_what_it_is(path):
     assert v2skit.load(path, "cpu").card == header.card
 
 
-@pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("egs/*/card*.yaml")), ids=lambda path: path.relative_to(ROOT).as_posix()
-)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("egs/*/card.yaml")), ids=lambda path: path.parent.name)
 def test_cards_of_recipes_are_complete(path):
     check_card(read_card(path))
+
+
+def test_the_installed_card_adds_what_only_its_data_have():
+    grid = ROOT / "egs/grid"
+    recipe, both = read_card(grid / "card.yaml"), read_card(grid / "card.yaml", grid / "card_installed.yaml")
+    check_card(both)
+    assert both.headline == recipe.headline and both.credits[: len(recipe.credits)] == recipe.credits
+    for corpus in ("LibriSpeech", "LJSpeech", "commands", "819 clips"):
+        assert corpus in both.data and corpus not in "".join(recipe.lines())
 
 
 def check_card(card: Card) -> None:

@@ -3,24 +3,32 @@
 import shutil
 import subprocess
 
+import pytest
+
 from tests.conftest import ROOT
 from v2skit.cli.main import _parser
 
 STUB = 'printf "%s|" run.sh "$@"; echo\n'
 
 
-def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path):
+@pytest.mark.parametrize("checkout", [True, False])
+def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     grid = tmp_path / "egs/grid"
     grid.mkdir(parents=True)
     shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
     (grid / "run.sh").write_text(f"#!/usr/bin/env bash\n{STUB}")
     (grid / "run.sh").chmod(0o755)
+    installed = tmp_path / "v2skit/pretrained/grid.v2s"
+    if checkout:
+        installed.parent.mkdir(parents=True)
+        installed.write_text("the installed model")
+        (tmp_path / "v2skit/__init__.py").touch()
     (tmp_path / "egs/stages.sh").write_text(
-        f'{STUB}python=python_of_stages\npython_of_stages() {{ printf "%s|" "$@"; }}\n'
+        f'{STUB}python=python_of_stages\npython_of_stages() {{ printf "%s|" "$@"; echo; }}\n'
     )
     command = [grid / "installed_model.sh", "--corpus_dir", "corpus"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    *stages, pack = (line.rstrip("|").split("|") for line in done.stdout.splitlines())
+    *stages, pack = (line.rstrip("|").split("|") for line in done.stdout.splitlines() if "|" in line)
     configs = [call[call.index("--config") + 1] for call in stages]
     names = ("cpu_audio", "cpu", "cpu_recognition", "cpu_vocoder", "cpu_vocoder_tuned", "cpu_recognition")
     assert configs == [f"conf/{name}.yaml" for name in names]
@@ -28,4 +36,12 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path):
     assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
     options = _parser().parse_args(pack[pack.index("pack") :])
     assert f"run: {options.vocoder}}}" in " ".join(stages[-1]) and options.half
-    assert (ROOT / "egs/grid" / options.card).is_file()
+    assert all((ROOT / "egs/grid" / card).is_file() for card in options.card)
+    assert (grid / options.out).resolve() == grid / "grid.v2s"
+    _, found, copy = done.stdout.partition("to install it in place of v2skit's model: ")
+    assert bool(found) == checkout
+    if checkout:
+        assert installed.read_text() == "the installed model"
+        (grid / "grid.v2s").write_text("this one")
+        subprocess.run(copy, shell=True, check=True)
+        assert installed.read_text() == "this one"

@@ -158,7 +158,7 @@ def test_a_place_to_meet_that_can_not_be_reached_is_named(monkeypatch):
         raise rendezvous.RendezvousConnectionError("no route")
 
     monkeypatch.setattr(rendezvous.registry, "get_rendezvous_handler", refuse)
-    with pytest.raises(UserError, match="the machines did not meet at node1:29400; start the same command on all 2"):
+    with pytest.raises(UserError, match="not all machines connected at node1:29400; start the same command on all 2"):
         launch([], "pretrain", Group(1, 2, "node1:29400"))
 
 

@@ -31,6 +31,6 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"--out {options.out}: the name of an ONNX file ends in {ONNX}")
     check_output(options)
     vocoder = None if options.vocoder is None else local_path(options.vocoder)
-    export_model(chosen_model(options), vocoder).write(options.out)
+    export_model(chosen_model(options, "the argument MODEL"), vocoder).write(options.out)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit synth VIDEO --model {options.out} synthesises with it")

@@ -103,13 +103,20 @@ def check_output(options: argparse.Namespace) -> None:
         raise UserError(f"{options.out} exists; name another file with -o, or replace it with --force")
 
 
-def chosen_model(options: argparse.Namespace) -> Path:
+def chosen_model(options: argparse.Namespace, option: str = "--model") -> Path:
     """The model that the options name, fetched once where that is an address on a hub, else the one that is installed
-    with v2skit. Raises UserError where there is none."""
+    with v2skit, which is then named on standard error, with the option for another one. Raises UserError where there is
+    none."""
     from v2skit.hub.fetch import local_path
+    from v2skit.models.pack_header import printable_lines, read_header
     from v2skit.models.pretrained import default_model
 
-    options.model = default_model(options.live) if options.model is None else local_path(options.model)
+    if options.model is not None:
+        options.model = local_path(options.model)
+        return options.model
+    options.model = default_model(options.live)
+    name = " ".join(printable_lines(read_header(options.model).card.name).split()) or options.model.name
+    print(f"model: {name}, installed with v2skit; {option} names another", file=sys.stderr)
     return options.model
 
 

@@ -26,8 +26,8 @@ def add(commands: Commands) -> None:
     command.add_argument("--voices", type=Path, action="append", default=[], metavar="DATA_DIR", help=text)
     text = "the voice that is used where none is named; default: the only one, or that of the model"
     command.add_argument("--default-voice", metavar="NAME", help=text)
-    text = "a YAML file with the fields of the model card, such as egs/grid/card.yaml"
-    command.add_argument("--card", type=Path, metavar="FILE", help=text)
+    text = "a YAML file with fields of the model card, such as egs/grid/card.yaml; given again, its texts are added"
+    command.add_argument("--card", type=Path, action="append", default=[], metavar="FILE", help=text)
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
     command.add_argument("--half", action="store_true", help="store weights as float16, half the size")
@@ -36,13 +36,13 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print the size of the file, and whether it has scores."""
-    from v2skit.models.pack_header import Card, read_card, read_header
+    from v2skit.models.pack_header import read_card, read_header
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
 
     check_output(options)
     given = {name: getattr(options, name) for name in CARD}
-    card = read_card(options.card, **given) if options.card else Card(**given)
+    card = read_card(*options.card, **given)
     card = card if card.name else replace(card, name=options.out.stem)
     recordings = {}
     for text in options.voice:

@@ -15,7 +15,7 @@ def add(commands: Commands) -> None:
     command.add_argument("pack", type=Path, metavar="PACK", help="a file of v2skit pack")
     command.add_argument("address", metavar="hf://owner/name", help="the repository, which is created where it is new")
     command.add_argument("--private", action="store_true", help="a repository for its owners only")
-    text = "a language that the model speaks, e.g. en; may be given again"
+    text = "a language of the speech, e.g. en; may be given again"
     command.add_argument("--language", action="append", default=[], metavar="CODE", help=text)
     text = "push nothing, and write into this folder what would be pushed"
     command.add_argument("--dry-run", type=Path, metavar="DIR", help=text)

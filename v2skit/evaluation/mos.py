@@ -57,7 +57,7 @@ class _Predictor:
 class Dnsmos(_Predictor):
     """DNSMOS P.835 (Reddy et al. 2022): overall quality, signal and background, and DNSMOS P.808 (Reddy et al. 2021).
 
-    Its networks hear 9 s; shorter clips are repeated.
+    Its networks have an input of 9 s; shorter clips are repeated.
 
     Raises:
         UserError: speechmos is not installed.

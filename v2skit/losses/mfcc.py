@@ -9,7 +9,8 @@ from v2skit.config.features import Clock, Mel
 from v2skit.config.limits import Width
 from v2skit.data.batch import Batch
 from v2skit.errors import UserError
-from v2skit.losses.power import RANGE_DB, below, check_dynamic_range
+from v2skit.losses.log_mel import log_mels
+from v2skit.losses.power import RANGE_DB, check_dynamic_range
 from v2skit.models.output import Output
 from v2skit.signal.filterbank import dct
 from v2skit.signal.mel import MelSpectrogram
@@ -33,6 +34,7 @@ class Mfcc(nn.Module):
     """
 
     input = "waveform"
+    dct: Tensor
 
     def __init__(self, clock: Clock, mel: Mel, n_mfcc: Width = 25, range_db: float | None = RANGE_DB) -> None:
         super().__init__()
@@ -45,11 +47,7 @@ class Mfcc(nn.Module):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """waveform (B,N) -> ``{"mfcc": scalar}``."""
-        mask, predicted, target = batch.mel_mask(), self.spectrogram(output.waveform), self.spectrogram(batch.waveform)
-        if self.range_db is not None:
-            to_magnitude, to_log = self.spectrogram.magnitude, self.spectrogram.log
-            added = below(self.range_db) * to_magnitude(target.amax(2).where(mask, -torch.inf).amax(1))[:, None, None]
-            predicted, target = to_log(to_magnitude(predicted) + added), to_log(to_magnitude(target) + added)
+        predicted, target, mask = log_mels(self.spectrogram, output, batch, self.range_db)
         difference = (predicted - target)[mask]  # (V, M), V valid frames
         with torch.autocast(difference.device.type, enabled=False):
             return {"mfcc": (difference @ self.dct).abs().mean()}

@@ -23,9 +23,10 @@ class Recognition(FrozenNetwork):
     features from those of the target mel (after the ASR losses of Kim et al. 2023, "Lip-to-speech synthesis in the wild
     with multi-task learning").
 
-    The consonant by which two words differ has few frames, so that a loss averaged over frames hardly sees it; a
-    recogniser does. Here it is the A2A model of a pre-training with a head ``ctc`` on its encoder: it has learned from
-    audio and transcripts alone. It is given the voice that its speaker component has for unknown speakers.
+    The consonant by which two words differ has few frames, so that it has hardly any weight in a loss averaged over
+    frames, but decides what a recogniser outputs. Here that is the A2A model of a pre-training with a head ``ctc`` on
+    its encoder: it has learned from audio and transcripts alone. It is given the voice that its speaker component has
+    for unknown speakers.
 
     Args:
         clock: given by the toolkit.

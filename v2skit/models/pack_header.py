@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -131,20 +132,29 @@ def check_runs_no_code(path: Path, *configs: dict) -> None:
         raise UserError.about(path, f"needs {codes[0]}, and a pack runs only v2skit and installed plug-ins; {PLUGIN}")
 
 
-def read_card(path: Path, **given: str) -> Card:
-    """A model card from a YAML file with its fields.
+def read_card(*paths: Path, **given: str) -> Card:
+    """A model card from YAML files with its fields.
 
     Args:
-        path: of the file.
-        given: fields that replace those of the file, unless they are empty.
+        paths: of the files; the text of a field follows that of the same field in the files before.
+        given: fields that replace those of the files, unless they are empty.
 
     Raises:
-        UserError: it can't be read, or has an unknown field.
+        UserError: one can't be read, or has an unknown field.
     """
+    cards = [_card_of(path) for path in paths]
+    texts = {each.name: [getattr(card, each.name) for card in cards] for each in fields(Card)}
+    joined = {name: "\n".join(filter(None, parts)) for name, parts in texts.items() if name != "credits"}
+    card = Card(**joined, credits=[credit for card in cards for credit in card.credits])
+    replaced: dict[str, Any] = {name: text for name, text in given.items() if text}
+    return replace(card, **replaced)
+
+
+def _card_of(path: Path) -> Card:
     tree = read_state(path, "give a YAML file with the fields of a card", lambda text: parse_yaml(text, str(path)))
     if tree is None:
         raise UserError.about(path, "does not exist; give the YAML file of a card, such as egs/grid/card.yaml")
-    return replace(check(tree, Card, str(path)), **{name: text for name, text in given.items() if text})
+    return check(tree, Card, str(path))
 
 
 def printable_lines(text: str) -> str:

@@ -34,7 +34,7 @@ def readme(pack: Path, address: Address, languages: Iterable[str] = ()) -> str:
     Args:
         pack: the file.
         address: from where it will be loaded.
-        languages: codes of those that the model speaks, such as ``en``.
+        languages: codes of those of the speech, such as ``en``.
 
     Raises:
         UserError: it is no pack.

@@ -49,7 +49,7 @@ def push(pack: Path, address: Address, private: bool = False, languages: Iterabl
         address: of the repository, with the branch if it is not the main one, and the name of the pack there if it is
             not that of the file.
         private: the repository is for its owners only.
-        languages: codes of those that the model speaks, such as ``en``.
+        languages: codes of those of the speech, such as ``en``.
 
     Returns:
         The URL of the commit.

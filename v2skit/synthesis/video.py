@@ -20,7 +20,7 @@ from v2skit.synthesis.lip_reading import LipReader
 from v2skit.synthesis.pipeline import Pipeline
 from v2skit.system.prefetch import in_background
 from v2skit.text.timed import Reading
-from v2skit.tracking.crop import MouthCrop, Track, mouth_crops
+from v2skit.tracking.crop import NO_FACE, MouthCrop, Track, mouth_crops
 from v2skit.tracking.tracker import Tracker
 
 Progress = Callable[[float, float | None], None]
@@ -152,7 +152,7 @@ class SpeechPieces:
             yield pending[:ready]
             pending = pending[ready:]
         if all(place.silent for place in self._places):
-            raise UserError("no face in the video; show one from the front, or choose another tracker")
+            raise UserError(NO_FACE)
         missing = round(self.video.span.seconds * self.clock.sample_rate) - samples
         self.readings = {head: reader.finish() for head, reader in self._readers.items()}
         yield np.pad(pending, (0, max(0, missing - len(pending))))[:missing]

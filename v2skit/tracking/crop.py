@@ -15,6 +15,12 @@ from v2skit.tracking.patch import Patch, cut_patch, resample_crop
 from v2skit.tracking.smoothing import CropBox, CropBoxSmoother, crop_side
 from v2skit.tracking.tracker import Tracker, check_pose
 
+NO_FACE = (
+    "no face in the video; show one from the front, not in profile, or accept weaker detections: "
+    "--tracker '{type: face_mesh, min_confidence: 0.3}'"
+)
+"""The error where there is none in any frame, of live video too."""
+
 
 @dataclass(frozen=True)
 class MouthCrop:

@@ -181,7 +181,7 @@ def _specification(arguments: list[str], name: str, group: Group, folder: str) -
 
 def _not_met(group: Group) -> UserError:
     return UserError(
-        f"the machines did not meet at {group.address}; start the same command on all {group.nnodes} of them within "
+        f"not all machines connected at {group.address}; start the same command on all {group.nnodes} of them within "
         "ten minutes, with a --rdzv that each of them can reach"
     )
 

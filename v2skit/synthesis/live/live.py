@@ -14,7 +14,7 @@ import numpy as np
 from v2skit.errors import UserError, reason_of
 from v2skit.synthesis.live.sources import Source, TimedFrame, on_live_clock
 from v2skit.synthesis.synthesiser import Synthesiser
-from v2skit.tracking.crop import MouthCrop, mouth_crops
+from v2skit.tracking.crop import NO_FACE, MouthCrop, mouth_crops
 from v2skit.tracking.tracker import Tracker
 
 Item = TypeVar("Item")
@@ -145,7 +145,7 @@ class LiveSynthesis:
         if error is None and not arrived:
             error = UserError("no frames arrived; is the source connected, and are --size and --fps right?")
         elif error is None and lost == arrived:
-            error = UserError("no face in the video; show one from the front, or choose another tracker")
+            error = UserError(NO_FACE)
         return LiveReport(
             seconds=frames / self.clock.fps,
             algorithmic_latency=self.algorithmic_latency,
