@@ -21,6 +21,7 @@ from v2skit.recipes.folds import fold_recipes, held_out, train_folds
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.subsets import write_share
 from v2skit.recipes.trained_on import trained_on
+from v2skit.recipes.voices import write_voices
 
 
 def experiment(exp: Path, pretrain: str = "audio", **more) -> Path:
@@ -68,6 +69,13 @@ def test_a_fold_is_pretrained_without_its_clips_also_where_one_directory_is_a_su
         } - clips
     shutil.rmtree(data / pretrain)  # then there is nothing but names to compare
     assert all(fold.config.pretrained for fold in fold_recipes(recipe))
+
+
+def test_utterances_that_share_a_video_have_no_folds(recipe_folder, tiny):
+    write_voices(recipe_folder / "data/train", [0.85], recipe_folder / "data/voices")
+    recipe = recipe_of(tiny, recipe_folder, experiment(recipe_folder / "exp/mel", "train"), "voices")
+    with pytest.raises(UserError, match="voices has utterances that share a video, .* one utterance of each video"):
+        train_folds(recipe, lambda fold: fold.exp)
 
 
 def test_initial_weights_of_a_directory_with_the_same_clips_are_refused(recipe_folder, tiny):

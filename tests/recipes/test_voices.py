@@ -1,12 +1,15 @@
 """Data directories with utterances in other voices."""
 
 import numpy as np
+import pytest
 
 from tests.conftest import make_d_vectors, make_data, stages
 from v2skit.cli.main import main
 from v2skit.data.data_dir import read_manifest
+from v2skit.errors import UserError
 from v2skit.media.audio import read_audio
 from v2skit.models.speakers import d_vector, stored_vectors
+from v2skit.recipes import voices
 from v2skit.recipes.subsets import check_source
 from v2skit.signal.voice import shift_voice
 
@@ -45,6 +48,45 @@ def test_what_makes_no_voice_is_refused_and_nothing_is_written(tmp_path, capsys)
     assert main(["data", "voices", str(tmp_path / "train")]) == 1
     assert "train has no audio of 's0-0000'; give a data directory whose" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["train"]
+
+
+def test_other_factors_and_further_voices_of_voices_are_refused(tmp_path, capsys):
+    make_data(tmp_path / "train", 2, video=False)
+    assert main(["data", "voices", str(tmp_path / "train")]) == 0
+    assert main(["data", "voices", str(tmp_path / "train"), "--factors", "0.9"]) == 1
+    made = f"{tmp_path}/train_voices exists, and is made by v2skit data voices --factors 0.85 1.18; name another folder"
+    assert made in capsys.readouterr().err
+    assert main(["data", "voices", str(tmp_path / "train_voices"), "--factors", "0.85"]) == 1
+    assert "there is an utterance 's0-0000@0.85' already; give the data directory without" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir() and p.name[0] != ".") == ["train", "train_voices"]
+
+
+def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
+    make_data(tmp_path / "train", 4, video=False)
+    done = []
+
+    def stopped(waveform, factor, rate):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(factor)
+        return shift_voice(waveform, factor, rate)
+
+    monkeypatch.setattr(voices, "shift_voice", stopped)
+    assert main(["data", "voices", str(tmp_path / "train")]) == 130
+    monkeypatch.setattr(voices, "shift_voice", lambda *a: done.append(a[1]) or shift_voice(*a))
+    assert main(["data", "voices", str(tmp_path / "train")]) == 0 and len(done) == 8
+    out = tmp_path / "train_voices"
+    assert len(read_manifest(out)) == 12 and not (out / "made_by").exists()
+    assert all(u.audio.is_file() for u in read_manifest(out))
+
+
+def test_a_record_that_is_damaged_is_named(tmp_path):
+    make_data(tmp_path / "train", 2, video=False)
+    assert main(["data", "voices", str(tmp_path / "train")]) == 0
+    settings = tmp_path / "train_voices/settings.json"
+    settings.write_text(settings.read_text().replace("0.85", '"a"'))
+    with pytest.raises(UserError, match="settings.json is damaged"):
+        check_source(tmp_path / "train_voices")
 
 
 def test_training_reads_it_with_the_d_vectors_of_its_voices(recipe_folder, tiny, monkeypatch):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 
 class Terminal(io.StringIO):
@@ -20,9 +20,9 @@ class Terminal(io.StringIO):
 def drawn(monkeypatch: pytest.MonkeyPatch, stderr: io.StringIO, **options: object) -> str:
     """What a loop of three steps writes to standard error, and a line that is printed meanwhile."""
     monkeypatch.setattr(sys, "stderr", stderr)
-    for step in Progress(range(3), "scoring", unit="file", **options):
+    for step in ProgressBar(range(3), "scoring", unit="file", **options):
         if step == 1:
-            Progress.write("half-way", file=stderr)
+            ProgressBar.write("half-way", file=stderr)
     return stderr.getvalue()
 
 

@@ -11,7 +11,7 @@ import v2skit
 from tests.conftest import ROOT, make_data
 from v2skit.errors import UserError
 
-VOICES = {name: vector for name, vector in zip(("anna", "ben"), np.eye(256, dtype=np.float32)[:2], strict=True)}
+VOICES = dict(zip(("anna", "ben"), np.eye(256, dtype=np.float32)[:2], strict=True))
 
 
 class Model:

@@ -85,6 +85,16 @@ def test_a_logger_receives_losses_samples_and_the_end(recorder, recipe_folder, t
     assert message.count("logger 'leaving' failed and is left out from now on: it ends the process") == 1
 
 
+def test_in_a_log_file_the_loss_is_in_the_lines_of_the_bar_only(tmp_path, capsys):
+    log = RunLog(tmp_path, "pretrain", 0, 50, {}, {"seed": 1})
+    for step in range(1, 51):
+        log.step(0.0)
+        log.write(step, "train", {"total": step / 10})
+    log.close("finished")
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("pretrain:   0%") and last.startswith("pretrain: 100%") and "loss 5.000" in last
+
+
 class Near(Recorder):
     """A logger beside one that fails."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Add ``data`` with its commands."""
-    text = "inspect a recipe's data, export or divide it"
+    text = "inspect a recipe's data, export it or derive other data from it"
     commands = add_command(commands, "data", text).add_subparsers(required=True, metavar="COMMAND")
     text = "estimate the hours, disk space and time that preparation (stage 1) will need, from samples"
     command = add_command(commands, "estimate", text)
@@ -122,7 +122,7 @@ def subset_data(options: argparse.Namespace) -> None:
     """``v2skit data subset``."""
     from v2skit.recipes.subsets import write_share
 
-    out = options.out or _beside(options.directory, f"{options.share:g}")
+    out = options.out or _derived_folder(options.directory, f"{options.share:g}")
     print(write_share(options.directory, options.share, out))
 
 
@@ -130,9 +130,9 @@ def voices_data(options: argparse.Namespace) -> None:
     """``v2skit data voices``."""
     from v2skit.recipes.voices import write_voices
 
-    print(write_voices(options.directory, options.factors, options.out or _beside(options.directory, "voices")))
+    print(write_voices(options.directory, options.factors, options.out or _derived_folder(options.directory, "voices")))
 
 
-def _beside(directory: Path, name: str) -> Path:
+def _derived_folder(directory: Path, name: str) -> Path:
     """The folder of a data directory's derived one: data/train -> data/train_NAME."""
     return Path(f"{os.path.normpath(directory.absolute())}_{name}")

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from v2skit.corpora.download import disk_full, download
 from v2skit.errors import UserError
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         if archive.suffix == ".zip":
             with zipfile.ZipFile(archive) as file:
-                for member in Progress(file.infolist(), title, unit="file"):
+                for member in ProgressBar(file.infolist(), title, unit="file"):
                     _check_member(archive, member.filename, not stat.S_ISLNK(member.external_attr >> 16))
                     file.extract(member, folder)
         else:
@@ -86,7 +86,7 @@ def _unpack_tar(archive: Path, folder: Path, title: str) -> None:
         )
     try:
         with tarfile.open(archive) as tar:
-            members = Progress(tar, title, unit="file")
+            members = ProgressBar(tar, title, unit="file")
             tar.extractall(folder, (_checked(archive, member) for member in members), filter="data")
     except tarfile.FilterError as error:
         raise _suspicious(archive, str(error)) from error

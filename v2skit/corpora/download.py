@@ -14,7 +14,7 @@ from typing import IO
 
 from v2skit.errors import UserError
 from v2skit.system.atomic import waiting_lock
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 ATTEMPTS = 5
 """Consecutive connections without new bytes, after which the download fails."""
@@ -137,7 +137,7 @@ def _resume(url: str, part: Path, size: int | None) -> None:
 def _copy(response: IO[bytes], part: Path, start: int, total: int | None) -> None:
     with (
         part.open("r+b" if start else "wb") as file,
-        Progress(desc=part.stem, initial=start, total=total, unit="B", unit_scale=True) as progress,
+        ProgressBar(desc=part.stem, initial=start, total=total, unit="B", unit_scale=True) as progress,
     ):
         file.seek(start)
         while block := response.read(BLOCK_BYTES):
@@ -165,7 +165,7 @@ def _check(path: Path, url: str, sha256: str | None, md5: str | None, size: int 
 
 def _checksum(path: Path, name: str) -> str:
     checksum = hashlib.new(name, usedforsecurity=False)
-    progress = Progress(desc=f"checking {path.stem}", total=_size(path), unit="B", unit_scale=True)
+    progress = ProgressBar(desc=f"checking {path.stem}", total=_size(path), unit="B", unit_scale=True)
     with path.open("rb") as file, progress:
         while block := file.read(BLOCK_BYTES):
             checksum.update(block)

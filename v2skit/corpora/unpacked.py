@@ -14,7 +14,7 @@ from v2skit.corpora.names import fit
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
 from v2skit.system.atomic import atomic_write, exclusive_lock
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 TABLE = "utterances.jsonl"
 
@@ -98,7 +98,7 @@ class UnpackedCorpus(ABC):
         with atomic_write(folder / TABLE) as part, part.open("w", encoding="utf-8") as table:
             table.write(json.dumps({"sources": digest}) + "\n")
             read = self.read(self.work_dir / self.sources[name], files, folder)
-            for utterance in Progress(read, f"reading {name}", unit="utterance"):
+            for utterance in ProgressBar(read, f"reading {name}", unit="utterance"):
                 if utterance.id in ids:
                     raise UserError(f"{self.sources[name]}: '{utterance.id}' is there twice; rename one")
                 ids.add(utterance.id)

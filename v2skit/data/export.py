@@ -21,7 +21,7 @@ from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 from v2skit.system.atomic import delete_folder, exclusive_lock, is_unused, unfinished
 from v2skit.system.extras import needs
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 CROPS = "mouth_crops"
 """Field of a cut with the mouth crops."""
@@ -138,7 +138,7 @@ def _webdataset(utterances: list[Utterance], clock: Clock, part: Path, out: Path
 
 
 def _progress(utterances: list[Utterance]) -> Iterable[Utterance]:
-    return Progress(utterances, "exporting", unit="utterance")
+    return ProgressBar(utterances, "exporting", unit="utterance")
 
 
 def _flac(utterance: Utterance, clock: Clock) -> bytes:

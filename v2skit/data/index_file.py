@@ -13,7 +13,7 @@ import numpy as np
 from v2skit.data.by_length import runs_of
 from v2skit.data.data_dir import check_id, is_length, read_tables
 from v2skit.system.atomic import atomic_write
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.text_file import read_lines
 
 FORMAT = 2
@@ -46,7 +46,7 @@ def _write(file: BinaryIO, rows: Iterable[tuple[list[str], str]], tables: dict[s
     file.seek(HEADER_BYTES)
     starts, frames, speakers = array("q", [HEADER_BYTES]), array("i"), set()
     lacking: dict[str, tuple[int, str | None]] = {"audio": (0, None), "video": (0, None)}
-    for row, count in Progress(rows, "indexing", unit=" utterances", delay=2):
+    for row, count in ProgressBar(rows, "indexing", unit=" utterances", delay=2):
         starts.append(starts[-1] + file.write("\n".join([*row, count]).encode()))
         frames.append(int(count))
         speakers.add(row[1])

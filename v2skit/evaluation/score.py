@@ -26,7 +26,7 @@ from v2skit.evaluation.other_clips import other_clips
 from v2skit.evaluation.score_cache import ScoreCache, lines_of, read_cache
 from v2skit.registry.files import Portable
 from v2skit.system.devices import cores
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 SCORES = "scores.jsonl"
 _FILES_PER_PROCESS = 100  # starting a process takes seconds, scoring a file about 0.15 s
@@ -105,7 +105,7 @@ def score(
     with ExitStack() as stack:
         record = stack.enter_context((hypotheses / SCORES).open("w", encoding="utf-8")) if hypotheses else None
         memory = stack.enter_context(_appended(cache)) if cache else None
-        bar = stack.enter_context(Progress(results, f"scoring {name}", len(utterances), unit="file"))
+        bar = stack.enter_context(ProgressBar(results, f"scoring {name}", len(utterances), unit="file"))
         for scores, fresh in bar:
             files.append(scores)
             if not fresh:

@@ -19,7 +19,7 @@ from v2skit.evaluation.metrics import resample
 from v2skit.evaluation.visemes import VISEME_OF
 from v2skit.media.audio import read_audio
 from v2skit.signal.mel import MelSpectrogram
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 SILENCE, ALL = "silence", "all"
 """Names of the entries of silence, and of all sounds but silence."""
@@ -59,7 +59,7 @@ def sound_errors(
     failures: dict[str, str] = {}
     counts: dict[str, int] = defaultdict(int)
     totals: dict[str, dict[str, np.ndarray]] = {row: defaultdict(lambda: np.zeros(2)) for row in folders}
-    for u in Progress(utterances, "aligning", unit="clip", disable=None):
+    for u in ProgressBar(utterances, "aligning", unit="clip", disable=None):
         if u.audio is None or not u.text:
             failures[u.id] = "no audio or no text"
             continue

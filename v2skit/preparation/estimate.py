@@ -28,7 +28,7 @@ from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.devices import cores
 from v2skit.system.extras import needs
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.temporary import private_folder
 
 HEADERS = 500
@@ -180,7 +180,7 @@ def _count(name: str, folder: Path, utterances: list[CorpusUtterance], clock: Cl
     left = [utterance for utterance in utterances if utterance.id not in done]
     chosen = random.Random(f"{seed} {name}").sample(left, min(HEADERS, len(left)))
     hours, unreadable = [], []
-    for utterance in Progress(chosen, f"headers of {name}", unit="file"):
+    for utterance in ProgressBar(chosen, f"headers of {name}", unit="file"):
         try:
             hours.append(header_seconds(utterance) / 3600)
         except Exception as error:

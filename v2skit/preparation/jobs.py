@@ -22,7 +22,7 @@ from v2skit.config.prepare import Prepare
 from v2skit.errors import UserError, reason_of
 from v2skit.system.extras import needs
 from v2skit.system.process import end_with_parent
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 POLL_SECONDS = 0.2
 LIST = 5
@@ -66,7 +66,7 @@ def run_jobs(
     start: Callable[..., Sequence[Job]] = _slurm if settings.cluster == "slurm" else _local
     jobs = start(function, items, settings, logs)
     try:
-        with Progress(total=total, desc="preparing", unit="clip") as bar:
+        with ProgressBar(total=total, desc="preparing", unit="clip") as bar:
             while not all(job.done() for job in jobs):
                 bar.update(progress() - bar.n)
                 time.sleep(POLL_SECONDS)

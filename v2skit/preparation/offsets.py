@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from v2skit.config.features import Clock
 from v2skit.preparation.av_offset import FEWEST_CLIPS, Offset, measure_offset, read_clip
 from v2skit.system.atomic import write_text
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.text_file import read_lines
 
 CLIPS = 100
@@ -114,7 +114,7 @@ def measure_speakers(clips: Mapping[str, list[Clip]], clock: Clock, record: Path
     if new:
         write_text(record, "".join(_line(key, delay) for key, delay in known.items()))  # without incomplete lines
         with record.open("a", encoding="utf-8") as file:
-            for name in Progress(new, "audio-video offset", unit=" speakers"):
+            for name in ProgressBar(new, "audio-video offset", unit=" speakers"):
                 parts = (read_clip(clip.audio, clip.video, clip.frames, clock) for clip in chosen[name])
                 known[keys[name]] = measure_offset(parts)
                 file.write(_line(keys[name], known[keys[name]]))

@@ -29,7 +29,7 @@ from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import delete_folder, finish_deletion, is_unused
 from v2skit.system.devices import cores
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.provenance import Provenance, worded
 
 OFFSETS = "offsets.jsonl"
@@ -172,7 +172,7 @@ def _run(tasks: list[Task], tracker: Component, clock: Clock, crop: Crop, settin
     count = min(settings.jobs or cores(), len(tasks))
     if settings.cluster == "local" and count == 1:
         outcomes = prepare_utterances(tasks, build("tracker", tracker), clock, crop)
-        for _ in Progress(outcomes, "preparing", len(tasks), unit="clip"):
+        for _ in ProgressBar(outcomes, "preparing", len(tasks), unit="clip"):
             pass
         return
     shards = [Shard(number, tasks[number::count], tracker, clock, crop) for number in range(count)]

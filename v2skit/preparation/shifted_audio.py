@@ -15,7 +15,7 @@ from v2skit.media.audio import read_audio
 from v2skit.preparation.records import Outcome
 from v2skit.signal.delay import delayed
 from v2skit.system.atomic import write_text
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 PREFIX = "offset-"
 
@@ -44,7 +44,7 @@ def shift_audio(folder: Path, outcomes: list[Outcome], shifts: Mapping[str, int]
     if not table.exists():
         ark.unlink(missing_ok=True)  # incomplete without its table
         writer, lines = ArkWriter(ark), []
-        for key, place in Progress(places.items(), f"shifting {folder.name}", unit="clip"):
+        for key, place in ProgressBar(places.items(), f"shifting {folder.name}", unit="clip"):
             waveform = delayed(read_audio(folder / place, sample_rate), -shifts[key])
             lines.append(f"{key} {writer.add_audio(key, waveform, sample_rate).location}\n")
         writer.close()

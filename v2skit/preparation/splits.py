@@ -13,7 +13,7 @@ from v2skit.errors import UserError
 from v2skit.media.ark import open_location
 from v2skit.preparation.integrity import check_audio
 from v2skit.preparation.survey import hash64
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 UNSEEN = "unseen"
 """Beginning of the name of a corpus' split whose speakers are in one part only."""
@@ -43,7 +43,7 @@ def contents(name: str, directory: Path) -> Contents:
     settings = corpus.values() if isinstance(corpus, dict) else ()
     unseen = any(isinstance(value, str) and value.startswith(UNSEEN) for value in settings)
     found = Contents(name, unseen, set(index.speakers))
-    for number in Progress(range(len(index)), f"reading {name}", unit=" utterances", disable=None):
+    for number in ProgressBar(range(len(index)), f"reading {name}", unit=" utterances", disable=None):
         u = index[number]
         if u.audio:
             found.digests["audio"].setdefault(check_audio(u, clock), u.id)

@@ -16,7 +16,7 @@ from v2skit.errors import reason_of
 from v2skit.preparation.av_offset import Offset, measure_offset, read_clip
 from v2skit.preparation.integrity import check_audio, check_crops
 from v2skit.preparation.records import read_record, records
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 OFFSET_CLIPS = 200
 """Clips, drawn at random, on which the audio delay is measured; they are decoded, which also finds damage inside."""
@@ -74,7 +74,7 @@ def survey(directory: Path, seed: int = 0) -> Survey:
     """
     index, clock, errors = open_index(directory), read_clock(directory), Errors()
     hashes = {name: np.zeros(len(index), np.uint64) for name in ("audio", "text", "id")}
-    for number in Progress(range(len(index)), f"checking {directory.name}", unit=" utterances"):
+    for number in ProgressBar(range(len(index)), f"checking {directory.name}", unit=" utterances"):
         u = index[number]
         hashes["id"][number] = hash64(u.id)
         hashes["text"][number] = hash64(u.text) if u.text else 0
@@ -100,7 +100,7 @@ def _has_clips(index: Index) -> bool:
 def _clips(index: Index, clock: Clock, seed: int, errors: Errors) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Audio and mouth crops of clips drawn at random."""
     chosen = np.random.default_rng(seed).permutation(len(index))[:OFFSET_CLIPS]
-    for number in Progress(np.sort(chosen).tolist(), "delay of the audio", unit=" clips"):
+    for number in ProgressBar(np.sort(chosen).tolist(), "delay of the audio", unit=" clips"):
         u = index[number]
         if u.audio and u.video:
             try:

@@ -18,7 +18,7 @@ from v2skit.preparation.amount import Amount, ratio
 from v2skit.preparation.quality import rejects
 from v2skit.preparation.records import SHARDS
 from v2skit.preparation.shards import Task, prepare_utterances
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.tracking.tracker import Tracker
 
 STORED = ("audio", "crops", "records")
@@ -52,7 +52,7 @@ def try_sample(tasks: list[Task], tracker: Tracker, clock: Clock, crop: Crop, se
     trial = Trial()
     outcomes = prepare_utterances(tasks, tracker, clock, crop)
     before = _costs(tasks[0].folder)
-    for task in Progress(tasks, title, unit="clip"):
+    for task in ProgressBar(tasks, title, unit="clip"):
         outcome = next(outcomes)
         now = _costs(task.folder)
         trial.costs.append({what: now[what] - before[what] for what in now})

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from v2skit.config.schema import Config
-from v2skit.data.data_dir import Utterance
+from v2skit.data.data_dir import Utterance, read_manifest
 from v2skit.data.index import open_index
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
@@ -119,11 +119,20 @@ def _write_directories(recipe: Recipe, number: int, fold: Config) -> None:
     config, folds = recipe.config, recipe.config.predictor_folds
     left_out = held_out(recipe, number)
 
+    train = config.data.train
+    clips = read_manifest(recipe.data(train))
+    if len({clip.video for clip in clips}) < len(clips):
+        raise UserError(
+            f"{train} has utterances that share a video, as those in further voices do, so that a fold would leave out "
+            "others as well; give data.train one utterance of each video",
+            key="data.train",
+        )
+
     def others(utterances: list[Utterance]) -> list[Utterance]:
         ids = {clip.id for clip in shared_clips(left_out, utterances)}
         return [utterance for utterance in utterances if utterance.id not in ids]
 
-    train, chosen_by = config.data.train, [number, folds]
+    chosen_by = [number, folds]
     write_subset(recipe.data(train), recipe.data(fold.data.train), others, chosen_by, replace=True)
     if fold.pretrained:
         return

@@ -15,7 +15,7 @@ from v2skit.data.streams import StoredStream, write_stream
 from v2skit.data.targets import state_digest
 from v2skit.errors import UserError
 from v2skit.system.atomic import waiting_lock
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 LONG = 10_000.0
 """Factor on the timeout of processes that wait: streams of a large corpus take hours."""
@@ -46,7 +46,7 @@ def store_stream(
 
     def computed(start: int) -> Iterator[tuple[int, np.ndarray]]:
         numbers = range(start, len(index))
-        bar = Progress(numbers, f"{name} of {directory.name}", len(index), initial=start, unit="clip")
+        bar = ProgressBar(numbers, f"{name} of {directory.name}", len(index), initial=start, unit="clip")
         for number in bar:
             yield index[number].frames, values(number)
 

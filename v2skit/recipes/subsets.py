@@ -21,7 +21,7 @@ from v2skit.data.data_dir import (
 from v2skit.data.targets import state_digest
 from v2skit.errors import UserError
 from v2skit.recipes.stored_streams import content_digest
-from v2skit.system.atomic import delete_folder, is_unused, unfinished, waiting_lock
+from v2skit.system.atomic import delete_folder, is_unused, unfinished, waiting_lock, write_text
 
 HASHES = 2**32
 """The utterances of a share are those whose hash is below this part of it."""
@@ -92,7 +92,8 @@ def write_derived(
     Args:
         source: the other data directory.
         directory: is written, whole or not at all.
-        make: (utterances of the source, folder for files of the new ones) -> the new ones.
+        make: (utterances of the source, folder for files of the new ones) -> the new ones. The folder has the files of
+            an interrupted call.
         made_by: what identifies ``make`` in the digest of the directory's content.
         replace: what the folder contains, if it is not of these utterances, is deleted.
         options: of the command of ``v2skit data`` that writes the directory again: ``share`` of ``subset``, ``factors``
@@ -112,17 +113,22 @@ def write_derived(
             return
         if not (replace or is_unused(directory)):
             check_source(directory)
+            made = _made_with(directory, content)
             raise UserError(
-                f"{directory} exists, and is not made from {source} as that is now; name another folder, or "
-                "delete it if it is an older one",
+                f"{directory} exists, and is {made or f'not made from {source} as that is now'}; name another folder, "
+                "or delete it",
                 path=directory,
             )
         part = unfinished(directory)
-        delete_folder(part)
-        part.mkdir(parents=True)
+        mark = part / "made_by"
+        if not mark.is_file() or mark.read_text(encoding="utf-8") != digest:  # else it resumes
+            delete_folder(part)
+            part.mkdir(parents=True)
+            write_text(mark, digest)
         record = {"directory": os.path.relpath(source, directory), "content": content, **options}
         settings = {**read_settings(source), "digest": digest, RECORD: record}
         write_manifest(part, make(read_manifest(source), part), settings, source)
+        mark.unlink()
         delete_folder(directory)
         part.rename(directory)
 
@@ -138,7 +144,7 @@ def check_source(directory: Path) -> None:
         folder = (directory / SETTINGS).resolve().parent
         path, content = str(record["directory"]), record["content"]
         command = _command(record)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{directory / SETTINGS} is damaged ({RECORD}); delete {directory}", path=directory) from error
     source = Path(os.path.normpath(folder / path))
     remedy = "delete it, and the stage that wrote it writes it again"
@@ -153,6 +159,13 @@ def check_source(directory: Path) -> None:
             f"{directory} is made from {source}, which has other clips or files now; {remedy}", path=directory
         )
     check_source(source)
+
+
+def _made_with(directory: Path, content: str) -> str | None:
+    """The command that made a derived directory of the same content of its source; None for others."""
+    record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
+    command = _command(record) if isinstance(record, dict) and record.get("content") == content else []
+    return f"made by v2skit data {shlex.join(command)}" if command else None
 
 
 def _command(record: Mapping[str, Any]) -> list[str]:

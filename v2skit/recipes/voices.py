@@ -1,10 +1,11 @@
-"""Data directories with further utterances in other voices: a face then does not tell the voice, the speaker does."""
+"""Data directories with further utterances in other voices, so that the voice can't be inferred from the face."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
@@ -12,7 +13,7 @@ from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.recipes.subsets import write_derived
 from v2skit.signal.voice import STEP, shift_voice
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 RANGE = (0.5, 2.0)
 
@@ -20,10 +21,10 @@ RANGE = (0.5, 2.0)
 def write_voices(source: Path, factors: Sequence[float], out: Path) -> str:
     """Write a data directory with the utterances of another one, and with each of them once more for each factor, its
     pitch and formants shifted by that. These have the same video and text, and a speaker of their own, such as
-    ``s1@1.18``, so that the d-vectors are those of the voice that is heard.
+    ``s1@1.18``, so that the d-vectors are those of the shifted audio.
 
-    With a few talkers, a model can tell the voice from the face, and need not use the speaker component: then it has
-    the talker's voice whichever it is given.
+    With a few talkers, a model can infer the voice from the face, and need not use the speaker component: then it has
+    the talker's voice, whichever is named.
 
     Args:
         source: the other data directory.
@@ -56,15 +57,17 @@ def write_voices(source: Path, factors: Sequence[float], out: Path) -> str:
 def _with_voices(
     utterances: list[Utterance], folder: Path, factors: Sequence[float], sample_rate: int
 ) -> list[Utterance]:
-    """The utterances and those in other voices, whose audio is written into ``folder``."""
-    found = list(utterances)
-    for u in Progress(utterances, "voices", unit="utterance"):
-        assert u.audio is not None, "write_voices refuses utterances without it"
-        waveform = read_audio(u.audio, sample_rate)
-        for factor in factors:
-            key = f"{u.id}@{factor:g}"
-            audio = folder / "audio" / f"{key}.flac"
-            audio.parent.mkdir(exist_ok=True)
-            write_audio(audio, shift_voice(waveform, factor, sample_rate), sample_rate)
-            found.append(replace(u, id=key, speaker=f"{u.speaker}@{factor:g}", audio=audio))
-    return found
+    """The utterances and those in other voices, whose audio is written into ``folder`` where it is not there yet."""
+    ids, further = {u.id for u in utterances}, []
+    for u, factor in product(utterances, factors):
+        key = f"{u.id}@{factor:g}"
+        if key in ids:
+            raise UserError(f"there is an utterance '{key}' already; give the data directory without further voices")
+        audio = folder / "audio" / f"{key}.flac"
+        further.append((u, factor, replace(u, id=key, speaker=f"{u.speaker}@{factor:g}", audio=audio)))
+    (folder / "audio").mkdir(exist_ok=True)
+    for u, factor, new in ProgressBar(further, "voices", unit="utterance"):
+        assert u.audio is not None and new.audio is not None, "write_voices refuses utterances without it"
+        if not new.audio.exists():
+            write_audio(new.audio, shift_voice(read_audio(u.audio, sample_rate), factor, sample_rate), sample_rate)
+    return [*utterances, *(new for _, _, new in further)]

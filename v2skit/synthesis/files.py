@@ -18,7 +18,7 @@ from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import SpeechPieces
 from v2skit.system.atomic import atomic_write, write_text
 from v2skit.system.extras import needs
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.text.timed import Timed, ctm, textgrid
 from v2skit.tracking.crop import Track
 from v2skit.tracking.follow import FacesError
@@ -58,7 +58,7 @@ def synthesise_files(
     failed = []
     for number, (video, target) in enumerate(targets.items(), 1):
         label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
-        with Progress(desc=label, unit="frame", leave=False, disable=None) as bar:
+        with ProgressBar(desc=label, unit="frame", leave=False, disable=None) as bar:
             try:
                 if not extras.force and is_synthesised(target):
                     print(f"{target}: another process has written it, skipped")
@@ -87,7 +87,7 @@ def synthesise_files(
         raise UserError(f"{len(failed)} of {len(targets)} videos could not be processed:\n  " + "\n  ".join(failed))
 
 
-def _show(bar: Progress, fps: int, done: float, total: float | None) -> None:
+def _show(bar: ProgressBar, fps: int, done: float, total: float | None) -> None:
     if total is not None:
         bar.total = max(round(total * fps), round(done * fps))
     bar.update(round(done * fps) - bar.n)

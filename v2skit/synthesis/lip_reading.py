@@ -17,7 +17,7 @@ from v2skit.synthesis.overlap import Cascade, concatenated
 from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stage, masked, windowed
 from v2skit.synthesis.written import HYPOTHESES, add_to_list
 from v2skit.system.atomic import write_text
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.text_file import read_text
 from v2skit.text.timed import Reading, words_of
 
@@ -88,7 +88,7 @@ def write_hypotheses(heads: dict[str, Callable[[SilentClip], str]], clips: list[
     for name, read in heads.items():
         path = folder / f"{name}{HYPOTHESES}"
         if not path.exists():
-            bar = Progress(clips, desc=f"{folder.name}, lip reading", unit="clip")
+            bar = ProgressBar(clips, desc=f"{folder.name}, lip reading", unit="clip")
             lines = [f"{clip.id} {read(clip)}".rstrip() for clip in bar]
             add_to_list(path)
             write_text(path, "".join(f"{line}\n" for line in lines))

@@ -16,7 +16,7 @@ from v2skit.data.data_dir import SilentClip, Utterance
 from v2skit.errors import UserError, reason_of
 from v2skit.media.synthesised import is_synthesised, write_speech
 from v2skit.system.atomic import write_text
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.text_file import read_text
 
 WRITTEN = "written.txt"
@@ -122,7 +122,7 @@ def write_missing(
         )
     todo = [clip for clip in clips if clip.id not in done]
     failed: list[str] = []
-    for clip in Progress(todo, desc=folder.name, unit="clip"):
+    for clip in ProgressBar(todo, desc=folder.name, unit="clip"):
         try:
             waveform = synthesise(clip)
         except Exception as error:  # whatever fails in one clip

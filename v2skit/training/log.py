@@ -11,7 +11,7 @@ from typing import Any
 
 from v2skit.errors import UserError
 from v2skit.registry.failure import failure
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.training.samples import Sample
 
 
@@ -47,7 +47,7 @@ class RunLog:
                     logger=logger_name,
                 ) from error
             self._loggers[logger_name] = logger
-        self._bar = Progress(total=steps, initial=step, desc=name, unit="step")
+        self._bar = ProgressBar(total=steps, initial=step, desc=name, unit="step")
         self._seconds, self._waited, self._started, self._steps = 0.0, 0.0, time.perf_counter(), 0
 
     def step(self, waited: float) -> None:
@@ -68,7 +68,7 @@ class RunLog:
             speed = {"seconds_per_step": round(seconds / max(1, self._steps), 4), "waiting_share": share}
             values = {**values, **speed}
             self._started, self._waited, self._steps = time.perf_counter(), 0.0, 0
-            self._bar.set_postfix_str(f"loss {values['total']:.3f}, waiting for data {share:.0%}")
+            self._bar.set_postfix_str(f"loss {values['total']:.3f}, waiting for data {share:.0%}", refresh=False)
         self._each("log", step, kind, dict(values))
 
     def sample(self, step: int, sample: Sample) -> None:
@@ -98,7 +98,7 @@ class RunLog:
                 if method != "close":
                     with suppress(BaseException):  # it has failed already
                         logger.close("failed")
-                Progress.write(f"v2skit: logger '{name}' failed and is left out from now on: {why}", file=sys.stderr)
+                ProgressBar.write(f"v2skit: logger '{name}' failed and is left out from now on: {why}", file=sys.stderr)
 
 
 class NoLog:

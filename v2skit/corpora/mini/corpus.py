@@ -23,7 +23,7 @@ from v2skit.media.crops import write_crops
 from v2skit.system.atomic import waiting_lock
 from v2skit.system.devices import cores
 from v2skit.system.locks import holder
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 
 VERSION = 6
 """Increases with every change of the generated data, so that older corpora are generated again."""
@@ -163,7 +163,7 @@ class Mini:
         for name in ("audio", "av"):
             (partial / name).mkdir(parents=True)
         make = functools.partial(make_utterance, partial, self.settings["seed"], self.settings["pixels"])
-        progress = functools.partial(Progress, total=len(plan), desc="corpus mini", unit="utterance")
+        progress = functools.partial(ProgressBar, total=len(plan), desc="corpus mini", unit="utterance")
         if self.jobs == 1:
             rows = list(progress(map(make, *zip(*plan, strict=True))))
         else:

@@ -26,7 +26,7 @@ from v2skit.errors import UserError, suggestion
 from v2skit.system.atomic import atomic_write, exclusive_lock, write_text
 from v2skit.system.devices import cores
 from v2skit.system.process import end_with_parent
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.provenance import Provenance
 
 GRID = "grid"
@@ -163,7 +163,7 @@ class NeuralVoices(AudioCorpus):
         planned = plan(self._sentences, self.voices, self.seed)
         wanted = self.hours * 3600
         rows = []
-        with Progress(desc=self.title, total=wanted, unit="s", unit_scale=True) as progress:
+        with ProgressBar(desc=self.title, total=wanted, unit="s", unit_scale=True) as progress:
             for row in _first(_in_order(synthesise, planned, self.jobs, self.info.key), wanted):
                 rows.append(row)
                 progress.update(min(row[1], wanted - progress.n))

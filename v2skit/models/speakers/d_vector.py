@@ -20,7 +20,7 @@ from v2skit.media.audio_stream import decode_audio
 from v2skit.models.speakers import stored_vectors
 from v2skit.models.speakers.stored_vectors import CLIPS, DIM, FORMER, TABLE, OtherClips, mean
 from v2skit.system.extras import needs
-from v2skit.system.progress import Progress
+from v2skit.system.progress import ProgressBar
 from v2skit.system.provenance import Provenance
 
 RATE = 16000
@@ -84,7 +84,7 @@ class DVector(nn.Module):
         if (directory / FORMER).exists():
             print(f"{directory}: its d-vectors are of an earlier version, and computed again for each clip")
         record.unlink(missing_ok=True)  # it must never stand for other vectors
-        bar = Progress(chosen, f"d-vectors of {directory.name}", unit="clip", disable=None)
+        bar = ProgressBar(chosen, f"d-vectors of {directory.name}", unit="clip", disable=None)
         stored_vectors.write(directory, clips, _embed(bar, rate))
         made_from.write(record)
 
