@@ -1,6 +1,7 @@
 """What limits ESTOI on a corpus: the pauses that pystoi keeps, and mels put together from ground truth and prediction.
 
-    tools/venv/bin/python tools/estoi_limits.py egs/grid/data_cpu/available/valid egs/grid/exp/cpu/finetune --talkers s1
+    tools/venv/bin/python tools/estoi_limits.py egs/grid/data_cpu/available/valid \
+        egs/grid/exp/cpu_recognition/finetune --talkers s1
 
 The first table has the share of frames within 40 dB of the loudest one, which pystoi keeps, with and without a
 high-pass at 120 Hz. The second one has the ESTOI of mels made into waveforms by Griffin-Lim, with a column for each

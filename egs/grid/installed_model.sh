@@ -8,6 +8,15 @@
 set -euo pipefail
 called_from=$PWD
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+default_voice=s1
+for ((number = 1; number < $#; number++)); do
+    corpus=${*:number+1:1}
+    [ "${!number}" = --corpus_dir ] && [ -d "$corpus" ] || continue
+    if ! [ -d "$corpus/$default_voice" ] && ! [ -d "$corpus/video/$default_voice" ]; then
+        echo "installed_model.sh: $corpus has no talker $default_voice, whose voice is the model's default; add its clips" >&2
+        exit 2
+    fi
+done
 "$here/run.sh" --config conf/cpu_audio.yaml --stop_stage 2 "$@"
 "$here/run.sh" --config conf/cpu.yaml --stage 3 --stop_stage 4 "$@"
 "$here/run.sh" --config conf/cpu_recognition.yaml --stage 3 --stop_stage 4 "$@"
@@ -19,7 +28,7 @@ set -- --config conf/cpu_recognition.yaml --stage 5 --set "vocoder={type: traine
 # shellcheck source=egs/stages.sh
 . ../stages.sh
 "$python" -m v2skit pack exp/cpu_recognition -o grid.v2s --vocoder "$vocoder" --card card.yaml --half --force \
-    --voices data_cpu/available/train --default-voice s1
+    --voices data_cpu/available/train --default-voice "$default_voice"
 if [ -f ../../v2skit/__init__.py ]; then  # a checkout
     printf "to install it in place of v2skit's model: cd %q && cp grid.v2s ../../v2skit/pretrained/grid.v2s\n" "$here"
 fi

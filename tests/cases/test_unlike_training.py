@@ -90,7 +90,7 @@ def test_of_a_full_profile_the_error_names_the_remedies(model, tmp_path, monkeyp
     assert main(["synth", str(video), "--device", "cpu"]) == 1
     error = capsys.readouterr().err
     assert "no face in the video; show one from the front, not in profile, or" in error
-    assert "--tracker '{type: face_mesh, min_confidence: 0.3}'" in error
+    assert "a lower min_confidence (default 0.5), e.g. --tracker '{type: face_mesh, min_confidence: 0.3}'" in error
     assert not (tmp_path / "speech/clip.wav").exists()
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,16 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
     both = read_header(tmp_path / "two.v2s").card
     assert both.limits == "no words\nnor tunes" and both.credits == [*card.credits, "circles: nobody, CC0"]
     assert (both.name, both.headline, both.licence) == (card.name, card.headline, read_card(path).licence)
+    more.write_text("name: Hum 2\nmade_for: tunes\nlicence: MIT\ndata: more squares\nnotes: new\n")
+    capsys.readouterr()
+    assert read_card(path, more) == replace(
+        read_card(path), name="Hum 2", made_for="tunes", licence="MIT", data=f"{card.data}\nmore squares", notes="new"
+    )
+    assert (
+        read_card(path, more, path).credits == [*card.credits, *card.credits]
+        and read_card(path, more, path).name == "Hum"
+    )
+    assert read_card(more, name="Hum 3", data="").name == "Hum 3" and read_card(more, data="none").data == "none"
     path.write_text("nmae: Hum\n")
     assert main(["pack", str(mel_run), "-o", str(tmp_path / "other.v2s"), "--card", str(path)]) == 1
     assert "unknown key 'nmae'; did you mean 'name'?" in capsys.readouterr().err

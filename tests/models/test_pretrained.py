@@ -121,6 +121,12 @@ def test_the_installed_card_adds_what_only_its_data_have():
         assert corpus in both.data and corpus not in "".join(recipe.lines())
 
 
+def test_the_installed_model_has_its_card_of_the_recipe():
+    grid = ROOT / "egs/grid"
+    card = read_header(ROOT / "v2skit/pretrained/grid.v2s").card
+    assert card == read_card(grid / "card.yaml", grid / "card_installed.yaml"), "pack it again"
+
+
 def check_card(card: Card) -> None:
     assert all((card.name, card.made_for, card.data, card.licence, card.limits, card.credits))
     assert "\n" not in card.made_for and len(card.headline) <= 160

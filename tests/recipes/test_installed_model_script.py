@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from v2skit.cli.main import _parser
 
+REFUSED = "installed_model.sh: the corpus has no talker s1, whose voice is the model's default; add its clips"
 STUB = 'printf "%s|" run.sh "$@"; echo\n'
 
 
@@ -45,3 +46,24 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
         (grid / "grid.v2s").write_text("this one")
         subprocess.run(copy, shell=True, check=True)
         assert installed.read_text() == "this one"
+    assert options.default_voice == "s1"
+
+
+@pytest.mark.parametrize(
+    ("talker", "status"),
+    [("s2", 2), ("s1", 0), ("video/s1", 0), (None, 0)],
+    ids=["other", "flat", "video", "no folder"],
+)
+def test_a_corpus_without_the_talker_of_the_default_voice_is_refused_before_the_first_stage(tmp_path, talker, status):
+    grid, corpus = tmp_path / "egs/grid", tmp_path / "the corpus"
+    grid.mkdir(parents=True)
+    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
+    (grid / "run.sh").write_text(f"#!/usr/bin/env bash\n{STUB}")
+    (grid / "run.sh").chmod(0o755)
+    (tmp_path / "egs/stages.sh").write_text("python=true\n")
+    if talker:
+        (corpus / talker).mkdir(parents=True)
+    command = [grid / "installed_model.sh", "--device", "cpu", "--corpus_dir", corpus.name, "--nj", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == status and ("run.sh" in done.stdout) == (status == 0)
+    assert done.stderr.splitlines() == [REFUSED] * (status == 2)

@@ -26,7 +26,10 @@ def add(commands: Commands) -> None:
     command.add_argument("--voices", type=Path, action="append", default=[], metavar="DATA_DIR", help=text)
     text = "the voice that is used where none is named; default: the only one, or that of the model"
     command.add_argument("--default-voice", metavar="NAME", help=text)
-    text = "a YAML file with fields of the model card, such as egs/grid/card.yaml; given again, its texts are added"
+    text = (
+        "a YAML file with fields of the model card, such as egs/grid/card.yaml; given again, the data, limits, notes "
+        "and credits of that file are added, its other fields replace those before"
+    )
     command.add_argument("--card", type=Path, action="append", default=[], metavar="FILE", help=text)
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ KEY, FORMAT = "v2skit", 3
 Since format 3 a pack may have a default voice and float16 weights, and its card what the model was made for, its limits
 and credits."""
 VOICE = "voice"
+ADDED = ("data", "limits", "notes", "credits")
+"""Fields of a card to which those of further files are added; the others are replaced."""
 REMEDY = "fetch or pack it again"
 PLUGIN = "make a plug-in package of it (docs/plugins.md), train with that and pack again"
 
@@ -136,18 +139,26 @@ def read_card(*paths: Path, **given: str) -> Card:
     """A model card from YAML files with its fields.
 
     Args:
-        paths: of the files; the text of a field follows that of the same field in the files before.
+        paths: of the files. The ``data``, ``limits``, ``notes`` and ``credits`` of a file are added to those of the
+            files before; its other fields replace theirs, unless they are empty.
         given: fields that replace those of the files, unless they are empty.
 
     Raises:
         UserError: one can't be read, or has an unknown field.
     """
-    cards = [_card_of(path) for path in paths]
-    texts = {each.name: [getattr(card, each.name) for card in cards] for each in fields(Card)}
-    joined = {name: "\n".join(filter(None, parts)) for name, parts in texts.items() if name != "credits"}
-    card = Card(**joined, credits=[credit for card in cards for credit in card.credits])
-    replaced: dict[str, Any] = {name: text for name, text in given.items() if text}
-    return replace(card, **replaced)
+    values: dict[str, Any] = {}
+    for card in map(_card_of, paths):
+        for name, value in _stated(vars(card)).items():
+            before = values.get(name) if name in ADDED else None
+            if before is None:
+                values[name] = value
+            else:
+                values[name] = [*before, *value] if isinstance(value, list) else f"{before}\n{value}"
+    return Card(**values | _stated(given))
+
+
+def _stated(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}
 
 
 def _card_of(path: Path) -> Card:

@@ -16,8 +16,8 @@ from v2skit.tracking.smoothing import CropBox, CropBoxSmoother, crop_side
 from v2skit.tracking.tracker import Tracker, check_pose
 
 NO_FACE = (
-    "no face in the video; show one from the front, not in profile, or accept weaker detections: "
-    "--tracker '{type: face_mesh, min_confidence: 0.3}'"
+    "no face in the video; show one from the front, not in profile, or use a tracker with a lower min_confidence "
+    "(default 0.5), e.g. --tracker '{type: face_mesh, min_confidence: 0.3}'"
 )
 """The error where there is none in any frame, of live video too."""
 
