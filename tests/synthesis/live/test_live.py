@@ -371,5 +371,6 @@ def test_without_a_model_the_installed_one_for_live_video_is_used(packed, video,
     shutil.copy(packed, tmp_path / pretrained.LIVE)
     assert main(stream) == 0
     output, printed = capsys.readouterr()
-    assert printed.startswith("tiny: moving squares\n") and not output  # standard output may be the sound
+    lines = "model: tiny, installed with v2skit; --model names another\ntiny: moving squares\n"
+    assert printed.startswith(lines) and not output  # standard output may be the sound
     assert soundfile.info(tmp_path / "speech.wav").frames == 41 * SAMPLES
