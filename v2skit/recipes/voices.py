@@ -43,8 +43,12 @@ def write_voices(source: Path, factors: Sequence[float], out: Path) -> str:
     if wrong or not factors:
         raise UserError(f"factors {wrong or factors} must be from {low:g} to {high:g} and not 1, e.g. 0.85 1.18")
     factors = sorted({round(factor * STEP) / STEP for factor in factors})
-    if silent := next((u.id for u in read_manifest(source) if u.audio is None), None):
+    utterances = read_manifest(source)
+    if silent := next((u.id for u in utterances if u.audio is None), None):
         raise UserError(f"{source} has no audio of '{silent}'; give a data directory whose utterances all have audio")
+    ids = {u.id for u in utterances}
+    if known := next((key for u in utterances for factor in factors if (key := _in_voice(u.id, factor)) in ids), None):
+        raise UserError(f"{source} has an utterance '{known}' already; give the data directory without further voices")
     out = out.resolve()
     make = partial(_with_voices, factors=factors, sample_rate=read_clock(source).sample_rate)
     write_derived(source, out, make, ["voices", *factors], factors=factors)
@@ -58,16 +62,18 @@ def _with_voices(
     utterances: list[Utterance], folder: Path, factors: Sequence[float], sample_rate: int
 ) -> list[Utterance]:
     """The utterances and those in other voices, whose audio is written into ``folder`` where it is not there yet."""
-    ids, further = {u.id for u in utterances}, []
+    further = []
     for u, factor in product(utterances, factors):
-        key = f"{u.id}@{factor:g}"
-        if key in ids:
-            raise UserError(f"there is an utterance '{key}' already; give the data directory without further voices")
-        audio = folder / "audio" / f"{key}.flac"
-        further.append((u, factor, replace(u, id=key, speaker=f"{u.speaker}@{factor:g}", audio=audio)))
+        key, speaker = _in_voice(u.id, factor), _in_voice(u.speaker, factor)
+        further.append((u, factor, replace(u, id=key, speaker=speaker, audio=folder / "audio" / f"{key}.flac")))
     (folder / "audio").mkdir(exist_ok=True)
     for u, factor, new in ProgressBar(further, "voices", unit="utterance"):
         assert u.audio is not None and new.audio is not None, "write_voices refuses utterances without it"
         if not new.audio.exists():
             write_audio(new.audio, shift_voice(read_audio(u.audio, sample_rate), factor, sample_rate), sample_rate)
     return [*utterances, *(new for _, _, new in further)]
+
+
+def _in_voice(name: str, factor: float) -> str:
+    """The id or speaker of an utterance -> that of the utterance with the factor."""
+    return f"{name}@{factor:g}"
