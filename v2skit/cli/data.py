@@ -47,8 +47,11 @@ def add(commands: Commands) -> None:
     text = "write a data directory with another one's utterances, and with these once more in other voices"
     command = add_command(commands, "voices", text)
     command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
-    text = "of pitch and formants, to a hundredth; default: 0.85 1.18"
-    command.add_argument("--factors", type=float, nargs="+", default=[0.85, 1.18], metavar="FACTOR", help=text)
+    text = "median F0 of the voices, Hz; default: 90 130 180 220"
+    pitches = [90.0, 130.0, 180.0, 220.0]
+    command.add_argument("--pitch", type=float, nargs="+", default=pitches, metavar="HZ", help=text)
+    text = "how many of the pitches an utterance has at most, in addition to its own; default: all"
+    command.add_argument("--each", type=int, metavar="NUMBER", help=text)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_voices, such as data/train_voices")
     command.set_defaults(run=voices_data)
 
@@ -130,7 +133,8 @@ def voices_data(options: argparse.Namespace) -> None:
     """``v2skit data voices``."""
     from v2skit.recipes.voices import write_voices
 
-    print(write_voices(options.directory, options.factors, options.out or _derived_folder(options.directory, "voices")))
+    out = options.out or _derived_folder(options.directory, "voices")
+    print(write_voices(options.directory, options.pitch, options.each, out))
 
 
 def _derived_folder(directory: Path, name: str) -> Path:
