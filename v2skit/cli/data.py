@@ -44,6 +44,13 @@ def add(commands: Commands) -> None:
     command.add_argument("--share", type=float, required=True, help=text)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_SHARE, such as data/train_0.25")
     command.set_defaults(run=subset_data)
+    text = "write a data directory with another one's utterances, whose audio is shifted to where a model's speech is"
+    command = add_command(commands, "align", text)
+    command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
+    text = "folder of speech for its videos, which v2skit synth-data writes"
+    command.add_argument("--speech", type=Path, required=True, metavar="FOLDER", help=text)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_aligned, such as data/train_aligned")
+    command.set_defaults(run=align_data)
     text = "write a data directory with another one's utterances, and with these once more in other voices"
     command = add_command(commands, "voices", text)
     command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
@@ -127,6 +134,13 @@ def subset_data(options: argparse.Namespace) -> None:
 
     out = options.out or _derived_folder(options.directory, f"{options.share:g}")
     print(write_share(options.directory, options.share, out))
+
+
+def align_data(options: argparse.Namespace) -> None:
+    """``v2skit data align``."""
+    from v2skit.recipes.aligned import write_aligned
+
+    print(write_aligned(options.directory, options.speech, options.out or _derived_folder(options.directory, "aligned")))
 
 
 def voices_data(options: argparse.Namespace) -> None:

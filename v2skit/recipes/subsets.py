@@ -96,8 +96,8 @@ def write_derived(
             an interrupted call.
         made_by: what identifies ``make`` in the digest of the directory's content.
         replace: what the folder contains, if it is not of these utterances, is deleted.
-        options: of the command of ``v2skit data`` that writes the directory again: ``share`` of ``subset``, ``pitch``
-            and ``each`` of ``voices``; none where a stage writes it.
+        options: of the command of ``v2skit data`` that writes the directory again: ``share`` of ``subset``, ``speech``
+            of ``align``, ``pitch`` and ``each`` of ``voices``; none where a stage writes it.
 
     Raises:
         UserError: ``source`` is not prepared, or made from what has other content since; or the folder contains
@@ -173,6 +173,8 @@ def _command(record: Mapping[str, Any]) -> list[str]:
     does."""
     if "share" in record:
         return ["subset", "--share", str(record["share"])]
+    if "speech" in record:
+        return ["align", "--speech", str(record["speech"])]
     if "pitch" in record:
         pitches = [f"{pitch:g}" for pitch in record["pitch"]]
         return ["voices", "--pitch", *pitches, "--each", str(record["each"])]
