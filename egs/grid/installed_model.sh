@@ -17,17 +17,28 @@ for ((number = 1; number < $#; number++)); do
         exit 2
     fi
 done
-"$here/run.sh" --config conf/cpu_audio.yaml --stop_stage 2 "$@"
-"$here/run.sh" --config conf/cpu.yaml --stage 3 --stop_stage 4 "$@"
-"$here/run.sh" --config conf/cpu_recognition.yaml --stage 3 --stop_stage 4 "$@"
-"$here/run.sh" --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 2 "$@"
-"$here/run.sh" --config conf/cpu_vocoder_tuned.yaml --stage 4 --stop_stage 4 "$@"
-vocoder=exp/cpu_vocoder_tuned/finetune
 cd "$here"
-set -- --config conf/cpu_recognition.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
 # shellcheck source=egs/stages.sh
-. ../stages.sh
-"$python" -m v2skit pack exp/cpu_recognition -o grid.v2s --vocoder "$vocoder" --card card.yaml --half --force \
+{
+    . ../stages.sh --config conf/cpu_audio.yaml --stop_stage 2 "$@"
+    . ../stages.sh --config conf/cpu.yaml --stage 3 --stop_stage 4 "$@"
+    . ../stages.sh --config conf/cpu_recognition.yaml --stage 3 --stop_stage 4 "$@"
+}
+for part in train valid; do
+    clips=data_cpu/available/$part speech=exp/cpu_recognition/speech/$part
+    "$python" -m v2skit synth-data "$clips" --model exp/cpu_recognition -o "$speech"
+    "$python" -m v2skit data align "$clips" --speech "$speech"
+done
+"$python" -m v2skit data voices data_cpu/available/train_aligned --pitch 85 125 165 210 --each 1
+vocoder=exp/cpu_vocoder_tuned/finetune
+# shellcheck source=egs/stages.sh
+{
+    . ../stages.sh --config conf/cpu_aligned.yaml --stage 3 --stop_stage 4 "$@"
+    . ../stages.sh --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 2 "$@"
+    . ../stages.sh --config conf/cpu_vocoder_tuned.yaml --stage 4 --stop_stage 4 "$@"
+    . ../stages.sh --config conf/cpu_aligned.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
+}
+"$python" -m v2skit pack exp/cpu_aligned -o grid.v2s --vocoder "$vocoder" --card card.yaml --half --force \
     --voices data_cpu/available/train --default-voice "$default_voice"
 if [ -f ../../v2skit/__init__.py ]; then  # a checkout
     printf "to install it in place of v2skit's model: cd %q && cp grid.v2s ../../v2skit/pretrained/grid.v2s\n" "$here"

@@ -2,14 +2,39 @@
 
 import shutil
 import subprocess
+from argparse import Namespace
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
 from v2skit.cli.main import _parser
+from v2skit.config.load import load_config
+from v2skit.config.schema import Data
 
 REFUSED = "installed_model.sh: the corpus has no talker s1, whose voice is the model's default; add its clips"
 STUB = 'printf "%s|" run.sh "$@"; echo\n'
+
+
+def _options(call: list[str]) -> Namespace:
+    """Of a call of v2skit."""
+    assert call[:2] == ["-m", "v2skit"]
+    return _parser().parse_args(call[2:])
+
+
+def assert_makes_the_data_of(calls: list[list[str]], data: Data) -> None:
+    """The calls write the data directories that a config names, each from what an earlier call has written."""
+    written = {}
+    for options in map(_options, calls):
+        if "speech" in options:  # data align
+            assert written[options.speech] == options.directory
+            written[Path(f"{options.directory}_aligned")] = options.directory
+        elif "pitch" in options:
+            assert options.directory in written
+            written[Path(f"{options.directory}_voices")] = options.directory
+        else:
+            written[options.out] = options.data_dir
+    assert {Path(data.folder, name) for name in (data.train, data.valid)} <= set(written)
 
 
 @pytest.mark.parametrize("checkout", [True, False])
@@ -17,8 +42,6 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     grid = tmp_path / "egs/grid"
     grid.mkdir(parents=True)
     shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
-    (grid / "run.sh").write_text(f"#!/usr/bin/env bash\n{STUB}")
-    (grid / "run.sh").chmod(0o755)
     installed = tmp_path / "v2skit/pretrained/grid.v2s"
     if checkout:
         installed.parent.mkdir(parents=True)
@@ -29,13 +52,16 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     )
     command = [grid / "installed_model.sh", "--corpus_dir", "corpus"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    *stages, pack = (line.rstrip("|").split("|") for line in done.stdout.splitlines() if "|" in line)
+    calls = [line.rstrip("|").split("|") for line in done.stdout.splitlines() if "|" in line]
+    stages, commands = ([call for call in calls if (call[0] == "run.sh") == is_stage] for is_stage in (True, False))
     configs = [call[call.index("--config") + 1] for call in stages]
-    names = ("cpu_audio", "cpu", "cpu_recognition", "cpu_vocoder", "cpu_vocoder_tuned", "cpu_recognition")
+    names = "cpu_audio", "cpu", "cpu_recognition", "cpu_aligned", "cpu_vocoder", "cpu_vocoder_tuned", "cpu_aligned"
     assert configs == [f"conf/{name}.yaml" for name in names]
+    assert_makes_the_data_of(commands[:-1], load_config(ROOT / "egs/grid/conf/cpu_aligned.yaml").data)
+    assert calls.index(commands[-2]) < calls.index(stages[3])  # before the training that reads it
     assert all((ROOT / "egs/grid" / config).is_file() for config in configs)
     assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
-    options = _parser().parse_args(pack[pack.index("pack") :])
+    options = _options(commands[-1])
     assert f"run: {options.vocoder}}}" in " ".join(stages[-1]) and options.half
     assert all((ROOT / "egs/grid" / card).is_file() for card in options.card)
     assert (grid / options.out).resolve() == grid / "grid.v2s"
@@ -58,9 +84,7 @@ def test_a_corpus_without_the_talker_of_the_default_voice_is_refused_before_the_
     grid, corpus = tmp_path / "egs/grid", tmp_path / "the corpus"
     grid.mkdir(parents=True)
     shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
-    (grid / "run.sh").write_text(f"#!/usr/bin/env bash\n{STUB}")
-    (grid / "run.sh").chmod(0o755)
-    (tmp_path / "egs/stages.sh").write_text("python=true\n")
+    (tmp_path / "egs/stages.sh").write_text(f"{STUB}python=true\n")
     if talker:
         (corpus / talker).mkdir(parents=True)
     command = [grid / "installed_model.sh", "--device", "cpu", "--corpus_dir", corpus.name, "--nj", "1"]

@@ -15,7 +15,6 @@ import numpy as np
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
 from v2skit.errors import UserError
 from v2skit.evaluation.alignment import MAX_LAG_MS, find_lag
-from v2skit.evaluation.metrics import MetricError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.recipes.subsets import write_derived
 from v2skit.system.atomic import write_text
@@ -77,7 +76,7 @@ def _aligned(
     lags: dict[str, list[int]] = {}
     of_speaker: defaultdict[str, list[int]] = defaultdict(list)
     for u in ProgressBar(utterances, "lags", unit="utterance"):
-        lags[u.id] = _lags(_audio(u, sample_rate), read_audio(speech[u.id], sample_rate), sample_rate, u.id)
+        lags[u.id] = _lags(_audio(u, sample_rate), read_audio(speech[u.id], sample_rate), sample_rate)
         of_speaker[u.speaker].append(lags[u.id][0])
     medians = {speaker: round(statistics.median(values)) for speaker, values in of_speaker.items()}
     (folder / "audio").mkdir(exist_ok=True)
@@ -93,15 +92,13 @@ def _aligned(
     return aligned
 
 
-def _lags(audio: np.ndarray, speech: np.ndarray, sample_rate: int, name: str) -> list[int]:
-    """Lag of ground truth (N,) behind speech (N',) in samples: of the whole, of the first and of the second half."""
+def _lags(audio: np.ndarray, speech: np.ndarray, sample_rate: int) -> list[int]:
+    """Lag of ground truth (N,) behind speech (N',) in samples: of the whole, of the first and of the second half; 0
+    where the ground truth is silent."""
     length = min(len(audio), len(speech))
     middle = length // 2
     spans = slice(0, length), slice(0, middle), slice(middle, length)
-    try:
-        return [-find_lag(audio[span], speech[span], sample_rate) for span in spans]
-    except MetricError as error:
-        raise UserError(f"'{name}' has no lag ({error}); leave it out of the data directory") from error
+    return [-find_lag(audio[span], speech[span], sample_rate) if audio[span].any() else 0 for span in spans]
 
 
 def _audio(utterance: Utterance, sample_rate: int) -> np.ndarray:
