@@ -48,12 +48,12 @@ def test_the_audio_is_where_the_speech_is_but_for_the_speakers_median_lag(tmp_pa
     for name, shift, first, second in rows:
         assert abs(float(shift) - expected[name]) < 1.5
         assert abs(float(first) - float(second)) < 3
-    before = {u.id: u for u in utterances}
+    before, shifts = {u.id: u for u in utterances}, {name: float(shift) for name, shift, *_ in rows}
     for u in read_manifest(out):
         of = before[u.id]
         assert (u.speaker, u.text, u.frames) == (of.speaker, of.text, of.frames)
         now, then = read_audio(u.audio, RATE), read_audio(of.audio, RATE)
-        middle, shift = slice(RATE // 4, -RATE // 4), round(float(dict((r[0], r[1]) for r in rows)[u.id]) * RATE / 1000)
+        middle, shift = slice(RATE // 4, -RATE // 4), round(shifts[u.id] * RATE / 1000)
         assert len(now) == len(then)
         errors = [np.abs(now - delayed(then, -shift + step))[middle].max() for step in (-1, 0, 1)]
         assert min(errors) < 1e-4

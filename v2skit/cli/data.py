@@ -140,7 +140,8 @@ def align_data(options: argparse.Namespace) -> None:
     """``v2skit data align``."""
     from v2skit.recipes.aligned import write_aligned
 
-    print(write_aligned(options.directory, options.speech, options.out or _derived_folder(options.directory, "aligned")))
+    out = options.out or _derived_folder(options.directory, "aligned")
+    print(write_aligned(options.directory, options.speech, out))
 
 
 def voices_data(options: argparse.Namespace) -> None:

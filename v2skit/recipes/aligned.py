@@ -107,8 +107,8 @@ def _audio(utterance: Utterance, sample_rate: int) -> np.ndarray:
 
 
 def earlier(waveform: np.ndarray, samples: int) -> np.ndarray:
-    """The waveform (N,) earlier by a number of samples, later where it is negative. Its end, mirrored, fills the gap: with
-    zeros, the background noise would end there."""
+    """The waveform (N,) earlier by a number of samples, later where it is negative. Its end, mirrored, fills the gap:
+    with zeros, the background noise would end there."""
     gap = min(abs(samples), len(waveform) - 1)
     if samples > 0:
         return np.pad(waveform, (0, gap), mode="reflect")[gap:]
