@@ -4,9 +4,9 @@
         egs/grid/exp/cpu_recognition/finetune --talkers s1
 
 The first table has the share of frames within 40 dB of the loudest one, which pystoi keeps, with and without a
-high-pass at 120 Hz. The second one has the ESTOI of mels made into waveforms by Griffin-Lim, with a column for each
-model, whose mels are predicted, or folder of <utterance>.wav, whose mels are computed. A frame of speech is one at most
-40 dB below the loudest frame of the high-passed ground truth.
+high-pass at 120 Hz, and the ESTOI of the ground truth itself some ms late. The second one has the ESTOI of mels made
+into waveforms by Griffin-Lim, with a column for each model, whose mels are predicted, or folder of <utterance>.wav,
+whose mels are computed. A frame of speech is one at most 40 dB below the loudest frame of the high-passed ground truth.
 """
 
 from __future__ import annotations
@@ -30,17 +30,20 @@ from v2skit.config.features import Mel
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
+from v2skit.evaluation.alignment import find_lag
 from v2skit.evaluation.metrics import resample
 from v2skit.evaluation.stoi import Estoi
 from v2skit.media.audio import read_audio
 from v2skit.media.crops import read_crops
 from v2skit.models.vocoders.griffin_lim import GriffinLim
+from v2skit.signal.delay import delayed
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.directory import check_prepared
 from v2skit.synthesis.synthesiser import load_model
 
 HIGH_PASS_HZ, RANGE_DB = 120.0, 40.0
 STOI_RATE, STOI_FRAME, STOI_HOP = 10_000, 256, 128
+DELAYS_MS = 2, 5, 10, 14, 20, 30
 LOW_BINS, SMOOTHED_BINS, SMOOTHED_FRAMES = 16, 9, (3, 5, 9)
 
 
@@ -185,9 +188,20 @@ def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
             hypothesis = vocoder(mixed(clip))[0].numpy()
             add(row, truth, hypothesis)
             if row == "predicted":
+                add(
+                    "ground truth, with the lag of the prediction",
+                    truth,
+                    delayed(truth, find_lag(truth, hypothesis, rate)),
+                )
                 both = (high_passed(waveform, rate) for waveform in (truth, hypothesis))
                 add(f"predicted, both signals high-passed at {HIGH_PASS_HZ:g} Hz", *both)
     return {row: float(np.mean(values)) for row, values in found.items()}
+
+
+def late_truth(truth: np.ndarray, rate: int, milliseconds: int) -> float:
+    """ESTOI of the ground truth (N,) that is so late."""
+    (value,) = Estoi()(truth, delayed(truth, milliseconds * rate // 1000), rate).values()
+    return value
 
 
 def reference_of(utterance: Utterance, rate: int) -> np.ndarray:
@@ -235,6 +249,7 @@ def main() -> None:
         "clips": [str(len(of_talker)) for of_talker in truths.values()],
         "kept": row(lambda truth: kept_share(truth, rate)),
         f"without what is below {HIGH_PASS_HZ:g} Hz": row(lambda truth: kept_share(high_passed(truth, rate), rate)),
+        **{f"ESTOI, {ms} ms late": row(lambda truth, ms=ms: late_truth(truth, rate, ms)) for ms in DELAYS_MS},
     }
     print_table(["talker", *truths], shares)
     if not options.sources:

@@ -57,6 +57,9 @@ def test_a_hum_is_kept_in_the_pauses_and_pauses_limit_estoi(tmp_path, mel_run):
     found = tables(done.stdout)
     assert found["clips"] == [1, 1] and min(found["kept"]) > 0.9
     assert max(found["without what is below 120 Hz"]) < 0.7
+    late = [found[f"ESTOI, {delay} ms late"] for delay in (2, 5, 10)]
+    assert all(1 > early > later for early, later in zip(late[0], late[1], strict=True)) and max(late[2]) < min(late[0])
+    assert found["ground truth, with the lag of the prediction"][1] > 0.99  # the copy has none
     copy = found["copy synthesis"]
     assert copy[0] == copy[1]
     assert all(found[row][1] == pytest.approx(copy[1], abs=2e-3) for row in found if row.startswith("predicted, w"))
@@ -71,7 +74,7 @@ def test_a_hum_is_kept_in_the_pauses_and_pauses_limit_estoi(tmp_path, mel_run):
 def test_talkers_are_chosen_and_the_second_table_needs_a_source(tmp_path):
     data = make_clips(tmp_path / "clips", hum=0)
     done = run(data, "--talkers", "s1")
-    assert done.returncode == 0 and done.stdout.startswith("| talker | s1 |\n") and "ESTOI" not in done.stdout
+    assert done.returncode == 0 and done.stdout.startswith("| talker | s1 |\n") and "| mel |" not in done.stdout
     assert tables(done.stdout)["kept"] == tables(done.stdout)["without what is below 120 Hz"]
     assert "no clips with audio and video of these talkers" in run(data, "--talkers", "s9").stderr
     assert "--clips: give a number from 1" in run(data, "--clips", "0").stderr
