@@ -100,6 +100,14 @@ def test_it_is_kept_and_other_speech_or_clips_are_refused(tmp_path, capsys):
     assert remedy in capsys.readouterr().err
 
 
+def test_a_lag_beyond_the_bounds_is_not_taken_for_their_end(tmp_path):
+    utterances = sounds(tmp_path / "train", 3)
+    speech_of(utterances, tmp_path / "speech", [0, 130, 20])
+    assert main(["data", "align", str(tmp_path / "train"), "--speech", str(tmp_path / "speech")]) == 0
+    rows = (line.split("\t") for line in (tmp_path / "train_aligned" / LAGS).read_text().splitlines())
+    assert all(abs(float(value)) < 99 for row in rows for value in row[1:])
+
+
 @pytest.mark.parametrize("silent", ["audio", "speech"])
 def test_silence_is_not_shifted(tmp_path, silent):
     utterances = sounds(tmp_path / "train", 1)

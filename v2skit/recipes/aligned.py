@@ -80,10 +80,10 @@ def _aligned(
         of_speaker[u.speaker].append(lags[u.id][0])
     medians = {speaker: round(statistics.median(values)) for speaker, values in of_speaker.items()}
     (folder / "audio").mkdir(exist_ok=True)
-    most, lines, aligned = MAX_LAG_MS * sample_rate // 1000, [], []
+    lines, aligned = [], []
     for u in ProgressBar(utterances, "shifts", unit="utterance"):
         whole, *halves = lags[u.id]
-        samples = min(max(whole - medians[u.speaker], -most), most)
+        samples = whole - medians[u.speaker]
         path = folder / "audio" / f"{u.id}.flac"
         write_audio(path, earlier(_audio(u, sample_rate), samples), sample_rate)
         lines.append("\t".join([u.id, *(f"{1000 * value / sample_rate:.1f}" for value in (samples, *halves))]) + "\n")
@@ -94,11 +94,12 @@ def _aligned(
 
 def _lags(audio: np.ndarray, speech: np.ndarray, sample_rate: int) -> list[int]:
     """Lag of ground truth (N,) behind speech (N',) in samples: of the whole, of the first and of the second half; 0
-    where the ground truth is silent."""
+    where the ground truth is silent, or no lag within the bounds is found."""
     length = min(len(audio), len(speech))
     middle = length // 2
     spans = slice(0, length), slice(0, middle), slice(middle, length)
-    return [-find_lag(audio[span], speech[span], sample_rate) if audio[span].any() else 0 for span in spans]
+    lags = [-find_lag(audio[span], speech[span], sample_rate) if audio[span].any() else 0 for span in spans]
+    return [lag if 1000 * abs(lag) < MAX_LAG_MS * sample_rate else 0 for lag in lags]  # at the bound is no maximum
 
 
 def _audio(utterance: Utterance, sample_rate: int) -> np.ndarray:
