@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.evaluation.signals import RATE, babble, white
-from v2skit.evaluation.alignment import MAX_LAG_MS, find_lag
+from v2skit.evaluation.alignment import MAX_LAG_MS, find_lag, measurable_lag
 from v2skit.evaluation.metrics import MetricError
 from v2skit.signal.delay import delayed
 
@@ -28,6 +28,20 @@ def test_the_lag_is_limited_and_that_of_silence_is_0():
         find_lag(reference, reference[1:], RATE)
     with pytest.raises(MetricError, match="silent"):
         find_lag(0 * reference, reference, RATE)
+
+
+def test_a_lag_that_is_no_maximum_is_none():
+    reference = babble(2.0)
+    late, early = (delayed(reference, round(seconds * RATE)) for seconds in (0.11, -0.11))
+    for hypothesis in (0 * reference, 0 * reference + 0.1, late, early):
+        assert measurable_lag(reference, hypothesis, RATE) is None
+    for truth in (0 * reference, 0 * reference + 0.1):
+        assert measurable_lag(truth, reference, RATE) is None
+    assert find_lag(0 * reference + 0.1, reference, RATE) == find_lag(reference, 0 * reference + 0.1, RATE) == 0
+    for samples in (100, 300):
+        assert measurable_lag(reference[:samples], reference[:samples], RATE) is None
+    assert measurable_lag(reference, delayed(reference, 240), RATE) == pytest.approx(240, abs=10)
+    assert measurable_lag(reference, reference, RATE) == 0
 
 
 def test_noise_has_some_lag_within_the_limit():

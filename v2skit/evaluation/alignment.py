@@ -30,7 +30,7 @@ def _spectrogram() -> MelSpectrogram:
 
 
 def find_lag(reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> int:
-    """The lag of a hypothesis in samples, see :data:`PROTOCOL`; 0 where the hypothesis does not change, as silence, or
+    """The lag of a hypothesis in samples, see :data:`PROTOCOL`; 0 where one of the two does not change, as silence, or
     both are shorter than a window.
 
     Args:
@@ -41,21 +41,35 @@ def find_lag(reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> int:
     Raises:
         MetricError: as :func:`v2skit.evaluation.metrics.check_pair`.
     """
+    return _maximum(reference, hypothesis, rate)[0]
+
+
+def measurable_lag(reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> int | None:
+    """The same, or None where there is no lag: one of the two does not change, as silence, both are shorter than a
+    window, or the maximum is at a bound of the search."""
+    if not reference.any():
+        return None
+    lag, is_inner = _maximum(reference, hypothesis, rate)
+    return lag if is_inner else None
+
+
+def _maximum(reference: np.ndarray, hypothesis: np.ndarray, rate: int) -> tuple[int, bool]:
+    """The lag in samples, and whether it is a maximum of the correlation within the bounds of the search."""
     spectrogram, natural = _spectrogram(), RANGE_DB / 20 * math.log(10)
     hop, sample_rate = spectrogram.mel.hop, _CLOCK.sample_rate
     waveforms = np.stack([resample(w, rate, sample_rate) for w in check_pair(reference, hypothesis)])
-    if waveforms.shape[1] < spectrogram.mel.window:
-        return 0
+    if waveforms.shape[1] < spectrogram.mel.window or not np.ptp(waveforms, axis=1).all():
+        return 0, False
     with torch.no_grad():
         mels = spectrogram(torch.from_numpy(waveforms[:, : waveforms.shape[1] // hop * hop]))  # (2, F, M)
     truth, guess = torch.maximum(mels, mels.amax((1, 2), keepdim=True) - natural).numpy()
     max_frames = min(MAX_LAG_MS * sample_rate // 1000 // hop, len(truth) - 2)
-    if max_frames < 1 or guess.std(0).max() < 1e-3:
-        return 0
+    if max_frames < 1 or min(truth.std(0).max(), guess.std(0).max()) < 1e-3:
+        return 0, False  # without changes the correlation is 0 or rounding errors, and has no maximum
     curve = [_correlation(truth[: len(truth) - lag], guess[lag:]) for lag in range(max_frames + 1)]
     early = [_correlation(truth[lag:], guess[: len(guess) - lag]) for lag in range(max_frames, 0, -1)]
     found = float(peaks(np.array([early + curve]))[0]) - max_frames
-    return round(found * hop / sample_rate * rate)
+    return round(found * hop / sample_rate * rate), abs(found) < max_frames
 
 
 def _correlation(truth: np.ndarray, guess: np.ndarray) -> float:
