@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import make_d_vectors, make_data, stages
 from v2skit.cli.main import main
-from v2skit.data.data_dir import Utterance, read_manifest
+from v2skit.data.data_dir import Utterance, read_manifest, read_settings, write_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.models.speakers import d_vector, stored_vectors
@@ -111,9 +111,9 @@ def test_a_pitch_near_the_talkers_own_is_left_out(tmp_path, capsys):
 def test_what_makes_no_voice_is_refused_and_nothing_is_written(tmp_path, capsys):
     talkers(tmp_path / "train", 2)
     command = ["data", "voices", str(tmp_path / "train")]
-    for pitches, wrong in ((["49"], [49.0]), (["90", "401"], [401.0]), (["nan"], [float("nan")]), (["-90"], [-90.0])):
+    for pitches, wrong in ((["64"], [64.0]), (["90", "401"], [401.0]), (["nan"], [float("nan")]), (["-90"], [-90.0])):
         assert main([*command, "--pitch", *pitches]) == 1
-        assert f"pitches {wrong} must be from 50 to 400 Hz, e.g. 90 130 180 220" in capsys.readouterr().err
+        assert f"pitches {wrong} must be from 65 to 400 Hz, e.g. 90 130 180 220" in capsys.readouterr().err
     for each in ("0", "-1", "5"):
         assert main([*command, "--each", each]) == 1
         assert f"--each {each} must be from 1 to 4, the number of pitches" in capsys.readouterr().err
@@ -122,6 +122,9 @@ def test_what_makes_no_voice_is_refused_and_nothing_is_written(tmp_path, capsys)
     (tmp_path / "train/wav.scp").unlink()
     assert main(command) == 1
     assert "train has no audio of 's0-0000'; give a data directory whose" in capsys.readouterr().err
+    write_manifest(tmp_path / "train", [], read_settings(tmp_path / "train"))
+    assert main(command) == 1
+    assert "train has no utterances; give a data directory that has some" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["train"]
 
 
@@ -143,14 +146,30 @@ def test_other_pitches_and_further_voices_of_voices_are_refused(tmp_path, capsys
     for change in (["--pitch", "140"], ["--each", "3"]):
         assert main(["data", "voices", str(tmp_path / "train"), *change]) == 1
         made = f"{tmp_path}/train_voices exists, and is made by v2skit data voices --pitch 90 130 180 220 --each 4; "
-        assert f"{made}name another folder" in capsys.readouterr().err
+        assert f"{made}--replace deletes it and writes it again, or name" in capsys.readouterr().err
     assert main(["data", "voices", str(tmp_path / "train_voices"), "--pitch", "150"]) == 1
     message = "train_voices has further voices, as of 's0-0000@130Hz'; give the data directory without these"
     assert message in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["train", "train_voices"]
 
 
-def test_what_was_interrupted_goes_on(tmp_path, monkeypatch):
+def test_replace_writes_it_again_with_other_pitches_or_clips(tmp_path, capsys):
+    talkers(tmp_path / "train", 4)
+    command = ["data", "voices", str(tmp_path / "train"), "--replace"]
+    out = tmp_path / "train_voices"
+    assert main([*command, "--pitch", "130"]) == 0
+    stored = (out / "wav.scp").stat()
+    assert main([*command, "--pitch", "130"]) == 0 and (out / "wav.scp").stat() == stored
+    assert main([*command, "--pitch", "150"]) == 0
+    assert set().union(*pitches_of(out).values()) == {"150Hz"}
+    talkers(tmp_path / "train", 2)
+    assert main([*command, "--pitch", "150"]) == 0 and len(pitches_of(out)) == 2
+    capsys.readouterr()
+    assert main([*command, "--pitch", "150", "--out", str(tmp_path / "train")]) == 1
+    assert "name another folder, or delete it" in capsys.readouterr().err and read_manifest(tmp_path / "train")
+
+
+def test_what_was_interrupted_resumes(tmp_path, monkeypatch):
     talkers(tmp_path / "train", 4)
     done = []
 

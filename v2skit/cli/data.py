@@ -50,6 +50,7 @@ def add(commands: Commands) -> None:
     text = "folder of speech for its videos, which v2skit synth-data writes"
     command.add_argument("--speech", type=Path, required=True, metavar="FOLDER", help=text)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_aligned, such as data/train_aligned")
+    _add_replace(command, "of other speech or clips")
     command.set_defaults(run=align_data)
     text = "write a data directory with another one's utterances, and with these once more in other voices"
     command = add_command(commands, "voices", text)
@@ -60,7 +61,14 @@ def add(commands: Commands) -> None:
     text = "how many of the pitches an utterance has at most, in addition to its own; default: all"
     command.add_argument("--each", type=int, metavar="NUMBER", help=text)
     command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_voices, such as data/train_voices")
+    _add_replace(command, "of other pitches or clips")
     command.set_defaults(run=voices_data)
+
+
+def _add_replace(command: Parser, others: str) -> None:
+    """Add ``--replace``; ``others``: what is replaced."""
+    text = f"delete what the same command wrote into the folder {others}, and write it again"
+    command.add_argument("--replace", action="store_true", help=text)
 
 
 def _add_options(command: Parser) -> None:
@@ -141,7 +149,7 @@ def align_data(options: argparse.Namespace) -> None:
     from v2skit.recipes.aligned import write_aligned
 
     out = options.out or _derived_folder(options.directory, "aligned")
-    print(write_aligned(options.directory, options.speech, out))
+    print(write_aligned(options.directory, options.speech, out, options.replace))
 
 
 def voices_data(options: argparse.Namespace) -> None:
@@ -149,7 +157,7 @@ def voices_data(options: argparse.Namespace) -> None:
     from v2skit.recipes.voices import write_voices
 
     out = options.out or _derived_folder(options.directory, "voices")
-    print(write_voices(options.directory, options.pitch, options.each, out))
+    print(write_voices(options.directory, options.pitch, options.each, out, options.replace))
 
 
 def _derived_folder(directory: Path, name: str) -> Path:

@@ -27,6 +27,8 @@ HASHES = 2**32
 """The utterances of a share are those whose hash is below this part of it."""
 RECORD = "subset_of"
 """Key of the settings with the source: ``directory``, relative, ``content``, its digest, and the command's options."""
+REPLACED = ("align", "voices")
+"""Commands of ``v2skit data`` with ``--replace``."""
 
 
 def write_share(source: Path, share: float, out: Path) -> str:
@@ -97,7 +99,7 @@ def write_derived(
         made_by: what identifies ``make`` in the digest of the directory's content.
         replace: what the folder contains, if it is not of these utterances, is deleted.
         options: of the command of ``v2skit data`` that writes the directory again: ``share`` of ``subset``, ``speech``
-            of ``align``, ``pitch`` and ``each`` of ``voices``; none where a stage writes it.
+            of ``align``, relative to the directory, ``pitch`` and ``each`` of ``voices``; none where a stage writes it.
 
     Raises:
         UserError: ``source`` is not prepared, or made from what has other content since; or the folder contains
@@ -114,11 +116,13 @@ def write_derived(
         if not (replace or is_unused(directory)):
             check_source(directory)
             made = _made_with(directory, content)
-            raise UserError(
-                f"{directory} exists, and is {made or f'not made from {source} as that is now'}; name another folder, "
-                "or delete it",
-                path=directory,
-            )
+            remedy = "name another folder, or delete it"
+            if made and made[0] == made_by[0] and made[0] in REPLACED:
+                remedy = "--replace deletes it and writes it again, or name another folder"
+            is_made = f"made by v2skit data {shlex.join(made)}" if made else f"not made from {source} as that is now"
+            if made[:1] == made_by[:1] == ["align"]:
+                is_made = f"made from other speech, or by another version, with v2skit data {shlex.join(made)}"
+            raise UserError(f"{directory} exists, and is {is_made}; {remedy}", path=directory)
         part = unfinished(directory)
         mark = part / "made_by"
         if not mark.is_file() or mark.read_text(encoding="utf-8") != digest:  # else it resumes
@@ -133,6 +137,16 @@ def write_derived(
         part.rename(directory)
 
 
+def read_with_audio(source: Path) -> list[Utterance]:
+    """The utterances of a data directory. Raises UserError where there are none, or one is without audio."""
+    utterances = read_manifest(source)
+    if not utterances:
+        raise UserError(f"{source} has no utterances; give a data directory that has some")
+    if silent := next((u.id for u in utterances if u.audio is None), None):
+        raise UserError(f"{source} has no audio of '{silent}'; give a data directory whose utterances all have audio")
+    return utterances
+
+
 def check_source(directory: Path) -> None:
     """Raises UserError where a data directory is made from another one that has other content since: then its tables
     name the places of other clips. Those of versions without a record of the source are not checked."""
@@ -143,7 +157,7 @@ def check_source(directory: Path) -> None:
         # The settings of a copy of a data folder are a link.
         folder = (directory / SETTINGS).resolve().parent
         path, content = str(record["directory"]), record["content"]
-        command = _command(record)
+        command = _command(record, folder)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{directory / SETTINGS} is damaged ({RECORD}); delete {directory}", path=directory) from error
     source = Path(os.path.normpath(folder / path))
@@ -161,20 +175,44 @@ def check_source(directory: Path) -> None:
     check_source(source)
 
 
-def _made_with(directory: Path, content: str) -> str | None:
-    """The command that made a derived directory of the same content of its source; None for others."""
+def is_made_with(directory: Path, option: str) -> bool:
+    """Whether a folder is a data directory made by the command of ``v2skit data`` with this option."""
+    return is_prepared(directory) and option in (read_settings(directory).get(RECORD) or ())
+
+
+def check_unshifted(directory: Path) -> None:
+    """Raises UserError where a test set, or a directory that it is made from, is written by ``v2skit data align``: its
+    scores would not include the lags of the clips. A directory that is missing or damaged is not checked."""
+    try:
+        record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
+    except UserError:  # whatever reads it names it
+        return
+    if not isinstance(record, dict) or "directory" not in record:
+        return
+    folder = (directory / SETTINGS).resolve().parent
+    source = Path(os.path.normpath(folder / str(record["directory"])))
+    if "speech" in record:
+        raise UserError(
+            f"{directory} has audio that v2skit data align shifted, and can't be test data: scores must include the "
+            f"lags of the clips; give {source}, whose time-aligned scores leave them out",
+            path=directory,
+        )
+    check_unshifted(source)
+
+
+def _made_with(directory: Path, content: str) -> list[str]:
+    """The command that made a derived directory of the same content of its source; empty for others."""
     record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
-    command = _command(record) if isinstance(record, dict) and record.get("content") == content else []
-    return f"made by v2skit data {shlex.join(command)}" if command else None
+    return _command(record, directory) if isinstance(record, dict) and record.get("content") == content else []
 
 
-def _command(record: Mapping[str, Any]) -> list[str]:
-    """The command of ``v2skit data`` with its options, which writes a derived directory again; empty where a stage
-    does."""
+def _command(record: Mapping[str, Any], folder: Path) -> list[str]:
+    """The command of ``v2skit data`` with its options, which writes a derived directory again, into its folder; empty
+    where a stage does."""
     if "share" in record:
         return ["subset", "--share", str(record["share"])]
     if "speech" in record:
-        return ["align", "--speech", str(record["speech"])]
+        return ["align", "--speech", os.path.normpath(folder / str(record["speech"]))]
     if "pitch" in record:
         pitches = [f"{pitch:g}" for pitch in record["pitch"]]
         return ["voices", "--pitch", *pitches, "--each", str(record["each"])]

@@ -13,11 +13,12 @@ from pathlib import Path
 from v2skit.data.data_dir import Utterance, read_clock, read_manifest
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
-from v2skit.recipes.subsets import write_derived
+from v2skit.recipes.subsets import is_made_with, read_with_audio, write_derived
 from v2skit.signal.voice import FORMANTS, median_f0, shift_voice
 from v2skit.system.progress import ProgressBar
 
-RANGE_HZ = (50, 400)
+RANGE_HZ = (65, 400)
+"""Of the pitches: those that Praat's analysis finds again, whose floor is 60 Hz."""
 CLIPS = 20
 """Utterances of a speaker whose F0 is measured."""
 OWN = 0.03
@@ -25,7 +26,9 @@ OWN = 0.03
 EXAMPLE = "e.g. 90 130 180 220"
 
 
-def write_voices(source: Path, pitches: Sequence[float], each: int | None, out: Path) -> str:
+def write_voices(
+    source: Path, pitches: Sequence[float], each: int | None, out: Path, replace_others: bool = False
+) -> str:
     """Write a data directory with the utterances of another one, and with each of them once more for some pitches, to
     which its speaker's median F0 is shifted; the formants are shifted by a power of the same factor. These have the
     same video and text, and a speaker of their own, such as ``s1@180Hz``, so that the d-vectors are those of the
@@ -39,14 +42,15 @@ def write_voices(source: Path, pitches: Sequence[float], each: int | None, out: 
         pitches: median F0 of the voices, Hz, rounded to 1 Hz.
         each: how many of the pitches an utterance has at most, chosen by a hash of its id; None: all.
         out: the folder that is written; one that is there already is kept.
+        replace_others: what another call has written there, of other pitches or clips, is deleted.
 
     Returns:
         one line for the user: what is in it.
 
     Raises:
-        UserError: ``source`` is not prepared, has utterances without audio, a speaker without voiced speech or further
-            voices; a pitch is out of range, all are the speakers' own, or ``each`` is not from 1 to their number;
-            praat-parselmouth is not installed; or ``out`` has other files or other utterances.
+        UserError: ``source`` is not prepared, has no utterances or some without audio, a speaker without voiced speech
+            or further voices; a pitch is out of range, all are the speakers' own, or ``each`` is not from 1 to their
+            number; praat-parselmouth is not installed; or ``out`` has other files or other utterances.
     """
     low, high = RANGE_HZ
     wrong = [pitch for pitch in pitches if not low <= pitch <= high]
@@ -56,14 +60,13 @@ def write_voices(source: Path, pitches: Sequence[float], each: int | None, out: 
     each = len(rounded) if each is None else each
     if not 1 <= each <= len(rounded):
         raise UserError(f"--each {each} must be from 1 to {len(rounded)}, the number of pitches")
-    utterances = read_manifest(source)
-    if silent := next((u.id for u in utterances if u.audio is None), None):
-        raise UserError(f"{source} has no audio of '{silent}'; give a data directory whose utterances all have audio")
+    utterances = read_with_audio(source)
     if known := next((u.id for u in utterances if re.search(r"@\d+Hz$", u.id)), None):
         raise UserError(f"{source} has further voices, as of '{known}'; give the data directory without these")
     out = out.resolve()
     make = partial(_with_voices, pitches=rounded, each=each, sample_rate=read_clock(source).sample_rate)
-    write_derived(source, out, make, ["voices", *rounded, each], pitch=rounded, each=each)
+    replaced = replace_others and is_made_with(out, "pitch")
+    write_derived(source, out, make, ["voices", *rounded, each], replaced, pitch=rounded, each=each)
     utterances = read_manifest(out)
     hours = sum(utterance.frames for utterance in utterances) / read_clock(out).fps / 3600
     speakers = len({utterance.speaker for utterance in utterances})
