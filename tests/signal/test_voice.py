@@ -67,11 +67,12 @@ def test_the_median_is_over_the_voiced_frames_of_all_waveforms():
     assert median_f0([low[: RATE // 2], high], RATE) == pytest.approx(200, rel=0.01)
 
 
-@pytest.mark.parametrize("length", [100, 480, 1200, 1501])
+@pytest.mark.parametrize("length", [480, 1200, 1501])
 def test_clips_below_an_analysis_window_have_their_length(length):
     sound = vowel(120, 1500)[:length]
     shifted = shift_voice(sound, 1.5, 1.1, RATE)
     assert shifted.shape == (length,) and np.isfinite(shifted).all() and shifted.any()
+    assert not np.array_equal(shifted, sound)
 
 
 def test_what_is_too_loud_is_clipped():
