@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Makes a model such as the one that is installed with v2skit, grid.v2s next to this file:
-# ./installed_model.sh --corpus_dir DIR. About 6 hours on two CPU cores, 1 GB of disk. Beyond what the other recipes
-# need: the extra neural_voices (pip install 'v2skit[neural-voices]', with v2skit's Python), and npm or, with
-# --set audio_corpus.kokoro_js_dir=DIR, what it would fetch (egs/neural_voices/README.md). Stage 0, which runs first,
-# checks both. Finished stages are skipped and an interrupted one resumes. Options are those of run.sh, except --config,
-# --exp, --stage and --stop_stage.
+# ./installed_model.sh --corpus_dir DIR. About 8 hours on two CPU cores, 2 GB of disk. Beyond what the other recipes
+# need: the extras neural-voices and f0 (pip install 'v2skit[neural-voices,f0]', with v2skit's Python), and npm or, with
+# --set audio_corpus.kokoro_js_dir=DIR, what it would fetch (egs/neural_voices/README.md). These are checked
+# first. Finished stages are skipped and an interrupted one resumes; the data directories that it derives
+# are replaced where the clips or the speech changed. Options are those of run.sh, except --config, --exp, --stage,
+# --stop_stage, --nnodes, --rdzv and --set data.*.
 set -euo pipefail
 called_from=$PWD
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -13,23 +14,33 @@ for ((number = 1; number < $#; number++)); do
     corpus=${*:number+1:1}
     [ "${!number}" = --corpus_dir ] && [ -d "$corpus" ] || continue
     if ! [ -d "$corpus/$default_voice" ] && ! [ -d "$corpus/video/$default_voice" ]; then
-        echo "installed_model.sh: $corpus has no talker $default_voice, whose voice is the model's default; add its clips" >&2
+        echo "installed_model.sh: $corpus has no talker $default_voice, whose voice is the model's default;" \
+            "add its clips" >&2
         exit 2
     fi
 done
 cd "$here"
+# stages.sh finds Python. Without the neural voices stage 0 is short, so that a missing package is named at once.
+# shellcheck source=egs/stages.sh
+. ../stages.sh --config conf/cpu_audio.yaml --stop_stage 0 "$@" --set audio_corpus=null
+if ! "$python" -c "import parselmouth" 2>/dev/null; then
+    echo "installed_model.sh: $python has no praat-parselmouth, which shifts the voices; pip install 'v2skit[f0]'" >&2
+    exit 2
+fi
 # shellcheck source=egs/stages.sh
 {
     . ../stages.sh --config conf/cpu_audio.yaml --stop_stage 2 "$@"
     . ../stages.sh --config conf/cpu.yaml --stage 3 --stop_stage 4 "$@"
     . ../stages.sh --config conf/cpu_recognition.yaml --stage 3 --stop_stage 4 "$@"
 }
+of_model=(--model exp/cpu_recognition --device "$device")  # stages.sh has read the options
+if $trust; then of_model+=(--trust-plugins); fi
 for part in train valid; do
     clips=data_cpu/available/$part speech=exp/cpu_recognition/speech/$part
-    "$python" -m v2skit synth-data "$clips" --model exp/cpu_recognition -o "$speech"
-    "$python" -m v2skit data align "$clips" --speech "$speech"
+    "$python" -m v2skit synth-data "$clips" "${of_model[@]}" -o "$speech"
+    "$python" -m v2skit data align "$clips" --speech "$speech" --replace
 done
-"$python" -m v2skit data voices data_cpu/available/train_aligned --pitch 85 125 165 210 --each 1
+"$python" -m v2skit data voices data_cpu/available/train_aligned --pitch 85 125 165 210 --each 1 --replace
 vocoder=exp/cpu_vocoder_tuned/finetune
 # shellcheck source=egs/stages.sh
 {

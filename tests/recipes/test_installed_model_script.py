@@ -1,5 +1,6 @@
 """egs/grid/installed_model.sh: its calls of the recipe, and the pack of what they make."""
 
+import os
 import shutil
 import subprocess
 from argparse import Namespace
@@ -13,7 +14,13 @@ from v2skit.config.load import load_config
 from v2skit.config.schema import Data
 
 REFUSED = "installed_model.sh: the corpus has no talker s1, whose voice is the model's default; add its clips"
-STUB = 'printf "%s|" run.sh "$@"; echo\n'
+NO_F0 = "installed_model.sh: python has no praat-parselmouth, which shifts the voices; pip install 'v2skit[f0]'"
+STUB = """printf "%s|" run.sh "$@"; echo
+[ "$called_from" = "$CALLED_FROM" ] || { echo "called from $called_from" >&2; exit 1; }
+python=python device=cuda trust=${TRUST:-false}
+python() { [ "$1" = -c ] && [ -n "${NO_MODULE:-}" ] && return 1; printf "%s|" "$@"; echo; }
+"""
+"""In place of stages.sh: prints the calls of it and of Python, and has its variables."""
 
 
 def _options(call: list[str]) -> Namespace:
@@ -37,6 +44,12 @@ def assert_makes_the_data_of(calls: list[list[str]], data: Data) -> None:
     assert {Path(data.folder, name) for name in (data.train, data.valid)} <= set(written)
 
 
+def _run(command: list, folder: Path, **variables: str) -> subprocess.CompletedProcess:
+    """The command, called from a folder."""
+    environment = {**os.environ, "CALLED_FROM": str(folder), **variables}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
 @pytest.mark.parametrize("checkout", [True, False])
 def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     grid = tmp_path / "egs/grid"
@@ -47,18 +60,30 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
         installed.parent.mkdir(parents=True)
         installed.write_text("the installed model")
         (tmp_path / "v2skit/__init__.py").touch()
-    (tmp_path / "egs/stages.sh").write_text(
-        f'{STUB}python=python_of_stages\npython_of_stages() {{ printf "%s|" "$@"; echo; }}\n'
-    )
+    (tmp_path / "egs/stages.sh").write_text(STUB)
     command = [grid / "installed_model.sh", "--corpus_dir", "corpus"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = _run(command, tmp_path)
+    assert done.returncode == 0, done.stderr
     calls = [line.rstrip("|").split("|") for line in done.stdout.splitlines() if "|" in line]
+    assert calls.pop(1) == ["-c", "import parselmouth"]
+    check = ["--config", "conf/cpu_audio.yaml", "--stop_stage", "0", "--corpus_dir", "corpus"]
+    assert calls.pop(0) == ["run.sh", *check, "--set", "audio_corpus=null"]
+    assert not any(word.endswith("/test") for call in calls for word in call)
     stages, commands = ([call for call in calls if (call[0] == "run.sh") == is_stage] for is_stage in (True, False))
     configs = [call[call.index("--config") + 1] for call in stages]
     names = "cpu_audio", "cpu", "cpu_recognition", "cpu_aligned", "cpu_vocoder", "cpu_vocoder_tuned", "cpu_aligned"
     assert configs == [f"conf/{name}.yaml" for name in names]
-    assert_makes_the_data_of(commands[:-1], load_config(ROOT / "egs/grid/conf/cpu_aligned.yaml").data)
-    assert calls.index(commands[-2]) < calls.index(stages[3])  # before the training that reads it
+    for name in ("cpu_aligned", "cpu_vocoder_tuned"):
+        assert_makes_the_data_of(commands[:-1], load_config(ROOT / f"egs/grid/conf/{name}.yaml").data)
+    order = [calls.index(call) for call in (stages[2], *commands[:-1], stages[3])]
+    assert order == sorted(order)  # after the training of the model, before that on what is made with it
+    assert stages[2][stages[2].index("--stop_stage") + 1] == "4"
+    made = [_options(call) for call in commands[:-1]]
+    assert all(options.replace for options in made if "replace" in options)
+    synthesis = [options for options in made if "model" in options]
+    assert {(str(some.model), some.device, some.trust_plugins) for some in synthesis} == {
+        ("exp/cpu_recognition", "cuda", False)
+    }
     assert all((ROOT / "egs/grid" / config).is_file() for config in configs)
     assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
     options = _options(commands[-1])
@@ -84,10 +109,31 @@ def test_a_corpus_without_the_talker_of_the_default_voice_is_refused_before_the_
     grid, corpus = tmp_path / "egs/grid", tmp_path / "the corpus"
     grid.mkdir(parents=True)
     shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
-    (tmp_path / "egs/stages.sh").write_text(f"{STUB}python=true\n")
+    (tmp_path / "egs/stages.sh").write_text(STUB)
     if talker:
         (corpus / talker).mkdir(parents=True)
     command = [grid / "installed_model.sh", "--device", "cpu", "--corpus_dir", corpus.name, "--nj", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = _run(command, tmp_path)
     assert done.returncode == status and ("run.sh" in done.stdout) == (status == 0)
     assert done.stderr.splitlines() == [REFUSED] * (status == 2)
+
+
+def test_a_missing_package_is_named_before_the_first_long_stage(tmp_path):
+    grid = tmp_path / "egs/grid"
+    grid.mkdir(parents=True)
+    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
+    (tmp_path / "egs/stages.sh").write_text(STUB)
+    done = _run([grid / "installed_model.sh"], tmp_path, NO_MODULE="parselmouth")
+    assert done.returncode == 2 and done.stderr.splitlines() == [NO_F0]
+    assert done.stdout == "run.sh|--config|conf/cpu_audio.yaml|--stop_stage|0|--set|audio_corpus=null|\n"
+
+
+def test_the_code_of_plugins_is_trusted_where_asked_for(tmp_path):
+    grid = tmp_path / "egs/grid"
+    grid.mkdir(parents=True)
+    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
+    (tmp_path / "egs/stages.sh").write_text(STUB)
+    done = _run([grid / "installed_model.sh"], tmp_path, TRUST="true")
+    assert done.returncode == 0, done.stderr
+    calls = [line.rstrip("|").split("|") for line in done.stdout.splitlines() if "synth-data" in line]
+    assert len(calls) == 2 and all(_options(call).trust_plugins for call in calls)
