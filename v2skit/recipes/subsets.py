@@ -177,7 +177,8 @@ def check_source(directory: Path) -> None:
 
 def is_made_with(directory: Path, option: str) -> bool:
     """Whether a folder is a data directory made by the command of ``v2skit data`` with this option."""
-    return is_prepared(directory) and option in (read_settings(directory).get(RECORD) or ())
+    record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
+    return isinstance(record, dict) and option in record
 
 
 def check_unshifted(directory: Path) -> None:
