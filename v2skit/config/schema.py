@@ -68,7 +68,8 @@ class Networks:
     Args:
         visual_frontend: mouth crops -> features at the video frame rate, for V2A.
         audio_frontend: mel or waveform -> features at the video frame rate, for A2A.
-        speaker: speaker embedding, concatenated to the features.
+        speaker: speaker embedding, concatenated to the features of the frontend.
+        decoder_speaker: it is concatenated to those of the encoder too, which the decoder gets.
         encoder: temporal context.
         decoder: features -> mel, waveform or another stream, which the vocoder then needs as its input.
         heads: by name, predictions of further streams from the features of frontend or encoder, in training.
@@ -81,6 +82,7 @@ class Networks:
     speaker: Annotated[Component, "speaker"]
     encoder: Annotated[Component, "encoder"]
     decoder: Annotated[Component, "decoder"]
+    decoder_speaker: bool = False
     heads: dict[str, Annotated[HeadChoice, "head"]] = field(default_factory=dict)
     bn: Literal["dual", "shared"] = "dual"
 

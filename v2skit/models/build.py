@@ -75,7 +75,9 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     frontend = part("frontend", FRONTENDS[task], getattr(networks, FRONTENDS[task]), **given)
     encoder = part("encoder", "encoder", networks.encoder, in_dim=frontend.out_dim + speaker.out_dim)
     samples = config.clock.samples_per_frame
-    decoder = part("decoder", "decoder", networks.decoder, in_dim=encoder.out_dim, step=samples, **given)
+    decoder_speaker = networks.decoder_speaker and speaker.out_dim > 0
+    width = encoder.out_dim + (speaker.out_dim if decoder_speaker else 0)
+    decoder = part("decoder", "decoder", networks.decoder, in_dim=width, step=samples, **given)
     widths = {"frontend": frontend.out_dim, "encoder": encoder.out_dim}
     heads: dict[str, Any] = {
         name: part(f"heads.{name}", "head", choice, in_dim=widths[choice.on], **given)
@@ -91,7 +93,7 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     placed = {name: (head, on[name]) for name, head in heads.items()}
     bottleneck = _bottleneck(config, frontend.out_dim) if task == "a2a" else None
     feature_masks = _feature_masks(config) if task == "v2a" else None
-    return Model(frontend, speaker, encoder, decoder, placed, bottleneck, feature_masks)
+    return Model(frontend, speaker, encoder, decoder, placed, bottleneck, feature_masks, decoder_speaker)
 
 
 def _check_inputs(names: tuple[str, ...], config: Config) -> None:

@@ -31,6 +31,7 @@ class Model(nn.Module):
         heads: by name, each with the features that it is on, ``frontend`` or ``encoder``.
         bottleneck: of the frontend's features before the encoder, (B,T,D) -> (B,T,D); None: none.
         feature_masks: of the same in training, (B,T,D) -> (B,T,D); None: none.
+        decoder_speaker: the decoder gets the speaker embedding as well, (B,T,E+S).
 
     Attributes:
         inputs: names of the streams that it is given.
@@ -55,11 +56,12 @@ class Model(nn.Module):
         heads: Mapping[str, tuple[Part, str]] | None = None,
         bottleneck: nn.Module | None = None,
         feature_masks: nn.Module | None = None,
+        decoder_speaker: bool = False,
     ) -> None:
         super().__init__()
         self.frontend, self.speaker, self.encoder, self.decoder = frontend, speaker, encoder, decoder
         self.heads = nn.ModuleDict({name: head for name, (head, _) in (heads or {}).items()})
-        self.bottleneck, self.feature_masks = bottleneck, feature_masks
+        self.bottleneck, self.feature_masks, self.decoder_speaker = bottleneck, feature_masks, decoder_speaker
         self.heads_on = {name: on for name, (_, on) in (heads or {}).items()}
         self.inputs: tuple[str, ...] = stream_names(frontend.input)
         self.output: str = decoder.output
@@ -109,7 +111,7 @@ class Model(nn.Module):
     def forward(self, inputs: Inputs, heads: bool = False) -> Output:
         """Streams of a batch -> that of the decoder, zero beyond the mask; ``heads``: and those of the heads."""
         features = self._features(inputs)
-        streams = self._decoded(features["encoder"], inputs.mask)
+        streams = self._decoded(features["decoder"], inputs.mask)
         return Output.of({**(self._head_outputs(features, inputs.mask) if heads else {}), **streams})
 
     def training_output(self, batch: Batch, synthesise: bool = True, inputs: Inputs | None = None) -> Output:
@@ -125,11 +127,11 @@ class Model(nn.Module):
         features = self._features(inputs)
         streams, losses = self._head_outputs(features, inputs.mask), {}
         if self.has_own_losses:
-            losses = dict(self.decoder.training_loss(features["encoder"], inputs.mask, batch))
+            losses = dict(self.decoder.training_loss(features["decoder"], inputs.mask, batch))
             streams |= {name: losses.pop(name) for name in self._training_outputs if name in losses}
             check_scalars(f"decoder {type(self.decoder).__name__}: training_loss()", losses)
         if synthesise or not self.has_own_losses:
-            streams.update(self._decoded(features["encoder"], inputs.mask))
+            streams.update(self._decoded(features["decoder"], inputs.mask))
         return Output.of(streams, losses)
 
     def features(self, inputs: Inputs) -> Tensor:
@@ -145,19 +147,27 @@ class Model(nn.Module):
 
     def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
         """Append the speaker embedding to each frame: features (B,T,D), speaker input (B,...) -> (B,T,D+S)."""
-        x = x if self.bottleneck is None else self.bottleneck(x)
-        x = x if self.feature_masks is None else self.feature_masks(x)
-        embedding = self.speaker(speaker).to(x.dtype)  # (B, S)
-        return torch.cat([x, embedding[:, None].expand(-1, x.shape[1], -1)], dim=-1)
+        return _appended(self._masked(x), self.speaker(speaker))
 
-    def decode(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Features of the encoder (B,T,E) -> the stream ``output``."""
+    def decode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
+        """Features of the encoder (B,T,E) and input of the speaker component (B,...) -> the stream ``output``."""
+        x = _appended(x, self.speaker(speaker)) if self.decoder_speaker else x
         return self._decoded(x, mask)[self.output]
 
+    def _masked(self, x: Tensor) -> Tensor:
+        """Features of the frontend (B,T,D), as training narrows and masks them."""
+        x = x if self.bottleneck is None else self.bottleneck(x)
+        return x if self.feature_masks is None else self.feature_masks(x)
+
     def _features(self, inputs: Inputs) -> dict[str, Tensor]:
-        """The features of frontend (B,T,D) and encoder (B,T,E)."""
+        """The features of frontend (B,T,D) and encoder (B,T,E), and those that the decoder gets, (B,T,E) or (B,T,E+S)
+        with the same speaker embedding, which may be dropped out in training."""
         x = self.features(inputs)
-        return {"frontend": x, "encoder": self.encode(x, inputs.speaker, inputs.mask)}
+        masked = self._masked(x)
+        embedding = self.speaker(inputs.speaker)  # (B, S)
+        encoded = self.encoder(_appended(masked, embedding), inputs.mask)
+        decoded = _appended(encoded, embedding) if self.decoder_speaker else encoded
+        return {"frontend": x, "encoder": encoded, "decoder": decoded}
 
     def _decoded(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """The streams of the decoder, which outputs one tensor or several by name."""
@@ -169,6 +179,11 @@ class Model(nn.Module):
         for name, head in self.heads.items():
             streams.update(head(features[self.heads_on[name]], mask))
         return streams
+
+
+def _appended(x: Tensor, embedding: Tensor) -> Tensor:
+    """Features (B,T,D), speaker embedding (B,S) -> (B,T,D+S)."""
+    return torch.cat([x, embedding.to(x.dtype)[:, None].expand(-1, x.shape[1], -1)], dim=-1)
 
 
 def stream_names(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ class Pipeline:
         rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
         rate = rates.get(model.output) or model.decoder.per_frame
         stages = [frontend_stage(model, speaker_input, chunk), *encoder_stages(model, speaker_input)]
-        stages.append(windowed(model.decoder, masked(model.decode), rate))
+        decoder = masked(lambda x, mask: model.decode(x, speaker_input, mask))
+        stages.append(windowed(model.decoder, decoder, rate))
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
             samples = self.samples_per_frame // rate  # of each value of the decoder's stream

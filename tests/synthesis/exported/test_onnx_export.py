@@ -89,7 +89,8 @@ def test_any_runtime_runs_the_whole_graph(exported):
     mask = torch.ones(1, 9, dtype=torch.bool)
     with torch.no_grad():
         features = model.model.frontend(video, mask)
-        wanted = model.model.decode(model.model.encode(features, torch.tensor([1]), mask), mask)
+        encoded = model.model.encode(features, torch.tensor([1]), mask)
+        wanted = model.model.decode(encoded, torch.tensor([1]), mask)
     assert_same_speech(waveform, wanted.numpy())
 
 

@@ -77,7 +77,7 @@ class OnnxModel(Model):
         speaker: the component that makes its input of a voice; its embedding is computed by ``conditioner``.
         conditioner: features (1,T,D) and input of the speaker component -> (1,T,D+S); None: S is 0.
         encoder: (1,T,D+S) -> (1,T,E).
-        decoder: (1,T,E) -> its stream.
+        decoder: (1,T,E), and where it has two inputs that of the speaker component, -> its stream.
     """
 
     def __init__(
@@ -94,3 +94,8 @@ class OnnxModel(Model):
     def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
         """As :meth:`Model.condition`."""
         return x if self.conditioner is None else self.conditioner(x, speaker)
+
+    def decode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
+        """As :meth:`Model.decode`."""
+        network: OnnxNetwork = self.decoder
+        return network(x, speaker, mask) if len(network.names) > 1 else network(x, mask)

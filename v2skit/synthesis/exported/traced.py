@@ -86,7 +86,13 @@ def traced_networks(synthesiser: Synthesiser) -> Iterator[Traced]:
     else:
         yield Traced("encoder", component, model.encoder, model.encoder, [x], "encoded")
     stream, component = model.output, f"decoder '{choices.decoder.type}'"
-    yield Traced("decoder", component, model.decoder, model.decode, ["encoded"], stream)
+    if model.decoder_speaker:
+        yield Traced("decoder", component, model.decoder, model.decode, ["encoded", "voice"], stream)
+    else:
+        speaker = torch.zeros(1)  # has no effect
+        yield Traced(
+            "decoder", component, model.decoder, lambda x, mask: model.decode(x, speaker, mask), ["encoded"], stream
+        )
     vocoder = synthesiser.vocoder
     if vocoder is not None:
         component = f"vocoder '{synthesiser.config.vocoder.type}'"
