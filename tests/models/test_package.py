@@ -11,18 +11,21 @@ import pytest
 import soundfile
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from tests.cases.model import untrained_run
 from tests.conftest import ISTFT, WAVEFORM, stages, vocoder_config, write
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import FORMAT, Card, read_card, read_header
 from v2skit.models.pack_parts import read_part
+from v2skit.models.pack_weights import SCALE
 from v2skit.models.package import describe, pack, vocoder_of
 from v2skit.models.places import open_model
 from v2skit.registry.files import digest_of
 from v2skit.registry.trust import trusting
+from v2skit.synthesis.synthesiser import load
 from v2skit.system.provenance import Provenance
 
 CARD = Card("hum", "hums, made on the spot", "CC0", "nobody's voice")
@@ -139,24 +142,78 @@ def test_a_card_from_a_file_is_described_and_options_replace_its_fields(mel_run,
         read_card(tmp_path / "none.yaml")
 
 
-def test_a_pack_in_float16_synthesises_almost_the_same_speech(recipe_folder, tiny, tmp_path):
-    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks={"decoder": ISTFT}, scratch=False)
+LARGE = {"type": "conformer", "size": None, "blocks": 1, "dim": 16, "heads": 2, "ff_dim": 256, "conv_kernel": 3}
+"""An encoder with matrices that are large enough for int8."""
+
+
+def test_a_pack_in_float16_or_int8_synthesises_almost_the_same_speech(recipe_folder, tiny, tmp_path):
+    networks = {"encoder": LARGE, "decoder": {**ISTFT, "dim": 32}}
+    config = write(tmp_path / "raw.yaml", tiny, [WAVEFORM], networks=networks, scratch=False)
     assert stages(recipe_folder, config, "pretrain", "transfer", "finetune") == 0
     exp, data = recipe_folder / "exp/raw", recipe_folder / "data/test"
-    whole, half = tmp_path / "whole.v2s", tmp_path / "half.v2s"
+    whole = tmp_path / "float32.v2s"
     assert main(["pack", str(exp), "-o", str(whole)]) == 0
-    assert main(["pack", str(exp), "-o", str(half), "--half"]) == 0
-    exact, rounded = read_part(whole, "model"), read_part(half, "model")
-    assert tensor_bytes(half) < 0.6 * tensor_bytes(whole)
-    assert {value.dtype for value in rounded.weights.values()} == {value.dtype for value in exact.weights.values()}
-    assert rounded.meta.digest != exact.meta.digest
-    for name, value in exact.weights.items():  # vectors are exact, matrices have 11 bits
-        tolerance = 2**-11 if value.ndim > 1 else 0
-        assert torch.allclose(rounded.weights[name], value, rtol=tolerance, atol=1e-7 if tolerance else 0), name
-    speak(whole, data, tmp_path / "a"), speak(half, data, tmp_path / "b")
-    for path in (tmp_path / "a").glob("*.wav"):
-        wanted, got = (soundfile.read(folder / path.name)[0] for folder in (path.parent, tmp_path / "b"))
-        assert np.square(got - wanted).mean() < 1e-4 * np.square(wanted).mean()  # 40 dB
+    exact = read_part(whole, "model")
+    speak(whole, data, tmp_path / "float32")
+    cases = (("--half", "float16", 0.6, 2**-11, 40), ("--int8", "int8", 0.45, 0.501 / 127, 35))
+    for option, name, size, tolerance, least_snr in cases:
+        path = tmp_path / f"{name}.v2s"
+        assert main(["pack", str(exp), "-o", str(path), option]) == 0
+        rounded = read_part(path, "model")
+        assert tensor_bytes(path) < size * tensor_bytes(whole)
+        assert rounded.weights.keys() == exact.weights.keys()
+        assert {value.dtype for value in rounded.weights.values()} == {value.dtype for value in exact.weights.values()}
+        assert rounded.meta.digest != exact.meta.digest
+        assert f"\nweights:   {name}\n" in describe(path)
+        for key, value in exact.weights.items():  # vectors are exact
+            rows = value.flatten(1) if value.ndim > 1 else torch.zeros(1, 1)
+            error = (rounded.weights[key] - value).reshape(len(rows), -1).abs()
+            assert (error <= tolerance * rows.abs().amax(1, keepdim=True)).all(), key
+        speak(path, data, tmp_path / name)
+        for file in (tmp_path / "float32").glob("*.wav"):
+            wanted, got = (soundfile.read(folder / file.name)[0] for folder in (file.parent, tmp_path / name))
+            snr = 10 * np.log10(np.square(wanted).mean() / np.square(got - wanted).mean())
+            assert least_snr < snr < 100, (name, snr)
+    assert "\nweights:   float32\n" in describe(whole)
+
+
+def test_half_and_int8_exclude_each_other(mel_run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["pack", str(mel_run), "-o", str(tmp_path / "model.v2s"), "--half", "--int8"])
+    assert "argument --int8: not allowed with argument --half" in capsys.readouterr().err
+    assert not (tmp_path / "model.v2s").exists()
+
+
+def test_a_damaged_scale_is_found_by_the_digest(tmp_path):
+    pack(untrained_run(tmp_path), tmp_path / "good.v2s", None, CARD, precision="int8")
+    tensors, header = load_file(tmp_path / "good.v2s"), header_of(tmp_path / "good.v2s")
+    scales = [name for name in tensors if name.endswith(SCALE)]
+    assert scales and tensors[scales[0].removesuffix(SCALE)].dtype == torch.int8
+    read_part(tmp_path / "good.v2s", "model")
+    damaged, changed = tmp_path / "damaged.v2s", dict(tensors)
+    changed[scales[0]] = tensors[scales[0]].clone()
+    changed[scales[0]][-1] *= 1 + 2**-20
+    for found in (changed, {name: value for name, value in tensors.items() if name != scales[0]}):
+        save_file(found, damaged, {"v2skit": json.dumps(header)})
+        with pytest.raises(UserError, match=r"damaged.v2s is damaged: its weights do not match"):
+            read_part(damaged, "model")
+    # A pack whose digest is that of scales which do not fit is refused by the module.
+    changed[scales[0]] = changed[scales[0]][:-1].clone()
+    model = {name.removeprefix("model."): value for name, value in changed.items() if name.startswith("model.")}
+    header["digest"]["model"] = checkpoint.weights_digest(model)
+    save_file(changed, damaged, {"v2skit": json.dumps(header)})
+    with pytest.raises(UserError, match="does not fit the model"):
+        load(damaged, "cpu")
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_packs_of_the_formats_before_int8_are_read(tmp_path, number):
+    good, before = tmp_path / "good.v2s", tmp_path / "before.v2s"
+    pack(untrained_run(tmp_path), good, None, CARD, precision="float16")
+    save_file(load_file(good), before, {"v2skit": json.dumps({**header_of(good), "format": number})})
+    found, wanted = (read_part(path, "model") for path in (before, good))
+    assert found.meta.digest == wanted.meta.digest and found.weights.keys() == wanted.weights.keys()
+    assert all(torch.equal(value, wanted.weights[name]) for name, value in found.weights.items())
 
 
 def tensor_bytes(path: Path) -> int:
@@ -179,7 +236,7 @@ def test_what_float16_cannot_hold_stays_as_it_is(mel_run, tmp_path):
     name = next(name for name, value in saved.weights.items() if value.ndim > 1)
     saved.weights[name].view(-1)[0] = 1e6
     checkpoint.save(checkpoint.Checkpoint(saved.meta, saved.weights), folder)
-    pack(folder, tmp_path / "half.v2s", None, CARD, half=True)
+    pack(folder, tmp_path / "half.v2s", None, CARD, precision="float16")
     assert (read_part(tmp_path / "half.v2s", "model").weights[name] == saved.weights[name]).all()
 
 

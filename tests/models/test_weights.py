@@ -68,6 +68,22 @@ def test_runs_checkpoints_packs_and_other_parts(experiment, tmp_path):
     assert digest_of(packed, "encoder", "a2a") == checkpoint.digest(checkpoint.best(folder / "finetune"))
 
 
+def test_a_pack_in_int8_gives_float32_weights(experiment, tmp_path):
+    folder, weights = experiment
+    pack(folder, tmp_path / "model.v2s", None, Card(), precision="int8")
+    packed, wanted = Part(init=str(tmp_path / "model.v2s")), part_of(weights["v2a"], "decoder")
+    found = read_weights("decoder", packed, "v2a")
+    assert found.tensors.keys() == wanted.keys() and found.others.keys() == weights["v2a"].keys() - {
+        f"decoder.{name}" for name in wanted
+    }
+    rounded = {name for name, value in found.tensors.items() if not torch.equal(value, wanted[name])}
+    assert rounded and all(value.dtype == wanted[name].dtype for name, value in found.tensors.items())
+    for name in rounded:
+        assert (found.tensors[name] - wanted[name]).abs().max() <= 0.501 / 127 * wanted[name].abs().max()
+    assert found.digest == digest_of(packed, "decoder", "v2a") == found.meta.digest
+    assert found.digest != checkpoint.digest(checkpoint.best(folder / "finetune"))
+
+
 def test_bare_state_dicts_with_names_of_their_own(tmp_path):
     tensors = {"net.decoder.w": torch.ones(2), "net.decoder.old.b": torch.zeros(3), "other": torch.ones(1)}
     save_file(tensors, tmp_path / "a.safetensors")

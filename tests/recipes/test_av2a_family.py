@@ -143,7 +143,7 @@ def test_av2a_from_the_folds_to_the_table_the_audit_and_the_pack(config, mel_run
     assert scores and scores["row"] == results["rows"]["pretrained"]
     scored = Provenance.read(exp / "scored.json")
     Provenance({**scored.values, "speech.pretrained.predictor": "other"}).write(exp / "scored.json")
-    pack(exp, tmp_path / "half.v2s", None, Card("", "", "", ""), half=True)
+    pack(exp, tmp_path / "half.v2s", None, Card("", "", "", ""), precision="float16")
     assert read_header(tmp_path / "half.v2s").scores is None, "they are those of another predictor"
     assert load(tmp_path / "half.v2s", "cpu").synthesise_crops(read_crops(clip.video), model.voice(clip.speaker)).any()
     mel_run.parent.rename(tmp_path / "elsewhere")

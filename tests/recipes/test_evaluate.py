@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -14,6 +15,8 @@ from v2skit.cli.main import main
 from v2skit.config.load import load_config
 from v2skit.config.prepare import Filters, Prepare
 from v2skit.data.data_dir import read_manifest
+from v2skit.models.pack_header import Card
+from v2skit.models.package import pack
 from v2skit.recipes.evaluate import _config
 
 
@@ -62,6 +65,18 @@ def test_a_data_directory_with_an_audio_model_and_one_voice(run, tmp_path, capsy
     capsys.readouterr()
     assert evaluate(run, tmp_path / "clips", tmp_path / "other", "--audio_model", str(run)) == 1
     assert "an audio-to-audio model is needed; give a run of stage 2" in capsys.readouterr().err
+
+
+def test_a_pack_in_int8_is_evaluated(run, tmp_path):
+    make_data(tmp_path / "clips", count=2)
+    path, speech = tmp_path / "model.v2s", {}
+    pack(run, path, None, Card(), precision="int8")
+    for name, model in (("run", run), ("pack", path)):
+        assert evaluate(model, tmp_path / "clips", tmp_path / name) == 0
+        speech[name] = [soundfile.read(file)[0] for file in sorted((tmp_path / name / "synth/model").glob("*.wav"))]
+    assert "estoi" in results(tmp_path / "pack")["rows"]["model"]
+    for exact, rounded in zip(*speech.values(), strict=True):
+        assert exact.shape == rounded.shape and 0 < np.square(exact - rounded).mean() < 1e-3 * np.square(exact).mean()
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,11 @@ def add(commands: Commands) -> None:
     command.add_argument("--card", type=Path, action="append", default=[], metavar="FILE", help=text)
     for name, what in CARD.items():
         command.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the model card: {what}")
-    command.add_argument("--half", action="store_true", help="store weights as float16, half the size")
-    command.set_defaults(run=run)
+    smaller = command.add_mutually_exclusive_group()
+    for precision, option, size in (("float16", "--half", "half"), ("int8", "--int8", "a quarter of")):
+        text = f"store weights as {precision}, {size} the size"
+        smaller.add_argument(option, action="store_const", dest="precision", const=precision, help=text)
+    command.set_defaults(run=run, precision="float32")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
             raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
         recordings[name] = Path(recording)
     voices = VoiceSources(recordings, options.voices, options.default_voice)
-    pack(options.model, options.out, options.vocoder, card, voices, options.half)
+    pack(options.model, options.out, options.vocoder, card, voices, options.precision)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
     if read_header(options.out).scores is None:

@@ -17,10 +17,10 @@ from v2skit.registry import direct
 from v2skit.system.state_file import check_permission, parse_state, read_state
 from v2skit.version import __version__
 
-KEY, FORMAT = "v2skit", 3
+KEY, FORMAT = "v2skit", 4
 """Since format 2 the digests are those of the tensors in the pack; before, they identified files that are not in it.
 Since format 3 a pack may have a default voice and float16 weights, and its card what the model was made for, its limits
-and credits."""
+and credits. Since format 4 it may have int8 weights with scales, see :mod:`v2skit.models.pack_weights`."""
 VOICE = "voice"
 ADDED = ("data", "limits", "notes", "credits")
 """Fields of a card to which those of further files are added; the others are replaced."""

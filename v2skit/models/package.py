@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 
 from v2skit.config.features import check_same_features
 from v2skit.config.load import check_component, to_tree
@@ -36,8 +34,9 @@ from v2skit.models.pack_header import (
     printable_lines,
     read_header,
 )
-from v2skit.models.pack_parts import read_tensors
+from v2skit.models.pack_parts import read_tensors, stored_precision
 from v2skit.models.pack_voices import VoiceSources
+from v2skit.models.pack_weights import Precision, stored
 from v2skit.models.places import open_model, place_in
 from v2skit.models.predictor import check_same_predictor
 from v2skit.models.stored_config import model_tree, packable_tree
@@ -62,7 +61,7 @@ def pack(
     vocoder: Path | None,
     card: Card,
     voices: VoiceSources | None = None,
-    half: bool = False,
+    precision: Precision = "float32",
 ) -> None:
     """Write a pack.
 
@@ -72,7 +71,7 @@ def pack(
         vocoder: run of a trained vocoder, which goes into the pack; None: the vocoder of the model's config.
         card: for people.
         voices: to include; None: none.
-        half: store matrices as float16, half the size; the scores in the pack are those of the unrounded weights.
+        precision: of the stored matrices; the scores in the pack are those of the unrounded weights.
 
     Raises:
         UserError: there is no V2A model, it can't have these voices, or a pack can't hold the weights of its vocoder.
@@ -109,11 +108,11 @@ def pack(
     elif choice and plugins.registry().entry("vocoder", choice["type"]).origin != "v2skit":
         decoder: Any = plugins.class_of("decoder", config.networks.decoder)
         own = build_vocoder(config, decoder.output, build_targets(config, saved.meta.targets))
-    tensors = {name: _rounded(part.inference_weights, half) for name, part in parts.items()}
+    tensors = {name: stored(part.inference_weights, precision) for name, part in parts.items()}
     identities = {name: part.meta.digest for name, part in parts.items()}
     packed = choice
     if choice and hasattr(own, "digest"):
-        identities["vocoder"], tensors["vocoder"] = own.digest, _rounded(own.state_dict(), half)
+        identities["vocoder"], tensors["vocoder"] = own.digest, stored(own.state_dict(), precision)
         packed = {"type": choice["type"], **_pack_arguments(own, choice["type"])}
     voices = voices or VoiceSources()
     tensors[VOICE] = pack_voices.collect(saved.meta, voices)
@@ -170,13 +169,6 @@ def _same_weights(*vocoders: str | Path) -> bool:
     with suppress(UserError):
         return len({open_model(vocoder, "vocoder", "train it").meta.digest for vocoder in vocoders}) == 1
     return False
-
-
-def _rounded(tensors: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
-    """Weights as they are packed. Vectors (biases, statistics) are small and stay as they are, as does what float16
-    can't represent."""
-    halves = {n: t.half() for n, t in tensors.items() if half and t.dtype == torch.float32 and t.ndim > 1}
-    return {**tensors, **{name: value for name, value in halves.items() if value.isfinite().all()}}
 
 
 def packable(saved: Checkpoint, folder: Path) -> Checkpoint:
@@ -260,6 +252,7 @@ def describe(path: Path) -> str:
     lines = [f"{card.name}: video-to-speech, packed by v2skit {header.v2skit}, {size}", "", *card.lines()]
     parts = ", ".join(setting(f"networks.{part}.type") for part in ("visual_frontend", "speaker", "encoder", "decoder"))
     lines += ["", f"model:     {parts}; {meta.step} steps, digest {header.digest['model']}"]
+    lines.append(f"weights:   {stored_precision(path)}")
     lines.append(f"vocoder:   {header.vocoder.get('type') if header.vocoder else 'none, it outputs waveforms'}")
     lines.append(described_signals(config))
     lines.append(f"plug-ins:  {', '.join(_described_plugins(header)) or 'none'}")

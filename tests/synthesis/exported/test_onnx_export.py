@@ -21,6 +21,8 @@ from v2skit.config.load import load_config
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder
+from v2skit.models.pack_header import Card
+from v2skit.models.package import describe, pack
 from v2skit.models.pretrained import installed_models
 from v2skit.models.vocoders.trained import Trained
 from v2skit.synthesis.exported import export as exporting
@@ -117,6 +119,17 @@ def test_the_installed_model_synthesises_the_same_speech(onnx, tmp_path):
         crops = moving(frames)
         wanted = model.synthesise_crops(crops, model.voice(voice))
         assert_same_speech(same.synthesise_crops(crops, same.voice(voice)), wanted)
+
+
+def test_a_pack_in_int8_is_exported(onnx, tmp_path):
+    path, file = tmp_path / "tiny.v2s", tmp_path / "tiny.onnx"
+    pack(untrained_run(tmp_path, decoder={**ISTFT, "dim": 32}), path, None, Card(), precision="int8")
+    assert describe(path).count("weights:   int8") == 1
+    assert main(["export", str(path), "-o", str(file)]) == 0
+    model, same = v2skit.load(path, "cpu"), v2skit.load(file)
+    assert same.digest == model.digest
+    crops = moving(12)
+    assert_same_speech(same.synthesise_crops(crops, same.voice(None)), model.synthesise_crops(crops, model.voice(None)))
 
 
 def test_a_streaming_encoder_is_exported_layer_by_layer(onnx, tmp_path):
