@@ -87,7 +87,7 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     assert all((ROOT / "egs/grid" / config).is_file() for config in configs)
     assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
     options = _options(commands[-1])
-    assert f"run: {options.vocoder}}}" in " ".join(stages[-1]) and options.half
+    assert f"run: {options.vocoder}}}" in " ".join(stages[-1]) and options.precision == "int8"
     assert all((ROOT / "egs/grid" / card).is_file() for card in options.card)
     assert (grid / options.out).resolve() == grid / "grid.v2s"
     _, found, copy = done.stdout.partition("to install it in place of v2skit's model: ")
