@@ -45,11 +45,13 @@ vocoder=exp/cpu_vocoder_tuned/finetune
 # shellcheck source=egs/stages.sh
 {
     . ../stages.sh --config conf/cpu_aligned.yaml --stage 3 --stop_stage 4 "$@"
+    "$python" -m v2skit average exp/cpu_aligned exp/cpu_recognition -o exp/cpu_aligned/mean.safetensors
+    . ../stages.sh --config conf/cpu_averaged.yaml --stage 3 --stop_stage 4 "$@"
     . ../stages.sh --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 2 "$@"
     . ../stages.sh --config conf/cpu_vocoder_tuned.yaml --stage 4 --stop_stage 4 "$@"
-    . ../stages.sh --config conf/cpu_aligned.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
+    . ../stages.sh --config conf/cpu_averaged.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
 }
-"$python" -m v2skit pack exp/cpu_aligned -o grid.v2s --vocoder "$vocoder" --card card.yaml --int8 --force \
+"$python" -m v2skit pack exp/cpu_averaged -o grid.v2s --vocoder "$vocoder" --card card.yaml --int8 --force \
     --voices data_cpu/available/train --default-voice "$default_voice"
 if [ -f ../../v2skit/__init__.py ]; then  # a checkout
     printf "to install it in place of v2skit's model: cd %q && cp grid.v2s ../../v2skit/pretrained/grid.v2s\n" "$here"

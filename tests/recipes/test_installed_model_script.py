@@ -71,14 +71,20 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     assert not any(word.endswith("/test") for call in calls for word in call)
     stages, commands = ([call for call in calls if (call[0] == "run.sh") == is_stage] for is_stage in (True, False))
     configs = [call[call.index("--config") + 1] for call in stages]
-    names = "cpu_audio", "cpu", "cpu_recognition", "cpu_aligned", "cpu_vocoder", "cpu_vocoder_tuned", "cpu_aligned"
+    names = "cpu_audio cpu cpu_recognition cpu_aligned cpu_averaged cpu_vocoder cpu_vocoder_tuned cpu_averaged".split()
     assert configs == [f"conf/{name}.yaml" for name in names]
+    *derived, averaging, _ = commands
+    average = _options(averaging)
+    parts = load_config(ROOT / "egs/grid/conf/cpu_averaged.yaml").parts
+    assert {part.init for part in parts.values()} == {str(average.out)}
+    assert (str(average.model), str(average.other)) == ("exp/cpu_aligned", "exp/cpu_recognition")
+    assert calls.index(stages[3]) < calls.index(averaging) < calls.index(stages[4])
     for name in ("cpu_aligned", "cpu_vocoder_tuned"):
-        assert_makes_the_data_of(commands[:-1], load_config(ROOT / f"egs/grid/conf/{name}.yaml").data)
-    order = [calls.index(call) for call in (stages[2], *commands[:-1], stages[3])]
+        assert_makes_the_data_of(derived, load_config(ROOT / f"egs/grid/conf/{name}.yaml").data)
+    order = [calls.index(call) for call in (stages[2], *derived, stages[3])]
     assert order == sorted(order)  # after the training of the model, before that on what is made with it
     assert stages[2][stages[2].index("--stop_stage") + 1] == "4"
-    made = [_options(call) for call in commands[:-1]]
+    made = [_options(call) for call in derived]
     assert all(options.replace for options in made if "replace" in options)
     synthesis = [options for options in made if "model" in options]
     assert {(str(some.model), some.device, some.trust_plugins) for some in synthesis} == {

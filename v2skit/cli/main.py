@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from v2skit.cli import (
     audit,
+    average,
     breakdown,
     check_plugin,
     compare,
@@ -45,7 +46,7 @@ from v2skit.version import __version__
 COMMANDS = (
     components, plugins, stage, synth, synth_data, evaluate, data, new_recipe, new_plugin, check_plugin, verify_resume,
     report, compare, breakdown, audit, diff, leaderboard, listen, listen_score, export_scores, stream, serve, pack,
-    push, export, info,
+    push, export, average, info,
 )  # fmt: skip
 """In the order of ``v2skit --help``."""
 

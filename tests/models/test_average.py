@@ -1,0 +1,58 @@
+"""The mean of the weights of two models."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.cases.model import untrained_run
+from tests.conftest import TINY
+from v2skit.cli.main import main
+from v2skit.models import checkpoint
+
+
+def weights(run):
+    return checkpoint.load(checkpoint.folder_in(run, "")).inference_weights
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs of the same networks with other weights."""
+    for name in ("fine-tuned", "before"):
+        (tmp_path / name).mkdir()
+    found = [untrained_run(tmp_path / name) for name in ("fine-tuned", "before")]
+    folder = checkpoint.folder_in(found[1], "")
+    saved = checkpoint.load(folder)
+    for value in saved.weights.values():
+        if value.is_floating_point():
+            value += torch.randn_like(value)
+    saved.averaged = None
+    checkpoint.save(saved, folder)
+    return found
+
+
+def test_it_is_between_both_and_init_reads_it(runs, tmp_path, capsys):
+    out = tmp_path / "new/mean.safetensors"
+    assert main(["average", *map(str, runs), "--share", "0.25", "-o", str(out)]) == 0
+    assert f"{out}: " in capsys.readouterr().out
+    ours, theirs = map(weights, runs)
+    mean = load_file(out)
+    assert mean.keys() == ours.keys()
+    assert any(not torch.equal(ours[name], theirs[name]) for name in ours)
+    for name, value in mean.items():
+        wanted = 0.25 * ours[name] + 0.75 * theirs[name] if value.is_floating_point() else ours[name]
+        assert torch.allclose(value, wanted, atol=1e-5), name
+
+
+def test_what_has_no_mean_is_refused_and_nothing_is_written(runs, tmp_path, capsys):
+    (tmp_path / "wider").mkdir()
+    wider = untrained_run(tmp_path / "wider", encoder={**TINY["networks"]["encoder"], "dim": 32})
+    for arguments, wrong in (
+        ([*runs, "--share", "1"], "share 1 must be above 0 and below 1"),
+        ([runs[0], wider], "have other networks, e.g. "),
+        ([runs[0], tmp_path / "absent"], "absent"),
+    ):
+        assert main(["average", *map(str, arguments), "-o", str(tmp_path / "mean.safetensors")]) == 1
+        assert wrong in capsys.readouterr().err
+    assert main(["average", *map(str, runs), "-o", str(tmp_path / "mean.pt")]) == 1
+    assert "ends in .safetensors" in capsys.readouterr().err
+    assert not list(tmp_path.glob("mean*"))
