@@ -47,7 +47,7 @@ def test_the_installed_model_has_a_whole_card():
     results = metadata["model-index"][0]["results"][0]["metrics"]
     assert {entry["type"]: entry["value"] for entry in results} == {name: entry["mean"] for name, entry in row.items()}
     assert 'v2skit.load("hf://me/grid")' in body and "--model hf://me/grid" in body
-    assert "pip install 'v2skit[hub,tracker]'" in body and "| WER % | 15.5 [11.7, 19.3] | WER over all words" in body
+    assert "pip install 'v2skit[hub,tracker]'" in body and "| WER % | 15.2 [11.0, 19.3] | WER over all words" in body
     card = header["card"]
     assert all(text in body for text in (card["made_for"], card["data"], card["limits"], *card["credits"]))
     assert "plug-ins" not in body
