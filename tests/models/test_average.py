@@ -24,7 +24,7 @@ def runs(tmp_path):
     saved = checkpoint.load(folder)
     for value in saved.weights.values():
         if value.is_floating_point():
-            value += torch.randn_like(value)
+            value.add_(torch.randn_like(value))
     saved.averaged = None
     checkpoint.save(saved, folder)
     return found
