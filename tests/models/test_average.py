@@ -46,9 +46,14 @@ def test_it_is_between_both_and_init_reads_it(runs, tmp_path, capsys):
 def test_what_has_no_mean_is_refused_and_nothing_is_written(runs, tmp_path, capsys):
     (tmp_path / "wider").mkdir()
     wider = untrained_run(tmp_path / "wider", encoder={**TINY["networks"]["encoder"], "dim": 32})
+    scales = []
+    for scale in (1.0, 16.0):
+        (tmp_path / f"scale{scale:g}").mkdir()
+        scales.append(untrained_run(tmp_path / f"scale{scale:g}", speaker={"type": "d_vector", "scale": scale}))
     for arguments, wrong in (
         ([*runs, "--share", "1"], "share 1 must be above 0 and below 1"),
-        ([runs[0], wider], "have other networks, e.g. "),
+        ([runs[0], wider], "have different networks (decoder.linear.weight)"),
+        (scales, "have different networks (networks.speaker.scale)"),
         ([runs[0], tmp_path / "absent"], "absent"),
     ):
         assert main(["average", *map(str, arguments), "-o", str(tmp_path / "mean.safetensors")]) == 1

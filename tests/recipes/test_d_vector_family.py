@@ -84,6 +84,15 @@ def test_the_training_data_are_linked_only_where_they_have_other_clips(tmp_path)
     assert not DVector().reader(tmp_path / "test")("b-2", "b").any(), "there is no other clip any more"
 
 
+def test_models_whose_decoders_have_the_embedding_and_others_are_told_apart(recipe_folder, tiny, capsys):
+    for folder in (recipe_folder / "data").iterdir():
+        make_d_vectors(folder)
+    sets = ("networks.speaker={type: d_vector}", "scratch=false")
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
+    assert stages(recipe_folder, tiny, "pretrain", sets=(*sets, "networks.decoder_speaker=true")) == 1
+    assert "networks.decoder_speaker: False there, True now" in capsys.readouterr().err
+
+
 def test_an_encoder_of_another_scale_is_not_transferred(recipe_folder, tiny, capsys):
     for folder in (recipe_folder / "data").iterdir():
         make_d_vectors(folder)

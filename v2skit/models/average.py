@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
 
 from v2skit.errors import UserError
+from v2skit.models.checkpoint import Meta
 from v2skit.models.places import open_model
 from v2skit.system.atomic import atomic_write
 
@@ -30,7 +32,7 @@ def write_average(model: Path, other: Path, share: float, out: Path) -> str:
         one line for the user: what is in it.
 
     Raises:
-        UserError: the share is out of range, ``out`` has another ending, a model can't be read, or they have other
+        UserError: the share is out of range, ``out`` has another ending, a model can't be read, or they have different
             networks.
     """
     if not 0 < share < 1:
@@ -38,14 +40,25 @@ def write_average(model: Path, other: Path, share: float, out: Path) -> str:
     if out.suffix != SUFFIX:
         raise UserError(f"{out}: the name of a state dict ends in {SUFFIX}")
     remedy = "give an experiment, a run, a checkpoint or a pack"
-    ours, theirs = (open_model(place, "model", remedy).inference_weights for place in (model, other))
-    if different := sorted(n for n in {*ours, *theirs} if _shape(ours.get(n)) != _shape(theirs.get(n))):
-        raise UserError(f"{model} and {other} have other networks, e.g. {different[0]}; give models of one config")
+    saved, before = (open_model(place, "model", remedy) for place in (model, other))
+    ours, theirs = saved.inference_weights, before.inference_weights
+    different = sorted(name for name in {*ours, *theirs} if _shape(ours.get(name)) != _shape(theirs.get(name)))
+    different += [what for what, value in _settings(saved.meta).items() if value != _settings(before.meta)[what]]
+    if different:
+        raise UserError(f"{model} and {other} have different networks ({different[0]}); give models of one config")
     mean = {name: _mean(value, theirs[name], share).contiguous() for name, value in ours.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as part:
         save_file(mean, part)
     return f"{out}: {len(mean)} tensors, {share:g} of {model} and {1 - share:g} of {other}"
+
+
+def _settings(meta: Meta) -> dict[str, Any]:
+    """What the weights depend on, by name."""
+    networks = meta.config.get("networks", {})
+    scale = networks.get("speaker", {}).get("scale")
+    features = {"mel and clock": meta.features, "targets": meta.targets, "speakers": meta.speakers}
+    return {**features, "networks.speaker.scale": scale}
 
 
 def _shape(value: Tensor | None) -> tuple[int, ...] | None:

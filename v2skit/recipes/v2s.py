@@ -38,7 +38,8 @@ PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"), ("pretrained", 
 
 _MODEL = (
     "trains", "seed", "clock", "mel", "targets",
-    "networks.speaker", "networks.encoder", "networks.decoder", "networks.heads", "networks.bn",
+    "networks.speaker", "networks.encoder", "networks.decoder", "networks.decoder_speaker",
+    "networks.heads", "networks.bn",
 )  # fmt: skip
 _A2A = (*_MODEL, "networks.audio_frontend", "losses", "pretrain", "data.pretrain")
 _TRANSFER = (*_MODEL, "networks.visual_frontend", "transfer")
@@ -78,7 +79,7 @@ def transfer(recipe: Recipe) -> None:
     saved = checkpoint.load(source)
     ours = feature_settings(config.clock, config.mel)
     check_same_features(ours, saved.meta.features, "this config", f"checkpoint {source}")
-    if "encoder" in config.transfer:
+    if "encoder" in config.transfer or (config.networks.decoder_speaker and "decoder" in config.transfer):
         _check_speaker_scale(config, saved.meta.config, source)
     if not config.pretrained:
         run_record.check_plugins(saved.meta, config, str(source))

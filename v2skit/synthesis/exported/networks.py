@@ -88,7 +88,7 @@ class OnnxModel(Model):
         encoder: Any,
         decoder: OnnxNetwork,
     ) -> None:
-        super().__init__(frontend, speaker, encoder, decoder)
+        super().__init__(frontend, speaker, encoder, decoder, decoder_speaker=len(decoder.names) > 1)
         self.conditioner = conditioner
 
     def condition(self, x: Tensor, speaker: Tensor) -> Tensor:
@@ -97,5 +97,4 @@ class OnnxModel(Model):
 
     def decode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
         """As :meth:`Model.decode`."""
-        network: OnnxNetwork = self.decoder
-        return network(x, speaker, mask) if len(network.names) > 1 else network(x, mask)
+        return self.decoder(x, speaker, mask) if self.decoder_speaker else self.decoder(x, mask)
