@@ -238,7 +238,7 @@ def test_input_that_is_none_is_refused(tmp_path, capsys):
     utterances = sounds(tmp_path / "train", 2)
     speech_of(utterances, tmp_path / "speech", [0, 0])
     assert aligned(tmp_path) == 0
-    for content in (None, "a\tb\n", "strange\t1.0\t1.0\t1.0\n"):
+    for content in (None, "a\tb\n", "strange\t1.0\t1.0\t1.0\n", f"{utterances[0].id}\t1.0\t-\t1.0\n"):
         path = tmp_path / "train_aligned" / LAGS
         path.unlink() if content is None else path.write_text(content)
         assert aligned(tmp_path) == 1

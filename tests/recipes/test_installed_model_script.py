@@ -44,6 +44,15 @@ def assert_makes_the_data_of(calls: list[list[str]], data: Data) -> None:
     assert {Path(data.folder, name) for name in (data.train, data.valid)} <= set(written)
 
 
+def _recipe(folder: Path) -> Path:
+    """The recipe's folder, with the script, and a stub of the stages."""
+    grid = folder / "egs/grid"
+    grid.mkdir(parents=True)
+    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
+    (folder / "egs/stages.sh").write_text(STUB)
+    return grid
+
+
 def _run(command: list, folder: Path, **variables: str) -> subprocess.CompletedProcess:
     """The command, called from a folder."""
     environment = {**os.environ, "CALLED_FROM": str(folder), **variables}
@@ -52,15 +61,12 @@ def _run(command: list, folder: Path, **variables: str) -> subprocess.CompletedP
 
 @pytest.mark.parametrize("checkout", [True, False])
 def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
-    grid = tmp_path / "egs/grid"
-    grid.mkdir(parents=True)
-    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
+    grid = _recipe(tmp_path)
     installed = tmp_path / "v2skit/pretrained/grid.v2s"
     if checkout:
         installed.parent.mkdir(parents=True)
         installed.write_text("the installed model")
         (tmp_path / "v2skit/__init__.py").touch()
-    (tmp_path / "egs/stages.sh").write_text(STUB)
     command = [grid / "installed_model.sh", "--corpus_dir", "corpus"]
     done = _run(command, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -112,10 +118,7 @@ def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
     ids=["other", "flat", "video", "no folder"],
 )
 def test_a_corpus_without_the_talker_of_the_default_voice_is_refused_before_the_first_stage(tmp_path, talker, status):
-    grid, corpus = tmp_path / "egs/grid", tmp_path / "the corpus"
-    grid.mkdir(parents=True)
-    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
-    (tmp_path / "egs/stages.sh").write_text(STUB)
+    grid, corpus = _recipe(tmp_path), tmp_path / "the corpus"
     if talker:
         (corpus / talker).mkdir(parents=True)
     command = [grid / "installed_model.sh", "--device", "cpu", "--corpus_dir", corpus.name, "--nj", "1"]
@@ -125,20 +128,14 @@ def test_a_corpus_without_the_talker_of_the_default_voice_is_refused_before_the_
 
 
 def test_a_missing_package_is_named_before_the_first_long_stage(tmp_path):
-    grid = tmp_path / "egs/grid"
-    grid.mkdir(parents=True)
-    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
-    (tmp_path / "egs/stages.sh").write_text(STUB)
+    grid = _recipe(tmp_path)
     done = _run([grid / "installed_model.sh"], tmp_path, NO_MODULE="parselmouth")
     assert done.returncode == 2 and done.stderr.splitlines() == [NO_F0]
     assert done.stdout == "run.sh|--config|conf/cpu_audio.yaml|--stop_stage|0|--set|audio_corpus=null|\n"
 
 
 def test_the_code_of_plugins_is_trusted_where_asked_for(tmp_path):
-    grid = tmp_path / "egs/grid"
-    grid.mkdir(parents=True)
-    shutil.copy(ROOT / "egs/grid/installed_model.sh", grid)
-    (tmp_path / "egs/stages.sh").write_text(STUB)
+    grid = _recipe(tmp_path)
     done = _run([grid / "installed_model.sh"], tmp_path, TRUST="true")
     assert done.returncode == 0, done.stderr
     calls = [line.rstrip("|").split("|") for line in done.stdout.splitlines() if "synth-data" in line]

@@ -75,6 +75,6 @@ def _column(scale: Tensor, ndim: int) -> Tensor:
 
 
 def _fits(value: Tensor, scale: Tensor | None) -> bool:
-    """Whether these are an int8 matrix and its scales. Others are left as they are, and no module accepts them."""
+    """Whether these are an int8 matrix and its scales. Others are left as they are, and loading them fails."""
     is_matrix = value.dtype == torch.int8 and value.ndim > 1
     return scale is not None and is_matrix and scale.dtype == torch.float32 and scale.shape == value.shape[:1]

@@ -105,6 +105,8 @@ def _described(directory: Path) -> str:
                 shifts.append(shift)
             if first is not None and second is not None:
                 halves[speakers[name]].append([first, second])
+            elif shift is not None:
+                raise ValueError(f"{name} is shifted, but its halves have no lag")
     except (OSError, ValueError, KeyError) as error:
         remedy = f"delete {directory}, and v2skit data align writes it again"
         raise UserError(f"{directory / LAGS} is missing or damaged; {remedy}", path=directory / LAGS) from error
