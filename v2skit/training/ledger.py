@@ -17,7 +17,7 @@ COPIED, SHAPE_DIFFERS, NEW, LEFT_OUT = "copied", "shape differs", "new", "left o
 @dataclass(frozen=True)
 class Entry:
     """The outcome for one tensor. ``shape`` or ``source_shape`` is None where the model or the source has no such
-    tensor; ``source`` is its name in the source, where that is another one."""
+    tensor; ``source`` is its name in the source, where that is another one; ``change`` says how it was changed."""
 
     tensor: str
     part: str
@@ -25,6 +25,7 @@ class Entry:
     shape: list[int] | None
     source_shape: list[int] | None
     source: str | None = None
+    change: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def shape(size: list[int] | None) -> str:
 
 
 def _outcome(entry: Entry) -> str:
-    return entry.status if entry.source is None else f"{entry.status} from {entry.source}"
+    status = entry.status if entry.source is None else f"{entry.status} from {entry.source}"
+    return status if entry.change is None else f"{status}, {entry.change}"
 
 
 def _problem(entry: Entry, model: str, source: str) -> str:

@@ -44,6 +44,21 @@ class Block2d(nn.Module):
         return self.activation2(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
+class StemConv(nn.Conv2d):
+    """The 5x7x7 convolution of the stem, with the frames as channels: (N, 5, H, W) -> (N, C, H / 2, W / 2).
+
+    Args:
+        channels: C.
+        ahead: of the five frames, those after the current one.
+    """
+
+    time_dim = 1
+
+    def __init__(self, channels: int, ahead: int) -> None:
+        super().__init__(TEMPORAL_KERNEL, channels, 7, stride=2, padding=3, bias=False)
+        self.ahead = ahead
+
+
 class ResNet3d(nn.Module):
     """3-D convolutional stem and 2-D ResNet-18 on mouth crops: (B,T,1,H,W) -> (B,T,D).
 
@@ -75,7 +90,7 @@ class ResNet3d(nn.Module):
         self.out_dim = channels[-1]
         self.left_context_frames, self.look_ahead_frames = TEMPORAL_KERNEL - 1 - look_ahead_frames, look_ahead_frames
         self.stem = nn.Sequential(
-            nn.Conv2d(TEMPORAL_KERNEL, channels[0], 7, stride=2, padding=3, bias=False),
+            StemConv(channels[0], look_ahead_frames),
             nn.BatchNorm2d(channels[0]),
             self.activation(channels[0]),
             nn.MaxPool2d(3, stride=2, padding=1),

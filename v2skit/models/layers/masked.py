@@ -5,6 +5,8 @@ A mask is (B, T) bool, True where a frame is valid; the valid frames of a clip c
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
@@ -80,6 +82,19 @@ def check_features(x: Tensor, mask: Tensor, dim: int, what: str) -> None:
         )
 
 
+@runtime_checkable
+class TimeKernel(Protocol):
+    """A convolution whose look-ahead is a setting: its weights are others at another one.
+
+    Attributes:
+        ahead: frames of right context within the kernel.
+        time_dim: dimension of time of its ``weight``.
+    """
+
+    ahead: int
+    time_dim: int
+
+
 class MaskedConv1d(nn.Conv1d):
     """Convolution over time that sees zeros beyond the mask, exactly as it does beyond the end of a clip.
 
@@ -105,11 +120,14 @@ class LookAheadConv1d(MaskedConv1d):
         groups: as in ``nn.Conv1d``.
     """
 
+    time_dim = -1
+
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, ahead: int | None = None, groups: int = 1
     ) -> None:
         ahead = kernel // 2 if ahead is None else ahead
         super().__init__(in_channels, out_channels, kernel, padding=kernel - 1 - ahead, groups=groups)
+        self.ahead = ahead
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]  # unlike nn.Conv1d it needs a mask
         """Features (B,T,C), valid frames (B,T) -> (B,T,C')."""
