@@ -18,6 +18,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
 from v2skit.models.inference import inference_arguments
+from v2skit.models.look_ahead import apply, shifts
 from v2skit.models.model import Model, Vocoder
 from v2skit.models.places import digest_in, meta_in
 from v2skit.models.vocoders.correction import ROUNDS
@@ -123,7 +124,8 @@ def finetune(recipe: Recipe) -> None:
             )
         for place in (init, predictor_place(recipe)):
             check_same_targets(fitted.states, meta_in(place).targets, "this recipe", str(place))
-        checkpoint.restore(model, checkpoint.load(init).inference_weights, init)
+        saved = checkpoint.load(init)
+        checkpoint.restore(model, apply(shifts(saved.meta, model), saved.inference_weights), init)
         return model, []
 
     train(recipe, replace(_run(recipe, "finetune"), predictions=predictions), build)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from v2skit.config.features import check_same_features, feature_settings
@@ -14,13 +13,11 @@ from v2skit.config.parts import Part, model_name
 from v2skit.config.schema import Config
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
-from v2skit.models.build import build_model, build_new_vocoder, build_targets
-from v2skit.models.checkpoint import Meta, config_of
 from v2skit.models.layers.dual_norm import DualBatchNorm
-from v2skit.models.look_ahead import Shift, has_kernels, shifts
+from v2skit.models.look_ahead import Shift, apply, shifts
 from v2skit.models.model import Vocoder, stream_names
 from v2skit.models.weights import PartWeights, digest_of, place_of, read_weights
-from v2skit.training.ledger import COPIED, Entry, Ledger, entry, problems
+from v2skit.training.ledger import COPIED, Entry, Ledger, changed, entry, problems
 
 MAX_SHOWN = 20
 """Tensors that an error lists."""
@@ -58,7 +55,7 @@ def initialise(
             weights = read_weights(name, part, task)
             if part.init_strict:
                 _check_meta(model, name, weights, config, speakers, targets)
-            found = _copy(model, name, part, weights, _shifts(model, name, part, weights))
+            found = _copy(model, name, part, weights)
             entries |= {(name, e.tensor): e for e in found}
             ours = {n for n in model.state_dict() if n.startswith(f"{model_name(name)}.")}
             values = {n: model.state_dict()[n].numel() for n in ours}
@@ -85,40 +82,19 @@ def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False
     return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
 
 
-def _shifts(model: nn.Module, name: str, part: Part, weights: PartWeights) -> dict[str, Shift]:
-    """The tensors of a checkpoint's part that are shifted in time, as its look-ahead is another, by name."""
-    ours = _part(model, name)
-    if weights.meta is None or part.init_prefix is not None or ours is None or not has_kernels(ours):
-        return {}
-    theirs = _part(_skeleton(weights.meta), part.init_part or name)
-    return {} if theirs is None else {shift.name: shift for shift in shifts(theirs, ours)}
-
-
-def _skeleton(meta: Meta) -> nn.Module:
-    """A model as that of a checkpoint, with other weights."""
-    config = config_of(meta)
-    targets = build_targets(config, meta.targets)
-    with torch.random.fork_rng(devices=[]):
-        if meta.task == "vocoder":
-            return build_new_vocoder(config, targets)
-        return build_model(config, meta.task, meta.speakers, targets)
-
-
-def _copy(
-    model: nn.Module, name: str, part: Part, weights: PartWeights, shifted: Mapping[str, Shift]
-) -> list[Entry]:
-    """Copy a part's tensors from a file, some of them shifted in time. Returns the outcome for all tensors of the part
-    and of the file."""
+def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list[Entry]:
+    """Copy a part's tensors from a file, kernels of another look-ahead shifted. Returns the outcome for all tensors of
+    the part and of the file."""
     key, prefix = f"parts.{name}.init", f"{model_name(name)}."
     state = model.state_dict()
     ours = {n.removeprefix(prefix): value for n, value in state.items() if n.startswith(prefix)}
     if not ours:
         raise UserError(f"{key}: this model has no weights in its part {name}; leave it out", key=key)
-    theirs = weights.tensors
+    shifted = _shifts(model, name, part, weights)
+    theirs = apply(shifted, weights.tensors)
     entries = [entry(prefix + n, name, ours.get(n), theirs.get(n), True) for n in sorted({*ours, *theirs})]
     found = problems(entries, "this model", "the file")
-    names = {e.tensor: e.tensor.removeprefix(prefix) for e in entries if e.status == COPIED}
-    copied = {n: shifted[t].apply(theirs[t]) if t in shifted else theirs[t] for n, t in names.items()}
+    copied = {e.tensor: theirs[e.tensor.removeprefix(prefix)] for e in entries if e.status == COPIED}
     if not copied or (found and part.init_strict):
         raise UserError(
             f"{key}: {weights.place} can't initialise it:\n  "
@@ -131,9 +107,15 @@ def _copy(
     if bad:
         raise UserError(f"{key}: {weights.place} has weights that are not finite, e.g. {bad[0]}; give another", key=key)
     model.load_state_dict({**state, **copied})
-    changes = {n: str(shifted[t]) for n, t in names.items() if t in shifted}
-    entries = [replace(e, change=changes[e.tensor]) if e.tensor in changes else e for e in entries]
+    entries = changed(entries, {prefix + n: shift for n, shift in shifted.items()})
     return entries + [entry(n, name, None, value, False) for n, value in sorted(weights.others.items())]
+
+
+def _shifts(model: nn.Module, name: str, part: Part, weights: PartWeights) -> dict[str, Shift]:
+    """How the part's kernels are to be shifted; a bare state dict, or one of another toolkit, does not tell."""
+    if weights.meta is None or part.init_prefix is not None:
+        return {}
+    return shifts(weights.meta, model, model_name(name), model_name(part.init_part or name))
 
 
 def _check_meta(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -61,6 +61,13 @@ def entry(name: str, part: str, model: Tensor | None, source: Tensor | None, wan
     else:
         status = COPIED if wanted else LEFT_OUT
     return Entry(name, part, status, _size(model), _size(source))
+
+
+def changed(entries: Iterable[Entry], changes: Mapping[str, object]) -> list[Entry]:
+    """Entries of copied tensors with how they were changed, by their names."""
+    return [
+        replace(e, change=str(changes[e.tensor])) if e.status == COPIED and e.tensor in changes else e for e in entries
+    ]
 
 
 def problems(entries: Iterable[Entry], model: str, source: str) -> list[str]:
