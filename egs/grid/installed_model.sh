@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes a model such as the one that is installed with v2skit, grid.v2s next to this file:
-# ./installed_model.sh --corpus_dir DIR. About 8 hours on two CPU cores, 2 GB of disk. Beyond what the other recipes
+# Makes models such as those that are installed with v2skit, grid.v2s and grid_streaming.v2s next to this file:
+# ./installed_model.sh --corpus_dir DIR. About 10 hours on two CPU cores, 3 GB of disk. Beyond what the other recipes
 # need: the extras neural-voices and f0 (pip install 'v2skit[neural-voices,f0]', with v2skit's Python), and npm or, with
 # --set audio_corpus.kokoro_js_dir=DIR, what it would fetch (egs/neural_voices/README.md). These are checked
 # first. Finished stages are skipped and an interrupted one resumes; the data directories that it derives
@@ -35,12 +35,24 @@ fi
 }
 of_model=(--model exp/cpu_recognition --device "$device")  # stages.sh has read the options
 if $trust; then of_model+=(--trust-plugins); fi
+speech=exp/cpu_recognition/speech
+align() {  # folder: audio without the clips' lags, and in further voices
+    for part in train valid; do
+        "$python" -m v2skit data align "$1/available/$part" --speech "$speech/$part" --replace
+    done
+    "$python" -m v2skit data voices "$1/available/train_aligned" --pitch 85 125 165 210 --each 1 --replace
+}
+pack() {  # config, vocoder, pack, further card...
+    "$python" -m v2skit pack "exp/$1" -o "$3" --vocoder "$2" --card card.yaml "${@:4}" --int8 --force \
+        --voices data_cpu/available/train --default-voice "$default_voice"
+    if [ -f ../../v2skit/__init__.py ]; then  # a checkout
+        printf "to install it in place of v2skit's model: cd %q && cp %s ../../v2skit/pretrained/%s\n" "$here" "$3" "$3"
+    fi
+}
 for part in train valid; do
-    clips=data_cpu/available/$part speech=exp/cpu_recognition/speech/$part
-    "$python" -m v2skit synth-data "$clips" "${of_model[@]}" -o "$speech"
-    "$python" -m v2skit data align "$clips" --speech "$speech" --replace
+    "$python" -m v2skit synth-data "data_cpu/available/$part" "${of_model[@]}" -o "$speech/$part"
 done
-"$python" -m v2skit data voices data_cpu/available/train_aligned --pitch 85 125 165 210 --each 1 --replace
+align data_cpu
 vocoder=exp/cpu_vocoder_tuned/finetune
 # shellcheck source=egs/stages.sh
 {
@@ -51,8 +63,14 @@ vocoder=exp/cpu_vocoder_tuned/finetune
     . ../stages.sh --config conf/cpu_vocoder_tuned.yaml --stage 4 --stop_stage 4 "$@"
     . ../stages.sh --config conf/cpu_averaged.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
 }
-"$python" -m v2skit pack exp/cpu_averaged -o grid.v2s --vocoder "$vocoder" --card card.yaml --int8 --force \
-    --voices data_cpu/available/train --default-voice "$default_voice"
-if [ -f ../../v2skit/__init__.py ]; then  # a checkout
-    printf "to install it in place of v2skit's model: cd %q && cp grid.v2s ../../v2skit/pretrained/grid.v2s\n" "$here"
-fi
+pack cpu_averaged "$vocoder" grid.v2s
+vocoder=exp/cpu_vocoder_streaming/finetune
+# shellcheck source=egs/stages.sh
+{
+    . ../stages.sh --config conf/cpu_streaming.yaml --stop_stage 1 "$@"
+    align data_cpu_streaming
+    . ../stages.sh --config conf/cpu_streaming.yaml --stage 3 --stop_stage 4 "$@"
+    . ../stages.sh --config conf/cpu_vocoder_streaming.yaml --stage 4 --stop_stage 4 "$@"
+    . ../stages.sh --config conf/cpu_streaming.yaml --stage 5 --set "vocoder={type: trained, run: $vocoder}" "$@"
+}
+pack cpu_streaming "$vocoder" grid_streaming.v2s --card card_streaming.yaml

@@ -12,9 +12,14 @@ from tests.conftest import ROOT
 from v2skit.cli.main import _parser
 from v2skit.config.load import load_config
 from v2skit.config.schema import Data
+from v2skit.models.pretrained import LIVE, OFFLINE
 
 REFUSED = "installed_model.sh: the corpus has no talker s1, whose voice is the model's default; add its clips"
 NO_F0 = "installed_model.sh: python has no praat-parselmouth, which shifts the voices; pip install 'v2skit[f0]'"
+CONFIGS = [
+    *("cpu_audio", "cpu", "cpu_recognition", "cpu_aligned", "cpu_averaged", "cpu_vocoder", "cpu_vocoder_tuned"),
+    *("cpu_averaged", "cpu_streaming", "cpu_streaming", "cpu_vocoder_streaming", "cpu_streaming"),
+]
 STUB = """printf "%s|" run.sh "$@"; echo
 [ "$called_from" = "$CALLED_FROM" ] || { echo "called from $called_from" >&2; exit 1; }
 python=python device=cuda trust=${TRUST:-false}
@@ -34,7 +39,7 @@ def assert_makes_the_data_of(calls: list[list[str]], data: Data) -> None:
     written = {}
     for options in map(_options, calls):
         if "speech" in options:  # data align
-            assert written[options.speech] == options.directory
+            assert written[options.speech].name == options.directory.name  # the same clips, maybe with other crops
             written[Path(f"{options.directory}_aligned")] = options.directory
         elif "pitch" in options:
             assert options.directory in written
@@ -59,57 +64,95 @@ def _run(command: list, folder: Path, **variables: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("checkout", [True, False])
-def test_the_vocoder_that_it_trains_is_scored_and_packed(tmp_path, checkout):
-    grid = _recipe(tmp_path)
-    installed = tmp_path / "v2skit/pretrained/grid.v2s"
-    if checkout:
-        installed.parent.mkdir(parents=True)
-        installed.write_text("the installed model")
-        (tmp_path / "v2skit/__init__.py").touch()
-    command = [grid / "installed_model.sh", "--corpus_dir", "corpus"]
-    done = _run(command, tmp_path)
+def _calls(stdout: str) -> list[list[str]]:
+    """The calls of stages and of Python that a run printed."""
+    return [line.rstrip("|").split("|") for line in stdout.splitlines() if "|" in line]
+
+
+def _is_command(call: list[str], name: str) -> bool:
+    return call[:3] == ["-m", "v2skit", name]
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory) -> list[list[str]]:
+    """Of a run on a corpus, in the script's order."""
+    folder = tmp_path_factory.mktemp("recipe")
+    done = _run([_recipe(folder) / "installed_model.sh", "--corpus_dir", "corpus"], folder)
     assert done.returncode == 0, done.stderr
-    calls = [line.rstrip("|").split("|") for line in done.stdout.splitlines() if "|" in line]
-    assert calls.pop(1) == ["-c", "import parselmouth"]
+    return _calls(done.stdout)
+
+
+def test_packages_and_corpus_are_checked_before_the_first_long_stage(calls):
     check = ["--config", "conf/cpu_audio.yaml", "--stop_stage", "0", "--corpus_dir", "corpus"]
-    assert calls.pop(0) == ["run.sh", *check, "--set", "audio_corpus=null"]
-    assert not any(word.endswith("/test") for call in calls for word in call)
-    stages, commands = ([call for call in calls if (call[0] == "run.sh") == is_stage] for is_stage in (True, False))
+    assert calls[:2] == [["run.sh", *check, "--set", "audio_corpus=null"], ["-c", "import parselmouth"]]
+
+
+def test_the_stages_are_those_of_the_configs_and_no_test_clip_is_trained_on(calls):
+    stages = [call for call in calls if call[0] == "run.sh"][1:]
     configs = [call[call.index("--config") + 1] for call in stages]
-    names = "cpu_audio cpu cpu_recognition cpu_aligned cpu_averaged cpu_vocoder cpu_vocoder_tuned cpu_averaged".split()
-    assert configs == [f"conf/{name}.yaml" for name in names]
-    *derived, averaging, _ = commands
-    average = _options(averaging)
-    parts = load_config(ROOT / "egs/grid/conf/cpu_averaged.yaml").parts
-    assert {part.init for part in parts.values()} == {str(average.out)}
-    assert (str(average.model), str(average.other)) == ("exp/cpu_aligned", "exp/cpu_recognition")
-    assert calls.index(stages[3]) < calls.index(averaging) < calls.index(stages[4])
-    for name in ("cpu_aligned", "cpu_vocoder_tuned"):
-        assert_makes_the_data_of(derived, load_config(ROOT / f"egs/grid/conf/{name}.yaml").data)
-    order = [calls.index(call) for call in (stages[2], *derived, stages[3])]
-    assert order == sorted(order)  # after the training of the model, before that on what is made with it
-    assert stages[2][stages[2].index("--stop_stage") + 1] == "4"
-    made = [_options(call) for call in derived]
-    assert all(options.replace for options in made if "replace" in options)
-    synthesis = [options for options in made if "model" in options]
-    assert {(str(some.model), some.device, some.trust_plugins) for some in synthesis} == {
-        ("exp/cpu_recognition", "cuda", False)
-    }
+    assert configs == [f"conf/{name}.yaml" for name in CONFIGS]
     assert all((ROOT / "egs/grid" / config).is_file() for config in configs)
     assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
-    options = _options(commands[-1])
-    assert f"run: {options.vocoder}}}" in " ".join(stages[-1]) and options.precision == "int8"
-    assert all((ROOT / "egs/grid" / card).is_file() for card in options.card)
-    assert (grid / options.out).resolve() == grid / "grid.v2s"
-    _, found, copy = done.stdout.partition("to install it in place of v2skit's model: ")
-    assert bool(found) == checkout
+    assert not any(word.endswith("/test") for call in calls for word in call)
+
+
+def test_each_model_is_trained_on_data_that_are_made_before(calls):
+    def stage(name: str, number: str) -> int:
+        """The place of the call of a config's stages that ends with a number."""
+        wanted = ["run.sh", "--config", f"conf/{name}.yaml"]
+        return next(
+            n for n, call in enumerate(calls) if call[:3] == wanted and call[call.index("--stop_stage") + 1] == number
+        )
+
+    made = [call for call in calls if any(_is_command(call, name) for name in ("synth-data", "data"))]
+    for name in ("cpu_aligned", "cpu_vocoder_tuned", "cpu_streaming", "cpu_vocoder_streaming"):
+        before = [call for call in made if calls.index(call) < stage(name, "4")]
+        assert_makes_the_data_of(before, load_config(ROOT / f"egs/grid/conf/{name}.yaml").data)
+    assert stage("cpu_recognition", "4") < calls.index(made[0])  # the speech is that of the trained model
+    streaming = [call for call in made if "data_cpu_streaming" in call[4]]
+    assert len(streaming) == 3 and stage("cpu_streaming", "1") < calls.index(streaming[0])
+    options = [_options(call) for call in made]
+    assert all(some.replace for some in options if "replace" in some)
+    models = {(str(some.model), some.device, some.trust_plugins) for some in options if "model" in some}
+    assert models == {("exp/cpu_recognition", "cuda", False)}
+    (averaging,) = [call for call in calls if _is_command(call, "average")]
+    assert stage("cpu_aligned", "4") < calls.index(averaging) < stage("cpu_averaged", "4")
+
+
+def test_the_configs_start_from_what_is_made_before(calls):
+    (average,) = [_options(call) for call in calls if _is_command(call, "average")]
+    assert (str(average.model), str(average.other)) == ("exp/cpu_aligned", "exp/cpu_recognition")
+    for name, init in (("cpu_averaged", str(average.out)), ("cpu_streaming", "exp/cpu_averaged/finetune")):
+        assert {part.init for part in load_config(ROOT / f"egs/grid/conf/{name}.yaml").parts.values()} == {init}
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+def test_models_are_scored_with_the_vocoder_that_is_packed_and_installed_by_the_command_shown(tmp_path, checkout):
+    grid = _recipe(tmp_path)
+    folder = tmp_path / "v2skit/pretrained"
     if checkout:
-        assert installed.read_text() == "the installed model"
-        (grid / "grid.v2s").write_text("this one")
+        folder.mkdir(parents=True)
+        for name in (OFFLINE, LIVE):
+            (folder / name).write_text("the installed model")
+        (tmp_path / "v2skit/__init__.py").touch()
+    done = _run([grid / "installed_model.sh"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    calls = _calls(done.stdout)
+    packs = [call for call in calls if _is_command(call, "pack")]
+    for call, name in zip(packs, (OFFLINE, LIVE), strict=True):
+        options, scoring = _options(call), calls[calls.index(call) - 1]
+        assert scoring[:3] == ["run.sh", "--config", f"conf/{options.model.name}.yaml"] and "--stage|5" in "|".join(scoring)
+        assert f"run: {options.vocoder}}}" in " ".join(scoring)
+        assert (options.precision, options.default_voice) == ("int8", "s1")
+        assert all((ROOT / "egs/grid" / card).is_file() for card in options.card)
+        assert (grid / options.out).resolve() == grid / name
+    copies = [line.partition(" model: ")[2] for line in done.stdout.splitlines() if line.startswith("to install it")]
+    assert len(copies) == (2 if checkout else 0)
+    for name, copy in zip((OFFLINE, LIVE), copies, strict=False):
+        assert (folder / name).read_text() == "the installed model"
+        (grid / name).write_text("this one")
         subprocess.run(copy, shell=True, check=True)
-        assert installed.read_text() == "this one"
-    assert options.default_voice == "s1"
+        assert (folder / name).read_text() == "this one"
 
 
 @pytest.mark.parametrize(
@@ -138,5 +181,5 @@ def test_the_code_of_plugins_is_trusted_where_asked_for(tmp_path):
     grid = _recipe(tmp_path)
     done = _run([grid / "installed_model.sh"], tmp_path, TRUST="true")
     assert done.returncode == 0, done.stderr
-    calls = [line.rstrip("|").split("|") for line in done.stdout.splitlines() if "synth-data" in line]
+    calls = [call for call in _calls(done.stdout) if _is_command(call, "synth-data")]
     assert len(calls) == 2 and all(_options(call).trust_plugins for call in calls)
