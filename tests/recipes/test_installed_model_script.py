@@ -141,7 +141,9 @@ def test_models_are_scored_with_the_vocoder_that_is_packed_and_installed_by_the_
     packs = [call for call in calls if _is_command(call, "pack")]
     for call, name in zip(packs, (OFFLINE, LIVE), strict=True):
         options, scoring = _options(call), calls[calls.index(call) - 1]
-        assert scoring[:3] == ["run.sh", "--config", f"conf/{options.model.name}.yaml"] and "--stage|5" in "|".join(scoring)
+        assert scoring[:3] == ["run.sh", "--config", f"conf/{options.model.name}.yaml"] and "--stage|5" in "|".join(
+            scoring
+        )
         assert f"run: {options.vocoder}}}" in " ".join(scoring)
         assert (options.precision, options.default_voice) == ("int8", "s1")
         assert all((ROOT / "egs/grid" / card).is_file() for card in options.card)

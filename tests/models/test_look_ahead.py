@@ -1,0 +1,121 @@
+"""Weights of a model with another look-ahead: each kernel over time is shifted, so that its weights keep their place."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from v2skit.config.load import load_config
+from v2skit.config.parts import Part
+from v2skit.data.batch import Inputs
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model
+from v2skit.models.look_ahead import Shift, apply, shifts
+from v2skit.training.initialise import initialise
+from v2skit.training.transfer import transfer
+
+FRAMES = 8
+LIMITED = [
+    "networks.visual_frontend.look_ahead_frames=1",
+    f"networks.encoder.look_ahead_frames={FRAMES}",  # and attention to the whole clip: the convolution is causal
+    f"networks.encoder.attention_frames={FRAMES}",
+    "networks.decoder={type: flow_mel, dim: 8, blocks: 2, steps: 4, look_ahead_frames: 1}",
+]
+UNLIMITED = ["networks.decoder={type: flow_mel, dim: 8, blocks: 2, steps: 4}"]
+SHARED = ["networks.encoder.conv_kernel=5", "networks.speaker={type: none}"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "want"),
+    [(2, 1, [0, 1, 2, 3, 4]), (2, 0, [0, 0, 1, 2, 3]), (0, 2, [3, 4, 5, 0, 0]), (1, 1, [1, 2, 3, 4, 5])],
+)
+def test_weights_keep_their_distance_from_the_frame(theirs, ours, want):
+    kernel = torch.arange(1.0, 6.0)
+    assert Shift(theirs, ours, -1).apply(kernel).tolist() == want
+
+
+def test_a_kernel_without_a_common_frame_becomes_zero():
+    assert Shift(9, 0, -1).apply(torch.ones(5)).tolist() == [0] * 5
+    assert Shift(0, 9, 0).apply(torch.ones(5, 2)).sum() == 0
+
+
+@pytest.fixture
+def models(tiny, tmp_path):
+    """A model that sees the whole clip but gives no weight to what is beyond the look-ahead of a second one, in a
+    checkpoint; and the second one with its config."""
+    config = load_config(tiny, [*SHARED, *LIMITED])
+    limited = build_model(config, "v2a", []).eval()
+    whole_config = load_config(tiny, [*SHARED, *UNLIMITED])
+    whole = build_model(whole_config, "v2a", []).eval()
+    torch.manual_seed(0)
+    torch.nn.init.normal_(whole.decoder.out.weight)  # otherwise the stack has no effect
+    meta = checkpoint.new_meta(whole_config, "v2a", [])
+    there_and_back = shifts(meta, limited)
+    with torch.no_grad():
+        for name, shift in there_and_back.items():
+            weight = whole.get_parameter(name)
+            weight.copy_(Shift(shift.ours, shift.theirs, shift.dim).apply(shift.apply(weight)))
+    checkpoint.save(checkpoint.Checkpoint(meta, whole.state_dict()), tmp_path / "whole")
+    return config, whole, limited
+
+
+def speech_of(model) -> torch.Tensor:
+    torch.manual_seed(1)
+    mask = torch.ones(1, FRAMES, dtype=torch.bool)
+    with torch.no_grad():
+        return model(Inputs({"video": torch.randn(1, FRAMES, 1, 88, 88)}, mask, torch.zeros(1, 0))).stream("mel")
+
+
+def test_a_model_that_starts_from_one_with_more_look_ahead_says_the_same_where_that_has_no_weight(models, tmp_path):
+    config, whole, limited = models
+    parts = {name: Part(init=str(tmp_path / "whole")) for name in ("visual_frontend", "encoder", "decoder")}
+    ledger = initialise(limited, parts, "v2a", config, [])
+    torch.testing.assert_close(speech_of(limited), speech_of(whole))
+    limited.load_state_dict(whole.state_dict())  # as they are
+    assert not torch.allclose(speech_of(limited), speech_of(whole), atol=0.1)
+    changes = {entry.tensor: entry.change for entry in ledger.entries if entry.change}
+    assert changes["frontend.stem.0.weight"] == "look-ahead 2 -> 1"
+    assert changes["encoder.blocks.0.convolution.depthwise.weight"] == "look-ahead 2 -> 0"
+    assert {"decoder.blocks.0.depthwise.weight", "decoder.blocks.1.depthwise.weight"} <= set(changes)
+    ledger.write(tmp_path)
+    assert "| frontend.stem.0.weight | copied, look-ahead 2 -> 1 |" in (tmp_path / "ledger.md").read_text()
+
+
+def test_a_bare_state_dict_and_one_of_another_toolkit_are_copied_as_they_are(models, tmp_path):
+    config, whole, limited = models
+    save_file(whole.state_dict(), tmp_path / "whole.safetensors")
+    for part in (
+        Part(init=str(tmp_path / "whole.safetensors")),
+        Part(init=str(tmp_path / "whole"), init_prefix={"decoder.": ""}),
+    ):
+        assert not [
+            entry for entry in initialise(limited, {"decoder": part}, "v2a", config, []).entries if entry.change
+        ]
+        assert torch.equal(limited.decoder.blocks[0].depthwise.weight, whole.decoder.blocks[0].depthwise.weight)
+
+
+def test_parts_that_are_transferred_are_shifted_too(models, tmp_path):
+    _, whole, limited = models
+    saved = checkpoint.load(tmp_path / "whole")
+    before = limited.encoder.blocks[0].convolution.depthwise.weight.clone()
+    ledger = transfer(saved.inference_weights, limited, ["decoder"], shifts(saved.meta, limited))
+    name = "decoder.blocks.0.depthwise.weight"
+    want = apply(shifts(saved.meta, limited), whole.state_dict())[name]
+    assert torch.equal(limited.get_parameter(name), want) and not torch.equal(want, whole.get_parameter(name))
+    assert {entry.part for entry in ledger.entries if entry.change} == {"decoder"}
+    assert torch.equal(limited.encoder.blocks[0].convolution.depthwise.weight, before)
+
+
+def test_the_random_numbers_of_the_training_do_not_depend_on_it(models, tmp_path):
+    _, _, limited = models
+    torch.manual_seed(3)
+    want = torch.rand(1)
+    torch.manual_seed(3)
+    assert shifts(checkpoint.read_meta(tmp_path / "whole"), limited) and torch.equal(torch.rand(1), want)
+
+
+def test_models_of_one_look_ahead_are_not_changed(models, tiny):
+    config, _, limited = models
+    assert shifts(checkpoint.new_meta(config, "v2a", []), limited) == {}
+    assert shifts(checkpoint.new_meta(config, "v2a", []), limited, "encoder", "no_such_part") == {}
