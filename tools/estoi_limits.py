@@ -166,6 +166,12 @@ def level_of(mel: Tensor, spectrogram: MelSpectrogram) -> Tensor:
     return spectrogram.log(torch.linalg.vector_norm(spectrogram.magnitude(mel[0]), dim=-1))
 
 
+def speech_frames(waveform: np.ndarray, spectrogram: MelSpectrogram, rate: int) -> Tensor:
+    """Whether each frame of a ground truth is one of speech (F,)."""
+    level = level_of(spectrogram(torch.from_numpy(high_passed(waveform, rate))[None]), spectrogram)
+    return level > level.max() + spectrogram.log(torch.tensor(10 ** (-RANGE_DB / 20)))
+
+
 @torch.inference_mode()
 def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
     """Row of the table -> mean ESTOI over the utterances."""
@@ -178,9 +184,7 @@ def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
 
     for utterance in utterances:
         truth = reference_of(utterance, rate)
-        mel = spectrogram(torch.from_numpy(truth)[None])
-        without_hum = level_of(spectrogram(torch.from_numpy(high_passed(truth, rate))[None]), spectrogram)
-        speech = without_hum > without_hum.max() + spectrogram.log(torch.tensor(10 ** (-RANGE_DB / 20)))
+        mel, speech = spectrogram(torch.from_numpy(truth)[None]), speech_frames(truth, spectrogram, rate)
         predicted = source.predicted(utterance, len(truth))
         levels = level_of(mel, spectrogram), level_of(predicted, spectrogram)
         clip = Clip(mel, predicted, levels, speech)
@@ -188,10 +192,14 @@ def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
             hypothesis = vocoder(mixed(clip))[0].numpy()
             add(row, truth, hypothesis)
             if row == "predicted":
+                late = delayed(truth, find_lag(truth, hypothesis, rate))
+                add("ground truth, with the lag of the prediction", truth, late)
+                late_mel = spectrogram(torch.from_numpy(late)[None])
+                mel_of_both = late_mel.where(speech_frames(late, spectrogram, rate)[:, None], predicted)
                 add(
-                    "ground truth, with the lag of the prediction",
+                    "ground truth in frames of speech, with the lag of the prediction, predicted elsewhere",
                     truth,
-                    delayed(truth, find_lag(truth, hypothesis, rate)),
+                    vocoder(mel_of_both)[0].numpy(),
                 )
                 both = (high_passed(waveform, rate) for waveform in (truth, hypothesis))
                 add(f"predicted, both signals high-passed at {HIGH_PASS_HZ:g} Hz", *both)

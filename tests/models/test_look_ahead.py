@@ -1,4 +1,4 @@
-"""Weights of a model with another look-ahead: each kernel over time is shifted, so that its weights keep their place."""
+"""Weights of a model with another look-ahead: kernels over time are shifted, so that their weights keep their place."""
 
 from __future__ import annotations
 
