@@ -1,5 +1,7 @@
 """The mean of the weights of two models."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -61,3 +63,19 @@ def test_what_has_no_mean_is_refused_and_nothing_is_written(runs, tmp_path, caps
     assert main(["average", *map(str, runs), "-o", str(tmp_path / "mean.pt")]) == 1
     assert "ends in .safetensors" in capsys.readouterr().err
     assert not list(tmp_path.glob("mean*"))
+
+
+@pytest.mark.parametrize("speaker", ["d_vector", "table"])
+def test_other_speakers_matter_only_where_the_weights_have_a_table_of_them(tmp_path, capsys, speaker):
+    runs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        runs.append(untrained_run(tmp_path / name, speaker={"type": speaker}))
+        folder = checkpoint.folder_in(runs[-1], "")
+        saved = checkpoint.load(folder)
+        saved.meta = replace(saved.meta, speakers=[f"{old}{name}" for old in saved.meta.speakers])
+        checkpoint.save(saved, folder)
+    assert saved.meta.speakers
+    status = main(["average", *map(str, runs), "-o", str(tmp_path / "mean.safetensors")])
+    assert status == (speaker == "table")
+    assert ("different networks (speakers)" in capsys.readouterr().err) == (speaker == "table")

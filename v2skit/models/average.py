@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from v2skit.errors import UserError
-from v2skit.models.checkpoint import Meta
+from v2skit.models.checkpoint import Checkpoint
 from v2skit.models.places import open_model
 from v2skit.system.atomic import atomic_write
 
@@ -43,7 +43,7 @@ def write_average(model: Path, other: Path, share: float, out: Path) -> str:
     saved, before = (open_model(place, "model", remedy) for place in (model, other))
     ours, theirs = saved.inference_weights, before.inference_weights
     different = sorted(name for name in {*ours, *theirs} if _shape(ours.get(name)) != _shape(theirs.get(name)))
-    different += [what for what, value in _settings(saved.meta).items() if value != _settings(before.meta)[what]]
+    different += [what for what, value in _settings(saved).items() if value != _settings(before)[what]]
     if different:
         raise UserError(f"{model} and {other} have different networks ({different[0]}); give models of one config")
     mean = {name: _mean(value, theirs[name], share).contiguous() for name, value in ours.items()}
@@ -53,12 +53,13 @@ def write_average(model: Path, other: Path, share: float, out: Path) -> str:
     return f"{out}: {len(mean)} tensors, {share:g} of {model} and {1 - share:g} of {other}"
 
 
-def _settings(meta: Meta) -> dict[str, Any]:
-    """What the weights depend on, by name."""
-    networks = meta.config.get("networks", {})
-    scale = networks.get("speaker", {}).get("scale")
-    features = {"mel and clock": meta.features, "targets": meta.targets, "speakers": meta.speakers}
-    return {**features, "networks.speaker.scale": scale}
+def _settings(saved: Checkpoint) -> dict[str, Any]:
+    """What the weights depend on, by name; on the speakers only where they have rows of a table."""
+    meta, count = saved.meta, len(saved.meta.speakers)
+    tables = [value for name, value in saved.inference_weights.items() if name.startswith("speaker.")]
+    scale = meta.config.get("networks", {}).get("speaker", {}).get("scale")
+    found = {"mel and clock": meta.features, "targets": meta.targets, "networks.speaker.scale": scale}
+    return {**found, "speakers": meta.speakers if any(t.ndim == 2 and len(t) == count for t in tables) else None}
 
 
 def _shape(value: Tensor | None) -> tuple[int, ...] | None:
