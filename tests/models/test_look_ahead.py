@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -9,12 +11,14 @@ from safetensors.torch import save_file
 from v2skit.config.load import load_config
 from v2skit.config.parts import Part
 from v2skit.data.batch import Inputs
+from v2skit.data.targets import Targets
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
-from v2skit.models.look_ahead import Shift, apply, shifts
+from v2skit.models.look_ahead import Shift, model_shifts, part_shifts, shifted
 from v2skit.training.initialise import initialise
 from v2skit.training.transfer import transfer
 
+PARTS = ["visual_frontend", "encoder", "decoder"]
 FRAMES = 8
 LIMITED = [
     "networks.visual_frontend.look_ahead_frames=1",
@@ -51,7 +55,7 @@ def models(tiny, tmp_path):
     torch.manual_seed(0)
     torch.nn.init.normal_(whole.decoder.out.weight)  # otherwise the stack has no effect
     meta = checkpoint.new_meta(whole_config, "v2a", [])
-    there_and_back = shifts(meta, limited)
+    there_and_back = model_shifts(meta, limited, config, Targets(), PARTS)
     with torch.no_grad():
         for name, shift in there_and_back.items():
             weight = whole.get_parameter(name)
@@ -69,7 +73,7 @@ def speech_of(model) -> torch.Tensor:
 
 def test_a_model_that_starts_from_one_with_more_look_ahead_says_the_same_where_that_has_no_weight(models, tmp_path):
     config, whole, limited = models
-    parts = {name: Part(init=str(tmp_path / "whole")) for name in ("visual_frontend", "encoder", "decoder")}
+    parts = {name: Part(init=str(tmp_path / "whole")) for name in PARTS}
     ledger = initialise(limited, parts, "v2a", config, [])
     torch.testing.assert_close(speech_of(limited), speech_of(whole))
     limited.load_state_dict(whole.state_dict())  # as they are
@@ -96,26 +100,63 @@ def test_a_bare_state_dict_and_one_of_another_toolkit_are_copied_as_they_are(mod
 
 
 def test_parts_that_are_transferred_are_shifted_too(models, tmp_path):
-    _, whole, limited = models
+    config, whole, limited = models
     saved = checkpoint.load(tmp_path / "whole")
     before = limited.encoder.blocks[0].convolution.depthwise.weight.clone()
-    ledger = transfer(saved.inference_weights, limited, ["decoder"], shifts(saved.meta, limited))
+    shifts = model_shifts(saved.meta, limited, config, Targets(), ["decoder"])
+    ledger = transfer(saved.inference_weights, limited, ["decoder"], shifts)
     name = "decoder.blocks.0.depthwise.weight"
-    want = apply(shifts(saved.meta, limited), whole.state_dict())[name]
+    want = shifted(whole.state_dict(), shifts)[name]
     assert torch.equal(limited.get_parameter(name), want) and not torch.equal(want, whole.get_parameter(name))
     assert {entry.part for entry in ledger.entries if entry.change} == {"decoder"}
     assert torch.equal(limited.encoder.blocks[0].convolution.depthwise.weight, before)
 
 
 def test_the_random_numbers_of_the_training_do_not_depend_on_it(models, tmp_path):
-    _, _, limited = models
+    config, _, limited = models
     torch.manual_seed(3)
     want = torch.rand(1)
     torch.manual_seed(3)
-    assert shifts(checkpoint.read_meta(tmp_path / "whole"), limited) and torch.equal(torch.rand(1), want)
+    assert model_shifts(checkpoint.read_meta(tmp_path / "whole"), limited, config, Targets(), PARTS)
+    assert torch.equal(torch.rand(1), want)
 
 
-def test_models_of_one_look_ahead_are_not_changed(models, tiny):
+def test_models_of_one_look_ahead_are_not_changed(models):
     config, _, limited = models
-    assert shifts(checkpoint.new_meta(config, "v2a", []), limited) == {}
-    assert shifts(checkpoint.new_meta(config, "v2a", []), limited, "encoder", "no_such_part") == {}
+    meta = checkpoint.new_meta(config, "v2a", [])
+    assert model_shifts(meta, limited, config, Targets(), PARTS) == {}
+    for theirs in ("heads", "generator", "encoder.no_such_part"):
+        assert part_shifts(meta, limited, config, Targets(), "encoder", theirs) == {}
+
+
+@pytest.mark.parametrize(
+    "choice", [{"type": "of_no_plugin"}, {"type": "conformer", "old": 1}, {"type": "os:getcwd"}, 3]
+)
+def test_what_cannot_be_built_here_is_copied_as_it_is_and_the_rest_is_not_concerned(models, tmp_path, choice):
+    """Neither plug-ins that are not installed nor code of others are needed to copy weights."""
+    config, whole, limited = models
+    meta = checkpoint.read_meta(tmp_path / "whole")
+    meta = replace(meta, config={**meta.config, "networks": {**meta.config["networks"], "encoder": choice}})
+    checkpoint.save(checkpoint.Checkpoint(meta, whole.state_dict()), tmp_path / "other")
+    for name in ("encoder", "decoder"):
+        initialise(limited, {name: Part(init=str(tmp_path / "other"))}, "v2a", config, [])
+    name = "encoder.blocks.0.convolution.depthwise.weight"
+    assert torch.equal(limited.get_parameter(name), whole.get_parameter(name))
+    name = "decoder.blocks.0.depthwise.weight"
+    assert not torch.equal(limited.get_parameter(name), whole.get_parameter(name))
+
+
+def test_a_part_of_a_frontend_starts_from_a_whole_one(models, tmp_path):
+    _, whole, _ = models
+    both = "networks.visual_frontend={type: audiovisual, "
+    both += (
+        "visual: {type: resnet3d_small, channels: [4, 8], look_ahead_frames: 0}, audio: {type: mel_conv, out_dim: 8}}"
+    )
+    config = load_config(tmp_path / "tiny.yaml", [*SHARED, *LIMITED, both, "predictor=some"])
+    model = build_model(config, "v2a", [])
+    part = Part(init=str(tmp_path / "whole"), init_part="visual_frontend")
+    ledger = initialise(model, {"visual_frontend.visual": part}, "v2a", config, [])
+    changes = [(entry.tensor, entry.change) for entry in ledger.entries if entry.change]
+    assert changes == [("frontend.visual.stem.0.weight", "look-ahead 2 -> 0")]
+    theirs = whole.frontend.stem[0].weight
+    assert torch.equal(model.frontend.visual.stem[0].weight[:, 2:], theirs[:, :3])

@@ -1,16 +1,28 @@
-"""Kernels over time of a model with another look-ahead: each of their weights keeps its distance from its frame."""
+"""Shifts kernels over time where a checkpoint has another look-ahead, so that each weight keeps its distance from the
+current frame."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from v2skit.models.build import build_model, build_new_vocoder, build_targets
-from v2skit.models.checkpoint import Meta, config_of
+from v2skit.config.load import check_component
+from v2skit.config.parts import model_name
+from v2skit.config.schema import Config
+from v2skit.config.upgrade import upgrade
+from v2skit.data.targets import Targets
+from v2skit.errors import UserError
+from v2skit.models.checkpoint import Meta
 from v2skit.models.layers.masked import TimeKernel
+from v2skit.registry import direct
+from v2skit.registry.build import build
+from v2skit.registry.component import Component
+
+KINDS = {name: name for name in ("visual_frontend", "audio_frontend", "encoder", "decoder")} | {"generator": "vocoder"}
+"""Part with kernels over time -> its kind."""
 
 
 @dataclass(frozen=True)
@@ -42,47 +54,77 @@ class Shift:
         return shifted
 
 
-def shifts(meta: Meta, model: nn.Module, part: str = "", their_part: str | None = None) -> dict[str, Shift]:
-    """The kernels whose look-ahead in a checkpoint is another than in a model.
+def part_shifts(
+    meta: Meta, model: nn.Module, config: Config, targets: Targets, part: str, their_part: str | None = None
+) -> dict[str, Shift]:
+    """The kernels of a part whose look-ahead in a checkpoint is another than in a model.
+
+    None are found where the checkpoint's part can't be built here, such as one of a plug-in that has other arguments
+    now: its weights are then copied as they are.
 
     Args:
         meta: description of the checkpoint.
         model: which its weights are for.
-        part: of the model, as a path of modules; empty: all of it.
-        their_part: of the checkpoint; None: the same.
+        config: of that model.
+        targets: of that model, fitted.
+        part: its name in the config of the model.
+        their_part: its name in that of the checkpoint; None: the same.
 
     Returns:
         name of a tensor in the part -> its shift.
-
-    Raises:
-        UserError: the checkpoint's model can't be built here.
     """
-    ours = _kernels(model, part)
-    theirs = _kernels(_like(meta), part if their_part is None else their_part) if ours else {}
+    ours = _kernels(model, model_name(part))
+    theirs = _stored_kernels(meta, config, targets, their_part or part) if ours else {}
     return {
-        f"{name}.weight": Shift(theirs[name].ahead, kernel.ahead, kernel.time_dim)
+        name: Shift(theirs[name].ahead, kernel.ahead, kernel.time_dim)
         for name, kernel in ours.items()
         if name in theirs and theirs[name].ahead != kernel.ahead
     }
 
 
-def apply(shifts: Mapping[str, Shift], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All the weights, those that are to be shifted shifted."""
+def model_shifts(
+    meta: Meta, model: nn.Module, config: Config, targets: Targets, parts: Iterable[str]
+) -> dict[str, Shift]:
+    """As :func:`part_shifts`, of several parts, by the names of tensors in the model."""
+    return {
+        f"{model_name(part)}.{name}": shift
+        for part in parts
+        for name, shift in part_shifts(meta, model, config, targets, part).items()
+    }
+
+
+def shifted(weights: Mapping[str, Tensor], shifts: Mapping[str, Shift]) -> dict[str, Tensor]:
+    """All the weights, kernels as their shifts say."""
     return {name: shifts[name].apply(weight) if name in shifts else weight for name, weight in weights.items()}
 
 
-def _like(meta: Meta) -> nn.Module:
-    """A model as that of a checkpoint, with other weights."""
-    config = config_of(meta)
-    targets = build_targets(config, meta.targets)
+def _stored_kernels(meta: Meta, config: Config, targets: Targets, part: str) -> dict[str, TimeKernel]:
+    """Those of a part of a checkpoint; none where it is as in a config, or can't be built."""
+    section, _, inner = part.partition(".")
+    stored = upgrade(meta.config)
+    tree = stored.get("vocoder") if section == "generator" else stored.get("networks", {}).get(section)
+    if section not in KINDS or not isinstance(tree, dict) or direct.paths(tree):
+        return {}
+    ours = config.vocoder if section == "generator" else getattr(config.networks, section)
+    try:
+        choice = check_component(KINDS[section], tree, "the checkpoint's config")
+        return {} if choice == ours and not inner else _kernels(_built(choice, config, targets), inner)
+    except UserError:
+        return {}
+
+
+def _built(choice: Component, config: Config, targets: Targets) -> nn.Module:
+    """A part with random weights; its kernels over time do not depend on the width of its input."""
+    step = config.mel.hop if choice.kind == "vocoder" else config.clock.samples_per_frame
+    given = {"clock": config.clock, "mel": config.mel, "targets": targets.built}
     with torch.random.fork_rng(devices=[]):
-        if meta.task == "vocoder":
-            return build_new_vocoder(config, targets)
-        return build_model(config, meta.task, meta.speakers, targets)
+        return build(choice.kind, choice, in_dim=config.mel.n_mels, step=step, **given)
 
 
-def _kernels(model: nn.Module, part: str) -> dict[str, TimeKernel]:
-    """By name; none where the model has no such part."""
-    found = {name: module for name, module in model.named_modules() if isinstance(module, TimeKernel)}
-    prefix = f"{part}." if part else ""
-    return {name.removeprefix(prefix): kernel for name, kernel in found.items() if name.startswith(prefix)}
+def _kernels(module: nn.Module, path: str) -> dict[str, TimeKernel]:
+    """Name of a kernel's tensor in a part of a module -> the kernel; none where there is no such part."""
+    try:
+        part = module.get_submodule(path)
+    except AttributeError:
+        return {}
+    return {f"{name}.weight".lstrip("."): each for name, each in part.named_modules() if isinstance(each, TimeKernel)}

@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder
 from v2skit.models.inference import inference_arguments
-from v2skit.models.look_ahead import shifts
+from v2skit.models.look_ahead import model_shifts
 from v2skit.models.model import Model
 from v2skit.models.places import digest_in, meta_in, place_in
 from v2skit.models.predictor import check_chain
@@ -94,7 +94,8 @@ def transfer(recipe: Recipe) -> None:
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
         others = f"{source} has other speakers than the videos ({len(speakers)})"
         raise UserError(f"{others}; --set transfer.speaker=null")
-    ledger = copy_parts(saved.inference_weights, model, sorted(config.transfer), shifts(saved.meta, model))
+    shifts = model_shifts(saved.meta, model, config, fitted, config.transfer)
+    ledger = copy_parts(saved.inference_weights, model, sorted(config.transfer), shifts)
     meta = checkpoint.new_meta(config, "v2a", speakers, targets=dict(fitted.states))
     run_record.claim(out, config, made_from, force=True)
     checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), _init(recipe))

@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder, build_vocoder, needs_vocoder, vocoder_input
 from v2skit.models.inference import inference_arguments
-from v2skit.models.look_ahead import apply, shifts
+from v2skit.models.look_ahead import model_shifts, shifted
 from v2skit.models.model import Model, Vocoder
 from v2skit.models.places import digest_in, meta_in
 from v2skit.models.vocoders.correction import ROUNDS
@@ -125,7 +125,10 @@ def finetune(recipe: Recipe) -> None:
         for place in (init, predictor_place(recipe)):
             check_same_targets(fitted.states, meta_in(place).targets, "this recipe", str(place))
         saved = checkpoint.load(init)
-        checkpoint.restore(model, apply(shifts(saved.meta, model), saved.inference_weights), init)
+        shifts = model_shifts(saved.meta, model, config, fitted, ["generator"])
+        for kernel, shift in shifts.items():
+            print(f"{kernel}: {shift}")
+        checkpoint.restore(model, shifted(saved.inference_weights, shifts), init)
         return model, []
 
     train(recipe, replace(_run(recipe, "finetune"), predictions=predictions), build)

@@ -14,7 +14,7 @@ from v2skit.config.schema import Config
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import DualBatchNorm
-from v2skit.models.look_ahead import Shift, apply, shifts
+from v2skit.models.look_ahead import Shift, part_shifts, shifted
 from v2skit.models.model import Vocoder, stream_names
 from v2skit.models.weights import PartWeights, digest_of, place_of, read_weights
 from v2skit.training.ledger import COPIED, Entry, Ledger, changed, entry, problems
@@ -55,7 +55,7 @@ def initialise(
             weights = read_weights(name, part, task)
             if part.init_strict:
                 _check_meta(model, name, weights, config, speakers, targets)
-            found = _copy(model, name, part, weights)
+            found = _copy(model, name, part, weights, _shifts(model, name, part, weights, config, targets))
             entries |= {(name, e.tensor): e for e in found}
             ours = {n for n in model.state_dict() if n.startswith(f"{model_name(name)}.")}
             values = {n: model.state_dict()[n].numel() for n in ours}
@@ -82,7 +82,7 @@ def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False
     return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
 
 
-def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list[Entry]:
+def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights, shifts: Mapping[str, Shift]) -> list[Entry]:
     """Copy a part's tensors from a file, kernels of another look-ahead shifted. Returns the outcome for all tensors of
     the part and of the file."""
     key, prefix = f"parts.{name}.init", f"{model_name(name)}."
@@ -90,8 +90,7 @@ def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list
     ours = {n.removeprefix(prefix): value for n, value in state.items() if n.startswith(prefix)}
     if not ours:
         raise UserError(f"{key}: this model has no weights in its part {name}; leave it out", key=key)
-    shifted = _shifts(model, name, part, weights)
-    theirs = apply(shifted, weights.tensors)
+    theirs = shifted(weights.tensors, shifts)
     entries = [entry(prefix + n, name, ours.get(n), theirs.get(n), True) for n in sorted({*ours, *theirs})]
     found = problems(entries, "this model", "the file")
     copied = {e.tensor: theirs[e.tensor.removeprefix(prefix)] for e in entries if e.status == COPIED}
@@ -107,15 +106,17 @@ def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights) -> list
     if bad:
         raise UserError(f"{key}: {weights.place} has weights that are not finite, e.g. {bad[0]}; give another", key=key)
     model.load_state_dict({**state, **copied})
-    entries = changed(entries, {prefix + n: shift for n, shift in shifted.items()})
+    entries = changed(entries, {prefix + n: shift for n, shift in shifts.items()})
     return entries + [entry(n, name, None, value, False) for n, value in sorted(weights.others.items())]
 
 
-def _shifts(model: nn.Module, name: str, part: Part, weights: PartWeights) -> dict[str, Shift]:
+def _shifts(
+    model: nn.Module, name: str, part: Part, weights: PartWeights, config: Config, targets: Targets
+) -> dict[str, Shift]:
     """How the part's kernels are to be shifted; a bare state dict, or one of another toolkit, does not tell."""
     if weights.meta is None or part.init_prefix is not None:
         return {}
-    return shifts(weights.meta, model, model_name(name), model_name(part.init_part or name))
+    return part_shifts(weights.meta, model, config, targets, name, part.init_part)
 
 
 def _check_meta(

@@ -8,13 +8,13 @@ from types import MappingProxyType
 from torch import Tensor
 
 from v2skit.errors import UserError
-from v2skit.models.look_ahead import Shift, apply
+from v2skit.models.look_ahead import Shift, shifted
 from v2skit.models.model import Model
 from v2skit.training.ledger import COPIED, Ledger, changed, entry, problems
 
 
 def transfer(
-    source: dict[str, Tensor], target: Model, parts: list[str], shifted: Mapping[str, Shift] = MappingProxyType({})
+    source: dict[str, Tensor], target: Model, parts: list[str], shifts: Mapping[str, Shift] = MappingProxyType({})
 ) -> Ledger:
     """Copy parts of a pre-trained model's weights into a model, in place.
 
@@ -22,13 +22,12 @@ def transfer(
         source: state of the A2A model.
         target: the V2A model.
         parts: names of the parts to copy.
-        shifted: kernels that are shifted in time, as their look-ahead is another; see
-            :func:`v2skit.models.look_ahead.shifts`.
+        shifts: of kernels over time, where their look-ahead is another.
 
     Raises:
         UserError: a tensor to be copied is not in both models with the same shape; the target is then unchanged.
     """
-    source, state = apply(shifted, source), target.state_dict()
+    source, state = shifted(source, shifts), target.state_dict()
     entries = []
     for name in sorted({*source, *state}):
         part = name.partition(".")[0]
@@ -44,7 +43,7 @@ def transfer(
             + "\nGive the frontends the same out_dim and both models the same parts, or drop the part from transfer"
         )
     target.load_state_dict({**state, **{name: source[name] for name in copied}})
-    entries = changed(entries, shifted)
+    entries = changed(entries, shifts)
     totals = {p: sum(v.numel() for n, v in state.items() if n.partition(".")[0] == p) for p in sorted(present)}
     moved = {p: sum(state[n].numel() for n in copied if n.partition(".")[0] == p) for p in totals}
     return Ledger(entries, {p: moved[p] / totals[p] for p in totals if totals[p]})
