@@ -67,7 +67,7 @@ pack cpu_averaged "$vocoder" grid.v2s
 vocoder=exp/cpu_vocoder_streaming/finetune
 # shellcheck source=egs/stages.sh
 {
-    . ../stages.sh --config conf/cpu_streaming.yaml --stop_stage 1 "$@"
+    . ../stages.sh --config conf/cpu_streaming.yaml --stop_stage 1 "$@" --set audio_corpus=null
     align data_cpu_streaming
     . ../stages.sh --config conf/cpu_streaming.yaml --stage 3 --stop_stage 4 "$@"
     . ../stages.sh --config conf/cpu_vocoder_streaming.yaml --stage 4 --stop_stage 4 "$@"

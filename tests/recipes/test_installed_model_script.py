@@ -20,6 +20,7 @@ CONFIGS = [
     *("cpu_audio", "cpu", "cpu_recognition", "cpu_aligned", "cpu_averaged", "cpu_vocoder", "cpu_vocoder_tuned"),
     *("cpu_averaged", "cpu_streaming", "cpu_streaming", "cpu_vocoder_streaming", "cpu_streaming"),
 ]
+OFFLINE_DATA = Path("data_cpu/available")
 STUB = """printf "%s|" run.sh "$@"; echo
 [ "$called_from" = "$CALLED_FROM" ] || { echo "called from $called_from" >&2; exit 1; }
 python=python device=cuda trust=${TRUST:-false}
@@ -39,7 +40,7 @@ def assert_makes_the_data_of(calls: list[list[str]], data: Data) -> None:
     written = {}
     for options in map(_options, calls):
         if "speech" in options:  # data align
-            assert written[options.speech].name == options.directory.name  # the same clips, maybe with other crops
+            assert written[options.speech] in (options.directory, OFFLINE_DATA / options.directory.name)
             written[Path(f"{options.directory}_aligned")] = options.directory
         elif "pitch" in options:
             assert options.directory in written
@@ -92,7 +93,7 @@ def test_the_stages_are_those_of_the_configs_and_no_test_clip_is_trained_on(call
     configs = [call[call.index("--config") + 1] for call in stages]
     assert configs == [f"conf/{name}.yaml" for name in CONFIGS]
     assert all((ROOT / "egs/grid" / config).is_file() for config in configs)
-    assert all(call[-2:] == ["--corpus_dir", "corpus"] for call in stages)
+    assert all(call[call.index("corpus") - 1] == "--corpus_dir" for call in stages)
     assert not any(word.endswith("/test") for call in calls for word in call)
 
 
@@ -122,8 +123,20 @@ def test_each_model_is_trained_on_data_that_are_made_before(calls):
 def test_the_configs_start_from_what_is_made_before(calls):
     (average,) = [_options(call) for call in calls if _is_command(call, "average")]
     assert (str(average.model), str(average.other)) == ("exp/cpu_aligned", "exp/cpu_recognition")
+    trained = []
+    for name in CONFIGS:
+        config = load_config(ROOT / f"egs/grid/conf/{name}.yaml")
+        assert {config.pretrained, config.predictor and str(Path(config.predictor).parent)} <= {None, *trained}
+        trained.append(f"exp/{name}")
     for name, init in (("cpu_averaged", str(average.out)), ("cpu_streaming", "exp/cpu_averaged/finetune")):
         assert {part.init for part in load_config(ROOT / f"egs/grid/conf/{name}.yaml").parts.values()} == {init}
+
+
+def test_the_options_of_the_neural_voices_may_be_given(calls):
+    for name in CONFIGS:
+        load_config(ROOT / f"egs/grid/conf/{name}.yaml", ["audio_corpus.kokoro_js_dir=voices"])
+    (streaming,) = [call for call in calls if "conf/cpu_streaming.yaml" in call and call[4] == "1"]
+    assert streaming[-2:] == ["--set", "audio_corpus=null"]  # an hour, which is pre-trained on already
 
 
 @pytest.mark.parametrize("checkout", [True, False])

@@ -138,6 +138,7 @@ class _LedgerEntry:
     shape: list[Count] | None = None
     source_shape: list[Count] | None = None
     source: str | None = None
+    change: str | None = None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def default_model(live: bool = False) -> Path:
         return path
     if live:
         raise UserError(
-            "v2skit has no model for live video installed; train egs/grid/conf/streaming.yaml and give --model"
+            "v2skit has no model for live video installed; train one, as docs/streaming.md says, and give --model"
         )
     raise UserError(
         "v2skit has no model installed; give --model, e.g. that of the mini corpus: egs/mini/run.sh, then "

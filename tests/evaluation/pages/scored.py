@@ -55,6 +55,6 @@ def scored_experiment(recipe: Path, config: Path, name: str = "tiny", seed: int 
     log.append({"step": 6001, "kind": "train", "total": float("nan")})
     (exp / "finetune/log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log) + '{"step": 60')
     entry = {"tensor": "decoder.w", "part": "decoder", "status": "copied", "shape": [2, 3], "source_shape": [2, 3]}
-    ledger = {"entries": [{**entry, "source": None}], "shares": {"decoder": 1.0}}
+    ledger = {"entries": [{**entry, "source": None, "change": "look-ahead 7 -> 0"}], "shares": {"decoder": 1.0}}
     (exp / "transfer/ledger.json").write_text(json.dumps(ledger))
     return exp

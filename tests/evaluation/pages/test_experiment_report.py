@@ -95,6 +95,7 @@ def test_numbers_logs_ledger_and_config_are_there(exp):
         "0.5 s",
         "1 copied",
         "2×3",
+        "copied, look-ahead 7 -> 0",
     ):
         assert text in page.text, text
     assert "steps: 7" in page.text and "made_from" not in page.text

@@ -367,7 +367,7 @@ def test_without_a_model_the_installed_one_for_live_video_is_used(packed, video,
     (tmp_path / pretrained.OFFLINE).touch()  # not for live video
     assert main(stream) == 1
     error = capsys.readouterr().err
-    assert "no model for live video installed; train egs/grid/conf/streaming.yaml and give --model" in error
+    assert "no model for live video installed; train one, as docs/streaming.md says, and give --model" in error
     shutil.copy(packed, tmp_path / pretrained.LIVE)
     assert main(stream) == 0
     output, printed = capsys.readouterr()

@@ -25,7 +25,7 @@ NAME = "report.html"
 RANKED_BY = ("estoi", "stoi", "wer")
 """Metrics by which clips are ranked unless one is named; else the first of the results."""
 
-_OLD_ENTRY = {"source": None, "shape": None, "source_shape": None}  # fields that ledgers of version 0.1 lack
+_OLD_ENTRY = dict.fromkeys(("source", "change", "shape", "source_shape"))  # fields that ledgers of version 0.1 lack
 
 ON_CLIPS = ("estoi", "wer", "mcd")
 """Scores that are shown beside a clip, where there are such; else the first ones."""

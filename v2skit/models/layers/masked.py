@@ -84,7 +84,7 @@ def check_features(x: Tensor, mask: Tensor, dim: int, what: str) -> None:
 
 @runtime_checkable
 class TimeKernel(Protocol):
-    """A convolution whose look-ahead is a setting: its weights are others at another one.
+    """A convolution whose look-ahead is a setting: with another one, the same weight applies to another frame.
 
     Attributes:
         ahead: frames of right context within the kernel.
