@@ -121,10 +121,16 @@ def test_the_installed_card_adds_what_only_its_data_have():
         assert corpus in both.data and corpus not in "".join(recipe.lines())
 
 
-def test_the_installed_model_has_its_card_of_the_recipe():
-    grid = ROOT / "egs/grid"
-    card = read_header(ROOT / "v2skit/pretrained/grid.v2s").card
-    assert card == read_card(grid / "card.yaml", grid / "card_installed.yaml"), "pack it again"
+@pytest.mark.parametrize(("name", "further"), [(pretrained.OFFLINE, []), (pretrained.LIVE, ["card_streaming.yaml"])])
+def test_the_installed_models_have_their_cards_of_the_recipe(name, further):
+    cards = [ROOT / "egs/grid" / card for card in ("card.yaml", *further, "card_installed.yaml")]
+    assert read_header(ROOT / "v2skit/pretrained" / name).card == read_card(*cards), "pack it again"
+
+
+def test_the_installed_model_for_live_video_has_the_latency_of_its_card():
+    model = v2skit.load(pretrained.default_model(live=True), "cpu")
+    frames = model.pipeline(model.voice(None), chunk=1).right_context_frames + model.config.crop.look_ahead_frames
+    assert f"after {frames} frames ({frames / model.fps:g} s)" in " ".join(model.card.notes.split())
 
 
 def check_card(card: Card) -> None:

@@ -151,8 +151,11 @@ class Model(nn.Module):
 
     def decode(self, x: Tensor, speaker: Tensor, mask: Tensor) -> Tensor:
         """Features of the encoder (B,T,E) and input of the speaker component (B,...) -> the stream ``output``."""
-        x = _appended(x, self.speaker(speaker)) if self.decoder_speaker else x
-        return self._decoded(x, mask)[self.output]
+        return self._decoded(self.decoder_input(x, speaker), mask)[self.output]
+
+    def decoder_input(self, x: Tensor, speaker: Tensor) -> Tensor:
+        """Features of the encoder (B,T,E) and input of the speaker component (B,...) -> those that the decoder gets."""
+        return _appended(x, self.speaker(speaker)) if self.decoder_speaker else x
 
     def _masked(self, x: Tensor) -> Tensor:
         """Features of the frontend (B,T,D), as training narrows and masks them."""

@@ -14,7 +14,7 @@ from v2skit.data.data_dir import SilentClip
 from v2skit.errors import UserError
 from v2skit.models.model import Model, Part
 from v2skit.synthesis.overlap import Cascade, concatenated
-from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stage, masked, windowed
+from v2skit.synthesis.pipeline import FEW_FRAMES, encoder_stages, frontend_stages, masked, windowed
 from v2skit.synthesis.written import HYPOTHESES, add_to_list
 from v2skit.system.atomic import write_text
 from v2skit.system.progress import ProgressBar
@@ -47,7 +47,7 @@ class LipReader:
         self.side, self.device = side, model.device
         self.head: Part = reading_heads(model)[head]
         speaker_input = torch.from_numpy(speaker)[None].to(self.device)
-        stages = [frontend_stage(model, speaker_input)]
+        stages = frontend_stages(model, speaker_input)
         if model.heads_on[head] == "encoder":
             stages += encoder_stages(model, speaker_input)
         stream, rate = self.head.outputs[0], getattr(self.head, "upsampling", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -110,8 +111,8 @@ class Cascade:
     @property
     def right_context(self) -> int:
         """Input steps of the first stage that must follow a step before its output is final."""
-        total, rate = 0, 1
+        total, rate = Fraction(0), 1
         for stage in self.stages:
-            total += math.ceil(stage.right_context / rate)
+            total += Fraction(stage.right_context, rate)
             rate *= stage.rate
-        return total
+        return math.ceil(total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.errors import UserError
 from v2skit.models.finite import finite_speech
+from v2skit.models.layers.link import Link
 from v2skit.models.model import Model
 from v2skit.synthesis.gate import Gate
 from v2skit.synthesis.overlap import Cascade, WindowedFunction
@@ -77,9 +78,8 @@ class Pipeline:
         mels = config.mel.per_frame(config.clock)
         rates: dict[str, int] = {"mel": mels, "waveform": self.samples_per_frame}
         rate = rates.get(model.output) or model.decoder.per_frame
-        stages = [frontend_stage(model, speaker_input, chunk), *encoder_stages(model, speaker_input)]
-        decoder = masked(lambda x, mask: model.decode(x, speaker_input, mask))
-        stages.append(windowed(model.decoder, decoder, rate))
+        stages = [*frontend_stages(model, speaker_input, chunk), *encoder_stages(model, speaker_input)]
+        stages += decoder_stages(model, speaker_input, rate, live=chunk is not None)
         if vocoder:
             few = 1 if chunk else FEW_FRAMES
             samples = self.samples_per_frame // rate  # of each value of the decoder's stream
@@ -119,23 +119,44 @@ class Pipeline:
         return _to_numpy([self._cascade.finish()])
 
 
-def frontend_stage(model: Model, speaker: Tensor, chunk: int | None = None) -> WindowedFunction:
+def frontend_stages(model: Model, speaker: Tensor, chunk: int | None = None) -> list[WindowedFunction]:
     """Mouth crops (T,1,H,W) -> features of the frontend (T,D), for the input (1,...) of the speaker component, which a
-    predictor needs; ``chunk`` as for :class:`Pipeline`."""
+    predictor needs; ``chunk`` as for :class:`Pipeline`: layer by layer where the frontend has ``links``."""
+    if chunk and model.predictor is None and hasattr(model.frontend, "links"):
+        return linked(model.frontend.links(), chunk)
 
     def features(video: Tensor, mask: Tensor) -> Tensor:
         return model.features(Inputs({"video": video}, mask, speaker))
 
-    return windowed(model.frontend, masked(features), 1, min_frames=chunk or FEW_FRAMES)
+    return [windowed(model.frontend, masked(features), 1, min_frames=chunk or FEW_FRAMES)]
 
 
 def encoder_stages(model: Model, speaker: Tensor) -> list[WindowedFunction]:
     """Features of the frontend (T,D) -> features of the encoder (T,E), for the input (1,...) of the speaker
     component."""
     if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
-        layers = [(lambda x, mask: model.condition(x, speaker), 0, 0), *model.encoder.links()]
-        return [WindowedFunction(masked(layer), 1, left, right) for layer, left, right in layers]
+        return linked([Link(lambda x, mask: model.condition(x, speaker)), *model.encoder.links()])
     return [windowed(model.encoder, masked(lambda x, mask: model.encode(x, speaker, mask)), 1)]
+
+
+def decoder_stages(model: Model, speaker: Tensor, rate: int, live: bool) -> list[WindowedFunction]:
+    """Features of the encoder (T,E) -> stream of the decoder (T * rate, ...), for the input (1,...) of the speaker
+    component; ``live``: layer by layer where the decoder has ``links``, so that few frames cost little."""
+    if live and hasattr(model.decoder, "links"):
+        return linked([Link(lambda x, mask: model.decoder_input(x, speaker)), *model.decoder.links()])
+    return [windowed(model.decoder, masked(lambda x, mask: model.decode(x, speaker, mask)), rate)]
+
+
+def linked(links: Sequence[Link], min_steps: int = 1) -> list[WindowedFunction]:
+    """The layers of a network, one after the other, the first one for at least ``min_steps`` new steps."""
+    first = links[0]
+    return [
+        WindowedFunction(
+            masked(link.function), link.rate, link.left_context, link.right_context, min_steps if link is first else 1,
+            align=link.align,
+        )
+        for link in links
+    ]  # fmt: skip
 
 
 def masked(network: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from v2skit.config.features import Clock, Mel
 from v2skit.config.limits import AutoWidth, Context, Depth, Width, check_range
 from v2skit.data.batch import Batch
 from v2skit.models.layers.convnext import KERNEL, ConvNeXtBlock, distribute
+from v2skit.models.layers.link import Link
 from v2skit.models.layers.masked import check_features, zero_padding
 from v2skit.models.layers.noise import repeated_noise
 
@@ -87,7 +89,7 @@ class FlowMel(nn.Module):
         self.in_dim, self.n_mels, self.frames = in_dim, mel.n_mels, mel.per_frame(clock)
         self.steps, self.seed, self.temperature = steps, seed, temperature
         self.flow_weight, self.prior_weight = flow_weight, prior_weight
-        self.mean, self.std, self.residual_std = mean, std, residual_std
+        self.dim, self.mean, self.std, self.residual_std = dim, mean, std, residual_std
         positive = (1e-6, 1e6)
         check_range(self, std=positive, residual_std=positive, flow_weight=positive, prior_weight=positive)
         check_range(self, temperature=(0, 100))
@@ -97,7 +99,8 @@ class FlowMel(nn.Module):
         self.time = nn.Sequential(nn.Linear(TIME_DIM, TIME_DIM), nn.SiLU(), nn.Linear(TIME_DIM, 2 * dim * blocks))
         a_step = None if look_ahead_frames is None else look_ahead_frames * self.frames // steps
         look_aheads = distribute(a_step, blocks)
-        self.look_ahead = sum(look_aheads)  # mel frames, of one evaluation
+        self.look_aheads = look_aheads  # mel frames, of each block
+        self.look_ahead = sum(look_aheads)  # of one evaluation
         self.blocks = nn.ModuleList(ConvNeXtBlock(dim, ff_dim or 3 * dim, 1 / blocks, ahead) for ahead in look_aheads)
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, mel.n_mels)
@@ -129,14 +132,51 @@ class FlowMel(nn.Module):
             UserError: ``x`` has another shape.
         """
         check_features(x, mask, self.in_dim, "flow_mel")
-        prior, condition = self._at_mel_rate(self.prior(x)).float(), self._at_mel_rate(self.condition(x))
+        prior, condition, z = self._start(x)
         mask = mask.repeat_interleave(self.frames, dim=1)  # (B, T) -> (B, F)
-        noise = repeated_noise(self.seed, PERIOD_FRAMES * self.frames, mask.shape[1], self.n_mels, x.device)
-        z = (self.temperature * noise).expand_as(prior)
         for step in range(self.steps):
             t = torch.full((len(x), 1, 1), step / self.steps, device=x.device)
             z = z + self._velocity(z, t, prior, condition, mask) / self.steps
         return self._mel(prior + self.residual_std * z, mask)
+
+    def links(self) -> list[Link]:
+        """The evaluations of the blocks one after the other, as functions of (B,F,...) and their mask (B,F).
+
+        For live synthesis: block by block costs far less than all steps on their whole receptive field. Between them
+        are prior, condition, z(t) and the block's output, (B,F, 2 M + 2 dim).
+        """
+        sizes = (self.n_mels, self.dim, self.n_mels, self.dim)
+
+        def start(x: Tensor, mask: Tensor) -> Tensor:
+            prior, condition, z = self._start(x)
+            return torch.cat([prior, condition, z, condition], dim=-1)
+
+        def through(number: int, step: int, x: Tensor, mask: Tensor) -> Tensor:
+            prior, condition, z, h = x.split(sizes, dim=-1)
+            t = torch.full((len(x), 1, 1), step / self.steps, device=x.device)
+            h = h if number else self._embedded(z, t, prior, condition)
+            h = self.blocks[number](h, mask, self._modulations(t)[number])
+            if number == len(self.blocks) - 1:
+                z = z + self._velocity_of(h, z, t) / self.steps
+            return torch.cat([prior, condition, z, h], dim=-1)
+
+        def end(x: Tensor, mask: Tensor) -> Tensor:
+            prior, _, z, _ = x.split(sizes, dim=-1)
+            return self._mel(prior + self.residual_std * z, mask)
+
+        steps = [
+            Link(partial(through, number, step), left_context=KERNEL - 1 - ahead, right_context=ahead)
+            for step in range(self.steps)
+            for number, ahead in enumerate(self.look_aheads)
+        ]
+        rest = -self.steps * self.look_ahead % self.frames  # so that whole video frames come out
+        return [Link(start, rate=self.frames, align=PERIOD_FRAMES), *steps, Link(end, right_context=rest)]
+
+    def _start(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (B,T,in_dim) -> prior (B,F,M), condition (B,F,dim), z(0) (B,F,M)."""
+        prior, condition = self._at_mel_rate(self.prior(x)).float(), self._at_mel_rate(self.condition(x))
+        noise = repeated_noise(self.seed, PERIOD_FRAMES * self.frames, prior.shape[1], self.n_mels, x.device)
+        return prior, condition, (self.temperature * noise).expand_as(prior)
 
     def training_loss(self, x: Tensor, mask: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Losses over the valid frames, and the prior.
@@ -172,12 +212,24 @@ class FlowMel(nn.Module):
 
     def _velocity(self, z: Tensor, t: Tensor, prior: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
         """z(t) (B,F,M), time (B,1,1), prior (B,F,M), condition (B,F,dim), mask (B,F) -> velocity (B,F,M), float32."""
-        variance = _variance(t)
-        h = self.embed(torch.cat([z / variance.sqrt(), prior], dim=-1)) + condition
-        frequencies = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), TIME_DIM // 2, device=z.device))
-        modulations = self.time(torch.cat([(t * frequencies).sin(), (t * frequencies).cos()], dim=-1))
-        for block, modulation in zip(self.blocks, modulations.chunk(len(self.blocks), dim=-1)):
+        h = self._embedded(z, t, prior, condition)
+        for block, modulation in zip(self.blocks, self._modulations(t)):
             h = block(h, mask, modulation)
+        return self._velocity_of(h, z, t)
+
+    def _embedded(self, z: Tensor, t: Tensor, prior: Tensor, condition: Tensor) -> Tensor:
+        """Input of the stack's blocks (B,F,dim)."""
+        return self.embed(torch.cat([z / _variance(t).sqrt(), prior], dim=-1)) + condition
+
+    def _modulations(self, t: Tensor) -> tuple[Tensor, ...]:
+        """Of each block, at a time (B,1,1)."""
+        frequencies = torch.exp(torch.linspace(0, math.log(MAX_FREQUENCY), TIME_DIM // 2, device=t.device))
+        embedding = self.time(torch.cat([(t * frequencies).sin(), (t * frequencies).cos()], dim=-1))
+        return embedding.chunk(len(self.blocks), dim=-1)
+
+    def _velocity_of(self, h: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """Output of the stack's blocks (B,F,dim), z(t) (B,F,M), time (B,1,1) -> velocity (B,F,M), float32."""
+        variance = _variance(t)
         return (2 * t - 1) / variance * z + self.out(self.norm(h)).float() / variance.sqrt()
 
     def _mel(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from v2skit.config.limits import Context, Depth, Dropout, Kernel, Width
 from v2skit.errors import UserError, suggestion
 from v2skit.models.encoders.relative_attention import RelativeAttention, relative_positions
+from v2skit.models.layers.link import Link
 from v2skit.models.layers.masked import LookAheadConv1d, check_features, on_valid, zero_padding
 
 SIZES = {
@@ -155,8 +155,8 @@ class Conformer(nn.Module):
             x = block(x, positions, mask)
         return zero_padding(x, mask)
 
-    def links(self) -> list[tuple[Callable[[Tensor, Tensor], Tensor], int, int]]:
-        """The layers of the encoder, (B, T, D), mask (B, T) -> (B, T, dim), and left and right context of each, frames.
+    def links(self) -> list[Link]:
+        """The layers of the encoder, (B, T, D), mask (B, T) -> (B, T, dim).
 
         For streaming: block by block costs far less than the whole encoder on its whole receptive field.
         """
@@ -165,8 +165,8 @@ class Conformer(nn.Module):
             return block(x, relative_positions(x.shape[1], self.out_dim, like=x), mask)
 
         blocks: list[Any] = list(self.blocks)
-        steps = [(partial(through, block), *block.context) for block in blocks]
-        return [(lambda x, mask: self.dropout(self.project(x)), 0, 0), *steps]
+        steps = [Link(partial(through, block), *block.context) for block in blocks]
+        return [Link(lambda x, mask: self.dropout(self.project(x))), *steps]
 
 
 def _contexts(blocks: int, look_ahead: int | None, left: int | None) -> list[tuple[int, int] | None]:

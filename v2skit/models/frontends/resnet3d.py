@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from v2skit.config.limits import Depth, Width
 from v2skit.errors import UserError
+from v2skit.models.layers.link import Link
 from v2skit.models.layers.masked import check_frames, put_valid, take_valid
 from v2skit.models.layers.pointwise import PointwiseConv2d
 
@@ -122,13 +123,24 @@ class ResNet3d(nn.Module):
         if video.ndim != 5 or video.shape[2] != 1:
             raise UserError(f"resnet3d: video of shape {tuple(video.shape)}; give gray crops (B, T, 1, H, W)")
         check_frames(video.shape[1], mask, 1, "resnet3d: video")
+        return self._frame_by_frame(self._neighbours(video, mask), mask)
+
+    def links(self) -> list[Link]:
+        """The frames of the stem's kernel side by side, and the rest, which depends on no other frame: for live
+        synthesis, in which each frame is so computed only once."""
+        return [Link(self._neighbours, self.left_context_frames, self.look_ahead_frames), Link(self._frame_by_frame)]
+
+    def _neighbours(self, video: Tensor, mask: Tensor) -> Tensor:
+        """Crops (B,T,1,H,W) -> those of the stem's kernel at each frame (B,T,H,W,5)."""
         frames = video.squeeze(2).masked_fill(~mask[:, :, None, None], 0)
         frames = F.pad(frames, (0, 0, 0, 0, self.left_context_frames, self.look_ahead_frames))
-        frames = frames.unfold(1, TEMPORAL_KERNEL, 1)  # (B, T, H, W, 5)
+        return frames.unfold(1, TEMPORAL_KERNEL, 1)
+
+    def _frame_by_frame(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """(B,T,H,W,5) -> features (B,T,D)."""
         x = take_valid(frames, mask).permute(0, 3, 1, 2)  # (N, 5, H, W)
         x = x.contiguous(memory_format=torch.channels_last)
-        x = self.stages(self.stem(x)).mean((2, 3))
-        return put_valid(x, mask)
+        return put_valid(self.stages(self.stem(x)).mean((2, 3)), mask)
 
 
 class ResNet3dSmall(ResNet3d):

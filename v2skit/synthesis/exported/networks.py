@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from v2skit.models.layers.link import Link
 from v2skit.models.model import Model
 from v2skit.synthesis.exported.file import Network
 from v2skit.system.extras import needs
@@ -54,13 +54,13 @@ class OnnxChain(nn.Module):
     def __init__(self, layers: list[OnnxNetwork]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        contexts = [(left, right) for _, left, right in self.links()]
+        contexts = [(link.left_context, link.right_context) for link in self.links()]
         self.left_context_frames, self.look_ahead_frames = (sum(side) for side in zip(*contexts))
 
-    def links(self) -> list[tuple[Callable[..., Tensor], int, int]]:
-        """The layers, with left and right context of each, frames."""
+    def links(self) -> list[Link]:
+        """The layers, with left and right context of each in frames."""
         layers: list[Any] = list(self.layers)
-        return [(layer, layer.left_context_frames, layer.look_ahead_frames) for layer in layers]
+        return [Link(layer, layer.left_context_frames, layer.look_ahead_frames) for layer in layers]
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(1,T,D), a mask without padding -> (1,T,E)."""

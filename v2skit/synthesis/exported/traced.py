@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from v2skit.models.layers.link import Link
 from v2skit.synthesis.exported.file import Network
 from v2skit.synthesis.pipeline import as_input, receptive_field
 from v2skit.synthesis.synthesiser import Synthesiser
@@ -78,10 +78,11 @@ def traced_networks(synthesiser: Synthesiser) -> Iterator[Traced]:
         x = "conditioned"
     component = f"encoder '{choices.encoder.type}'"
     if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
-        links: list[Any] = model.encoder.links()
-        for number, (layer, left, right) in enumerate(links, 1):
+        links: list[Link] = model.encoder.links()
+        for number, link in enumerate(links, 1):
             output = "encoded" if number == len(links) else f"encoded.{number}"
-            yield Traced(f"encoder.{number}", component, model.encoder, layer, [x], output, context=(left, right))
+            context = link.left_context, link.right_context
+            yield Traced(f"encoder.{number}", component, model.encoder, link.function, [x], output, context=context)
             x = output
     else:
         yield Traced("encoder", component, model.encoder, model.encoder, [x], "encoded")

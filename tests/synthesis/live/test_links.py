@@ -1,0 +1,67 @@
+"""Networks in live synthesis, layer by layer: what they output is that of the whole clip at once."""
+
+import numpy as np
+import pytest
+import torch
+
+from v2skit.config.load import load_config
+from v2skit.data.augment import centre_crop, normalise
+from v2skit.data.batch import Inputs
+from v2skit.models.build import build_model
+from v2skit.models.frontends.resnet3d import ResNet3dSmall
+from v2skit.synthesis.pipeline import Pipeline
+
+FRAMES = 61
+DECODER = (
+    "networks.decoder={{type: flow_mel, dim: 8, blocks: 3, "
+    "steps: {steps}, look_ahead_frames: {ahead}, temperature: {noise}}}"
+)
+LIMITED = [
+    "crop.look_ahead_frames=0",
+    "networks.visual_frontend.look_ahead_frames=1",
+    "networks.encoder.look_ahead_frames=2",
+    "networks.encoder.attention_frames=5",
+    "networks.speaker={type: d_vector}",
+    "networks.decoder_speaker=true",
+]
+
+
+def model_of(tiny, decoder: str):
+    config = load_config(tiny, [*LIMITED, decoder])
+    model = build_model(config, "v2a", []).eval()
+    torch.manual_seed(0)
+    torch.nn.init.normal_(model.decoder.out.weight)  # otherwise the stack has no effect
+    return config, model
+
+
+@pytest.mark.parametrize("chunk", [1, 7])
+@pytest.mark.parametrize(("steps", "ahead", "noise"), [(4, 1, 1.0), (2, 1, 0.0), (3, 2, 0.5), (5, 1, 1.0), (2, 0, 1.0)])
+def test_a_flow_that_is_sampled_block_by_block_is_that_of_the_whole_clip(tiny, chunk, steps, ahead, noise):
+    """Beyond 50 frames the noise repeats itself."""
+    config, model = model_of(tiny, DECODER.format(steps=steps, ahead=ahead, noise=noise))
+    voice = np.random.default_rng(0).random(model.speaker.voice(None).shape, np.float32)
+    crops = np.random.default_rng(1).integers(0, 255, (FRAMES, 88, 88), np.uint8)
+    inputs = {"video": torch.from_numpy(normalise(centre_crop(crops, 88)))[None]}
+    mask = torch.ones(1, FRAMES, dtype=torch.bool)
+    with torch.no_grad():
+        want = model(Inputs(inputs, mask, torch.from_numpy(voice)[None])).stream("mel")[0].numpy()
+    pipeline = Pipeline(config, model, None, voice, chunk=chunk)
+    found = [pipeline.push(crops[n : n + 1]) for n in range(FRAMES)]
+    frames = np.cumsum([len(mel) for mel in found])
+    assert (frames % 4 == 0).all()
+    if chunk == 1:  # as early as the look-ahead allows
+        assert (frames == 4 * np.maximum(0, np.arange(1, FRAMES + 1) - pipeline.right_context_frames)).all()
+    np.testing.assert_allclose(
+        np.concatenate([mel for mel in (*found, pipeline.finish()) if len(mel)]), want, atol=2e-4
+    )
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_a_visual_frontend_that_sees_each_frame_once_gives_the_features_of_the_whole_clip(ahead):
+    frontend = ResNet3dSmall((4, 8), look_ahead_frames=ahead).eval()
+    video, mask = torch.randn(2, 6, 1, 88, 88), torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    x = video
+    for link in frontend.links():
+        x = link.function(x, mask)
+    assert torch.equal(x, frontend(video, mask))
+    assert sum(link.right_context for link in frontend.links()) == ahead
