@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,12 @@ def inference_arguments(config: Config) -> dict[str, Any]:
     decoder = config.networks.decoder
     names = getattr(plugins.class_of("decoder", decoder), "inference_arguments", ())
     return {name: decoder.args[name] for name in names}
+
+
+def assign(decoder: Any, arguments: Mapping[str, Any]) -> None:
+    """Assign them to a trained decoder. Building it with them would not do: its layers may depend on them."""
+    for name, value in arguments.items():
+        setattr(decoder, name, value)
 
 
 def with_inference_arguments(config: Config, chosen: Config) -> Config:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from v2skit.config.load import check_component
+from v2skit.config.load import check_component, to_tree
 from v2skit.config.parts import model_name
 from v2skit.config.schema import Config
 from v2skit.config.upgrade import upgrade
@@ -103,9 +103,11 @@ def _stored_kernels(meta: Meta, config: Config, targets: Targets, part: str) -> 
     section, _, inner = part.partition(".")
     stored = upgrade(meta.config)
     tree = stored.get("vocoder") if section == "generator" else stored.get("networks", {}).get(section)
-    if section not in KINDS or not isinstance(tree, dict) or direct.paths(tree):
+    if section not in KINDS or not isinstance(tree, dict):
         return {}
     ours = config.vocoder if section == "generator" else getattr(config.networks, section)
+    if set(direct.paths(tree)) - set(direct.paths(to_tree(ours))):  # code that this config does not run
+        return {}
     try:
         choice = check_component(KINDS[section], tree, "the checkpoint's config")
         return {} if choice == ours and not inner else _kernels(_built(choice, config, targets), inner)

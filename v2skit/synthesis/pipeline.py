@@ -122,7 +122,7 @@ class Pipeline:
 def frontend_stages(model: Model, speaker: Tensor, chunk: int | None = None) -> list[WindowedFunction]:
     """Mouth crops (T,1,H,W) -> features of the frontend (T,D), for the input (1,...) of the speaker component, which a
     predictor needs; ``chunk`` as for :class:`Pipeline`: layer by layer where the frontend has ``links``."""
-    if chunk and model.predictor is None and hasattr(model.frontend, "links"):
+    if chunk and model.predictor is None and has_links(model.frontend):
         return linked(model.frontend.links(), chunk)
 
     def features(video: Tensor, mask: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ def frontend_stages(model: Model, speaker: Tensor, chunk: int | None = None) -> 
 def encoder_stages(model: Model, speaker: Tensor) -> list[WindowedFunction]:
     """Features of the frontend (T,D) -> features of the encoder (T,E), for the input (1,...) of the speaker
     component."""
-    if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
+    if receptive_field(model.encoder) and has_links(model.encoder):
         return linked([Link(lambda x, mask: model.condition(x, speaker)), *model.encoder.links()])
     return [windowed(model.encoder, masked(lambda x, mask: model.encode(x, speaker, mask)), 1)]
 
@@ -142,21 +142,31 @@ def encoder_stages(model: Model, speaker: Tensor) -> list[WindowedFunction]:
 def decoder_stages(model: Model, speaker: Tensor, rate: int, live: bool) -> list[WindowedFunction]:
     """Features of the encoder (T,E) -> stream of the decoder (T * rate, ...), for the input (1,...) of the speaker
     component; ``live``: layer by layer where the decoder has ``links``, so that few frames cost little."""
-    if live and hasattr(model.decoder, "links"):
-        return linked([Link(lambda x, mask: model.decoder_input(x, speaker)), *model.decoder.links()])
+    if live and has_links(model.decoder):
+        links = model.decoder.links()
+        after = sum(link.right_context for link in links[1:])  # of steps that the first one outputs
+        whole = Link(lambda x, mask: x, right_context=-after % rate)  # so that whole video frames come out
+        return linked([Link(lambda x, mask: model.decoder_input(x, speaker)), *links, whole])
     return [windowed(model.decoder, masked(lambda x, mask: model.decode(x, speaker, mask)), rate)]
 
 
 def linked(links: Sequence[Link], min_steps: int = 1) -> list[WindowedFunction]:
     """The layers of a network, one after the other, the first one for at least ``min_steps`` new steps."""
-    first = links[0]
     return [
         WindowedFunction(
-            masked(link.function), link.rate, link.left_context, link.right_context, min_steps if link is first else 1,
+            masked(link.function), link.rate, link.left_context, link.right_context, 1 if number else min_steps,
             align=link.align,
         )
-        for link in links
+        for number, link in enumerate(links)
     ]  # fmt: skip
+
+
+def has_links(network: nn.Module) -> bool:
+    """Whether a network has ``links`` that are those of its ``forward``: a subclass may override the latter alone."""
+    for base in type(network).__mro__:
+        if "links" in vars(base) or "forward" in vars(base):
+            return "links" in vars(base)
+    return False
 
 
 def masked(network: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -18,7 +18,7 @@ from v2skit.errors import UserError
 from v2skit.hub.fetch import local_path
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder, for_inference, needs_vocoder
-from v2skit.models.inference import with_inference_arguments
+from v2skit.models.inference import assign, inference_arguments, with_inference_arguments
 from v2skit.models.model import Model
 from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import PREDICTOR, read_voices, restore_vocoder, vocoder_of
@@ -299,12 +299,14 @@ def load_model(
     if saved.meta.task != task:
         raise UserError(f"{path} contains {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")
     config = checkpoint.config_of(saved.meta)
-    config = with_inference_arguments(config, chosen) if chosen else config
     if path.is_file():
         config = dataclasses.replace(config, vocoder=vocoder_of(path) or config.vocoder)
     targets = build_targets(config, saved.meta.targets)
     model = build_model(config, task, saved.meta.speakers, targets)
     checkpoint.restore(model, saved.inference_weights, path)
+    if chosen:
+        config = with_inference_arguments(config, chosen)
+        assign(model.decoder, inference_arguments(config))
     meta = saved.meta
     if model.predicted:
         model.predictor, digest = _load_predictor(path, config, model, meta, targets)

@@ -9,7 +9,8 @@ from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.models.build import build_model
 from v2skit.models.frontends.resnet3d import ResNet3dSmall
-from v2skit.synthesis.pipeline import Pipeline
+from v2skit.synthesis.overlap import Cascade
+from v2skit.synthesis.pipeline import Pipeline, has_links, linked
 
 FRAMES = 61
 DECODER = (
@@ -35,7 +36,9 @@ def model_of(tiny, decoder: str):
 
 
 @pytest.mark.parametrize("chunk", [1, 7])
-@pytest.mark.parametrize(("steps", "ahead", "noise"), [(4, 1, 1.0), (2, 1, 0.0), (3, 2, 0.5), (5, 1, 1.0), (2, 0, 1.0)])
+@pytest.mark.parametrize(
+    ("steps", "ahead", "noise"), [(4, 1, 1.0), (2, 1, 0.0), (3, 2, 0.5), (5, 1, 1.0), (2, 0, 1.0), (2, "null", 1.0)]
+)
 def test_a_flow_that_is_sampled_block_by_block_is_that_of_the_whole_clip(tiny, chunk, steps, ahead, noise):
     """Beyond 50 frames the noise repeats itself."""
     config, model = model_of(tiny, DECODER.format(steps=steps, ahead=ahead, noise=noise))
@@ -56,12 +59,27 @@ def test_a_flow_that_is_sampled_block_by_block_is_that_of_the_whole_clip(tiny, c
     )
 
 
-@pytest.mark.parametrize("ahead", [0, 2])
+@pytest.mark.parametrize("ahead", range(5))
 def test_a_visual_frontend_that_sees_each_frame_once_gives_the_features_of_the_whole_clip(ahead):
     frontend = ResNet3dSmall((4, 8), look_ahead_frames=ahead).eval()
-    video, mask = torch.randn(2, 6, 1, 88, 88), torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
-    x = video
-    for link in frontend.links():
-        x = link.function(x, mask)
-    assert torch.equal(x, frontend(video, mask))
-    assert sum(link.right_context for link in frontend.links()) == ahead
+    video, mask = torch.randn(9, 1, 88, 88), torch.ones(1, 9, dtype=torch.bool)
+    for chunk in (1, 2):
+        cascade = Cascade(linked(frontend.links(), chunk))
+        with torch.no_grad():
+            found = [cascade.push(frame[None]) for frame in video] + [cascade.finish()]
+            want = frontend(video[None], mask)[0]
+        torch.testing.assert_close(torch.cat([x for x in found if x is not None]), want)
+        assert cascade.right_context == ahead
+
+
+def test_links_of_a_class_are_not_those_of_one_that_overrides_forward():
+    class Other(ResNet3dSmall):
+        def forward(self, video, mask):
+            return super().forward(video, mask) + 1
+
+    class Both(Other):
+        def links(self):
+            return []
+
+    assert [has_links(kind((4, 8))) for kind in (ResNet3dSmall, Other, Both)] == [True, False, True]
+    assert not has_links(torch.nn.Linear(1, 1))

@@ -169,8 +169,7 @@ class FlowMel(nn.Module):
             for step in range(self.steps)
             for number, ahead in enumerate(self.look_aheads)
         ]
-        rest = -self.steps * self.look_ahead % self.frames  # so that whole video frames come out
-        return [Link(start, rate=self.frames, align=PERIOD_FRAMES), *steps, Link(end, right_context=rest)]
+        return [Link(start, rate=self.frames, align=PERIOD_FRAMES), *steps, Link(end)]
 
     def _start(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features (B,T,in_dim) -> prior (B,F,M), condition (B,F,dim), z(0) (B,F,M)."""

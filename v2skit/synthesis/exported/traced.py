@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from v2skit.models.layers.link import Link
 from v2skit.synthesis.exported.file import Network
-from v2skit.synthesis.pipeline import as_input, receptive_field
+from v2skit.synthesis.pipeline import as_input, has_links, receptive_field
 from v2skit.synthesis.synthesiser import Synthesiser
 
 ANOTHER = "train a model with another one; docs/contracts.md says what an export needs"
@@ -77,7 +77,7 @@ def traced_networks(synthesiser: Synthesiser) -> Iterator[Traced]:
         )  # fmt: skip
         x = "conditioned"
     component = f"encoder '{choices.encoder.type}'"
-    if receptive_field(model.encoder) and hasattr(model.encoder, "links"):
+    if receptive_field(model.encoder) and has_links(model.encoder):
         links: list[Link] = model.encoder.links()
         for number, link in enumerate(links, 1):
             output = "encoded" if number == len(links) else f"encoded.{number}"
