@@ -15,6 +15,7 @@ from v2skit.data.targets import Targets
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model
 from v2skit.models.look_ahead import Shift, model_shifts, part_shifts, shifted
+from v2skit.synthesis.synthesiser import load_model
 from v2skit.training.initialise import initialise
 from v2skit.training.transfer import transfer
 
@@ -160,3 +161,18 @@ def test_a_part_of_a_frontend_starts_from_a_whole_one(models, tmp_path):
     assert changes == [("frontend.visual.stem.0.weight", "look-ahead 2 -> 0")]
     theirs = whole.frontend.stem[0].weight
     assert torch.equal(model.frontend.visual.stem[0].weight[:, 2:], theirs[:, :3])
+
+
+def test_another_number_of_steps_in_synthesis_does_not_move_the_kernels(models, tmp_path):
+    config, _, limited = models
+    meta = checkpoint.new_meta(config, "v2a", [])
+    decoder = replace(config.networks.decoder, args={**config.networks.decoder.args, "steps": 2})
+    chosen = replace(config, networks=replace(config.networks, decoder=decoder))
+    torch.nn.init.normal_(limited.decoder.out.weight)
+    checkpoint.save(checkpoint.Checkpoint(meta, limited.state_dict()), tmp_path / "limited")
+    found, model, _, _ = load_model(tmp_path / "limited", "v2a", chosen)
+    assert found.networks.decoder.args["steps"] == model.decoder.steps == 2
+    four = speech_of(limited)
+    limited.decoder.steps = 2
+    torch.testing.assert_close(speech_of(model), speech_of(limited))
+    assert not torch.allclose(speech_of(model), four, atol=1e-3)

@@ -12,9 +12,9 @@ from torch import Tensor
 class Link:
     """A layer, and what it depends on.
 
-    One after the other, the links of a network give what its ``forward`` gives. A frontend with links has the video as its
-    only input; those of an encoder are used offline and in exports as well, and have a rate of 1; the first link of a
-    decoder has the rate of the decoder, the others 1.
+    One after the other, the links of a network give what its ``forward`` gives. A frontend with links has the video as
+    its only input; those of an encoder are used offline and in exports as well, and have a rate of 1; the first link of
+    a decoder has the rate of the decoder, the others 1.
 
     Args:
         function: (B, L, ...), mask (B, L) -> (B, L * rate, ...).
