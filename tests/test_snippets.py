@@ -33,7 +33,7 @@ BLOCKS = [
     for language, block in re.findall(r"```(python|yaml)\n(.*?)```", TEXT[page], re.DOTALL)
 ]
 NOT_HERE = (
-    r"serve|stream |listen-score",  # for people, with devices
+    r"serve|stream( |$)|listen-score",  # for people, with devices
     r"hf://\S+$|--private",  # of a hub
     r"^new-|^check-|^data |^audit|^evaluate /data|--config egs/mine",  # of plug-ins, corpora and recipes
     r"exp/text/finetune|exp/cpu|--voices? [^s]|--metric wer|exp/mel_1|--align|onnx",  # not of the tiny experiment
