@@ -151,11 +151,15 @@ class FlowMel(nn.Module):
             prior, condition, z = self._start(x)
             return torch.cat([prior, condition, z, condition], dim=-1)
 
+        with torch.no_grad():
+            times = torch.arange(self.steps, device=self.out.weight.device)[:, None, None, None] / self.steps
+            modulations = [self._modulations(t) for t in times]  # once, not for each chunk
+
         def through(number: int, step: int, x: Tensor, mask: Tensor) -> Tensor:
             prior, condition, z, h = x.split(sizes, dim=-1)
-            t = torch.full((len(x), 1, 1), step / self.steps, device=x.device)
+            t = times[step]
             h = h if number else self._embedded(z, t, prior, condition)
-            h = self.blocks[number](h, mask, self._modulations(t)[number])
+            h = self.blocks[number](h, mask, modulations[step][number])
             if number == len(self.blocks) - 1:
                 z = z + self._velocity_of(h, z, t) / self.steps
             return torch.cat([prior, condition, z, h], dim=-1)
