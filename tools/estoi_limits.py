@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from pystoi.utils import remove_silent_frames
 from scipy.signal import butter, sosfiltfilt
-from torch import Tensor
+from torch import Tensor, nn
 
 from v2skit.cli.failures import status_of
 from v2skit.config.features import Mel
@@ -39,7 +39,7 @@ from v2skit.models.vocoders.griffin_lim import GriffinLim
 from v2skit.signal.delay import delayed
 from v2skit.signal.mel import MelSpectrogram
 from v2skit.synthesis.directory import check_prepared
-from v2skit.synthesis.synthesiser import load_model
+from v2skit.synthesis.synthesiser import Synthesiser, load_model
 
 HIGH_PASS_HZ, RANGE_DB = 120.0, 40.0
 STOI_RATE, STOI_FRAME, STOI_HOP = 10_000, 256, 128
@@ -135,9 +135,10 @@ class Source:
         path: of a V2A run, checkpoint or pack, or a folder of speech.
         directory: data directory of the clips.
         utterances: of the directory, that are to be predicted.
+        own_vocoder: the waveforms are made by the model's vocoder instead of Griffin-Lim.
     """
 
-    def __init__(self, path: Path, directory: Path, utterances: list[Utterance]) -> None:
+    def __init__(self, path: Path, directory: Path, utterances: list[Utterance], own_vocoder: bool = False) -> None:
         self.path, self.model = path, None
         self.clock, self.mel = read_clock(directory), Mel()
         if not (path / f"{utterances[0].id}.wav").is_file():
@@ -148,6 +149,12 @@ class Source:
             self.clock, self.mel, self.crop = config.clock, config.mel, config.augmentation.crop
             self.reader = self.model.speaker.reader(directory)
         self.spectrogram = MelSpectrogram(self.clock, self.mel)
+        self.vocoder: nn.Module = GriffinLim(self.clock, self.mel)
+        if own_vocoder:
+            own = Synthesiser.load(path, torch.device("cpu")).vocoder if self.model else None
+            if own is None:
+                raise SystemExit(f"{path} has no vocoder; leave --own_vocoder out, or give a packed model")
+            self.vocoder = own
 
     def predicted(self, utterance: Utterance, samples: int) -> Tensor:
         """The log mel of an utterance (1,F,M)."""
@@ -176,7 +183,7 @@ def speech_frames(waveform: np.ndarray, spectrogram: MelSpectrogram, rate: int) 
 def estoi_of(source: Source, utterances: list[Utterance]) -> dict[str, float]:
     """Row of the table -> mean ESTOI over the utterances."""
     found: dict[str, list[float]] = defaultdict(list)
-    spectrogram, vocoder, estoi = source.spectrogram, GriffinLim(source.clock, source.mel), Estoi()
+    spectrogram, vocoder, estoi = source.spectrogram, source.vocoder, Estoi()
     rate = source.clock.sample_rate
 
     def add(row: str, reference: np.ndarray, hypothesis: np.ndarray) -> None:
@@ -236,6 +243,7 @@ def main() -> None:
     parser.add_argument("sources", type=Path, nargs="*", help="V2A runs, checkpoints, packs; folders of speech")
     parser.add_argument("--clips", type=int, default=8, help="of each talker, evenly chosen")
     parser.add_argument("--talkers", nargs="+", help="only these; default: all")
+    parser.add_argument("--own_vocoder", action="store_true", help="that of the model instead of Griffin-Lim")
     options = parser.parse_args()
     if options.clips < 1:
         parser.error("--clips: give a number from 1")
@@ -263,7 +271,8 @@ def main() -> None:
     if not options.sources:
         return
     utterances = [utterance for of_talker in chosen.values() for utterance in of_talker]
-    columns = [estoi_of(Source(path, options.data_dir, utterances), utterances) for path in options.sources]
+    sources = [Source(path, options.data_dir, utterances, options.own_vocoder) for path in options.sources]
+    columns = [estoi_of(source, utterances) for source in sources]
     print()
     rows = {row: [f"{column[row]:.3f}" for column in columns] for row in columns[0]}
     print_table(["mel", *(f"ESTOI, {path}" for path in options.sources)], rows)

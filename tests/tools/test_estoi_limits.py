@@ -67,6 +67,8 @@ def test_a_hum_is_kept_in_the_pauses_and_pauses_limit_estoi(tmp_path, mel_run):
         found[f"{first} in frames of speech, {second} elsewhere"][0]
         for first, second in (("ground truth", "predicted"), ("predicted", "ground truth"))
     )
+    late_speech = found["ground truth in frames of speech, with the lag of the prediction, predicted elsewhere"]
+    assert late_speech[1] == pytest.approx(copy[1], abs=0.02)  # of a copy without a lag, which is right elsewhere too
     assert found["predicted"][0] < min(in_speech, elsewhere) and max(in_speech, elsewhere) < copy[0]
     assert found["ground truth, smoothed over 9 frames"][0] < found["ground truth, smoothed over 3 frames"][0] < copy[0]
 
@@ -96,3 +98,14 @@ def test_smoothing_keeps_means_and_shape():
 
 def test_clips_are_chosen_at_equal_distances():
     assert evenly(list(range(10)), 3) == [0, 3, 6] and evenly([1, 2], 8) == [1, 2]
+
+
+def test_the_vocoder_of_the_model_may_be_used(tmp_path, mel_run):
+    data = make_clips(tmp_path / "clips", hum=0)
+    done = run(data, mel_run, "--own_vocoder", "--talkers", "s1")
+    assert done.returncode == 0, done.stderr
+    other = run(data, mel_run, "--talkers", "s1")
+    few_iterations, default = (tables(each.stdout)["copy synthesis"][0] for each in (done, other))
+    assert few_iterations < default  # the run's config has Griffin-Lim with two iterations
+    done = run(data, data / "copies", "--own_vocoder")
+    assert done.returncode == 1 and "has no vocoder; leave --own_vocoder out" in done.stderr
