@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.config.parts import Part, PartTransfer, parts_of
 from v2skit.errors import UserError
@@ -37,6 +37,48 @@ def test_the_settings_of_transferred_heads_hold_for_each(tiny):
     with pytest.raises(UserError, match=r"both transfer.heads and parts.heads.ctc have settings of its training"):
         load_config(tiny, sets)
     assert load_config(tiny, [*sets[:3], "parts={heads.ctc: {init: b}}"]).parts["heads.ctc"].init == "b"
+
+
+def test_model_is_all_parts_of_v2a(tiny):
+    whole = load_config(tiny, ["parts.model={init: a, frozen: all}", "parts.decoder={frozen: none}"]).parts
+    parts = {name: Part(init="a", frozen="all") for name in ("visual_frontend", "encoder", "speaker")}
+    assert whole == parts | {"decoder": Part(init="a")}
+    assert not {"heads", "audio_frontend"} & whole.keys()
+    head = ["targets.loudness={type: f0}", "networks.heads.loud={type: mel, on: encoder}"]
+    sets = [
+        *head,
+        "networks.speaker={type: none}",
+        "parts.model.init=a",
+        "parts={decoder: {init: null}, heads.loud: {init: b}}",
+    ]
+    found = load_config(tiny, sets).parts
+    assert {name: part.init for name, part in found.items()} == {
+        "visual_frontend": "a", "encoder": "a", "decoder": None, "heads": "a", "heads.loud": "b"
+    }  # fmt: skip
+
+
+def test_a_config_leaves_out_model_of_its_base(tiny, tmp_path):
+    write(tmp_path / "c.yaml", tiny, [], parts={"model": {"init": "a"}, "decoder": None, "encoder": {"frozen": "all"}})
+    parts = load_config(tmp_path / "c.yaml", ["networks.speaker={type: none}"]).parts
+    assert parts == {"visual_frontend": Part(init="a"), "encoder": Part(init="a", frozen="all")}
+    assert load_config(tmp_path / "c.yaml", ["parts.model=null"]).parts == {"encoder": Part(frozen="all")}
+
+
+def test_model_of_a_vocoder_is_its_generator(tiny):
+    assert load_config(tiny, ["trains=vocoder", "parts.model.init=a"]).parts == {"generator": Part(init="a")}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("parts.model=3", "--set: parts.model: expected keys and values, not 3"),
+        ("parts.model.innit=a", "--set: unknown key 'parts.visual_frontend.innit'; did you mean 'init'"),
+        ("parts.model=null", "parts has no 'model' to leave out"),
+    ],
+)
+def test_mistakes_in_model_are_named(tiny, value, message):
+    with pytest.raises(UserError, match=message):
+        load_config(tiny, [value])
 
 
 @pytest.mark.parametrize(

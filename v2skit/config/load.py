@@ -12,6 +12,7 @@ from v2skit.config.addresses import pin
 from v2skit.config.check import check
 from v2skit.config.defaults import LOGGERS
 from v2skit.config.messages import origin_of, shortened
+from v2skit.config.parts import spread
 from v2skit.config.plain import MAX_DEPTH, fault
 from v2skit.config.plugin_files import KEY, Copies, add_paths, read_files, stored_files
 from v2skit.config.schema import Config
@@ -47,7 +48,8 @@ def load_config(path: Path, overrides: Iterable[str] = (), copies: Copies | None
     tree = pin(tree, str(path), origins)
     files = _files(tree, origins, str(path), copies)
     with plugins.using(files):
-        config = check({**tree, KEY: [to_tree(file) for file in files]}, Config, str(path), origins)
+        whole = {**spread(tree, origins), KEY: [to_tree(file) for file in files]}
+        config = check(whole, Config, str(path), origins)
     trust([file for file in files if copies is None or file not in copies.used], direct.paths(tree))
     for key, value in flatten(tree).items():
         if value is None and key in added:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 from v2skit.config.limits import check_range
 from v2skit.errors import UserError, suggestion
@@ -18,6 +18,8 @@ PARTS: dict[str, tuple[str, ...]] = {
 """Task -> the names that a config has for the parts of its model."""
 
 HEADS = "heads"
+WHOLE = "model"
+"""In ``parts`` of a config file, all parts of its model."""
 _FRONTENDS = ("audio_frontend", "visual_frontend")
 
 
@@ -93,6 +95,38 @@ class Part(PartTransfer):
         if self.init_prefix is not None and (self.init_part is not None or not self.init_prefix):
             message = "init_prefix: expected beginnings of names, without init_part; leave one of the two out"
             raise UserError(message, key="init_prefix")
+
+
+def spread(tree: dict, origins: dict[str, str]) -> dict:
+    """A config's tree in which the entry ``model`` of ``parts`` is given to each part of the V2A model, or of the
+    vocoder; what such a part has in an entry of its own comes first. Parts that have no weights by the config, no
+    speaker embedding or no heads, get none.
+
+    Args:
+        tree: not checked yet.
+        origins: of its keys; those of the new ones are added.
+    """
+    parts, networks = tree.get("parts"), tree.get("networks")
+    if not isinstance(parts, dict) or not isinstance(parts.get(WHOLE), dict):
+        return tree
+    without = _without_weights(networks) if isinstance(networks, dict) else ()
+    shared, own = parts[WHOLE], {name: part for name, part in parts.items() if name != WHOLE}
+    for name in PARTS["vocoder" if tree.get("trains") == "vocoder" else "v2a"]:
+        if name not in without and isinstance(given := own.get(name, {}), dict):
+            origins |= {
+                f"parts.{name}.{key}": origins[f"parts.{WHOLE}.{key}"]
+                for key in shared.keys() - given.keys()
+                if f"parts.{WHOLE}.{key}" in origins
+            }
+            own[name] = {**shared, **given}
+    return {**tree, "parts": own}
+
+
+def _without_weights(networks: dict[str, Any]) -> set[str]:
+    speaker, heads = networks.get("speaker"), networks.get(HEADS)
+    no_speaker = isinstance(speaker, dict) and speaker.get("type") == "none"
+    has_heads = isinstance(heads, dict) and any(head is not None for head in heads.values())
+    return {*(["speaker"] if no_speaker else []), *([] if has_heads else [HEADS])}
 
 
 def model_name(part: str) -> str:

@@ -160,7 +160,7 @@ class Config:
         transfer: the parts that are transferred from A2A to V2A, by name.
         parts: initial weights and training of any part, by name: ``visual_frontend``, ``audio_frontend``, ``speaker``,
             ``encoder``, ``decoder``, ``heads``, ``heads.NAME``, a part of a frontend such as
-            ``visual_frontend.audio``, or ``generator`` of a vocoder.
+            ``visual_frontend.audio``, or ``generator`` of a vocoder; ``model`` of a config file is all parts of V2A.
         targets: by the name of the stream, what losses compare streams with, other than mel and waveform.
         audio_corpus: additional corpus of audio for pre-training; null: none.
         tracker: tracker of the mouth, for the mouth crops.
