@@ -1,6 +1,7 @@
 """Parts start from files, with a ledger; what can't be copied is named, and statistics of a frozen part exist."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -186,6 +187,19 @@ def test_a_run_resumes_without_its_initial_weights(recipe_folder, tiny, tmp_path
     assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
     assert "resumed from step 2" in capsys.readouterr().out
     assert before["parts.decoder"] and yaml.safe_load(record.read_text())["made_from"] == before
+
+
+def test_a_run_does_not_resume_with_another_look_ahead_of_its_layers(recipe_folder, tiny, capsys):
+    decoder = "networks.decoder={type: flow_mel, dim: 8, blocks: 2, steps: 4, look_ahead_frames: 1}"
+    sets = (decoder, "pretrain.checkpoint_every=2")
+    with installed(stops=Stops(3)):
+        assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 1
+    # Without a limit, steps may change at any time; here they would move the kernels.
+    assert stages(recipe_folder, tiny, "pretrain", sets=(*sets, "networks.decoder.steps=1")) == 1
+    message = r"decoder\.blocks\.0\..* was trained with another look-ahead \(\d+ -> \d+ frames\); resume with"
+    assert re.search(message, capsys.readouterr().err)
+    assert stages(recipe_folder, tiny, "pretrain", sets=sets) == 0
+    assert "resumed from step 2" in capsys.readouterr().out
 
 
 def test_a_transferred_part_can_be_frozen_with_its_statistics(recipe_folder, tiny):

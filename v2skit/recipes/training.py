@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from v2skit.config.parts import Part, model_name
-from v2skit.config.schema import Training
+from v2skit.config.parts import PARTS, Part, model_name
+from v2skit.config.schema import Config, Training
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.losses.total import Losses
 from v2skit.models import checkpoint
+from v2skit.models.look_ahead import model_shifts
 from v2skit.models.model import Model, Vocoder
 from v2skit.recipes import data, run_record, targets
 from v2skit.recipes.predictions import Predictions
@@ -101,6 +102,8 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     else:  # the files may have been deleted
         made_from = {**run_record.initial_digests(folder, run.parts), **made_from}
     model, speakers = build(checkpoint.read_meta(newest).speakers if newest else None, fitted)
+    if newest:
+        _check_look_ahead(newest, model, run.task, config, fitted)
     losses.check(model, fitted.built)  # now, not after hours in which targets are computed
     if recipe.processes.first:
         data.prepare_speakers(recipe, model.speaker, [*run.train, run.valid])
@@ -139,6 +142,18 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
 
 def _nothing() -> None:
     """What a process that does not claim the run does once the training has started."""
+
+
+def _check_look_ahead(newest: Path, model: Model | Vocoder, task: str, config: Config, fitted: Targets) -> None:
+    """Raises UserError where layers of a run that resumes would see other frames: some arguments that change synthesis
+    alone elsewhere, such as the steps of ``flow_mel``, divide a limited look-ahead among them."""
+    meta = checkpoint.read_meta(newest)
+    for name, shift in model_shifts(meta, model, config, fitted, PARTS[task]).items():
+        part = name.partition(".")[0]
+        raise UserError(
+            f"{newest}: {name} was trained with another look-ahead ({shift.theirs} -> {shift.ours} frames); resume with the arguments that "
+            f"networks.{part} had, and change them for synthesis after the training, or --force to repeat that stage"
+        )
 
 
 def _newest(recipe: Recipe, folder: Path) -> Path | None:
