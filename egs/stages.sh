@@ -104,7 +104,7 @@ if $trust; then arguments+=(--trust-plugins); fi
 
 names=(obtain prepare pretrain transfer finetune synth score)
 for ((number = stage; number <= stop_stage; number++)); do
-    echo "=== stage $number: ${names[number]}"
+    echo "=== stage $number: ${names[number]} ($config)"
     started=$SECONDS
     "$python" -m v2skit stage "${names[number]}" "${arguments[@]}"
     echo "stage $number took $((SECONDS - started)) s"
