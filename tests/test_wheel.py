@@ -29,8 +29,8 @@ from tests.cases.model import untrained_run
 from tests.conftest import ROOT
 from tests.media_files import every, make_video
 from v2skit.config.load import load_config
+from v2skit.hub.installed import OFFLINE
 from v2skit.models.package import Card, pack
-from v2skit.models.pretrained import OFFLINE
 from v2skit.system.extras import APART, COMPONENTS, MODULES
 
 pytestmark = pytest.mark.skipif(

@@ -28,7 +28,7 @@ from argument_types import whole_number
 
 import v2skit
 from v2skit.cli.failures import status_of
-from v2skit.models.pretrained import default_model
+from v2skit.hub.installed import default_model
 from v2skit.synthesis.exported.export import export_model
 from v2skit.synthesis.synthesiser import Synthesiser
 

@@ -13,7 +13,7 @@ from tests.cases.clips import Scene, sized, talker, write_clip
 from tests.cases.model import untrained_run
 from tests.media_files import needs_face_mesh
 from v2skit.cli.main import main
-from v2skit.models import pretrained
+from v2skit.hub import installed
 from v2skit.models.pack_header import Card
 from v2skit.models.package import pack
 
@@ -80,12 +80,12 @@ VIEWS: dict[str, Callable[[Scene], Scene]] = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pretrained")
-    pack(untrained_run(folder, "face_mesh"), folder / pretrained.OFFLINE, None, CARD)
+    pack(untrained_run(folder, "face_mesh"), folder / installed.OFFLINE, None, CARD)
     return folder
 
 
 def test_of_a_full_profile_the_error_names_the_remedies(model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pretrained, "FOLDER", model)
+    monkeypatch.setattr(installed, "FOLDER", model)
     video = write_clip(tmp_path / "clip.mp4", turned(talker("s34_lbwh5n"), 90))
     assert main(["synth", str(video), "--device", "cpu"]) == 1
     error = capsys.readouterr().err
@@ -96,7 +96,7 @@ def test_of_a_full_profile_the_error_names_the_remedies(model, tmp_path, monkeyp
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_it_speaks_as_long_as_the_video_and_says_what_it_was_made_for(name, model, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pretrained, "FOLDER", model)
+    monkeypatch.setattr(installed, "FOLDER", model)
     video = write_clip(tmp_path / "clip.mp4", VIEWS[name](talker("s34_lbwh5n")))
     speech = tmp_path / "speech.wav"
     assert main(["synth", str(video), "-o", str(speech), "--device", "cpu"]) == 0

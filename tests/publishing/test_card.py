@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from tests.models.test_package import header_of
 from v2skit.cli.main import main
 from v2skit.errors import UserError
+from v2skit.hub import installed
 from v2skit.hub.address import Address
-from v2skit.models import pretrained
 from v2skit.publishing.card import licence_id, readme
 
-GRID = pretrained.FOLDER / pretrained.OFFLINE
+GRID = installed.FOLDER / installed.OFFLINE
 ADDRESS = Address("me/grid")
 
 

@@ -20,13 +20,13 @@ from tests.conftest import ROOT
 from tests.hub.hub_server import Repository, environment, running
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
+from v2skit.hub import installed
 from v2skit.media.synthesised import is_synthesised
-from v2skit.models import pretrained
 from v2skit.models.pack_header import Card
 from v2skit.models.package import pack
 from v2skit.system.extras import MODULES
 
-GRID = pretrained.FOLDER / pretrained.OFFLINE
+GRID = installed.FOLDER / installed.OFFLINE
 
 
 def test_the_folder_of_a_space_is_whole(tmp_path, capsys):

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from v2skit.cli.main import _parser
 from v2skit.config.load import load_config
 from v2skit.config.schema import Data
-from v2skit.models.pretrained import LIVE, OFFLINE
+from v2skit.hub.installed import LIVE, OFFLINE
 
 REFUSED = "installed_model.sh: the corpus has no talker s1, whose voice is the model's default; add its clips"
 NO_F0 = "installed_model.sh: python has no praat-parselmouth, which shifts the voices; pip install 'v2skit[f0]'"

@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the model card, or the path and card of every installed model."""
     from v2skit.hub.fetch import local_path
+    from v2skit.hub.installed import default_model, installed_models
     from v2skit.models.package import describe
-    from v2skit.models.pretrained import default_model, installed_models
     from v2skit.synthesis.exported.file import OnnxFile
     from v2skit.synthesis.synthesiser import ONNX
 

@@ -108,8 +108,8 @@ def chosen_model(options: argparse.Namespace, option: str = "--model") -> Path:
     with v2skit, which is then named on standard error, with the option for another one. Raises UserError where there is
     none."""
     from v2skit.hub.fetch import local_path
+    from v2skit.hub.installed import default_model
     from v2skit.models.pack_header import printable_lines, read_header
-    from v2skit.models.pretrained import default_model
 
     if options.model is not None:
         options.model = local_path(options.model)

@@ -157,7 +157,8 @@ class Config:
         losses: losses by name, each with its weight.
         vocoder: from the decoder's stream to a waveform, where that is not one already.
         scoring: scores of the test set.
-        transfer: the parts that are transferred from A2A to V2A, by name.
+        transfer: the parts that are transferred from A2A to V2A, by name; with none, and without ``pretrained``, no A2A
+            model is trained, and V2A starts from the initial weights of ``parts``.
         parts: initial weights and training of any part, by name: ``visual_frontend``, ``audio_frontend``, ``speaker``,
             ``encoder``, ``decoder``, ``heads``, ``heads.NAME``, a part of a frontend such as
             ``visual_frontend.audio``, or ``generator`` of a vocoder; ``model`` of a config file is all parts of V2A.
@@ -248,3 +249,8 @@ class Config:
         if self.augmentation.crop > self.crop.size:
             key = "augmentation.crop"
             raise UserError(f"{key} {self.augmentation.crop} is larger than crop.size {self.crop.size}", key=key)
+
+    @property
+    def has_pretraining(self) -> bool:
+        """Whether a V2A model starts from an A2A model."""
+        return bool(self.transfer) or self.pretrained is not None

@@ -12,6 +12,7 @@ from typing import Any
 from v2skit.errors import UserError
 from v2skit.hub.address import SUFFIX, Address, is_address
 from v2skit.hub.failure import UnreachableError, explained
+from v2skit.hub.installed import is_installed, named_model
 from v2skit.registry.trust import trusts_everything
 from v2skit.system.atomic import write_text
 from v2skit.system.checksum import sha256_of
@@ -28,13 +29,17 @@ def local_path(model: str | Path) -> Path:
     """The path of a model.
 
     Args:
-        model: a path, or the address of a pack on a hub. That is fetched into the cache of huggingface_hub; without a
-            connection the cached one is used, and standard error says so.
+        model: a path; ``installed:NAME``, a pack that is installed with v2skit; or the address of a pack on a hub,
+            which is fetched into the cache of huggingface_hub; without a connection the cached one is used, and
+            standard error says so.
 
     Raises:
-        UserError: huggingface_hub is not installed, the hub refuses the request, the repository has no pack, several
-            ones or pickles, the file there differs from the hub's digest, or there is no connection and no cached one.
+        UserError: no such pack is installed; huggingface_hub is not; the hub refuses the request; the repository has no
+            pack, several ones or pickles; the file there differs from the hub's digest; or there is no connection and
+            no cached one.
     """
+    if isinstance(model, str) and is_installed(model):
+        return named_model(model)
     if isinstance(model, Path) or not is_address(model):
         return Path(model)
     return _found(Address.parse(model))[0]

@@ -64,9 +64,11 @@ def fold_recipes(recipe: Recipe) -> Iterator[Recipe]:
             key="predictor",
         )
     theirs, name = config_of(meta_in(place)), recipe.config.data.train
-    given = checkpoint.folder_in(Path(theirs.pretrained or place.parent.parent), "stage 2 makes it", "pretrain")
-    known = trained_on(given)
-    pretrained = None if known.unknown or overlapping(recipe, name, known.directories) else str(given)
+    pretrained = None
+    if theirs.has_pretraining:
+        given = checkpoint.folder_in(Path(theirs.pretrained or place.parent.parent), "stage 2 makes it", "pretrain")
+        known = trained_on(given)
+        pretrained = None if known.unknown or overlapping(recipe, name, known.directories) else str(given)
     ours = overlapping(recipe, name, theirs.data.pretrain)
     for number in range(recipe.config.predictor_folds):
         without = directory_of(recipe.config, number)
@@ -81,7 +83,7 @@ def _check_start(recipe: Recipe) -> None:
     that were trained on the clips that they predict, or where their losses or inputs are of such a model."""
     predictor, name = predictor_place(recipe), recipe.config.data.train
     theirs = config_of(meta_in(predictor))
-    anew = any(fold.config.pretrained is None for fold in fold_recipes(recipe))
+    anew = theirs.has_pretraining and any(fold.config.pretrained is None for fold in fold_recipes(recipe))
     for key, place in {**(start_of(theirs, "a2a") if anew else {}), **start_of(theirs, "v2a")}.items():
         known = trained_on(place)
         if known.unknown:

@@ -81,7 +81,7 @@ def _pretraining(place: Path, meta: Meta, config: Config) -> Iterator[Path]:
     """The A2A checkpoint that a V2A model's weights were transferred from, or the vocoder that was fine-tuned."""
     if meta.task == "vocoder" and config.pretrained:
         yield _place(config.pretrained, "pretrain")
-    if meta.task == "v2a" and place.parent.name != "scratch":
+    if meta.task == "v2a" and place.parent.name != "scratch" and config.has_pretraining:
         if config.pretrained:
             yield _place(config.pretrained, "pretrain")
         elif not place.is_file():

@@ -151,8 +151,9 @@ def _check_look_ahead(newest: Path, model: Model | Vocoder, task: str, config: C
     for name, shift in model_shifts(meta, model, config, fitted, PARTS[task]).items():
         part = name.partition(".")[0]
         raise UserError(
-            f"{newest}: {name} was trained with another look-ahead ({shift.theirs} -> {shift.ours} frames); resume with the arguments that "
-            f"networks.{part} had, and change them for synthesis after the training, or --force to repeat that stage"
+            f"{newest}: {name} was trained with another look-ahead ({shift.theirs} -> {shift.ours} frames); resume "
+            f"with the arguments that networks.{part} had, and change them for synthesis after the training, or "
+            "--force to repeat that stage"
         )
 
 

@@ -35,6 +35,8 @@ from v2skit.registry.build import build
 from v2skit.synthesis.directory import copy_synthesis, resynthesise, synthesise_directory, vocoder_source
 from v2skit.synthesis.synthesiser import Synthesiser
 
+NOTHING_TRANSFERRED = "no part is transferred: no audio-to-audio model, and stage 4 starts from the init of parts"
+
 PAIRS: tuple[tuple[str, str], ...] = (("pretrained", "scratch"), ("pretrained", "predictor"))
 
 _MODEL = (
@@ -53,6 +55,9 @@ _V2A = (
 def pretrain(recipe: Recipe) -> str | None:
     """Stage 2: A2A on audio, unless a pre-trained model is given."""
     config = recipe.config
+    if not config.has_pretraining:
+        print(NOTHING_TRANSFERRED)
+        return None
     if config.pretrained:
         print(f"pretrained: {find(recipe, 'pretrain')}")
         if config.pretrain.corruption:
@@ -70,6 +75,9 @@ def transfer(recipe: Recipe) -> None:
 
     config, out = recipe.config, recipe.exp / "transfer"
     _check_videos(recipe)
+    if not config.has_pretraining:
+        print(NOTHING_TRANSFERRED)
+        return
     source = find(recipe, "pretrain")
     fitted = targets.load(recipe, fit=True)
     made_from = {"pretrained": checkpoint.digest(source), **targets.identities(fitted)}
@@ -105,12 +113,16 @@ def transfer(recipe: Recipe) -> None:
 
 
 def finetune(recipe: Recipe) -> None:
-    """Stage 4: V2A from the transferred weights and, for comparison, from scratch with as many steps."""
+    """Stage 4: V2A from the transferred weights, or those that ``parts`` names, and, for comparison, from scratch with
+    as many steps."""
     config, init = recipe.config, _init(recipe)
-    if not (init / checkpoint.META).exists():
+    if not config.has_pretraining:
+        _check_videos(recipe)
+    elif not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
-    _check_source(recipe)
-    run_record.check_plugins(checkpoint.read_meta(init), config, str(init))
+    else:
+        _check_source(recipe)
+        run_record.check_plugins(checkpoint.read_meta(init), config, str(init))
 
     def transferred(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
         saved = checkpoint.load(init)
@@ -120,10 +132,11 @@ def finetune(recipe: Recipe) -> None:
         return model, saved.meta.speakers
 
     predictions = _predictions(recipe) if config.predictor else None
-    train(recipe, replace(_run(recipe, "finetune"), predictions=predictions), transferred)
+    random = _random_weights(recipe, "v2a")
+    run = replace(_run(recipe, "finetune"), predictions=predictions)
+    train(recipe, run, transferred if config.has_pretraining else random)
     if config.scratch:
-        run = replace(_run(recipe, "scratch"), predictions=predictions)
-        train(recipe, run, _random_weights(recipe, "v2a"))
+        train(recipe, replace(_run(recipe, "scratch"), predictions=predictions), random)
 
 
 def rows(recipe: Recipe) -> dict[str, ResultsRow]:
@@ -173,7 +186,7 @@ def rows(recipe: Recipe) -> dict[str, ResultsRow]:
         return ResultsRow(made_from, synthesised, reads_lips=not of_predictor)
 
     found = {}
-    if decoder.output == "waveform":
+    if decoder.output == "waveform" and config.has_pretraining:
         a2a = ResultsRow(lambda: checkpoint_source(find(recipe, "pretrain")), resynthesised, uses_reference_audio=True)
         found["audio_to_audio"] = a2a
     elif decoder.output == "mel" or decoder.output in targets.stored_names(config):
@@ -207,6 +220,10 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
         depends=(*_V2A, *(f"parts.{part}" for part in PARTS["v2a"])), made_from={"init": None, **_predictor(recipe)},
         parts=parts_of("v2a", config.parts),
     )  # fmt: skip
+    if not config.has_pretraining:  # the init of parts takes the place of the transferred weights
+        if name == "finetune":
+            return scratch
+        return replace(scratch, parts={n: part for n, part in scratch.parts.items() if part.init is None})
     if name == "scratch":
         return scratch
     init = _init(recipe)  # may have been deleted after the training
@@ -279,7 +296,7 @@ def _check_videos(recipe: Recipe) -> None:
         ", or this is a recipe of audio only, which ends with stage 2 (--stop_stage 2): an audio-visual recipe "
         f"continues from its model with --set pretrained={exp}"
     )
-    rest = "" if recipe.config.pretrained else audio_only
+    rest = "" if recipe.config.pretrained or not recipe.config.transfer else audio_only
     raise UserError(f"there are no prepared videos ({train_set}); stage 1 makes them{rest}")
 
 

@@ -16,6 +16,7 @@ from v2skit.config.schema import Config
 from v2skit.data.targets import Targets
 from v2skit.errors import UserError
 from v2skit.hub.fetch import local_path
+from v2skit.hub.installed import default_model
 from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_targets, build_vocoder, for_inference, needs_vocoder
 from v2skit.models.inference import assign, inference_arguments, with_inference_arguments
@@ -24,7 +25,6 @@ from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import PREDICTOR, read_voices, restore_vocoder, vocoder_of
 from v2skit.models.places import open_model
 from v2skit.models.predictor import check_chain, check_predictor, check_same_predictor
-from v2skit.models.pretrained import default_model
 from v2skit.models.stored_config import check_available
 from v2skit.registry.build import build
 from v2skit.registry.component import Component

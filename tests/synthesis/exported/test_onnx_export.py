@@ -19,11 +19,11 @@ from tests.synthesis.live.conftest import moving
 from v2skit.cli.main import main
 from v2skit.config.load import load_config
 from v2skit.errors import UserError
+from v2skit.hub.installed import installed_models
 from v2skit.models import checkpoint
 from v2skit.models.build import build_new_vocoder
 from v2skit.models.pack_header import Card
 from v2skit.models.package import describe, pack
-from v2skit.models.pretrained import installed_models
 from v2skit.models.vocoders.trained import Trained
 from v2skit.synthesis.exported import export as exporting
 from v2skit.synthesis.exported.export import FRAMES, OTHER_FRAMES, export_model, network_graph

@@ -19,8 +19,9 @@ from v2skit.cli.main import main
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.errors import UserError
+from v2skit.hub import installed
 from v2skit.media.video import read_timed_frames
-from v2skit.models import checkpoint, pretrained
+from v2skit.models import checkpoint
 from v2skit.models.build import build_model
 from v2skit.models.package import Card, pack
 from v2skit.synthesis.live.live import LiveSynthesis
@@ -362,13 +363,13 @@ def test_a_source_that_vanishes_leaves_the_speech_and_status_1(packed, video, tm
 
 
 def test_without_a_model_the_installed_one_for_live_video_is_used(packed, video, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    monkeypatch.setattr(installed, "FOLDER", tmp_path)
     stream = ["stream", str(video), "-o", str(tmp_path / "speech.wav"), "--device", "cpu"]
-    (tmp_path / pretrained.OFFLINE).touch()  # not for live video
+    (tmp_path / installed.OFFLINE).touch()  # not for live video
     assert main(stream) == 1
     error = capsys.readouterr().err
     assert "no model for live video installed; train one, as docs/streaming.md says, and give --model" in error
-    shutil.copy(packed, tmp_path / pretrained.LIVE)
+    shutil.copy(packed, tmp_path / installed.LIVE)
     assert main(stream) == 0
     output, printed = capsys.readouterr()
     lines = "model: tiny, installed with v2skit; --model names another\ntiny: moving squares\n"

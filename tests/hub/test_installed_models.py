@@ -14,8 +14,9 @@ from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.cli.options import chosen_model
 from v2skit.errors import UserError
+from v2skit.hub import installed
 from v2skit.hub.address import SUFFIX
-from v2skit.models import pretrained
+from v2skit.hub.fetch import local_path
 from v2skit.models.pack_header import Card, read_card, read_header
 from v2skit.models.package import pack
 
@@ -27,22 +28,34 @@ DEFAULT = "model: tiny, installed with v2skit; --model names another"
 def folder(tmp_path, monkeypatch) -> Path:
     """An empty folder in place of that of the installed models."""
     (tmp_path / "pretrained").mkdir()
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "pretrained")
+    monkeypatch.setattr(installed, "FOLDER", tmp_path / "pretrained")
     return tmp_path / "pretrained"
 
 
 @pytest.fixture
-def installed(folder, tmp_path) -> Path:
+def model_file(folder, tmp_path) -> Path:
     """An installed model."""
-    path = folder / pretrained.OFFLINE
+    path = folder / installed.OFFLINE
     pack(untrained_run(tmp_path), path, None, Card("tiny", "nothing", "CC0", made_for="gray squares"))
     return path
 
 
-def test_the_installed_model_is_loaded_where_none_is_named(installed):
-    assert pretrained.default_model() == installed
+def test_the_installed_model_is_loaded_where_none_is_named(model_file):
+    assert installed.default_model() == model_file
     model = v2skit.load(device="cpu")
-    assert model.card.headline == "tiny: gray squares" and model.digest == read_header(installed).digest["model"]
+    assert model.card.headline == "tiny: gray squares" and model.digest == read_header(model_file).digest["model"]
+
+
+def test_an_installed_model_has_a_name(model_file):
+    assert local_path("installed:grid") == model_file
+    assert v2skit.load("installed:grid", "cpu").digest == read_header(model_file).digest["model"]
+    with pytest.raises(
+        UserError, match=r"installed:gird: no such model is installed with v2skit; there are: installed:grid"
+    ):
+        local_path("installed:gird")
+    model_file.unlink()
+    with pytest.raises(UserError, match=r"there are: none"):
+        local_path("installed:grid")
 
 
 def test_a_run_has_no_card(tmp_path):
@@ -50,41 +63,41 @@ def test_a_run_has_no_card(tmp_path):
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["default", "named"])
-def test_a_clip_is_all_that_the_command_needs(installed, tmp_path, capsys, named):
+def test_a_clip_is_all_that_the_command_needs(model_file, tmp_path, capsys, named):
     clip = make_video(tmp_path / "clip.mp4", every(25, 0.6), (96, 96))
-    assert main(["synth", str(clip), "--report", *(["--model", str(installed)] if named else [])]) == 0
+    assert main(["synth", str(clip), "--report", *(["--model", str(model_file)] if named else [])]) == 0
     shown = capsys.readouterr()
     assert (DEFAULT in shown.err.splitlines()) != named
     lines = shown.out.splitlines()
     assert lines[:2] == ["tiny: gray squares", f"{tmp_path / 'speech/clip.wav'}: 0.60 s"]
     report = (tmp_path / "speech/clip.html").read_text()
-    assert "<th>made for</th><td>tiny: gray squares</td>" in report and str(installed) in report
+    assert "<th>made for</th><td>tiny: gray squares</td>" in report and str(model_file) in report
 
 
-def test_speech_for_a_data_directory_begins_with_what_the_model_was_made_for(installed, tmp_path, capsys):
+def test_speech_for_a_data_directory_begins_with_what_the_model_was_made_for(model_file, tmp_path, capsys):
     make_data(tmp_path / "data", count=1)
     assert main(["synth-data", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--device", "cpu"]) == 0
     shown = capsys.readouterr()
     assert shown.out == f"tiny: gray squares\nspeech: {tmp_path / 'out'}/\n" and DEFAULT in shown.err.splitlines()
 
 
-def test_the_default_is_named_once_by_every_command(installed, capsys):
+def test_the_default_is_named_once_by_every_command(model_file, capsys):
     for option in ("--model", "MODEL"):
         options = Namespace(model=None, live=False)
-        assert chosen_model(options, option) == chosen_model(options, option) == installed
+        assert chosen_model(options, option) == chosen_model(options, option) == model_file
         assert capsys.readouterr().err == DEFAULT.replace("--model", option) + "\n"
-    installed.unlink()
-    pack(untrained_run(installed.parent), installed, None, Card())
+    model_file.unlink()
+    pack(untrained_run(model_file.parent), model_file, None, Card())
     chosen_model(Namespace(model=None, live=False))
-    assert capsys.readouterr().err == DEFAULT.replace("tiny", installed.name) + "\n"
+    assert capsys.readouterr().err == DEFAULT.replace("tiny", model_file.name) + "\n"
 
 
-def test_info_describes_every_installed_model(installed, capsys):
-    other = installed.with_name(f"other{SUFFIX}")
-    other.write_bytes(installed.read_bytes())
+def test_info_describes_every_installed_model(model_file, capsys):
+    other = model_file.with_name(f"other{SUFFIX}")
+    other.write_bytes(model_file.read_bytes())
     assert main(["info"]) == 0
     info = capsys.readouterr().out
-    assert info.count("licence:   CC0") == 2 and f"{installed}\ntiny: video-to-speech" in info and str(other) in info
+    assert info.count("licence:   CC0") == 2 and f"{model_file}\ntiny: video-to-speech" in info and str(other) in info
 
 
 @pytest.mark.parametrize("command", ["info", "synth clip.mp4", "serve", "synth-data data -o out"])
@@ -98,7 +111,7 @@ def test_without_a_model_the_remedy_is_named(folder, command, tmp_path, monkeypa
         v2skit.load()
 
 
-@pytest.mark.parametrize("path", pretrained.installed_models(), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", installed.installed_models(), ids=lambda path: path.name)
 def test_what_is_installed_is_small_scored_and_says_what_it_is(path):
     assert path.stat().st_size <= MEGABYTES * 1e6
     header = read_header(path)
@@ -121,14 +134,14 @@ def test_the_installed_card_adds_what_only_its_data_have():
         assert corpus in both.data and corpus not in "".join(recipe.lines())
 
 
-@pytest.mark.parametrize(("name", "further"), [(pretrained.OFFLINE, []), (pretrained.LIVE, ["card_streaming.yaml"])])
+@pytest.mark.parametrize(("name", "further"), [(installed.OFFLINE, []), (installed.LIVE, ["card_streaming.yaml"])])
 def test_the_installed_models_have_their_cards_of_the_recipe(name, further):
     cards = [ROOT / "egs/grid" / card for card in ("card.yaml", *further, "card_installed.yaml")]
     assert read_header(ROOT / "v2skit/pretrained" / name).card == read_card(*cards), "pack it again"
 
 
 def test_the_installed_model_for_live_video_has_the_latency_of_its_card():
-    model = v2skit.load(pretrained.default_model(live=True), "cpu")
+    model = v2skit.load(installed.default_model(live=True), "cpu")
     frames = model.pipeline(model.voice(None), chunk=1).right_context_frames + model.config.crop.look_ahead_frames
     assert f"after {frames} frames ({frames / model.fps:g} s)" in " ".join(model.card.notes.split())
 
