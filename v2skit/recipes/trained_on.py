@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,10 @@ def trained_on(place: Path) -> TrainedOn:
         found.directories |= {
             *([data.train] if meta.task != "a2a" else []), *(data.pretrain if meta.task != "v2a" else [])
         }  # fmt: skip
-        starts = [*start_of(config, meta.task).values(), *_pretraining(place, meta, config)]
+        scratch = meta.task == "v2a" and place.parent.name == "scratch"
+        if scratch and not config.has_pretraining:  # from random weights
+            config = replace(config, parts={})
+        starts = [*start_of(config, meta.task).values(), *([] if scratch else _pretraining(place, meta, config))]
         if place.is_file():
             if meta.task == "v2a" and config.transfer and not config.pretrained:
                 found.directories |= set(data.pretrain)
@@ -81,7 +84,7 @@ def _pretraining(place: Path, meta: Meta, config: Config) -> Iterator[Path]:
     """The A2A checkpoint that a V2A model's weights were transferred from, or the vocoder that was fine-tuned."""
     if meta.task == "vocoder" and config.pretrained:
         yield _place(config.pretrained, "pretrain")
-    if meta.task == "v2a" and place.parent.name != "scratch" and config.has_pretraining:
+    if meta.task == "v2a" and config.has_pretraining:
         if config.pretrained:
             yield _place(config.pretrained, "pretrain")
         elif not place.is_file():
