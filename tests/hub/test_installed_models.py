@@ -13,12 +13,17 @@ from tests.conftest import ROOT, make_data
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.cli.options import chosen_model
+from v2skit.config.load import load_config
+from v2skit.config.parts import parts_of
 from v2skit.errors import UserError
 from v2skit.hub import installed
 from v2skit.hub.address import SUFFIX
 from v2skit.hub.fetch import local_path
+from v2skit.models import checkpoint
+from v2skit.models.build import build_model
 from v2skit.models.pack_header import Card, read_card, read_header
 from v2skit.models.package import pack
+from v2skit.training.initialise import initialise
 
 MEGABYTES = 12
 DEFAULT = "model: tiny, installed with v2skit; --model names another"
@@ -144,6 +149,16 @@ def test_the_installed_model_for_live_video_has_the_latency_of_its_card():
     model = v2skit.load(installed.default_model(live=True), "cpu")
     frames = model.pipeline(model.voice(None), chunk=1).right_context_frames + model.config.crop.look_ahead_frames
     assert f"after {frames} frames ({frames / model.fps:g} s)" in " ".join(model.card.notes.split())
+
+
+@pytest.mark.parametrize("recipe", ["custom", "mini"])
+def test_the_installed_model_fits_the_config_that_trains_it_further(recipe):
+    config = load_config(ROOT / f"egs/{recipe}/conf/installed.yaml")
+    model = build_model(config, "v2a", ["a", "b"])
+    ledger = initialise(model, parts_of("v2a", config.parts, config.transfer), "v2a", config, ["a", "b"])
+    assert set(ledger.shares.values()) == {1.0} and {"decoder", "encoder", "visual_frontend"} <= ledger.shares.keys()
+    theirs = checkpoint.config_of(read_header(installed.default_model()).meta["model"])
+    assert config.crop == theirs.crop and config.augmentation.crop == theirs.augmentation.crop
 
 
 def check_card(card: Card) -> None:
