@@ -8,8 +8,8 @@ import yaml
 from tests.conftest import ROOT
 from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.errors import UserError
-from v2skit.losses.total import Losses
 from v2skit.hub.installed import is_installed
+from v2skit.losses.total import Losses
 from v2skit.models.build import build_model, build_new_vocoder, build_targets, build_vocoder, needs_vocoder
 
 SHIPPED = sorted(ROOT.glob("egs/*/conf/*.yaml"))

@@ -10,6 +10,7 @@ from v2skit.media.synthesised import is_synthesised
 from v2skit.recipes.audit_input import audit_input
 from v2skit.recipes.audit_predictions import audit_predictions
 from v2skit.recipes.audit_splits import audit_splits
+from v2skit.recipes.audit_start import audit_start
 from v2skit.recipes.findings import Audit
 from v2skit.recipes.recipe import Recipe
 from v2skit.registry import plugins
@@ -37,6 +38,7 @@ def audit(recipe: Recipe, clips: int = 3, allowed: Iterable[str] = ()) -> Audit:
         audit_input(recipe, clips, found)
         _audit_speech(recipe, found)
         audit_predictions(recipe, found)
+        audit_start(recipe, found)
         audit_splits(recipe, found)
     write_text(recipe.exp / NAME, json.dumps(found.tree(), indent=1, ensure_ascii=False) + "\n")
     return found

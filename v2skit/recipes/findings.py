@@ -9,6 +9,7 @@ KINDS = {
     "input": "speech depends on ground-truth audio, or its synthesis opens that",
     "speech": "sound files that v2skit did not synthesise",
     "predictions": "training clips get speech of a model that was trained on them, better than that of other clips",
+    "start": "weights that the training starts from were trained on test clips",
     "reference": "the speaker reference of a scored clip is of its own audio",
     "files": "audio or video of clips in two splits",
     "speakers": "speakers of an unseen-speaker split in two splits",
