@@ -48,5 +48,5 @@ def test_what_a_pack_knows_is_not_checked(mel_run, recipe_folder, tiny, tmp_path
     pack(mel_run, tmp_path / "whole.v2s", None, Card())
     status, found = further(recipe_folder, tiny, tmp_path / "whole.v2s")
     assert status == 0
-    (text,) = (text for text in found["checked"] if text.startswith("not checked: whether"))
-    assert "whole.v2s (parts.decoder.init, " in text and "its card (v2skit info)" in text
+    (text,) = (text for text in found["checked"] if text.startswith("whether"))
+    assert "whole.v2s (parts.decoder.init, " in text and "is not known" in text and "its card (v2skit info)" in text

@@ -31,7 +31,7 @@ def audit_start(recipe: Recipe, found: Audit) -> None:
             text = f"{key}: {place} was trained on {min(directories)}, which has clips of {test}"
             found.find("start", f"{text}; name weights that were trained without them, and repeat the training")
         elif place.is_file() or known.unknown or known.foreign:
-            text = f"not checked: whether {place} ({key}) was trained on clips of {test}"
-            found.checked.append(f"{text}; its data are not described here, perhaps in its card (v2skit info)")
+            text = f"whether {place} ({key}) was trained on clips of {test} is not known"
+            found.checked.append(f"{text}: its data are not described here, perhaps in its card (v2skit info)")
         else:
             found.checked.append(f"{place} ({key}) was not trained on clips of {test}")
