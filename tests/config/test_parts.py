@@ -64,6 +64,12 @@ def test_a_config_leaves_out_model_of_its_base(tiny, tmp_path):
     assert load_config(tmp_path / "c.yaml", ["parts.model=null"]).parts == {"encoder": Part(frozen="all")}
 
 
+def test_a_part_is_taken_out_of_model(tiny):
+    sets = ["parts.model={init: a, init_prefix: {x.: y.}}", "networks.speaker={type: none}", "parts.encoder.init=null"]
+    parts = load_config(tiny, [*sets, "parts.decoder=null"]).parts
+    assert parts == {"visual_frontend": Part(init="a", init_prefix={"x.": "y."}), "encoder": Part()}
+
+
 def test_model_of_a_vocoder_is_its_generator(tiny):
     assert load_config(tiny, ["trains=vocoder", "parts.model.init=a"]).parts == {"generator": Part(init="a")}
 

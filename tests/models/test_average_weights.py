@@ -9,7 +9,10 @@ from safetensors.torch import load_file
 from tests.cases.model import untrained_run
 from tests.conftest import TINY
 from v2skit.cli.main import main
+from v2skit.hub import installed
 from v2skit.models import checkpoint
+from v2skit.models.pack_header import Card
+from v2skit.models.package import pack
 
 
 def weights(run):
@@ -30,6 +33,14 @@ def runs(tmp_path):
     saved.averaged = None
     checkpoint.save(saved, folder)
     return found
+
+
+def test_an_installed_model_is_one_of_two(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(installed, "FOLDER", tmp_path)
+    pack(runs[1], tmp_path / "grid.v2s", None, Card())
+    assert main(["average", str(runs[0]), "installed:grid", "-o", str(tmp_path / "a.safetensors")]) == 0
+    assert main(["average", *map(str, runs), "-o", str(tmp_path / "b.safetensors")]) == 0
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
 def test_it_is_between_both_and_init_reads_it(runs, tmp_path, capsys):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import vocoder_config
+from tests.conftest import vocoder_config, write
 from v2skit.cli.main import main
 from v2skit.errors import UserError
 from v2skit.recipes.verify_resume import RUNS, compare
@@ -31,6 +31,13 @@ def test_killed_runs_are_compared_with_a_whole_one(recipe_folder, tiny, tmp_path
         (folder / name / "pretrain/log.jsonl").unlink()
     with pytest.raises(UserError, match="no log.jsonl to compare"):
         compare(folder / "whole/pretrain", folder / "killed/pretrain")
+
+
+def test_the_config_of_a_model_without_audio_pretraining_is_checked_too(recipe_folder, tiny, tmp_path, capsys):
+    config = write(tmp_path / "alone.yaml", tiny, [], transfer={"encoder": None, "decoder": None})
+    options = ["--config", str(config), "--work_dir", str(recipe_folder), "--exp", str(tmp_path / "verify")]
+    assert main(["verify-resume", *options, "--steps", "4", "--kills", "1"]) == 0
+    assert "are the same, bit for bit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("folder", [".", "data", "exp/mine"])

@@ -3,9 +3,13 @@ random ones."""
 
 from __future__ import annotations
 
+import shutil
+
 import torch
+import yaml
 
 from tests.conftest import WAVEFORM, stages, write
+from v2skit.hub import installed
 from v2skit.models import checkpoint
 from v2skit.models.pack_header import Card
 from v2skit.models.package import pack
@@ -43,6 +47,39 @@ def test_a_packed_model_is_trained_further(mel_run, recipe_folder, tiny, tmp_pat
     capsys.readouterr()
     assert stages(recipe_folder, further, *ALL, sets=STILL) == 0
     assert "finetune is finished, skipped" in capsys.readouterr().out
+
+
+def test_an_earlier_transfer_in_the_folder_does_not_matter(mel_run, recipe_folder, tiny):
+    nulls = ("scratch=false", "transfer.encoder=null", "transfer.decoder=null")
+    first = shutil.copytree(mel_run.parent, recipe_folder / "exp/first")
+    sets = (*nulls, f"parts.model.init={first}", "parts.speaker.init=null")
+    assert stages(recipe_folder, tiny, *ALL, sets=sets, more=("--force",)) == 0
+
+
+def test_an_earlier_row_from_scratch_that_was_not_random_is_refused(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    more = {"parts": {"encoder": {"init": str(mel_run)}}, **NONE}
+    further, exp = write(tmp_path / "further.yaml", tiny, [], **more), recipe_folder / "exp/further"
+    assert stages(recipe_folder, further, "finetune", sets=STILL) == 0
+    record = exp / "scratch/config.yaml"
+    tree = yaml.safe_load(record.read_text())
+    assert tree["made_from"]["parts.encoder"] is None
+    tree["made_from"]["parts.encoder"] = "digest"
+    record.write_text(yaml.safe_dump(tree))
+    assert stages(recipe_folder, further, "finetune", sets=STILL) == 1
+    assert f"{exp / 'scratch'} was made with another config or data" in capsys.readouterr().err
+
+
+def test_an_installed_model_may_be_another_one_once_the_run_is_trained(
+    mel_run, recipe_folder, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(installed, "FOLDER", tmp_path)
+    pack(mel_run, tmp_path / "grid.v2s", None, Card())
+    config = write(tmp_path / "c.yaml", tiny, [], parts={"model": {"init": "installed:grid"}}, scratch=False, **NONE)
+    assert stages(recipe_folder, config, *ALL, sets=STILL) == 0
+    assert stages(recipe_folder, tiny, "finetune", sets=("scratch=false", "finetune.steps=5"), more=("--force",)) == 0
+    (tmp_path / "grid.v2s").unlink()
+    pack(mel_run, tmp_path / "grid.v2s", None, Card())
+    assert stages(recipe_folder, config, *ALL, sets=STILL) == 0
 
 
 def test_a_model_of_waveforms_has_no_upper_bound_then(recipe_folder, tiny, tmp_path):

@@ -12,9 +12,9 @@ def add(commands: Commands) -> None:
     """Add the command."""
     text = "write the mean of the weights of two models, one fine-tuned from the other, for init of parts"
     command = add_command(commands, "average", text)
-    text = "an experiment, a V2A run, a checkpoint or a pack"
-    command.add_argument("model", type=Path, metavar="MODEL", help=text)
-    command.add_argument("other", type=Path, metavar="OTHER", help="likewise, of the same networks")
+    text = "an experiment, a V2A run, a checkpoint or a pack (file, installed:NAME or hf://owner/name)"
+    command.add_argument("model", metavar="MODEL", help=text)
+    command.add_argument("other", metavar="OTHER", help="likewise, of the same networks")
     command.add_argument("--share", type=float, default=0.5, help="of MODEL in the mean; default: 0.5")
     command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
     command.set_defaults(run=run)

@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
     """Add the command."""
     text = "write a finished model with its vocoder to an ONNX file, for onnxruntime and others"
     command = add_command(commands, "export", text)
-    text = "a packed model (file or hf://owner/name), or a V2A run or checkpoint"
+    text = "a packed model (file, installed:NAME or hf://owner/name), or a V2A run or checkpoint"
     text += "; default: the one that is installed with v2skit"
     command.add_argument("model", nargs="?", metavar="MODEL", help=text)
     add_output(command, ".onnx")

@@ -63,7 +63,7 @@ def plugins_of(options: argparse.Namespace) -> list[PluginFile]:
 
 def add_model(command: Parser, live: bool = False) -> None:
     """Options that name a model, its vocoder and its device; for live video where ``live`` is set."""
-    text = "a packed model (file or hf://owner/name), a V2A run or checkpoint, or an ONNX file"
+    text = "a packed model (file, installed:NAME or hf://owner/name), a V2A run or checkpoint, or an ONNX file"
     text += "; default: the one that is installed with v2skit"
     command.add_argument("--model", help=text)
     command.set_defaults(live=live, backend=None)

@@ -17,7 +17,9 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "pack", "write a finished model with its vocoder to one file")
     command.add_argument("model", type=Path, metavar="EXP", help="an experiment's folder, or a V2A run or checkpoint")
     add_output(command, ".v2s")
-    command.add_argument("--vocoder", type=Path, help="a trained vocoder's run instead of the model's own vocoder")
+    command.add_argument(
+        "--vocoder", help="a trained vocoder's run, or a pack with one, instead of the model's own vocoder"
+    )
     text = "a voice to pack: a recording, of which only a d-vector is kept; may be given again"
     command.add_argument("--voice", action="append", default=[], metavar="NAME=RECORDING", help=text)
     text = (
@@ -42,6 +44,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print the size of the file, and whether it has scores."""
+    from v2skit.hub.fetch import local_path
     from v2skit.models.pack_header import read_card, read_header
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
@@ -57,7 +60,8 @@ def run(options: argparse.Namespace) -> None:
             raise UserError(f"--voice {text} is not of the form NAME=RECORDING, e.g. anna=anna.wav")
         recordings[name] = Path(recording)
     voices = VoiceSources(recordings, options.voices, options.default_voice)
-    pack(options.model, options.out, options.vocoder, card, voices, options.precision)
+    vocoder = None if options.vocoder is None else local_path(options.vocoder)
+    pack(options.model, options.out, vocoder, card, voices, options.precision)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
     if read_header(options.out).scores is None:

@@ -48,10 +48,10 @@ def load_config(path: Path, overrides: Iterable[str] = (), copies: Copies | None
     tree = pin(tree, str(path), origins)
     files = _files(tree, origins, str(path), copies)
     with plugins.using(files):
-        whole = {**spread(tree, origins), KEY: [to_tree(file) for file in files]}
-        config = check(whole, Config, str(path), origins)
+        whole = spread(tree, origins)
+        config = check({**whole, KEY: [to_tree(file) for file in files]}, Config, str(path), origins)
     trust([file for file in files if copies is None or file not in copies.used], direct.paths(tree))
-    for key, value in flatten(tree).items():
+    for key, value in flatten(whole).items():
         if value is None and key in added:
             _check_left_out(config, key)
     return config

@@ -110,15 +110,17 @@ def spread(tree: dict, origins: dict[str, str]) -> dict:
     if not isinstance(parts, dict) or not isinstance(parts.get(WHOLE), dict):
         return tree
     without = _without_weights(networks) if isinstance(networks, dict) else ()
-    shared, own = parts[WHOLE], {name: part for name, part in parts.items() if name != WHOLE}
+    own = {name: part for name, part in parts.items() if name != WHOLE and part is not None}
     for name in PARTS["vocoder" if tree.get("trains") == "vocoder" else "v2a"]:
-        if name not in without and isinstance(given := own.get(name, {}), dict):
-            origins |= {
-                f"parts.{name}.{key}": origins[f"parts.{WHOLE}.{key}"]
-                for key in shared.keys() - given.keys()
-                if f"parts.{WHOLE}.{key}" in origins
-            }
-            own[name] = {**shared, **given}
+        given = parts.get(name, {})
+        if name in without or not isinstance(given, dict):
+            continue
+        # How its weights are named in one file does not hold for another one.
+        taken = {key for key in parts[WHOLE] if not ("init" in given and key in ("init_part", "init_prefix"))}
+        for key in taken - given.keys():
+            place = f"parts.{WHOLE}.{key}"
+            origins |= {f"parts.{name}.{key}": origins[place]} if place in origins else {}
+        own[name] = {**{key: parts[WHOLE][key] for key in taken}, **given}
     return {**tree, "parts": own}
 
 

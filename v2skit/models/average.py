@@ -16,14 +16,14 @@ from v2skit.system.atomic import atomic_write
 SUFFIX = ".safetensors"
 
 
-def write_average(model: Path, other: Path, share: float, out: Path) -> str:
+def write_average(model: str | Path, other: str | Path, share: float, out: Path) -> str:
     """Write the mean of the weights of two models of the same networks as a state dict, which ``init`` of a part reads.
 
     Between a model and the one it was fine-tuned from, on data that are similar, the mean is often better than both on
     clips unlike those of the fine-tuning (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
 
     Args:
-        model: an experiment, run, checkpoint or pack, trained further from ``other``.
+        model: an experiment, run, checkpoint or pack, by what names it, trained further from ``other``.
         other: likewise.
         share: of ``model`` in the mean, above 0 and below 1.
         out: the file, ending in ``.safetensors``.

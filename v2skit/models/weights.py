@@ -74,7 +74,7 @@ def read_weights(name: str, part: Part, task: str) -> PartWeights:
     if not found:
         starts = ", ".join(sorted({tensor.partition(".")[0] for tensor in tensors})[:10]) or "nothing"
         wanted = " or ".join(map(repr, prefixes))
-        remedy = "give init_part or init_prefix as they are there"
+        remedy = f"give init_part or init_prefix as they are there, or null as {key}"
         raise UserError(f"{key}: no tensor of {place} begins with {wanted}; it has {starts}; {remedy}", key=key)
     return PartWeights(place, found, others, digest, meta)
 

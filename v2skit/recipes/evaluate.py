@@ -22,6 +22,7 @@ from v2skit.recipes.data import corpus_settings
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.score import score
 from v2skit.recipes.synth import ResultsRow, checkpoint_source, synth
+from v2skit.recipes.trained_on import data_directories
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
 from v2skit.synthesis.directory import copy_synthesis, resynthesise, source_of, synthesise_directory
@@ -142,7 +143,9 @@ def training_overlap(model: Synthesiser, source: Path, directory: Path) -> str:
         directory: the data directory of the test clips.
     """
     talkers, found = read_table(directory / "utt2spk"), []
-    for trained in _training_directories(model.config, source, directory):
+    data = model.config.data
+    near = (*source.resolve().parents, Path.cwd(), *directory.resolve().parents)
+    for trained in data_directories(dict.fromkeys([*data.pretrain, data.train]), data.folder, near).values():
         shared = talkers.keys() & read_table(trained / "utt2spk").keys()
         if shared:
             found.append(f"{len(shared)} of {len(talkers)} clips are in the training data {trained}")
@@ -151,17 +154,6 @@ def training_overlap(model: Synthesiser, source: Path, directory: Path) -> str:
         more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
         found.append(f"talkers that the model was trained on: {', '.join(known[:MOST_NAMES])}{more}")
     return "; ".join(found)
-
-
-def _training_directories(config: Config, source: Path, directory: Path) -> list[Path]:
-    """The prepared data directories of a training that are there: the recipe's folder, which a model does not record,
-    is above the model, the working folder, or above the test clips."""
-    names = dict.fromkeys([*config.data.pretrain, config.data.train])
-    for above in (*source.resolve().parents, Path.cwd(), *directory.resolve().parents):
-        found = [place for name in names if is_prepared(place := above / config.data.folder / name)]
-        if found:
-            return found
-    return []
 
 
 def _rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from v2skit.config.load import to_tree
 from v2skit.config.parts import parts_of
 from v2skit.config.schema import Config
+from v2skit.data.data_dir import is_prepared
 from v2skit.errors import UserError
 from v2skit.hub.address import SUFFIX
 from v2skit.models import checkpoint
@@ -24,12 +25,14 @@ class TrainedOn:
 
     Args:
         directories: names of data directories.
+        models: each model among these runs -> its data folder, and the names of its data directories in it.
         foreign: files of bare weights, which do not say what they were trained on.
         unknown: runs and files that are gone or can't be read, and those that a pack names: a path of where it was
             trained may lead to something else here.
     """
 
     directories: set[str] = field(default_factory=set)
+    models: dict[Path, tuple[str, set[str]]] = field(default_factory=dict, compare=False)
     foreign: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
 
@@ -52,21 +55,44 @@ def trained_on(place: Path) -> TrainedOn:
             found.unknown.add(str(place))
             continue
         data = config.data
-        found.directories |= {
-            *([data.train] if meta.task != "a2a" else []), *(data.pretrain if meta.task != "v2a" else [])
-        }  # fmt: skip
-        scratch = meta.task == "v2a" and place.parent.name == "scratch"
+        names = {*([data.train] if meta.task != "a2a" else []), *(data.pretrain if meta.task != "v2a" else [])}
+        scratch = meta.task == "v2a" and place.is_dir() and place.parent.name == "scratch"
         if scratch and not config.has_pretraining:  # from random weights
             config = replace(config, parts={})
         starts = [*start_of(config, meta.task).values(), *([] if scratch else _pretraining(place, meta, config))]
         if place.is_file():
             if meta.task == "v2a" and config.transfer and not config.pretrained:
-                found.directories |= set(data.pretrain)
+                names |= set(data.pretrain)
             # What it names by an address of a hub is an absolute path by now; of others it has no absolute path.
             found.unknown |= {f"{start}, which {place} names," for start in starts if not start.is_absolute()}
             starts = [start for start in starts if start.is_absolute()]
-        places += starts
+        found.directories |= names
+        found.models[place] = (data.folder, names)
+        places += [_near(place, start) for start in starts]
     return found
+
+
+def data_directories(names: Iterable[str], folder: str, near: Iterable[Path]) -> dict[str, Path]:
+    """The prepared data directories of a training that are there, by name.
+
+    Args:
+        names: of the data directories.
+        folder: which they are in, relative to a recipe's folder. A model does not record that.
+        near: where the recipe's folder may be; the first that has one of them is taken.
+    """
+    for above in near:
+        found = {name: place for name in names if is_prepared(place := above / folder / name)}
+        if found:
+            return found
+    return {}
+
+
+def _near(model: Path, start: Path) -> Path:
+    """A path that a model's config names, as seen from the recipe's folder, which is above the model."""
+    if start.is_absolute() or start.exists():
+        return start
+    above = next((above for above in model.resolve().parents if (above / start).exists()), None)
+    return start if above is None else _place(above / start, "finetune")
 
 
 def start_of(config: Config, task: str) -> dict[str, Path]:

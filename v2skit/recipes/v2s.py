@@ -96,9 +96,7 @@ def transfer(recipe: Recipe) -> None:
     speakers = _speakers(recipe, [config.data.train]) if given else saved.meta.speakers
     check_same_targets(fitted.states, saved.meta.targets, "this recipe", f"the model {source}")
     model = build_model(config, "v2a", speakers, fitted)
-    if model.predicted:  # now, not after hours in which the models of folds are trained
-        place = predictor_place(recipe)
-        check_chain(config, speakers, model.predicted, load_predictor(recipe, place), f"predictor {place}")
+    _check_predictor(recipe, model, speakers)
     if "speaker" in config.transfer and getattr(model.speaker, "voices", None) and speakers != saved.meta.speakers:
         others = f"{source} has other speakers than the videos ({len(speakers)})"
         raise UserError(f"{others}; --set transfer.speaker=null")
@@ -118,6 +116,9 @@ def finetune(recipe: Recipe) -> None:
     config, init = recipe.config, _init(recipe)
     if not config.has_pretraining:
         _check_videos(recipe)
+        if config.predictor:
+            speakers = _speakers(recipe, [config.data.train])
+            _check_predictor(recipe, build_model(config, "v2a", speakers, targets.load(recipe, fit=True)), speakers)
     elif not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     else:
@@ -203,7 +204,7 @@ def find(recipe: Recipe, name: str) -> Path:
     :func:`v2skit.recipes.training.best_checkpoint` does."""
     if name == "pretrain" and recipe.config.pretrained:
         return _given(recipe.config.pretrained)
-    if name == "finetune":
+    if name == "finetune" and recipe.config.has_pretraining:
         _check_source(recipe)
     return best_checkpoint(recipe, _run(recipe, name))
 
@@ -223,7 +224,9 @@ def _run(recipe: Recipe, name: str) -> TrainingRun:
     if not config.has_pretraining:  # the init of parts takes the place of the transferred weights
         if name == "finetune":
             return scratch
-        return replace(scratch, parts={n: part for n, part in scratch.parts.items() if part.init is None})
+        random = {n: part for n, part in scratch.parts.items() if part.init is None}
+        none = {f"parts.{n}": None for n in scratch.parts.keys() - random.keys()}  # not those of an earlier version
+        return replace(scratch, parts=random, made_from={**scratch.made_from, **none})
     if name == "scratch":
         return scratch
     init = _init(recipe)  # may have been deleted after the training
@@ -265,7 +268,8 @@ def _random_weights(recipe: Recipe, task: str) -> NewModel:
     config, data = recipe.config, recipe.config.data
 
     def build(speakers: list[str] | None, fitted: Targets) -> tuple[Model, list[str]]:
-        speakers = _speakers(recipe, [*data.pretrain, data.train]) if speakers is None else speakers
+        names = [*data.pretrain, data.train] if config.has_pretraining else [data.train]
+        speakers = _speakers(recipe, names) if speakers is None else speakers
         return build_model(config, task, speakers, fitted), speakers
 
     return build
@@ -309,6 +313,14 @@ def _check_source(recipe: Recipe) -> None:
     if source:
         made_from = {"pretrained": checkpoint.digest(source)}
         run_record.check(recipe.exp / "transfer", recipe.config, _TRANSFER, made_from)
+
+
+def _check_predictor(recipe: Recipe, model: Model, speakers: list[str]) -> None:
+    """Raises UserError where the predictor does not fit the model: now, not after hours of training the models of
+    folds."""
+    if model.predicted:
+        place = predictor_place(recipe)
+        check_chain(recipe.config, speakers, model.predicted, load_predictor(recipe, place), f"predictor {place}")
 
 
 def _check_speaker_scale(config: Config, stored: dict, source: Path) -> None:

@@ -139,7 +139,11 @@ def _start(check: Check, name: str) -> subprocess.Popen:
     ]
     config = load_config(check.config, check.sets)
     loggers = [*(f"loggers.{logger}=null" for logger in config.loggers), "loggers.verify={type: jsonl}"]
-    sets = [*check.sets, *sets, *loggers, "pretrained=null", f"pretrain.validate_every={max(1, check.steps // 2)}"]
+    a2a = [
+        "pretrained=null",
+        *([] if config.transfer or config.trains != "v2s" else ["transfer.encoder={}"]),
+    ]  # without these it trains none
+    sets = [*check.sets, *sets, *loggers, *a2a, f"pretrain.validate_every={max(1, check.steps // 2)}"]
     command = [sys.executable, "-m", "v2skit", "stage", "pretrain", "--config", str(check.config)]
     command += ["--work_dir", str(check.work_dir), "--exp", str(check.folder / name), "--device", check.device]
     command += ["--nproc", str(check.nproc)]

@@ -249,9 +249,9 @@ def load(
 
     Args:
         model: a packed model, a V2A run or checkpoint, an ONNX file of ``v2skit export``, or the address of a pack on
-            a hub, ``hf://owner/name``, with ``@revision`` or ``/file.v2s`` where needed; None: the default, the
-            one that is installed with v2skit. Which it is and what it was made for is the ``card.headline`` of the
-            result, without a message.
+            a hub, ``hf://owner/name``, with ``@revision`` or ``/file.v2s`` where needed; ``installed:NAME``, one that
+            is installed with v2skit; None: the default one of these. Which it is and what it was made for is the
+            ``card.headline`` of the result, without a message.
         device: ``auto``, ``cpu`` or ``cuda``.
         vocoder: a trained vocoder's run or checkpoint, or a pack or its address, instead of the model's own.
         trust_plugins: run plug-in files that are saved in checkpoints, and classes of modules that are not installed;

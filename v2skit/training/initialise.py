@@ -13,6 +13,7 @@ from v2skit.config.parts import Part, model_name
 from v2skit.config.schema import Config
 from v2skit.data.targets import Targets, check_same_targets
 from v2skit.errors import UserError
+from v2skit.hub.installed import is_installed
 from v2skit.models.layers.dual_norm import DualBatchNorm
 from v2skit.models.look_ahead import Shift, part_shifts, shifted
 from v2skit.models.model import Vocoder, stream_names
@@ -73,12 +74,17 @@ def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False
     Args:
         parts: settings by name, of this run.
         task: of its model.
-        existing: leave out files that do not exist: a trained run does not need them.
+        existing: leave out files that do not exist, and installed models, which are others with another version of
+            v2skit: a trained run does not need them.
 
     Raises:
         UserError: a file does not exist, or can't be read.
     """
-    named = {n: part for n, part in parts.items() if part.init and (not existing or place_of(n, part, task).exists())}
+
+    def stays(name: str, part: Part) -> bool:
+        return not is_installed(str(part.init)) and place_of(name, part, task).exists()
+
+    named = {n: part for n, part in parts.items() if part.init and (not existing or stays(n, part))}
     return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
 
 
@@ -89,7 +95,8 @@ def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights, shifts:
     state = model.state_dict()
     ours = {n.removeprefix(prefix): value for n, value in state.items() if n.startswith(prefix)}
     if not ours:
-        raise UserError(f"{key}: this model has no weights in its part {name}; leave it out", key=key)
+        remedy = "leave it out, or set it to null where parts.model gives it"
+        raise UserError(f"{key}: this model has no weights in its part {name}; {remedy}", key=key)
     theirs = shifted(weights.tensors, shifts)
     entries = [entry(prefix + n, name, ours.get(n), theirs.get(n), True) for n in sorted({*ours, *theirs})]
     found = problems(entries, "this model", "the file")
