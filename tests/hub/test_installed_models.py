@@ -63,6 +63,13 @@ def test_an_installed_model_has_a_name(model_file):
         local_path("installed:grid")
 
 
+def test_a_config_with_an_unknown_name_is_refused_before_work_starts(model_file, tiny):
+    assert load_config(tiny, ["parts.encoder.init=installed:grid"]).parts["encoder"].init == "installed:grid"
+    for key in ("parts.encoder.init=installed:gird", "vocoder={type: trained, run: installed:gird}"):
+        with pytest.raises(UserError, match=rf"--set: {key[:7]}.*: installed:gird: no such model is installed"):
+            load_config(tiny, [key])
+
+
 def test_a_run_has_no_card(tmp_path):
     assert v2skit.load(untrained_run(tmp_path), "cpu").card == Card()
 

@@ -69,6 +69,7 @@ def test_voices_that_can_t_be_packed_are_named(run, data, tmp_path):
         (VoiceSources(default="s2"), "has no voice 's2'; name one with --voice or --voices"),
         (VoiceSources(directories=[data, data]), "there is a voice 's0' already; leave one of the two out"),
         (VoiceSources(directories=[tmp_path]), "has no d-vectors; stage 1 of its recipe computes them"),
+        (VoiceSources(directories=[tmp_path / "none"]), "none does not exist; give a prepared data directory"),
     ):
         with pytest.raises(UserError, match=message):
             pack(run, out, None, Card(), sources)

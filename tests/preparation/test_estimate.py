@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -308,3 +309,13 @@ def test_command(tmp_path, tiny, capsys):
     assert ": it fits" in capsys.readouterr().out
     assert main(options) == 1
     assert "v2skit: error:" in capsys.readouterr().err
+
+
+def test_a_config_is_sought_in_the_recipe_s_folder_too(tmp_path, tiny, capsys):
+    (tmp_path / "conf").mkdir()
+    shutil.copy(tiny, tmp_path / "conf/mel.yaml")
+    assert main(["data", "estimate", "--work_dir", str(tmp_path), "--set", "seed=-1"]) == 1
+    error = capsys.readouterr().err
+    assert "seed" in error and "can't be read" not in error
+    assert main(["data", "estimate", "--work_dir", str(tmp_path), "--config", "conf/none.yaml"]) == 1
+    assert "config conf/none.yaml can't be read" in capsys.readouterr().err

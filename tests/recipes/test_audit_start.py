@@ -60,7 +60,7 @@ def test_data_that_are_gone_are_not_known(recipe_folder, tiny):
     shutil.rmtree(recipe_folder / "data/more")
     status, found = audited(recipe_folder, tiny, **init(run))
     (place,) = run.glob("checkpoint-*")
-    assert status == 0 and any(f"is not known: not here: more, of {place}" in text for text in found["checked"])
+    assert status == 0 and any(f"is not known; not here: more, of {place}" in text for text in found["checked"])
 
 
 def test_what_a_pack_knows_is_not_known(mel_run, recipe_folder, tiny, tmp_path_factory):
@@ -94,4 +94,4 @@ def test_a_pretrained_model_is_found_from_another_folder(recipe_folder, tiny, tm
     shutil.rmtree(run.parent)
     assert main(["audit", str(exp), "--work_dir", str(recipe_folder), "--device", "cpu"]) == 0
     checked = json.loads((exp / "audit.json").read_text())["checked"]
-    assert "whether exp/tiny (pretrained) was trained on clips of test is not known: not here: exp/tiny" in checked
+    assert "whether exp/tiny (pretrained) was trained on clips of test is not known; not here: exp/tiny" in checked

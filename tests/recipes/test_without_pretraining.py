@@ -9,9 +9,10 @@ import torch
 import yaml
 
 from tests.conftest import WAVEFORM, stages, write
+from v2skit.cli.main import main
 from v2skit.hub import installed
 from v2skit.models import checkpoint
-from v2skit.models.pack_header import Card
+from v2skit.models.pack_header import Card, read_header
 from v2skit.models.package import pack
 from v2skit.recipes.trained_on import trained_on
 
@@ -31,13 +32,17 @@ def same(first: dict, second: dict, part: str) -> bool:
 
 
 def test_a_packed_model_is_trained_further(mel_run, recipe_folder, tiny, tmp_path, capsys):
-    pack(mel_run, tmp_path / "whole.v2s", None, Card())
+    pack(mel_run, tmp_path / "whole.v2s", None, Card("whole", licence="CC0", credits=["A. Author"]))
     more = {"parts": {"model": {"init": str(tmp_path / "whole.v2s")}, "speaker": {"init": None}}, **NONE}
     further, exp = write(tmp_path / "further.yaml", tiny, [], **more), recipe_folder / "exp/further"
     capsys.readouterr()
     assert stages(recipe_folder, further, *ALL, sets=STILL) == 0
     assert capsys.readouterr().out.count("no part is transferred: no audio-to-audio model, and stage 4 starts") == 2
     assert not (exp / "pretrain").exists() and not (exp / "transfer").exists()
+    assert main(["pack", str(exp), "-o", str(tmp_path / "further.v2s"), "--data", "hums"]) == 0
+    assert "the card does not state made_for, licence, limits; --card FILE gives them" in capsys.readouterr().out
+    card = read_header(tmp_path / "further.v2s").card
+    assert card.credits == ["trained further from whole, licence CC0", "A. Author"] and card.data == "hums"
     theirs, ours, scratch = weights_in(mel_run), weights_in(exp / "finetune"), weights_in(exp / "scratch")
     for part in ("frontend", "encoder", "decoder"):
         assert same(ours, theirs, part) and not same(scratch, theirs, part), part

@@ -20,8 +20,12 @@ def test_videos_are_found_in_folders_and_by_name(tmp_path):
     assert find_videos([tmp_path]) == found
     assert find_videos([tmp_path / "c.txt", tmp_path]) == [tmp_path / "c.txt", *found]  # whatever its suffix
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"none has no video in it \(.mp4, "):
+    with pytest.raises(UserError, match=r"none has no video in it \(.mp4, .*\)$"):
         find_videos([tmp_path, tmp_path / "none"])
+    for path in found:
+        path.unlink()
+    with pytest.raises(UserError, match=r"has no video in it .*; name its subfolders, .*, which are not searched"):
+        find_videos([tmp_path])
     with pytest.raises(UserError, match=r"three.mp4 does not exist"):
         find_videos([tmp_path / "three.mp4"])
 

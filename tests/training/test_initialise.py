@@ -243,3 +243,13 @@ def load_generator_names(weights: dict) -> list[str]:
     names = [name for name, value in weights.items() if name.startswith("generator.") and value.is_floating_point()]
     assert names
     return names
+
+
+def test_what_another_part_has_of_the_same_file_is_not_left_out(tiny, tmp_path):
+    saved_model(tiny, tmp_path / "a", "a2a", "networks.decoder_speaker=false")
+    config, model = load_config(tiny), build_model(load_config(tiny), "v2a", ["b"])
+    parts = {name: Part(init=str(tmp_path / "a")) for name in ("decoder", "encoder")}
+    ledger = initialise(model, parts, "v2a", config, ["b"])
+    left_out = [entry.tensor for entry in ledger.entries if entry.status == "left out"]
+    assert left_out and len(left_out) == len(set(left_out))
+    assert not [name for name in left_out if name.startswith(("decoder.", "encoder."))]

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from v2skit.cli.options import Commands, Parser, add_command, add_recipe
+from v2skit.cli.options import Commands, Parser, add_command, add_recipe, config_path
 from v2skit.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     if options.seed < 0:
         raise UserError(f"--seed {options.seed} must not be negative")
     corpus = [f"corpus.corpus_dir={json.dumps(str(options.corpus_dir.absolute()))}"] if options.corpus_dir else []
-    config = load_config(options.config, [*options.set, *corpus])
+    config = load_config(config_path(options), [*options.set, *corpus])
     return Recipe(config, options.work_dir, options.work_dir / "exp", force=False, device=torch.device("cpu"))
 
 

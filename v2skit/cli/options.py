@@ -44,9 +44,16 @@ def add_command(commands: Commands, name: str, text: str) -> Parser:
 
 def add_recipe(command: Parser) -> None:
     """Options that name a recipe."""
-    command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help="default: conf/mel.yaml")
+    text = "a file, sought in the recipe's folder too; default: conf/mel.yaml"
+    command.add_argument("--config", type=Path, default=Path("conf/mel.yaml"), help=text)
     command.add_argument("--work_dir", type=Path, default=Path(), help="the recipe's folder; default: .")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a config key")
+
+
+def config_path(options: argparse.Namespace) -> Path:
+    """The config that the options of a recipe name, from the working directory or else from the recipe's folder."""
+    there = options.work_dir / options.config
+    return there if not options.config.exists() and there.exists() else options.config
 
 
 def add_config(command: Parser) -> None:

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.models.pack_header import read_card, read_header
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
+    from v2skit.publishing.card import unstated
 
     check_output(options)
     given = {name: getattr(options, name) for name in CARD}
@@ -64,5 +65,8 @@ def run(options: argparse.Namespace) -> None:
     pack(options.model, options.out, vocoder, card, voices, options.precision)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
-    if read_header(options.out).scores is None:
+    header = read_header(options.out)
+    if lacking := unstated(header.card):
+        print(f"the card does not state {', '.join(lacking)}; --card FILE gives them")
+    if header.scores is None:
         print("without scores: no results of these weights and this vocoder; stages 5 and 6 before packing add them")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from v2skit.cli.options import Commands, add_command, add_recipe, add_trust, warn_of_broken
+from v2skit.cli.options import Commands, add_command, add_recipe, add_trust, config_path, warn_of_broken
 from v2skit.errors import UserError
 from v2skit.registry import plugins
 
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     note = print if not launched() else str  # once, not by each of several processes
     copies = Copies(exp / PLUGINS, preferred=options.stage in ("synth", "score"), note=note)
     protocol = [f"scoring.protocol={json.dumps(options.protocol)}"] if options.protocol is not None else []
-    config = load_config(options.config, [*options.set, *protocol], copies)
+    config = load_config(config_path(options), [*options.set, *protocol], copies)
     if (options.work_dir / config.data.folder).resolve() in (exp.resolve(), *exp.resolve().parents):
         raise UserError(f"--exp {exp} is where the data directories are; give another folder")
     training = getattr(config, options.stage) if options.stage in stages.TRAIN else None

@@ -12,13 +12,14 @@ from v2skit.config.messages import origin_of
 from v2skit.errors import UserError
 from v2skit.hub.address import Address, is_address
 from v2skit.hub.fetch import pinned
+from v2skit.hub.installed import is_installed, named_model
 
 KEYS = ("pretrained", "predictor", "init", "run")
 """Last parts of the keys that name a checkpoint, a run, an experiment or a pack; ``run`` is that of components."""
 
 
 def pin(tree: Any, path: str, origins: dict[str, str], prefix: str = "") -> Any:
-    """A config's tree with pinned addresses; the packs are fetched.
+    """A config's tree with pinned addresses; the packs are fetched. Installed models keep their names.
 
     Args:
         tree: not checked yet.
@@ -27,7 +28,7 @@ def pin(tree: Any, path: str, origins: dict[str, str], prefix: str = "") -> Any:
         prefix: of the keys of this part of the tree, with a dot at its end.
 
     Raises:
-        UserError: an address is malformed, or leads to no pack; names the key.
+        UserError: an address is malformed, or leads to no pack, or a model is not installed; names the key.
     """
     if isinstance(tree, list):
         return [pin(value, path, origins, f"{prefix}{number}.") for number, value in enumerate(tree)]
@@ -35,10 +36,13 @@ def pin(tree: Any, path: str, origins: dict[str, str], prefix: str = "") -> Any:
         return tree
     found = {key: pin(value, path, origins, f"{prefix}{key}.") for key, value in tree.items()}
     for name, value in found.items():
-        if name in KEYS and isinstance(value, str) and is_address(value):
+        if name in KEYS and isinstance(value, str) and (is_address(value) or is_installed(value)):
             key = f"{prefix}{name}"
             try:
-                found[name] = str(pinned(Address.parse(value)))
+                if is_installed(value):
+                    named_model(value)
+                else:
+                    found[name] = str(pinned(Address.parse(value)))
             except UserError as error:
                 fields = {**error.fields, "key": key, "source": origin_of(key, path, origins)}
                 raise UserError(f"{fields['source']}: {key}: {error}", **fields) from error

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -112,7 +113,8 @@ def _open(path: Path, part: str, task: str) -> tuple[dict[str, Tensor], str, Met
         else:  # nothing but tensors is unpickled
             tensors = _flat(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # of a damaged file torch raises errors of many types
-        why = " ".join(str(error).split())[:200]
+        # Of what is no pickle of tensors, torch advises to load it unsafely.
+        why = "no weights" if isinstance(error, (UnpicklingError, EOFError)) else " ".join(str(error).split())[:200]
         remedy = "give a checkpoint, a run, an experiment, a pack, or a state dict with tensors only"
         raise UserError(f"{path} can't be read as weights ({why}); {remedy}", path=path) from error
     return tensors, checkpoint.weights_digest(tensors), None, path

@@ -38,7 +38,8 @@ def audit_start(recipe: Recipe, found: Audit) -> None:
             text = f"{what} was trained on {leaks[0]}, which has clips of {test}, by name or by file"
             found.find("start", f"{text}; name weights that were trained without them, and repeat the training")
         elif unknown:
-            text = f"whether {what} was trained on clips of {test} is not known: not here: {', '.join(unknown)}"
+            lacking = "; ".join(text.rstrip(",") for text in unknown)
+            text = f"whether {what} was trained on clips of {test} is not known; not here: {lacking}"
             found.checked.append(text + ("; v2skit info prints the card of the pack" if place.is_file() else ""))
         else:
             found.checked.append(f"{what} was not trained on clips of {test}")

@@ -36,7 +36,9 @@ def find_videos(paths: list[Path]) -> list[Path]:
         elif not path.exists():
             raise UserError.about(path, "does not exist; check the path")
         if not inside:
-            raise UserError.about(path, f"has no video in it ({', '.join(VIDEO_SUFFIXES)})")
+            deeper = any(p.suffix.lower() in VIDEO_SUFFIXES for p in path.glob("*/*"))
+            remedy = f"; name its subfolders, {path / '*'}, which are not searched" if deeper else ""
+            raise UserError.about(path, f"has no video in it ({', '.join(VIDEO_SUFFIXES)}){remedy}")
         found += inside
     return found
 

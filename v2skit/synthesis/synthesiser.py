@@ -294,7 +294,7 @@ def load_model(
         UserError: the checkpoint can't be read, or its task is another one.
     """
     made = {"a2a": "stage 2", "v2a": "stage 4"}[task]
-    packs = " a packed model (a .v2s file, or hf://owner/name)," if task == "v2a" else ""
+    packs = " a packed model (a .v2s file, installed:NAME or hf://owner/name)," if task == "v2a" else ""
     saved = open_model(path, part, f"give{packs} an experiment, or a run or checkpoint of {made}")
     if saved.meta.task != task:
         raise UserError(f"{path} contains {TASKS[saved.meta.task]}, but {TASKS[task]} is needed; give a run of {made}")

@@ -18,7 +18,7 @@ from v2skit.models.layers.dual_norm import DualBatchNorm
 from v2skit.models.look_ahead import Shift, part_shifts, shifted
 from v2skit.models.model import Vocoder, stream_names
 from v2skit.models.weights import PartWeights, digest_of, place_of, read_weights
-from v2skit.training.ledger import COPIED, Entry, Ledger, changed, entry, problems
+from v2skit.training.ledger import COPIED, LEFT_OUT, Entry, Ledger, changed, entry, problems
 
 MAX_SHOWN = 20
 """Tensors that an error lists."""
@@ -62,6 +62,7 @@ def initialise(
             values = {n: model.state_dict()[n].numel() for n in ours}
             copied = sum(values[e.tensor] for e in found if e.status == COPIED)
             shares[name] = copied / max(1, sum(values.values()))
+    entries = _without_others(entries, parts)
     for name, part in parts.items():
         if part.frozen == "all" and part.is_frozen(0):
             entries |= _adopt_statistics(model, name, entries)
@@ -115,6 +116,21 @@ def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights, shifts:
     model.load_state_dict({**state, **copied})
     entries = changed(entries, {prefix + n: shift for n, shift in shifts.items()})
     return entries + [entry(n, name, None, value, False) for n, value in sorted(weights.others.items())]
+
+
+def _without_others(
+    entries: Mapping[tuple[str, str], Entry], parts: Mapping[str, Part]
+) -> dict[tuple[str, str], Entry]:
+    """The entries without those of tensors that a part leaves out because another one has them from the same file; what
+    no part has is in those of the first one."""
+    taken = {(parts[name].init, tensor) for (name, tensor), e in entries.items() if e.status != LEFT_OUT}
+    kept = {}
+    for (name, tensor), outcome in entries.items():
+        key = (parts[name].init, tensor)
+        if outcome.status != LEFT_OUT or key not in taken:
+            taken.add(key)
+            kept[name, tensor] = outcome
+    return kept
 
 
 def _shifts(

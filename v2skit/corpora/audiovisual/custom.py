@@ -22,6 +22,9 @@ SOUNDS = (".wav", ".flac")
 SPEAKERS = ("folder", "prefix", "none")
 REMEDY = "give the folder of your videos with --corpus_dir"
 
+FEW = 6
+"""Results have no intervals over fewer clips."""
+
 
 class Custom:
     """Every video in a folder and its subfolders, in any language.
@@ -70,7 +73,13 @@ class Custom:
         text = sum(utterance.text is not None for utterance in utterances)
         counts = ", ".join(f"{name} {len(found)}" for name, found in splits.items())
         speakers = len({utterance.speaker for utterance in utterances})
-        return f"videos in {self.directory}: {len(utterances)} of {speakers} speakers, {text} with a text; {counts}"
+        many = f"{len(utterances)} of {speakers} speaker{'s' * (speakers > 1)}"
+        found = f"videos in {self.directory}: {many}, {text} with a text"
+        few = 0 < min(len(splits.get(name, ())) for name in self.shares) < FEW
+        remedy = (
+            "; with so few to test and validate no difference is sure: set corpus.valid_share and corpus.test_share"
+        )
+        return f"{found}; {counts}{remedy if few and self.split == 'seen' else ''}"
 
     def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``train``, ``valid`` and ``test``, or ``test`` alone. Raises UserError where there are too few videos or

@@ -13,7 +13,7 @@ import numpy as np
 
 from v2skit.data.data_dir import Utterance
 from v2skit.data.lookup import Lookup
-from v2skit.errors import UserError
+from v2skit.errors import UserError, nearest
 from v2skit.media.ark import read_vector, write_vectors
 from v2skit.system.atomic import write_text
 
@@ -118,6 +118,8 @@ class OtherClips:
         if (directory / FORMER).exists():
             former = f"the d-vectors of {directory} are of an earlier version"
             raise UserError(f"{former}; stage 1 of its recipe computes them again")
+        if not directory.is_dir():
+            raise UserError(f"{directory} does not exist; give a prepared data directory{nearest(directory)}")
         if not (directory / CLIPS).exists():
             raise UserError(f"{directory} has no d-vectors; stage 1 of its recipe computes them")
         self._places, self._speakers = Lookup(directory / f"{TABLE}.scp"), Lookup(directory / CLIPS)
