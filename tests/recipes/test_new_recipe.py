@@ -39,7 +39,7 @@ def test_a_new_recipe_runs_without_edits(checkout, tmp_path):
         clip(tmp_path / f"my 'own' videos/anna/{number}.mp4", f"word {number}")
     said = new_recipe("mine", tmp_path / "my 'own' videos", checkout / "egs/conf")
     recipe = checkout / "egs/mine"
-    assert said.startswith(f"videos in {tmp_path}/my 'own' videos: 5 of 1 speakers")
+    assert said.startswith(f"videos in {tmp_path}/my 'own' videos: 5 of 1 speaker,")
     assert f"{recipe}/run.sh runs it" in said and "not installed here" not in said
     assert os.access(recipe / "run.sh", os.X_OK)
     run_recipe(recipe / "conf/mel.yaml", recipe, {})
