@@ -80,6 +80,7 @@ def test_model_of_a_vocoder_is_its_generator(tiny):
         ("parts.model=3", "--set: parts.model: expected keys and values, not 3"),
         ("parts.model.innit=a", "--set: unknown key 'parts.visual_frontend.innit'; did you mean 'init'"),
         ("parts.model=null", "parts has no 'model' to leave out"),
+        ("parts={model: {init: a}, decodr: null}", "parts has no 'decodr' to leave out"),
     ],
 )
 def test_mistakes_in_model_are_named(tiny, value, message):

@@ -63,8 +63,10 @@ def test_data_that_are_gone_are_not_known(recipe_folder, tiny):
     assert status == 0 and any(f"is not known; not here: more, of {place}" in text for text in found["checked"])
 
 
-def test_what_a_pack_knows_is_not_known(mel_run, recipe_folder, tiny, tmp_path_factory):
-    packed = tmp_path_factory.mktemp("elsewhere") / "whole.v2s"
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_a_pack_knows_is_not_known(mel_run, recipe_folder, tiny, tmp_path_factory, elsewhere):
+    """Nor beside data directories of the same names."""
+    packed = (tmp_path_factory.mktemp("elsewhere") if elsewhere else recipe_folder) / "whole.v2s"
     pack(mel_run, packed, None, Card())
     status, found = audited(recipe_folder, tiny, **init(packed))
     assert status == 0

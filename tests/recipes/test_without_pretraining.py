@@ -43,6 +43,8 @@ def test_a_packed_model_is_trained_further(mel_run, recipe_folder, tiny, tmp_pat
     assert "the card does not state made_for, licence, limits; --card FILE gives them" in capsys.readouterr().out
     card = read_header(tmp_path / "further.v2s").card
     assert card.credits == ["trained further from whole, licence CC0", "A. Author"] and card.data == "hums"
+    assert main(["pack", str(exp / "scratch"), "-o", str(tmp_path / "scratch.v2s")]) == 0
+    assert not read_header(tmp_path / "scratch.v2s").card.credits
     theirs, ours, scratch = weights_in(mel_run), weights_in(exp / "finetune"), weights_in(exp / "scratch")
     for part in ("frontend", "encoder", "decoder"):
         assert same(ours, theirs, part) and not same(scratch, theirs, part), part

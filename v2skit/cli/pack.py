@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from v2skit.cli.options import Commands, add_command, add_output, check_output
 from v2skit.errors import UserError
+
+if TYPE_CHECKING:
+    from v2skit.models.pack_header import Card
 
 CARD = {"name": "its name", "data": "what it was trained on", "licence": "for its use", "notes": "anything else"}
 
@@ -45,7 +49,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Pack the model and print the size of the file, and whether it has scores."""
     from v2skit.hub.fetch import local_path
-    from v2skit.models.pack_header import read_card, read_header
+    from v2skit.models.pack_header import read_card, read_header, with_credits
     from v2skit.models.pack_voices import VoiceSources
     from v2skit.models.package import pack
     from v2skit.publishing.card import unstated
@@ -62,6 +66,7 @@ def run(options: argparse.Namespace) -> None:
         recordings[name] = Path(recording)
     voices = VoiceSources(recordings, options.voices, options.default_voice)
     vocoder = None if options.vocoder is None else local_path(options.vocoder)
+    card = with_credits(card, _starts(options.model, vocoder))
     pack(options.model, options.out, vocoder, card, voices, options.precision)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
@@ -70,3 +75,17 @@ def run(options: argparse.Namespace) -> None:
         print(f"the card does not state {', '.join(lacking)}; --card FILE gives them")
     if header.scores is None:
         print("without scores: no results of these weights and this vocoder; stages 5 and 6 before packing add them")
+
+
+def _starts(model: Path, vocoder: Path | None) -> list[Card]:
+    """The cards of the packs that a model or its vocoder was trained further from, or that the vocoder is of."""
+    from v2skit.hub.address import SUFFIX
+    from v2skit.models import checkpoint
+    from v2skit.models.pack_header import read_header
+    from v2skit.recipes.trained_on import place_near, trained_on
+
+    place = checkpoint.folder_in(model, "stage 4 makes one")
+    chosen = vocoder or checkpoint.config_of(checkpoint.read_meta(place)).vocoder.args.get("run")
+    places = [place, *([place_near(str(chosen), "finetune", place.resolve().parents)] if chosen else [])]
+    packs = {start.resolve(): start for place in places for start in trained_on(place).models if start.suffix == SUFFIX}
+    return [read_header(start).card for start in packs.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command, add_recipe
+from v2skit.cli.options import Commands, add_command, add_recipe, config_path
 
 
 def add(commands: Commands) -> None:
@@ -27,5 +27,5 @@ def run(options: argparse.Namespace) -> None:
     from v2skit.recipes.verify_resume import Check, verify_resume
 
     folder = options.exp or options.work_dir / "exp/verify_resume"
-    how = {name: getattr(options, name) for name in ("config", "work_dir", "steps", "kills", "seed", "device", "nproc")}
-    print(verify_resume(Check(folder=folder, sets=options.set, **how)))
+    how = {name: getattr(options, name) for name in ("work_dir", "steps", "kills", "seed", "device", "nproc")}
+    print(verify_resume(Check(config=config_path(options), folder=folder, sets=options.set, **how)))

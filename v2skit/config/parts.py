@@ -110,8 +110,9 @@ def spread(tree: dict, origins: dict[str, str]) -> dict:
     if not isinstance(parts, dict) or not isinstance(parts.get(WHOLE), dict):
         return tree
     without = _without_weights(networks) if isinstance(networks, dict) else ()
-    own = {name: part for name, part in parts.items() if name != WHOLE and part is not None}
-    for name in PARTS["vocoder" if tree.get("trains") == "vocoder" else "v2a"]:
+    names = PARTS["vocoder" if tree.get("trains") == "vocoder" else "v2a"]
+    own = {name: part for name, part in parts.items() if name != WHOLE and (part is not None or name not in names)}
+    for name in names:
         given = parts.get(name, {})
         if name in without or not isinstance(given, dict):
             continue

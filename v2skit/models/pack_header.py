@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,15 @@ class Card:
             first, *more = (text or "not stated").splitlines()
             lines += [f"{key + ':':10} {first}", *(f"{'':10} {line}" for line in more)]
         return lines
+
+
+def with_credits(card: Card, starts: Iterable[Card]) -> Card:
+    """A card with the names, licences and credits of the models that a model or its vocoder started from."""
+    found = list(card.credits)
+    for start in starts:
+        licence = f", licence {start.licence}" if start.licence else ""
+        found += [f"trained further from {start.name}{licence}", *start.credits]
+    return replace(card, credits=list(dict.fromkeys(found)))
 
 
 @dataclass(frozen=True)

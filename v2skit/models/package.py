@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
 from v2skit.hub.address import SUFFIX
-from v2skit.hub.fetch import local_path
 from v2skit.models import checkpoint, pack_voices
 from v2skit.models.build import build_targets, build_vocoder
 from v2skit.models.checkpoint import Checkpoint
@@ -87,7 +85,6 @@ def pack(
     trained = saved.meta  # with the absolute paths, which a pack has not
     saved = packable(saved, folder)
     config = checkpoint.config_of(trained)
-    card = _with_credits(card, config)
     choice = to_tree(config.vocoder) if has_vocoder(config) else None
     if vocoder and choice is None:
         raise UserError(f"model {model} outputs waveforms and needs no vocoder; leave --vocoder out")
@@ -267,17 +264,6 @@ def describe(path: Path) -> str:
         lines.append("scores:    on its own test set, with 95 % intervals; WER and CER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
-
-
-def _with_credits(card: Card, config: Config) -> Card:
-    """A card with the credits of the packs that parts of the model started from."""
-    names = {part.init for part in config.parts.values() if part.init}
-    packs = sorted({path for name in names if (path := local_path(name)).suffix == SUFFIX and path.is_file()})
-    credits = list(card.credits)
-    for start in (read_header(path).card for path in packs):
-        licence = f", licence {start.licence}" if start.licence else ""
-        credits += [f"trained further from {start.name}{licence}", *start.credits]
-    return replace(card, credits=list(dict.fromkeys(credits)))
 
 
 def described_signals(config: Mapping[str, Any]) -> str:

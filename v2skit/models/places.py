@@ -3,10 +3,13 @@ the address of a pack on a hub. The place of a model is its checkpoint or its pa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from v2skit.hub.address import is_address
 from v2skit.hub.fetch import local_path
+from v2skit.hub.installed import is_installed
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Checkpoint, Meta
 from v2skit.models.pack_header import read_header
@@ -26,6 +29,15 @@ def place_in(named: str | Path, remedy: str, run: str = "finetune") -> Path:
     """
     path = local_path(named)
     return path if path.is_file() else checkpoint.folder_in(path, remedy, run)
+
+
+def seen_from(named: str, near: Iterable[Path]) -> str:
+    """What names a model in a config, where it is a path: from the working directory or else from the first of other
+    folders that has it."""
+    path = Path(named)
+    if is_installed(named) or is_address(named) or path.is_absolute() or path.exists():
+        return named
+    return next((str(above / path) for above in near if (above / path).exists()), named)
 
 
 def meta_in(place: Path) -> Meta:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from v2skit.data.data_dir import is_prepared, read_manifest
-from v2skit.errors import UserError
-from v2skit.hub.installed import is_installed
-from v2skit.models.places import place_in
-from v2skit.models.weights import place_of
 from v2skit.recipes.findings import Audit
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.shared_clips import shared_clips
-from v2skit.recipes.trained_on import TrainedOn, data_directories, start_of, trained_on
+from v2skit.recipes.trained_on import TrainedOn, data_directories, place_near, start_of, trained_on
 
 
 def audit_start(recipe: Recipe, found: Audit) -> None:
@@ -47,28 +43,18 @@ def audit_start(recipe: Recipe, found: Audit) -> None:
 
 def _starts(recipe: Recipe) -> Iterator[tuple[str, Path]]:
     """Keys of the config and the places that they lead to, from the working directory or the recipe's folder."""
-    config, tasks = recipe.config, ["v2a"] if recipe.config.trains == "v2s" else ["vocoder"]
-    if tasks == ["v2a"] and config.has_pretraining and not config.pretrained:
-        tasks.append("a2a")
-    starts = [start for task in tasks for start in start_of(config, task).items()]
-    parts = [(name, part) for name, part in config.parts.items() if part.init]  # of all rows
-    starts += [(f"parts.{name}.init", place_of(name, part, tasks[0])) for name, part in parts]
+    config, near = recipe.config, [recipe.work_dir]
+    task = "v2a" if config.trains == "v2s" else "vocoder"
+    yield from start_of(config, task, near).items()
+    if task == "v2a" and config.has_pretraining and not config.pretrained:
+        yield from start_of(config, "a2a", near).items()
+    if config.scratch and config.has_pretraining:  # that row starts from init where others have transferred weights
+        yield from start_of(replace(config, transfer={}), task, near).items()
+    vocoder = config.vocoder.args.get("run")
     named = {"pretrained": (config.pretrained, "pretrain"), "predictor": (config.predictor, "finetune")}
-    named["vocoder.run"] = (config.vocoder.args.get("run"), "finetune")
-    for key, (path, run) in named.items():
+    for key, (path, run) in {**named, "vocoder.run": (vocoder, "finetune")}.items():
         if path is not None:
-            starts.append((key, _place(recipe, path, run)))
-    yield from dict.fromkeys((key, _place(recipe, place, "finetune")) for key, place in starts)
-
-
-def _place(recipe: Recipe, named: str | Path, run: str) -> Path:
-    """The place of a model, seen from the working directory or else from the recipe's folder; where there is none, its
-    path."""
-    places = [named] if isinstance(named, str) and is_installed(named) else [named, recipe.work_dir / named]
-    for path in places:
-        with suppress(UserError):
-            return place_in(path, "name one that exists", run)
-    return Path(named)
+            yield key, place_near(path, run, near)
 
 
 def _directories(known: TrainedOn) -> tuple[list[Path], list[str]]:
@@ -78,5 +64,6 @@ def _directories(known: TrainedOn) -> tuple[list[Path], list[str]]:
     for model, (folder, names) in known.models.items():
         here = data_directories(sorted(names), folder, model.resolve().parents)
         directories |= set(here.values())
-        unknown |= {f"{name}, of {model}" for name in names - here.keys()}
+        # What lies near a pack may have the names of what it was trained on elsewhere.
+        unknown |= {f"{name}, of {model}" for name in names if name not in here or model.is_file()}
     return sorted(directories), sorted(unknown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from v2skit.errors import UserError
 from v2skit.hub.address import SUFFIX
 from v2skit.models import checkpoint
 from v2skit.models.checkpoint import Meta
-from v2skit.models.places import meta_in, place_in
+from v2skit.models.places import meta_in, place_in, seen_from
 from v2skit.models.weights import place_of
 
 
@@ -59,7 +59,9 @@ def trained_on(place: Path) -> TrainedOn:
         scratch = meta.task == "v2a" and place.is_dir() and place.parent.name == "scratch"
         if scratch and not config.has_pretraining:  # from random weights
             config = replace(config, parts={})
-        starts = [*start_of(config, meta.task).values(), *([] if scratch else _pretraining(place, meta, config))]
+        near = [] if place.is_file() else place.resolve().parents  # the recipe's folder is one of these
+        starts = list(start_of(config, meta.task, near).values())
+        starts += [] if scratch else _pretraining(place, meta, config, near)
         if place.is_file():
             if meta.task == "v2a" and config.transfer and not config.pretrained:
                 names |= set(data.pretrain)
@@ -68,7 +70,7 @@ def trained_on(place: Path) -> TrainedOn:
             starts = [start for start in starts if start.is_absolute()]
         found.directories |= names
         found.models[place] = (data.folder, names)
-        places += [_near(place, start) for start in starts]
+        places += starts
     return found
 
 
@@ -87,39 +89,37 @@ def data_directories(names: Iterable[str], folder: str, near: Iterable[Path]) ->
     return {}
 
 
-def _near(model: Path, start: Path) -> Path:
-    """A path that a model's config names, as seen from the recipe's folder, which is above the model."""
-    if start.is_absolute() or start.exists():
-        return start
-    above = next((above for above in model.resolve().parents if (above / start).exists()), None)
-    return start if above is None else _place(above / start, "finetune")
-
-
-def start_of(config: Config, task: str) -> dict[str, Path]:
+def start_of(config: Config, task: str, near: Sequence[Path] = ()) -> dict[str, Path]:
     """The checkpoints and files that a run starts from, other than its pre-training, or that its losses, or in
-    synthesis its inputs, are of: key of the config -> place; where there is none, the path that the config names."""
-    parts = parts_of(task, config.parts, config.transfer if task == "v2a" else {})
-    found = {f"parts.{name}.init": place_of(name, part, task) for name, part in parts.items() if part.init}
-    found |= {key: _place(run, "pretrain") for key, run in _runs(to_tree(config.losses), "losses")}
+    synthesis its inputs, are of: key of the config -> place; where there is none, the path that the config names.
+
+    Args:
+        config: of the run.
+        task: of its model.
+        near: folders in which relative paths are sought that do not exist here.
+    """
+    found = {}
+    for name, part in parts_of(task, config.parts, config.transfer if task == "v2a" else {}).items():
+        if part.init:
+            found[f"parts.{name}.init"] = place_of(name, replace(part, init=seen_from(part.init, near)), task)
+    found |= {key: place_near(run, "pretrain", near) for key, run in _runs(to_tree(config.losses), "losses")}
     if task == "v2a" and config.predictor:
-        found["predictor"] = _place(config.predictor, "finetune")
+        found["predictor"] = place_near(config.predictor, "finetune", near)
     return found
 
 
-def _pretraining(place: Path, meta: Meta, config: Config) -> Iterator[Path]:
+def _pretraining(place: Path, meta: Meta, config: Config, near: Sequence[Path]) -> Iterator[Path]:
     """The A2A checkpoint that a V2A model's weights were transferred from, or the vocoder that was fine-tuned."""
-    if meta.task == "vocoder" and config.pretrained:
-        yield _place(config.pretrained, "pretrain")
-    if meta.task == "v2a" and config.has_pretraining:
-        if config.pretrained:
-            yield _place(config.pretrained, "pretrain")
-        elif not place.is_file():
-            yield _place(place.parent.parent / "pretrain", "pretrain")
+    if config.pretrained and meta.task in ("vocoder", "v2a"):
+        yield place_near(config.pretrained, "pretrain", near)
+    elif meta.task == "v2a" and config.has_pretraining and not place.is_file():
+        yield place_near(str(place.parent.parent / "pretrain"), "pretrain")
 
 
-def _place(named: str | Path, run: str) -> Path:
+def place_near(named: str, run: str, near: Sequence[Path] = ()) -> Path:
+    """The place of a model by what names it, with folders as for :func:`start_of`; where there is none, its path."""
     try:
-        return place_in(named, "train it", run)
+        return place_in(seen_from(named, near), "train it", run)
     except UserError:
         return Path(named)
 

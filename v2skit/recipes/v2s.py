@@ -118,7 +118,7 @@ def finetune(recipe: Recipe) -> None:
         _check_videos(recipe)
         if config.predictor:
             speakers = _speakers(recipe, [config.data.train])
-            _check_predictor(recipe, build_model(config, "v2a", speakers, targets.load(recipe, fit=True)), speakers)
+            _check_predictor(recipe, build_model(config, "v2a", speakers, targets.fit(recipe)), speakers)
     elif not (init / checkpoint.META).exists():
         raise UserError(f"{init} has no transferred weights; stage 3 makes them, where it is finished with --force")
     else:

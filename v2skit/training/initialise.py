@@ -160,7 +160,8 @@ def _check_meta(
     check_same_targets(states, weights.meta.targets, "this config", str(weights.place))
     if getattr(part, "voices", None) and weights.meta.speakers != speakers:
         key = f"parts.{name}.init"
-        raise UserError(f"{key}: {weights.place} has other speakers than this run ({len(speakers)}); leave it out")
+        remedy = "leave it out, or set it to null where parts.model gives it"
+        raise UserError(f"{key}: {weights.place} has other speakers than this run ({len(speakers)}); {remedy}")
 
 
 def _part(model: nn.Module, name: str) -> nn.Module | None:
