@@ -35,7 +35,7 @@ BLOCKS = [
 NOT_HERE = (
     r"serve|stream( |$)|listen-score",  # for people, with devices
     r"hf://\S+$|--private",  # of a hub
-    r"^new-|^check-|^data |^audit|^evaluate /data|--config egs/mine",  # of plug-ins, corpora and recipes
+    r"^new-|^check-|^data |^audit|^evaluate /data|egs/mine",  # of plug-ins, corpora and recipes
     r"exp/text/finetune|exp/cpu|--voices? [^s]|--metric wer|exp/mel_1|--align|onnx",  # not of the tiny experiment
 )
 """Commands that other tests run, or that can't end; test_readme.py parses them."""
