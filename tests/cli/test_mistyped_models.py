@@ -12,7 +12,8 @@ def test_the_error_says_what_is_there_and_what_is_taken(command, tmp_path, monke
     (tmp_path / "empty").mkdir()
     folder = {
         "push": "empty is a folder, not a packed model; v2skit pack empty -o model.v2s makes one",
-        "export": "empty is neither a checkpoint nor a run with checkpoints; give a packed model (a .v2s file, installed:NAME or hf://",
+        "export": "empty is neither a checkpoint nor a run with checkpoints; "
+        "give a packed model (a .v2s file, installed:NAME or hf://",
         "info": "empty is a folder, not a packed model",
     }
     for path, message in (
