@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from tests.conftest import WAVEFORM, stages, write
+from tests.recipes.test_other_look_ahead import STILL, weights_in
 from v2skit.cli.main import main
 from v2skit.hub import installed
 from v2skit.models import checkpoint
@@ -18,11 +19,6 @@ from v2skit.recipes.trained_on import trained_on
 
 ALL = ("pretrain", "transfer", "finetune", "synth", "score")
 NONE = {"transfer": {"encoder": None, "decoder": None, "speaker": None}}
-STILL = ("finetune.steps=1", "finetune.learning_rate=1e-9")
-
-
-def weights_in(run) -> dict[str, torch.Tensor]:
-    return checkpoint.load(checkpoint.folder_in(run, "")).inference_weights
 
 
 def same(first: dict, second: dict, part: str) -> bool:
