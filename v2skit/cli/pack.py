@@ -85,7 +85,8 @@ def _starts(model: Path, vocoder: Path | None) -> list[Card]:
     from v2skit.recipes.trained_on import place_near, trained_on
 
     place = checkpoint.folder_in(model, "stage 4 makes one")
-    chosen = vocoder or checkpoint.config_of(checkpoint.read_meta(place)).vocoder.args.get("run")
+    config = checkpoint.read_meta(place).config  # unchecked: pack tells what it can't hold
+    chosen = vocoder or (config.get("vocoder") or {}).get("run")
     places = [place, *([place_near(str(chosen), "finetune", place.resolve().parents)] if chosen else [])]
     packs = {start.resolve(): start for place in places for start in trained_on(place).models if start.suffix == SUFFIX}
     return [read_header(start).card for start in packs.values()]
