@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from v2skit.data.data_dir import read_manifest, read_settings
 from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import read_crops
+from v2skit.preparation import records
 from v2skit.preparation.prepare import prepare
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
@@ -156,11 +158,38 @@ def test_other_settings_need_force(tmp_path, clips):
 
 
 def test_files_that_changed_are_prepared_again(tmp_path, clips):
-    run(tmp_path, clips)
+    path = Path(shutil.copy(clips[0].video, tmp_path / "changing.mp4"))
+    utterances = [*clips, CorpusUtterance("changing", "s1", path, path)]
+    run(tmp_path, utterances)
     before = read_settings(tmp_path / "train")["digest"]
-    os.utime(clips[1].video, ns=(0, 0))
-    assert run(tmp_path, clips) == 1
+    make_video(path, every(25, 1.2), audio_seconds=1.2)
+    assert run(tmp_path, utterances) == 1
     assert read_settings(tmp_path / "train")["digest"] != before
+
+
+def test_copied_files_are_the_same(tmp_path, clips, monkeypatch):
+    """A copy of a corpus has other times; what was trained on it goes on."""
+    run(tmp_path, clips)
+    before = read_settings(tmp_path / "train")["digest"], read_manifest(tmp_path / "train")
+    for clip in clips:
+        os.utime(clip.video, ns=(0, 0))
+        os.utime(clip.audio, ns=(0, 0))
+    assert run(tmp_path, clips) == 0
+    assert (read_settings(tmp_path / "train")["digest"], read_manifest(tmp_path / "train")) == before
+    monkeypatch.setattr(records, "fingerprint", None)  # they are not read again
+    assert run(tmp_path, clips) == 0
+
+
+def test_records_of_earlier_versions_go_by_the_times_of_files(tmp_path, clips):
+    run(tmp_path, clips)
+    (record,) = (tmp_path / "train/shards").glob("*.jsonl")
+    outcomes = [json.loads(line) for line in record.read_text().splitlines()]
+    for outcome in outcomes:
+        outcome["fingerprint"] = outcome.pop("state")
+    record.write_text("".join(json.dumps(outcome) + "\n" for outcome in outcomes))
+    assert run(tmp_path, clips) == 0
+    clips[1].video.touch()
+    assert run(tmp_path, clips) == 1
 
 
 @pytest.mark.parametrize(("names", "message"), [(["a", "a"], "are duplicates"), (["a b", "c"], "no white space")])
@@ -280,6 +309,7 @@ EDITS = {
     "measures": [[], {"snr_db": "loud"}, {"snr_db": None}],
     "reason": [5, ["x"]],
     "fingerprint": [None, 3],
+    "state": [None, 3],
     "audio_needed": ["yes", 1],
     "command": ["rm"],
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, ClassVar
 
@@ -17,9 +19,14 @@ from v2skit.data.data_dir import is_prepared
 from v2skit.errors import UserError
 from v2skit.media.ark import split_location
 from v2skit.system.atomic import exclusive_lock, write_text
+from v2skit.system.checksum import sha256_of
 from v2skit.system.locks import Locked
+from v2skit.system.progress import ProgressBar
 
 SHARDS = "shards"
+
+BAR_AFTER_SECONDS = 3.0
+"""Files are read only where their state is another one, as after copying a corpus; otherwise no bar is shown."""
 
 _Count = Annotated[int, Field(ge=0, lt=2**62)]
 
@@ -48,7 +55,9 @@ class Outcome:
         reason: why it was excluded, None where it was not.
         notes: what was changed.
         measures: of its quality, see :class:`v2skit.preparation.utterance.Prepared`.
-        fingerprint: of its files.
+        fingerprint: of the content of its files.
+        state: of its files when they were read, by which they are the same without being read. Records of earlier
+            versions have it as their fingerprint.
         audio_needed: whether a lack of audio excludes it.
     """
 
@@ -62,6 +71,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     fingerprint: str = ""
+    state: str = ""
     audio_needed: bool = True
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
@@ -75,19 +85,30 @@ _OUTCOME = TypeAdapter(Outcome)
 
 
 def fingerprint(utterance: CorpusUtterance) -> str:
-    """Changes with the files of an utterance."""
-    files = [state for p in (utterance.video, utterance.audio) if p is not None and (state := _state(p))]
-    span = [f"{utterance.start}-{utterance.end}"] if utterance.start or utterance.end is not None else []
-    return " ".join(files + span)
+    """Size and digest of the files of an utterance, and its span in them. Reads the files."""
+    return _described(utterance, lambda path, found: f"{found.st_size}-{_digest(path, found.st_mtime_ns)}")
 
 
-def _state(path: Path) -> str | None:
-    """Size and modification time of a file; None where there is none, or it can't be read."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return f"{found.st_size}-{found.st_mtime_ns}"
+def state(utterance: CorpusUtterance) -> str:
+    """Size and modification time of the files of an utterance, and its span in them."""
+    return _described(utterance, lambda _, found: f"{found.st_size}-{found.st_mtime_ns}")
+
+
+def _described(utterance: CorpusUtterance, describe: Callable[[Path, os.stat_result], str]) -> str:
+    """The files of an utterance that can be read, each described, and its span."""
+    found = []
+    for path in (utterance.video, utterance.audio):
+        with suppress(OSError, ValueError):
+            found += [describe(path, path.stat())] if path is not None else []
+    if utterance.start or utterance.end is not None:
+        found.append(f"{utterance.start}-{utterance.end}")
+    return " ".join(found)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, modified: int) -> str:
+    """Of a file as it was at that time, ns; utterances may share one."""
+    return sha256_of(path)[:16]
 
 
 def records(folder: Path) -> list[Path]:
@@ -135,22 +156,33 @@ def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_nee
     Returns:
         the ids of utterances that are not to be prepared again.
     """
-    retry, fingerprints = not is_prepared(folder), {u.id: fingerprint(u) for u in utterances}
-    kept: set[str] = set()
-    archives = _Archives(folder)
-    for path in records(folder):
-        good = []
-        for outcome in read_record(path):
-            tried = not outcome.reason or (not retry and outcome.audio_needed == audio_needed)
-            # outcomes of utterances that are no longer in the corpus are kept, in case they return
-            current = fingerprints.get(outcome.id, outcome.fingerprint) == outcome.fingerprint
-            if outcome.id not in kept and tried and current and archives.contain(outcome):
-                good.append(outcome)
-                kept.add(outcome.id)
-        text = "".join(outcome.line() for outcome in good)
+    retry, by_id = not is_prepared(folder), {u.id: u for u in utterances}
+    archives, kept = _Archives(folder), set[str]()
+    good: dict[Path, list[Outcome]] = {path: [] for path in records(folder)}
+    found = [(path, outcome) for path in good for outcome in read_record(path)]
+    title = f"comparing files of {folder.name}"
+    for path, outcome in ProgressBar(found, title, unit=" clips", delay=BAR_AFTER_SECONDS):
+        tried = not outcome.reason or (not retry and outcome.audio_needed == audio_needed)
+        if outcome.id not in kept and tried and archives.contain(outcome):
+            now = _current(outcome, by_id.get(outcome.id))
+            good[path] += [now] if now else []
+            kept |= {outcome.id} if now else set()
+    for path, outcomes in good.items():
+        text = "".join(outcome.line() for outcome in outcomes)
         if text.encode() != path.read_bytes():
             write_text(path, text)
-    return kept & fingerprints.keys()
+    return kept & by_id.keys()
+
+
+def _current(outcome: Outcome, utterance: CorpusUtterance | None) -> Outcome | None:
+    """What to record of an outcome now; None where its files have other content. Copied files have another state and
+    are read. Where the utterance is no longer in the corpus its outcome is kept, in case it returns."""
+    if utterance is None:
+        return outcome
+    before, now = outcome.state or outcome.fingerprint, state(utterance)
+    if before == now:
+        return outcome
+    return replace(outcome, state=now) if outcome.state and fingerprint(utterance) == outcome.fingerprint else None
 
 
 class _Archives:

@@ -22,7 +22,7 @@ from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError, printable, reason_of
 from v2skit.media.ark import ArkWriter
 from v2skit.media.crops import encode_crops
-from v2skit.preparation.records import SHARDS, Outcome, fingerprint
+from v2skit.preparation.records import SHARDS, Outcome, fingerprint, state
 from v2skit.preparation.utterance import prepare_utterance
 from v2skit.system.atomic import exclusive_lock
 from v2skit.tracking.tracker import Tracker
@@ -69,6 +69,7 @@ def prepare_utterances(
 def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, crop: Crop) -> Outcome:
     """Prepare one utterance. Any fault of its files is an outcome; only a full disk or memory is an error."""
     utterance = task.utterance
+    before, content = state(utterance), fingerprint(utterance)
     try:
         prepared = prepare_utterance(utterance, tracker, clock, crop, task.audio_needed)
         places = writer.store(utterance.id, prepared.audio, prepared.crops)
@@ -88,7 +89,7 @@ def _prepare_one(task: Task, writer: _Writer, tracker: Tracker, clock: Clock, cr
                 "command: it resumes"
             ) from error
         outcome = Outcome(utterance.id, reason=reason_of(error))
-    outcome = dataclasses.replace(outcome, fingerprint=fingerprint(utterance), audio_needed=task.audio_needed)
+    outcome = dataclasses.replace(outcome, fingerprint=content, state=before, audio_needed=task.audio_needed)
     writer.record(outcome)
     return outcome
 
