@@ -51,6 +51,16 @@ def test_a_folder_of_videos_becomes_a_table(run, tmp_path, capsys):
     assert main(["compare", str(tmp_path / "out"), f"{tmp_path / 'out'}:copy_synthesis"]) == 0
 
 
+def test_without_transcripts_there_are_no_error_rates(run, tmp_path, capsys):
+    for name in ("a", "b"):
+        clip(tmp_path / f"videos/{name}.mp4", frames=20)
+    assert evaluate(run, tmp_path / "videos", tmp_path / "out") == 0
+    text = capsys.readouterr().out
+    assert "| ESTOI" in text and "| WER" not in text and "failed" not in text
+    assert "error rates of words, left out: no clip of " in text and "has a transcript" in text
+    assert "wer" not in results(tmp_path / "out")["rows"]["model"]
+
+
 def test_a_data_directory_with_an_audio_model_and_one_voice(run, tmp_path, capsys):
     make_data(tmp_path / "clips", count=2)
     (tmp_path / "a2a").mkdir()

@@ -80,21 +80,25 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         found = conditions(recipe, metrics, asr, utterances)
         if protocol:
             protocol.check(found)
+        has_text = any(utterance.text for utterance in utterances)
         record.unlink(missing_ok=True)  # it must never stand for other results
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
         videos = videos_of(recipe) if any(getattr(m, "needs_video", False) for m in metrics.values()) else {}
         options = config.clock.sample_rate, settings.jobs, settings.aligned
+        recogniser = asr if has_text else None
         scores = {
             row: score_files(
-                utterances, folder, metrics, asr, *options, fingerprint, exp / CACHE / f"{row}.jsonl", videos
+                utterances, folder, metrics, recogniser, *options, fingerprint, exp / CACHE / f"{row}.jsonl", videos
             )
             for row, folder in folders.items()
         }
-        readings = lip_readings(recipe, rows, utterances)
+        readings = lip_readings(recipe, rows, utterances) if has_text else {}
         notes = {name: row.note for name, row in rows.items() if row.note}
         notes |= {f"{name}, left out": reason for name, reason in (left_out | lacking).items()}
+        if asr and not has_text:
+            notes["error rates of words, left out"] = f"no clip of {recipe.test} has a transcript"
         write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found))
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
