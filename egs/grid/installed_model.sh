@@ -57,7 +57,7 @@ vocoder=exp/cpu_vocoder_tuned/finetune
 # shellcheck source=egs/stages.sh
 {
     . ../stages.sh --config conf/cpu_aligned.yaml --stage 3 --stop_stage 4 "$@"
-    "$python" -m v2skit average exp/cpu_aligned exp/cpu_recognition -o exp/cpu_aligned/mean.safetensors
+    "$python" -m v2skit average exp/cpu_aligned exp/cpu_recognition -o exp/cpu_aligned/mean.safetensors --force
     . ../stages.sh --config conf/cpu_averaged.yaml --stage 3 --stop_stage 4 "$@"
     . ../stages.sh --config conf/cpu_vocoder.yaml --stage 2 --stop_stage 2 "$@"
     . ../stages.sh --config conf/cpu_vocoder_tuned.yaml --stage 4 --stop_stage 4 "$@"

@@ -47,6 +47,8 @@ def test_it_is_between_both_and_init_reads_it(runs, tmp_path, capsys):
     out = tmp_path / "new/mean.safetensors"
     assert main(["average", *map(str, runs), "--share", "0.25", "-o", str(out)]) == 0
     assert f"{out}: " in capsys.readouterr().out
+    assert main(["average", *map(str, runs), "-o", str(out)]) == 1
+    assert f"{out} exists; name another file with -o, or replace it with --force" in capsys.readouterr().err
     ours, theirs = map(weights, runs)
     mean = load_file(out)
     assert mean.keys() == ours.keys()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from v2skit.cli.options import Commands, add_command
+from v2skit.cli.options import Commands, add_command, add_output, check_output
 
 
 def add(commands: Commands) -> None:
@@ -16,7 +15,7 @@ def add(commands: Commands) -> None:
     command.add_argument("model", metavar="MODEL", help=text)
     command.add_argument("other", metavar="OTHER", help="likewise, of the same networks")
     command.add_argument("--share", type=float, default=0.5, help="of MODEL in the mean; default: 0.5")
-    command.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="a .safetensors file")
+    add_output(command, ".safetensors")
     command.set_defaults(run=run)
 
 
@@ -24,4 +23,5 @@ def run(options: argparse.Namespace) -> None:
     """Write the mean and print what is in it."""
     from v2skit.models.average import write_average
 
+    check_output(options)
     print(write_average(options.model, options.other, options.share, options.out))
