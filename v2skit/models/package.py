@@ -6,7 +6,6 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from v2skit.config.load import check_component, to_tree
 from v2skit.config.schema import Config
 from v2skit.data.targets import check_same_targets
 from v2skit.errors import UserError
-from v2skit.evaluation.markdown import MIN_FILES
 from v2skit.hub.address import SUFFIX
 from v2skit.models import checkpoint, pack_voices
 from v2skit.models.build import build_targets, build_vocoder
@@ -263,7 +261,7 @@ def describe(path: Path) -> str:
         lines.append(f"voices:    {', '.join(voices)}{default}")
     scores = _described_scores(Provenance(header.scores or {}).part("row").values)
     if scores:
-        lines.append("scores:    on its own test set, means with 95 % intervals; WER and CER in %")
+        lines.append("scores:    on its own test set, with 95 % intervals; WER and CER in %")
         lines += [f"{'':10} {score}" for score in scores]
     return printable_lines("\n".join(lines))
 
@@ -301,12 +299,11 @@ def _described_plugins(header: Header) -> list[str]:
 
 
 def _described_scores(row: Mapping[str, Any]) -> list[str]:
-    """Mean of each metric of a results row, and its interval where it is of enough files, such as
-    ``estoi 0.45 [0.44, 0.47]``."""
-    numbers = {key: value for key, value in row.items() if isinstance(value, (int, float))}
+    """Mean and interval of each metric of a results row, such as ``estoi 0.45 [0.44, 0.47]``."""
+    numbers = {key: f"{value:.3g}" for key, value in row.items() if isinstance(value, (int, float))}
 
     def described(metric: str) -> str:
-        mean, low, high = (f"{numbers.get(f'{metric}.{key}', nan):.3g}" for key in ("mean", "low", "high"))
-        return f"{metric} {mean}" + (f" [{low}, {high}]" if numbers.get(f"{metric}.n", 0) >= MIN_FILES else "")
+        mean, low, high = (numbers.get(f"{metric}.{key}", "?") for key in ("mean", "low", "high"))
+        return f"{metric} {mean} [{low}, {high}]"
 
     return [described(key.removesuffix(".mean")) for key in numbers if key.endswith(".mean")]
