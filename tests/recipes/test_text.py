@@ -142,8 +142,10 @@ def test_some_untranscribed_utterances_are_no_error(recipe_folder, text):
     replace_texts(recipe_folder, ("audio", "train"), lambda lines: lines[:2])
     replace_texts(recipe_folder, ("valid", "test"), lambda lines: [])
     assert stages(recipe_folder, text, *TRAINING, "synth", "score", sets=("scratch=false",)) == 0
-    found = json.loads((recipe_folder / "exp/text/results.json").read_text())
+    exp = recipe_folder / "exp/text"
+    found = json.loads((exp / "results.json").read_text())
     assert "lip_reading" not in found and found["rows"]["pretrained"]["estoi"]["n"] > 0
+    assert "error rates of words, left out: no clip of " in (exp / "results.md").read_text()
 
 
 def test_a_tokenizer_of_other_text_is_refused(recipe_folder, text, capsys):

@@ -97,7 +97,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         readings = lip_readings(recipe, rows, utterances) if has_text else {}
         notes = {name: row.note for name, row in rows.items() if row.note}
         notes |= {f"{name}, left out": reason for name, reason in (left_out | lacking).items()}
-        if asr and not has_text:
+        if not has_text and (asr or config.networks.heads):
             notes["error rates of words, left out"] = f"no clip of {recipe.test} has a transcript"
         write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found))
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
