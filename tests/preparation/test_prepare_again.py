@@ -167,6 +167,51 @@ def test_files_that_changed_are_prepared_again(tmp_path, clips):
     assert read_settings(tmp_path / "train")["digest"] != before
 
 
+def test_another_file_of_the_same_size_is_prepared_again(tmp_path, clips):
+    path = Path(shutil.copy(clips[0].video, tmp_path / "changing.mp4"))
+    utterances = [*clips, CorpusUtterance("changing", "s1", path, path)]
+    run(tmp_path, utterances)
+    before = read_settings(tmp_path / "train")["digest"]
+    content = bytearray(path.read_bytes())
+    middle = content.index(b"mdat") + 1000
+    content[middle] ^= 1
+    path.write_bytes(content)
+    assert run(tmp_path, utterances) == 1
+    assert read_settings(tmp_path / "train")["digest"] != before
+
+
+def test_each_file_of_a_copy_is_read_once_and_an_interruption_loses_nothing(tmp_path, clips, monkeypatch):
+    """Of several utterances each."""
+    files = [Path(shutil.copy(clip.video, tmp_path / clip.video.name)) for clip in clips[:3]]
+    spans = [
+        CorpusUtterance(f"{path.stem}-{n}", "s1", path, path, start=n / 2, end=(n + 1) / 2)
+        for n in range(2)
+        for path in files
+    ]
+    run(tmp_path, spans)
+    record = tmp_path / "train/shards/0.jsonl"
+    before = record.read_text()
+    read: list[Path] = []
+
+    def sha256_of(path: Path) -> str:
+        read.append(path)
+        if read == files[:2]:
+            raise KeyboardInterrupt
+        return original(path)
+
+    original = records.sha256_of
+    monkeypatch.setattr(records, "sha256_of", sha256_of)
+    records._digest.cache_clear()
+    for path in files:
+        os.utime(path, ns=(0, 0))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, spans)
+    assert read == files[:2] and [line for line in record.read_text().splitlines() if line in before.splitlines()]
+    assert run(tmp_path, spans) == 0
+    assert read == [*files[:2], *files[1:]]
+    assert len(read_manifest(tmp_path / "train")) == 6
+
+
 def test_copied_files_are_the_same(tmp_path, clips, monkeypatch):
     """A copy of a corpus has other times; what was trained on it goes on."""
     run(tmp_path, clips)

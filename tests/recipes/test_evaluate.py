@@ -59,6 +59,11 @@ def test_without_transcripts_there_are_no_error_rates(run, tmp_path, capsys):
     assert "| ESTOI" in text and "| WER" not in text and "failed" not in text
     assert "error rates of words, left out: no clip of " in text and "has a transcript" in text
     assert "wer" not in results(tmp_path / "out")["rows"]["model"]
+    assert results(tmp_path / "out")["conditions"]["recogniser"] is None
+    for path in (tmp_path / "videos").rglob("*.mp4"):
+        path.with_suffix(".txt").write_text("BIN BLUE AT F TWO NOW")
+    assert evaluate(run, tmp_path / "videos", tmp_path / "out") == 0
+    assert "| WER" in (text := capsys.readouterr().out) and "error rates of words, left out" not in text
 
 
 def test_a_data_directory_with_an_audio_model_and_one_voice(run, tmp_path, capsys):

@@ -38,7 +38,7 @@ def test_a_packed_model_is_trained_further(mel_run, recipe_folder, tiny, tmp_pat
     assert main(["pack", str(exp), "-o", str(tmp_path / "further.v2s"), "--data", "hums"]) == 0
     assert "the card does not state made_for, licence, limits; --card FILE gives them" in capsys.readouterr().out
     card = read_header(tmp_path / "further.v2s").card
-    assert card.credits == ["trained further from whole, licence CC0", "A. Author"] and card.data == "hums"
+    assert card.credits == ["made with whole, licence CC0", "A. Author"] and card.data == "hums"
     assert main(["pack", str(exp / "scratch"), "-o", str(tmp_path / "scratch.v2s")]) == 0
     assert not read_header(tmp_path / "scratch.v2s").card.credits
     theirs, ours, scratch = weights_in(mel_run), weights_in(exp / "finetune"), weights_in(exp / "scratch")
@@ -50,6 +50,22 @@ def test_a_packed_model_is_trained_further(mel_run, recipe_folder, tiny, tmp_pat
     capsys.readouterr()
     assert stages(recipe_folder, further, *ALL, sets=STILL) == 0
     assert "finetune is finished, skipped" in capsys.readouterr().out
+
+
+def test_the_row_from_scratch_has_the_credits_of_what_it_starts_from(mel_run, recipe_folder, tiny, tmp_path, capsys):
+    """Of all parts, also of those whose weights others have from A2A."""
+    pack(mel_run, whole := tmp_path / "whole.v2s", None, Card("whole", licence="CC0"))
+    config = write(tmp_path / "further.yaml", tiny, [], parts={"encoder": {"init": str(whole)}})
+    assert stages(recipe_folder, config, *ALL[:3], sets=STILL) == 0
+    place = checkpoint.folder_in(recipe_folder / "exp/further/scratch", "")
+    assert whole in trained_on(place).models
+    command = ["pack", str(recipe_folder / "exp/further/scratch"), "-o", str(tmp_path / "scratch.v2s")]
+    assert main(command) == 0
+    assert read_header(tmp_path / "scratch.v2s").card.credits == ["made with whole, licence CC0"]
+    assert "requires credits" not in capsys.readouterr().out
+    whole.rename(tmp_path / "moved.v2s")
+    assert main([*command, "--force"]) == 0
+    assert f"note: {whole} is not here or has no card; if it requires credits" in capsys.readouterr().out
 
 
 def test_an_earlier_transfer_in_the_folder_does_not_matter(mel_run, recipe_folder, tiny):

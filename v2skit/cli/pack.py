@@ -66,19 +66,23 @@ def run(options: argparse.Namespace) -> None:
         recordings[name] = Path(recording)
     voices = VoiceSources(recordings, options.voices, options.default_voice)
     vocoder = None if options.vocoder is None else local_path(options.vocoder)
-    card = with_credits(card, _starts(options.model, vocoder))
+    starts, unknown = _starts(options.model, vocoder)
+    card = with_credits(card, starts)
     pack(options.model, options.out, vocoder, card, voices, options.precision)
     size = options.out.stat().st_size / 1e6
     print(f"model: {options.out} ({size:.1f} MB); v2skit info {options.out} describes it")
     header = read_header(options.out)
     if lacking := unstated(header.card):
         print(f"the card does not state {', '.join(lacking)}; --card FILE gives them")
+    for start in unknown:
+        print(f"note: {start} is not here or has no card; if it requires credits, add them with --card")
     if header.scores is None:
         print("without scores: no results of these weights and this vocoder; stages 5 and 6 before packing add them")
 
 
-def _starts(model: Path, vocoder: Path | None) -> list[Card]:
-    """The cards of the packs that a model or its vocoder was trained further from, or that the vocoder is of."""
+def _starts(model: Path, vocoder: Path | None) -> tuple[list[Card], list[str]]:
+    """The cards of the packs that a model or its vocoder was trained further from, that its losses or its inputs are
+    of, or that the vocoder is of; and what may be further such models, but is not here or is bare weights."""
     from v2skit.hub.address import SUFFIX
     from v2skit.models import checkpoint
     from v2skit.models.pack_header import read_header
@@ -86,7 +90,10 @@ def _starts(model: Path, vocoder: Path | None) -> list[Card]:
 
     place = checkpoint.folder_in(model, "stage 4 makes one")
     config = checkpoint.read_meta(place).config  # unchecked: pack tells what it can't hold
+    near = [*place.resolve().parents, Path()]
     chosen = vocoder or (config.get("vocoder") or {}).get("run")
-    places = [place, *([place_near(str(chosen), "finetune", place.resolve().parents)] if chosen else [])]
-    packs = {start.resolve(): start for place in places for start in trained_on(place).models if start.suffix == SUFFIX}
-    return [read_header(start).card for start in packs.values()]
+    places = [place, *([place_near(str(chosen), "finetune", () if vocoder else near)] if chosen else [])]
+    known = [trained_on(place) for place in places]
+    packs = {start.resolve(): start for found in known for start in found.models if start.suffix == SUFFIX}
+    unknown = set[str]().union(*(found.missing | found.foreign for found in known))
+    return [read_header(start).card for start in packs.values()], sorted(unknown)

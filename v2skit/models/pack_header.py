@@ -67,11 +67,11 @@ class Card:
 
 
 def with_credits(card: Card, starts: Iterable[Card]) -> Card:
-    """A card with the names, licences and credits of the models that a model or its vocoder started from."""
+    """A card with the names, licences and credits of the models that a model was made with."""
     found = list(card.credits)
     for start in starts:
         licence = f", licence {start.licence}" if start.licence else ""
-        found += [f"trained further from {start.name}{licence}", *start.credits]
+        found += [f"made with {start.name}{licence}", *start.credits]
     return replace(card, credits=list(dict.fromkeys(found)))
 
 

@@ -32,10 +32,9 @@ def place_in(named: str | Path, remedy: str, run: str = "finetune") -> Path:
 
 
 def seen_from(named: str, near: Iterable[Path]) -> str:
-    """What names a model in a config, where it is a path: from the working directory or else from the first of other
-    folders that has it."""
+    """What names a model in a config; where it is a relative path, seen from the first of some folders that has it."""
     path = Path(named)
-    if is_installed(named) or is_address(named) or path.is_absolute() or path.exists():
+    if is_installed(named) or is_address(named) or path.is_absolute():
         return named
     return next((str(above / path) for above in near if (above / path).exists()), named)
 

@@ -26,7 +26,7 @@ from v2skit.system.progress import ProgressBar
 SHARDS = "shards"
 
 BAR_AFTER_SECONDS = 3.0
-"""Files are read only where their state is another one, as after copying a corpus; otherwise no bar is shown."""
+"""Comparing files takes longer only where they are read, as after copying a corpus, or where their disk is slow."""
 
 _Count = Annotated[int, Field(ge=0, lt=2**62)]
 
@@ -86,7 +86,7 @@ _OUTCOME = TypeAdapter(Outcome)
 
 def fingerprint(utterance: CorpusUtterance) -> str:
     """Size and digest of the files of an utterance, and its span in them. Reads the files."""
-    return _described(utterance, lambda path, found: f"{found.st_size}-{_digest(path, found.st_mtime_ns)}")
+    return _described(utterance, lambda path, found: f"{found.st_size}-{_digest(path, *_version(found))}")
 
 
 def state(utterance: CorpusUtterance) -> str:
@@ -105,9 +105,13 @@ def _described(utterance: CorpusUtterance, describe: Callable[[Path, os.stat_res
     return " ".join(found)
 
 
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 @lru_cache(maxsize=64)
-def _digest(path: Path, modified: int) -> str:
-    """Of a file as it was at that time, ns; utterances may share one."""
+def _digest(path: Path, *version: int) -> str:
+    """Of a file while it is of that version; utterances may share one."""
     return sha256_of(path)[:16]
 
 
@@ -145,8 +149,9 @@ def check_idle(folder: Path) -> None:
 
 
 def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_needed: bool) -> set[str]:
-    """Delete outcomes that are out of date from the records: of changed files and incomplete archives and, unless the
-    directory is prepared, of excluded utterances.
+    """Bring the records up to date: delete the outcomes of changed files and incomplete archives and, unless the
+    directory is prepared, of excluded utterances; of files that are only copies, which are read, store their states.
+    Interrupted, it resumes.
 
     Args:
         folder: the data directory; no job may be writing to it.
@@ -158,20 +163,30 @@ def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_nee
     """
     retry, by_id = not is_prepared(folder), {u.id: u for u in utterances}
     archives, kept = _Archives(folder), set[str]()
-    good: dict[Path, list[Outcome]] = {path: [] for path in records(folder)}
-    found = [(path, outcome) for path in good for outcome in read_record(path)]
-    title = f"comparing files of {folder.name}"
-    for path, outcome in ProgressBar(found, title, unit=" clips", delay=BAR_AFTER_SECONDS):
-        tried = not outcome.reason or (not retry and outcome.audio_needed == audio_needed)
-        if outcome.id not in kept and tried and archives.contain(outcome):
-            now = _current(outcome, by_id.get(outcome.id))
-            good[path] += [now] if now else []
-            kept |= {outcome.id} if now else set()
-    for path, outcomes in good.items():
-        text = "".join(outcome.line() for outcome in outcomes)
-        if text.encode() != path.read_bytes():
-            write_text(path, text)
+    found = [(path, outcome) for path in records(folder) for outcome in read_record(path)]
+    good: list[Outcome | None] = [
+        o if (not o.reason or (not retry and o.audio_needed == audio_needed)) and archives.contain(o) else None
+        for _, o in found
+    ]
+    order = sorted(range(len(found)), key=lambda n: _file(by_id.get(found[n][1].id)))  # each file is read once
+    try:
+        for n in ProgressBar(order, f"comparing files of {folder.name}", unit=" clips", delay=BAR_AFTER_SECONDS):
+            outcome = good[n]
+            if outcome:
+                good[n] = now = None if outcome.id in kept else _current(outcome, by_id.get(outcome.id))
+                kept |= {outcome.id} if now else set()
+    finally:
+        texts = dict.fromkeys(records(folder), "")
+        for (path, _), outcome in zip(found, good, strict=True):
+            texts[path] += outcome.line() if outcome else ""
+        for path, text in texts.items():
+            if text.encode() != path.read_bytes():
+                write_text(path, text)
     return kept & by_id.keys()
+
+
+def _file(utterance: CorpusUtterance | None) -> str:
+    return str(utterance.video or utterance.audio) if utterance else ""
 
 
 def _current(outcome: Outcome, utterance: CorpusUtterance | None) -> Outcome | None:

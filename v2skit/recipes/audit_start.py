@@ -43,7 +43,7 @@ def audit_start(recipe: Recipe, found: Audit) -> None:
 
 def _starts(recipe: Recipe) -> Iterator[tuple[str, Path]]:
     """Keys of the config and the places that they lead to, from the working directory or the recipe's folder."""
-    config, near = recipe.config, [recipe.work_dir]
+    config, near = recipe.config, [Path(), recipe.work_dir]
     task = "v2a" if config.trains == "v2s" else "vocoder"
     yield from start_of(config, task, near).items()
     if task == "v2a" and config.has_pretraining and not config.pretrained:

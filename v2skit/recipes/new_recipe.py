@@ -36,7 +36,7 @@ README = """# {name}
 | availability | not known yet |
 
     ./run.sh{option}                                # a small model; two CPU cores
-    ./run.sh{option} --config conf/installed.yaml   # from the installed model on; two CPU cores
+    ./run.sh{option} --config conf/installed.yaml   # the installed model, trained further; two CPU cores
     ./run.sh{option} --config conf/mel_s.yaml       # the paper's size; a GPU
 
 Speakers, splits and texts: see [custom](../custom/README.md).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -68,6 +69,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         "protocol": fingerprint,
         "seed": config.seed,
         "data": digest(recipe.test),
+        "texts": _digest_of_texts(utterances),
     })  # fmt: skip
     record, results = exp / "scored.json", exp / "results.md"
     before = None if recipe.force else Provenance.read(record)
@@ -77,17 +79,17 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         metrics, asr, left_out = recipe.build_scorers()
         for reason in left_out.values():
             print(f"note: {reason}")
-        found = conditions(recipe, metrics, asr, utterances)
+        has_text = any(utterance.text for utterance in utterances)
+        recogniser = asr if has_text else None
+        found = conditions(recipe, metrics, recogniser, utterances)
         if protocol:
             protocol.check(found)
-        has_text = any(utterance.text for utterance in utterances)
         record.unlink(missing_ok=True)  # it must never stand for other results
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
         videos = videos_of(recipe) if any(getattr(m, "needs_video", False) for m in metrics.values()) else {}
         options = config.clock.sample_rate, settings.jobs, settings.aligned
-        recogniser = asr if has_text else None
         scores = {
             row: score_files(
                 utterances, folder, metrics, recogniser, *options, fingerprint, exp / CACHE / f"{row}.jsonl", videos
@@ -97,7 +99,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         readings = lip_readings(recipe, rows, utterances) if has_text else {}
         notes = {name: row.note for name, row in rows.items() if row.note}
         notes |= {f"{name}, left out": reason for name, reason in (left_out | lacking).items()}
-        if not has_text and (asr or config.networks.heads):
+        if not has_text and (asr or any(row.reads_lips for row in rows.values())):
             notes["error rates of words, left out"] = f"no clip of {recipe.test} has a transcript"
         write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found))
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
@@ -119,6 +121,11 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     print(f"report: {page}")
     if lacking:
         raise UserError("; ".join(lacking.values()))
+
+
+def _digest_of_texts(utterances: list[Utterance]) -> str:
+    """Of the transcripts, which the digest of a data directory does not cover."""
+    return hashlib.sha256(repr([(u.id, u.text) for u in utterances]).encode()).hexdigest()[:12]
 
 
 def videos_of(recipe: Recipe) -> dict[str, Path]:

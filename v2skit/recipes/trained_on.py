@@ -27,14 +27,20 @@ class TrainedOn:
         directories: names of data directories.
         models: each model among these runs -> its data folder, and the names of its data directories in it.
         foreign: files of bare weights, which do not say what they were trained on.
-        unknown: runs and files that are gone or can't be read, and those that a pack names: a path of where it was
-            trained may lead to something else here.
+        missing: runs and files that are gone or can't be read.
+        named: those that a pack names: a path of where it was trained may lead to something else here.
     """
 
     directories: set[str] = field(default_factory=set)
     models: dict[Path, tuple[str, set[str]]] = field(default_factory=dict, compare=False)
     foreign: set[str] = field(default_factory=set)
-    unknown: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+
+    @property
+    def unknown(self) -> set[str]:
+        """All runs and files that may have been trained on more, which is not known."""
+        return self.missing | self.named
 
 
 def trained_on(place: Path) -> TrainedOn:
@@ -52,21 +58,24 @@ def trained_on(place: Path) -> TrainedOn:
             meta = meta_in(place)
             config = checkpoint.config_of(meta)
         except UserError:
-            found.unknown.add(str(place))
+            found.missing.add(str(place))
             continue
         data = config.data
         names = {*([data.train] if meta.task != "a2a" else []), *(data.pretrain if meta.task != "v2a" else [])}
         scratch = meta.task == "v2a" and place.is_dir() and place.parent.name == "scratch"
-        if scratch and not config.has_pretraining:  # from random weights
+        if scratch and config.has_pretraining:  # from init also where others have transferred weights
+            config = replace(config, transfer={})
+        elif scratch:  # from random weights
             config = replace(config, parts={})
-        near = [] if place.is_file() else place.resolve().parents  # the recipe's folder is one of these
+        # The recipe's folder is one of these. Only then the working directory, which may be that of another recipe.
+        near = [] if place.is_file() else [*place.resolve().parents, Path()]
         starts = list(start_of(config, meta.task, near).values())
         starts += [] if scratch else _pretraining(place, meta, config, near)
         if place.is_file():
             if meta.task == "v2a" and config.transfer and not config.pretrained:
                 names |= set(data.pretrain)
             # What it names by an address of a hub is an absolute path by now; of others it has no absolute path.
-            found.unknown |= {f"{start}, which {place} names," for start in starts if not start.is_absolute()}
+            found.named |= {f"{start}, which {place} names," for start in starts if not start.is_absolute()}
             starts = [start for start in starts if start.is_absolute()]
         found.directories |= names
         found.models[place] = (data.folder, names)
@@ -96,7 +105,7 @@ def start_of(config: Config, task: str, near: Sequence[Path] = ()) -> dict[str, 
     Args:
         config: of the run.
         task: of its model.
-        near: folders in which relative paths are sought that do not exist here.
+        near: folders in which relative paths are sought, instead of the working directory.
     """
     found = {}
     for name, part in parts_of(task, config.parts, config.transfer if task == "v2a" else {}).items():
