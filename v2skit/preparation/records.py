@@ -176,11 +176,11 @@ def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_nee
                 good[n] = now = None if outcome.id in kept else _current(outcome, by_id.get(outcome.id))
                 kept |= {outcome.id} if now else set()
     finally:
-        texts = dict.fromkeys(records(folder), "")
+        lines: dict[Path, list[str]] = {path: [] for path in records(folder)}
         for (path, _), outcome in zip(found, good, strict=True):
-            texts[path] += outcome.line() if outcome else ""
-        for path, text in texts.items():
-            if text.encode() != path.read_bytes():
+            lines[path] += [outcome.line()] if outcome else []
+        for path, of_shard in lines.items():
+            if (text := "".join(of_shard)).encode() != path.read_bytes():
                 write_text(path, text)
     return kept & by_id.keys()
 
