@@ -312,11 +312,11 @@ def _canonical(name: str) -> str:
 def _closure(requirements: list[str]) -> set[str]:
     """The distributions among these requirements and theirs, less those of extras that nothing asks for."""
     found: set[str] = set()
-    todo = [r for r in requirements if "extra ==" not in r]
-    while todo:
-        name = _canonical(re.match(r"[\w.-]+", todo.pop())[0])
+    remaining = [r for r in requirements if "extra ==" not in r]
+    while remaining:
+        name = _canonical(re.match(r"[\w.-]+", remaining.pop())[0])
         if name not in found:
             found.add(name)
             with suppress(metadata.PackageNotFoundError):  # for another system or Python
-                todo += [r for r in metadata.requires(name) or [] if "extra ==" not in r]
+                remaining += [r for r in metadata.requires(name) or [] if "extra ==" not in r]
     return found

@@ -7,7 +7,6 @@ the corpus's speakers, unless that is none of synchronous speakers.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import statistics
 import zlib
@@ -22,6 +21,7 @@ from pydantic import TypeAdapter
 from v2skit.config.features import Clock
 from v2skit.preparation.av_offset import FEWEST_CLIPS, Offset, measure_offset, read_clip
 from v2skit.system.atomic import write_text
+from v2skit.system.checksum import short_digest
 from v2skit.system.progress import ProgressBar
 from v2skit.system.text_file import read_lines
 
@@ -129,7 +129,7 @@ def _rank(clip: Clip) -> tuple[int, str]:
 
 def _digest(clips: list[Clip]) -> str:
     content = [(clip.id, clip.frames, clip.fingerprint) for clip in clips]
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+    return short_digest(content)
 
 
 def _line(key: str, delay: Offset) -> str:

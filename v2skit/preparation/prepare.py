@@ -7,7 +7,6 @@ The utterances are divided among jobs, each of which writes a shard of every dat
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from v2skit.preparation.shifted_audio import delete_others, shift_audio
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.system.atomic import delete_folder, finish_deletion, is_unused
+from v2skit.system.checksum import short_digest
 from v2skit.system.devices import cores
 from v2skit.system.progress import ProgressBar
 from v2skit.system.provenance import Provenance, worded
@@ -251,6 +251,6 @@ def _complete(summary: Summary, offsets: Offsets | None, made_with: dict) -> Non
         for o in summary.kept
     ]
     content = sorted((o.id, o.frames, o.fingerprint, *([shifts[o.id]] if o.id in shifts else [])) for o in summary.kept)
-    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+    digest = short_digest(content)
     write_manifest(folder, prepared, {**made_with, "digest": digest})
     delete_others(folder, shifted)

@@ -5,7 +5,6 @@ audio/offset-2f9a0c11d3e4.ark  audio/offset-2f9a0c11d3e4.scp
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from v2skit.media.audio import read_audio
 from v2skit.preparation.records import Outcome
 from v2skit.signal.delay import delayed
 from v2skit.system.atomic import write_text
+from v2skit.system.checksum import short_digest
 from v2skit.system.progress import ProgressBar
 
 PREFIX = "offset-"
@@ -39,7 +39,7 @@ def shift_audio(folder: Path, outcomes: list[Outcome], shifts: Mapping[str, int]
     if not places:
         return {}
     content = [(o.id, o.audio, o.fingerprint, shifts[o.id]) for o in outcomes if o.id in places]
-    name = PREFIX + hashlib.sha256(repr(content).encode()).hexdigest()[:12]
+    name = PREFIX + short_digest(content)
     ark, table = (folder / "audio" / f"{name}.{kind}" for kind in ("ark", "scp"))
     if not table.exists():
         ark.unlink(missing_ok=True)  # incomplete without its table

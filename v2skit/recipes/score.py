@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from v2skit.registry import plugins
 from v2skit.registry.events import report_sections
 from v2skit.synthesis.directory import SPEECH_RECORD
 from v2skit.system.atomic import write_text
+from v2skit.system.checksum import short_digest
 from v2skit.system.extras import needs
 from v2skit.system.provenance import Provenance, worded
 from v2skit.system.text_file import read_text
@@ -69,7 +69,7 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
         "protocol": fingerprint,
         "seed": config.seed,
         "data": digest(recipe.test),
-        "texts": _digest_of_texts(utterances),
+        "texts": short_digest([(u.id, u.text) for u in utterances]),  # which the digest of the data does not cover
     })  # fmt: skip
     record, results = exp / "scored.json", exp / "results.md"
     before = None if recipe.force else Provenance.read(record)
@@ -121,11 +121,6 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
     print(f"report: {page}")
     if lacking:
         raise UserError("; ".join(lacking.values()))
-
-
-def _digest_of_texts(utterances: list[Utterance]) -> str:
-    """Of the transcripts, which the digest of a data directory does not cover."""
-    return hashlib.sha256(repr([(u.id, u.text) for u in utterances]).encode()).hexdigest()[:12]
 
 
 def videos_of(recipe: Recipe) -> dict[str, Path]:

@@ -120,9 +120,9 @@ def write_missing(
             "an empty folder",
             path=foreign[0],
         )
-    todo = [clip for clip in clips if clip.id not in done]
+    remaining = [clip for clip in clips if clip.id not in done]
     failed: list[str] = []
-    for clip in ProgressBar(todo, desc=folder.name, unit="clip"):
+    for clip in ProgressBar(remaining, desc=folder.name, unit="clip"):
         try:
             waveform = synthesise(clip)
         except Exception as error:  # whatever fails in one clip
@@ -132,7 +132,7 @@ def write_missing(
         write_speech(paths[clip.id], [waveform], sample_rate)
     if failed:
         reasons = "\n  ".join([*failed[:EXAMPLES], *(["..."] if len(failed) > EXAMPLES else [])])
-        raise UserError(f"{len(failed)} of {len(todo)} clips could not be processed:\n  {reasons}")
+        raise UserError(f"{len(failed)} of {len(remaining)} clips could not be processed:\n  {reasons}")
 
 
 def add_to_list(path: Path) -> None:

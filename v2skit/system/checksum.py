@@ -1,9 +1,10 @@
-"""Checksums of files."""
+"""Checksums of files and values."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 
 def sha256_of(path: Path) -> str:
@@ -13,3 +14,11 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             found.update(block)
     return found.hexdigest()
+
+
+def short_digest(value: Any) -> str:
+    """Twelve hexadecimal digits that identify a value by its ``repr``: of texts, numbers, and lists and tuples of them.
+
+    Records and names of files have them, so that they must stay the same in all versions.
+    """
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:12]
