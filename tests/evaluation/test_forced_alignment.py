@@ -36,6 +36,17 @@ def test_sounds_are_in_order_where_they_are_said(aligner, speech):
     assert all(one.end == other.start for one, other in pairwise(sounds))
 
 
+def test_words_are_those_of_the_text_where_their_sounds_are(aligner, speech):
+    waveform, rate = speech
+    noisy = waveform + 1e-4 * np.random.default_rng(0).standard_normal(len(waveform))
+    words = aligner.words(noisy, rate, "Place red  at A now")
+    assert [word.text for word in words] == ["Place", "red", "at", "A", "now"]
+    sounds = [sound for sound in aligner(noisy, rate, SENTENCE) if sound.phoneme != "SIL"]
+    assert (words[0].start, words[0].end) == (sounds[0].start, sounds[3].end)
+    assert words[-1].start == sounds[-2].start
+    assert all(one.end <= other.start for one, other in pairwise(words))
+
+
 def test_what_can_not_be_aligned_is_named(aligner, speech):
     with pytest.raises(UserError, match="not in the dictionary"):
         aligner(*speech, "BIN XQZZV")

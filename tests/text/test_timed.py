@@ -5,7 +5,7 @@ import pytest
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.text.characters import Characters
-from v2skit.text.timed import Span, Timed, ctm, textgrid, words_of
+from v2skit.text.timed import Span, Timed, ctm, read_ctm, textgrid, words_of
 
 TEXTS = ["bin blue at f two now", "place red by z nine please"]
 WORDS = (Timed("bin", 0.5, 0.9), Timed('say "blue"', 0.9, 1.4), Timed("now", 1.75, 3.0))
@@ -59,6 +59,15 @@ def test_praat_reads_the_textgrid(tmp_path):
     assert [text for text, *_ in found] == ["", "bin", 'say "blue"', "", "now"]
     assert [end for *_, end in found] == pytest.approx([0.5, 0.9, 1.4, 1.75, 2.5])
     assert call(grid, "Get end time") == pytest.approx(2.5) and call(grid, "Get label of interval", 2, 1) == ""
+
+
+def test_a_ctm_is_read_as_it_was_written(tmp_path):
+    lines = "b 1 0.7 0.1 two 0.93\n\nb 1 0.2 0.5 one\n"  # a confidence, and not in order
+    (tmp_path / "words.ctm").write_text(ctm(WORDS[::2], "a", "a comment") + lines)
+    found = read_ctm(tmp_path / "words.ctm")
+    assert list(found) == ["a", "b"] and [word.text for word in found["b"]] == ["one", "two"]
+    for word, expected in zip([*found["a"], *found["b"]], [*WORDS[::2], ("", 0.2, 0.7), ("", 0.7, 0.8)], strict=True):
+        assert word[1:] == pytest.approx(expected[1:])
 
 
 def test_the_ctm_has_starts_and_durations():

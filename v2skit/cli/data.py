@@ -63,6 +63,16 @@ def add(commands: Commands) -> None:
     command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_voices, such as data/train_voices")
     _add_replace(command, "of other pitches or clips")
     command.set_defaults(run=voices_data)
+    text = "write a data directory with another one's utterances, and with further ones spliced from those of a speaker"
+    command = add_command(commands, "splice", text)
+    command.add_argument("directory", type=Path, metavar="DIR", help="a data directory, such as data/train")
+    text = "further utterances that begin with the words of each one; default: 2"
+    command.add_argument("--copies", type=int, default=2, metavar="NUMBER", help=text)
+    text = "ctm file with the times of the words; default: forced alignment of English by PocketSphinx"
+    command.add_argument("--words", type=Path, metavar="FILE", help=text)
+    command.add_argument("--out", type=Path, metavar="FOLDER", help="default: DIR_spliced, such as data/train_spliced")
+    _add_replace(command, "of other words or clips")
+    command.set_defaults(run=splice_data)
 
 
 def _add_replace(command: Parser, others: str) -> None:
@@ -158,6 +168,16 @@ def voices_data(options: argparse.Namespace) -> None:
 
     out = options.out or _derived_folder(options.directory, "voices")
     print(write_voices(options.directory, options.pitch, options.each, out, options.replace))
+
+
+def splice_data(options: argparse.Namespace) -> None:
+    """``v2skit data splice``."""
+    from v2skit.evaluation.forced_alignment import ForcedAligner
+    from v2skit.recipes.spliced import write_spliced
+
+    out = options.out or _derived_folder(options.directory, "spliced")
+    align = None if options.words else ForcedAligner().words
+    print(write_spliced(options.directory, options.copies, out, options.words, align, options.replace))
 
 
 def _derived_folder(directory: Path, name: str) -> Path:

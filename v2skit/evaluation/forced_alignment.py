@@ -1,4 +1,4 @@
-"""Forced alignment: when each sound of a transcript is said."""
+"""Forced alignment: when each sound and each word of a transcript is said."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from v2skit.errors import UserError
 from v2skit.evaluation.metrics import resample
 from v2skit.system.extras import needs
+from v2skit.text.timed import Timed
 
 FRAMES_PER_SECOND = 100
 """Of PocketSphinx's features."""
@@ -55,6 +56,23 @@ class ForcedAligner:
         Raises:
             UserError: a word is not in the dictionary, or the text can't be aligned to the audio.
         """
+        self._align(waveform, rate, text)
+        sounds = [phone for word in self._decoder.get_alignment() or () for phone in word]
+        if not sounds:
+            raise UserError("the text can't be aligned to the audio")
+        return [Sound(s.name, s.start / FRAMES_PER_SECOND, (s.start + s.duration) / FRAMES_PER_SECOND) for s in sounds]
+
+    def words(self, waveform: np.ndarray, rate: int, text: str) -> list[Timed]:
+        """The words of an utterance, in order; arguments and errors as for sounds."""
+        self._align(waveform, rate, text)
+        found = [word for word in self._decoder.get_alignment() or () if word.name[0] not in "<(["]  # no silence
+        texts = text.split()
+        if len(found) != len(texts):
+            raise UserError("the text can't be aligned to the audio")
+        times = [(w.start / FRAMES_PER_SECOND, (w.start + w.duration) / FRAMES_PER_SECOND) for w in found]
+        return [Timed(word, *time) for word, time in zip(texts, times, strict=True)]
+
+    def _align(self, waveform: np.ndarray, rate: int, text: str) -> None:
         peak = np.abs(waveform).max(initial=0.0)
         if not peak or not text.split():
             raise UserError("silence, or no text")
@@ -69,11 +87,6 @@ class ForcedAligner:
             raise UserError(
                 "the text can't be aligned: a word is not in the dictionary, or other words are said"
             ) from error
-        sounds = [phone for word in self._decoder.get_alignment() or () for phone in word]
-        if not sounds:
-            raise UserError("the text can't be aligned to the audio")
-        times = [(s.name, s.start / FRAMES_PER_SECOND, (s.start + s.duration) / FRAMES_PER_SECOND) for s in sounds]
-        return [Sound(*time) for time in times]
 
     def _decode(self, samples: bytes) -> None:
         self._decoder.start_utt()

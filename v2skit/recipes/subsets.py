@@ -27,7 +27,7 @@ HASHES = 2**32
 """The utterances of a share are those whose hash is below this part of it."""
 RECORD = "subset_of"
 """Key of the settings with the source: ``directory``, relative, ``content``, its digest, and the command's options."""
-REPLACED = ("align", "voices")
+REPLACED = ("align", "splice", "voices")
 """Commands of ``v2skit data`` with ``--replace``."""
 
 
@@ -99,7 +99,8 @@ def write_derived(
         made_by: what identifies ``make`` in the digest of the directory's content.
         replace: what the folder contains, if it is not of these utterances, is deleted.
         options: of the command of ``v2skit data`` that writes the directory again: ``share`` of ``subset``, ``speech``
-            of ``align``, relative to the directory, ``pitch`` and ``each`` of ``voices``; none where a stage writes it.
+            of ``align``, relative to the directory, ``pitch`` and ``each`` of ``voices``, ``copies`` and
+            ``words``, likewise relative, of ``splice``; none where a stage writes it.
 
     Raises:
         UserError: ``source`` is not prepared, or made from what has other content since; or the folder contains
@@ -217,6 +218,9 @@ def _command(record: Mapping[str, Any], folder: Path) -> list[str]:
     if "pitch" in record:
         pitches = [f"{pitch:g}" for pitch in record["pitch"]]
         return ["voices", "--pitch", *pitches, "--each", str(record["each"])]
+    if "copies" in record:
+        words = ["--words", os.path.normpath(folder / str(record["words"]))] if "words" in record else []
+        return ["splice", "--copies", str(record["copies"]), *words]
     return []
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from v2skit.errors import UserError
+from v2skit.system.text_file import read_lines
 
 GAP_SECONDS = 0.25
 """Longest gap between tokens of a word, s: a path may have single ones far away, at the very start or end of a clip."""
@@ -120,6 +125,30 @@ def ctm(words: Iterable[Timed], name: str, comment: str) -> str:
     recording = "_".join(name.split())
     lines = [f"{recording} 1 {word.start:.3f} {word.end - word.start:.3f} {word.text}" for word in words]
     return "\n".join([f";; {comment}", *lines]) + "\n"
+
+
+def read_ctm(path: Path) -> dict[str, list[Timed]]:
+    """The words of a ``ctm`` file by recording, in order of their starts.
+
+    Raises:
+        UserError: it can't be read, or a line is not ``recording channel start duration word``.
+    """
+    words: dict[str, list[Timed]] = {}
+    try:
+        for number, line in enumerate(read_lines(path), 1):
+            if line.strip() and not line.startswith(";;"):
+                try:
+                    recording, _, start, duration, word, *_ = line.split()
+                    begin, end = float(start), float(start) + float(duration)
+                except ValueError as error:
+                    form = "'recording channel start duration word', times in seconds"
+                    raise UserError(f"{path}:{number} is no line of a ctm file, {form}") from error
+                if not 0 <= begin <= end < math.inf:
+                    raise UserError(f"{path}:{number}: the word ends before it starts, or its times are no seconds")
+                words.setdefault(recording, []).append(Timed(word, begin, end))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read as a ctm file: {error}; give one with the times of the words") from error
+    return {recording: sorted(found, key=lambda word: word.start) for recording, found in words.items()}
 
 
 def _tiled(timed: Iterable[Timed], seconds: float) -> list[Timed]:
