@@ -20,8 +20,8 @@ FADE = 96
 
 
 def numbered(directory, count: int = 6, speakers: int = 2) -> dict[str, Utterance]:
-    """A prepared data directory: utterance n says ``nW0 nW1 nW2 nW3``, five frames each; brightness of the crops and value
-    of the audio tell utterance and word."""
+    """A prepared data directory: utterance n says ``nW0 nW1 nW2 nW3``, five frames each; the brightness of crops
+    and the value of the audio tell utterance and word."""
     make_data(directory, 1)  # its settings are those of all
     for n in range(count):
         level = np.repeat(np.arange(WORDS) * 5 + 20 * n + 20, PER_WORD)
