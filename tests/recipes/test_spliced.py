@@ -1,6 +1,7 @@
 """Data directories with utterances that are spliced from those of one speaker."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from tests.conftest import make_data, stages
 from v2skit.cli.main import main
 from v2skit.data.data_dir import Utterance, read_manifest, read_settings, write_manifest
+from v2skit.errors import UserError
 from v2skit.evaluation.forced_alignment import ForcedAligner
+from v2skit.evaluation.metrics import resample
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.media.crops import read_crops, write_crops
-from v2skit.recipes.subsets import check_source
-from v2skit.text.timed import Timed
+from v2skit.models.speakers import d_vector
+from v2skit.recipes.subsets import check_source, check_test_data
 
 RATE, FRAMES, WORDS, PER_WORD = 24000, 20, 4, 5
 SAMPLES = RATE // 25
@@ -56,9 +59,11 @@ def test_words_pictures_and_sound_are_of_one_speakers_utterances_at_their_places
     command += ["--words", str(times(tmp_path / "words.ctm", whole))]
     assert main(command) == 0
     out = tmp_path / "train_spliced"
-    assert f"{out}: 36 utterances, 30 of them spliced, 0.01 h" in capsys.readouterr().out
     found = {u.id: u for u in read_manifest(out)}
-    assert sorted(found) == sorted([*whole, *(f"{key}+{n}" for key in whole for n in range(1, 6))])
+    spliced = found.keys() - whole.keys()
+    assert f"{out}: {len(found)} utterances, {len(spliced)} of them spliced, 0.01 h" in capsys.readouterr().out
+    assert spliced <= {f"{key}+{n}" for key in whole for n in range(1, 6)} and whole.keys() <= found.keys()
+    assert len({u.text for u in found.values()}) == len(found) > 25  # none is there twice
     cuts = set()
     for key, u in found.items():
         first = whole[key.partition("+")[0]]
@@ -102,51 +107,60 @@ def test_an_interrupted_call_resumes_and_a_finished_one_is_kept(tmp_path, capsys
     written.clear()
     monkeypatch.setattr("v2skit.recipes.spliced.write_crops", lambda *a: written.append(a) or write_crops(*a))
     assert main(command) == 0
-    assert len(written) == 12 - 3
-    assert main(command) == 0 and len(written) == 9
     once = {u.id: u.text for u in read_manifest(tmp_path / "train_spliced")}
+    assert len(written) == len(once) - len(whole) - 3 > 3
+    assert main(command) == 0 and len(written) == len(once) - len(whole) - 3
     assert main([*command, "--out", str(tmp_path / "again")]) == 0
     assert {u.id: u.text for u in read_manifest(tmp_path / "again")} == once
     capsys.readouterr()
     times(tmp_path / "words.ctm", whole, late=0.04)
     assert main(command) == 1
-    made = f"made by v2skit data splice --copies 2 --words {tmp_path}/words.ctm; --replace deletes it"
+    made = f"made from other word times, or by another version, with v2skit data splice --copies 2 --words {tmp_path}/"
     assert made in capsys.readouterr().err
     assert main([*command, "--replace"]) == 0
-    assert len(read_manifest(tmp_path / "train_spliced")) == 18
+    assert {u.id: u.text for u in read_manifest(tmp_path / "train_spliced")} == once
 
 
-def test_forced_alignment_where_no_times_are_given(tmp_path, capsys, monkeypatch):
+def test_forced_alignment_where_no_times_are_given(tmp_path):
     pytest.importorskip("pocketsphinx", reason="pocketsphinx is not installed")
-    whole = numbered(tmp_path / "train")
-    asked = []
+    pytest.importorskip("espeakng_loader", reason="espeakng-loader is not installed")
+    from v2skit.corpora.mini.speech import SAMPLE_RATE, VOICES, speak
 
-    def words(self, waveform, rate, text):
-        asked.append((len(waveform), rate))
-        return [Timed(word, 0.2 * n, 0.2 * n + 0.2) for n, word in enumerate(text.split())]
-
-    monkeypatch.setattr(ForcedAligner, "words", words)
-    assert main(["data", "splice", str(tmp_path / "train")]) == 0
-    assert asked == [(FRAMES * SAMPLES, RATE)] * 6
-    with_file = ["data", "splice", str(tmp_path / "train"), "--words", str(times(tmp_path / "words.ctm", whole))]
-    assert main([*with_file, "--out", str(tmp_path / "other")]) == 0
-    texts = [{u.id: u.text for u in read_manifest(tmp_path / name)} for name in ("train_spliced", "other")]
-    assert texts[0] == texts[1]
+    utterances = []
+    texts = ["PLACE RED AT F TWO NOW", "BIN BLUE WITH G NINE PLEASE", "SET WHITE BY K FOUR SOON"]
+    for utterance, text in zip(numbered(tmp_path / "train", 3, speakers=1).values(), texts, strict=True):
+        speech = resample(speak(text, VOICES[0], 130).waveform, SAMPLE_RATE, RATE)
+        frames = -(-len(speech) // SAMPLES)
+        noise = 1e-4 * np.random.default_rng(0).standard_normal(frames * SAMPLES)
+        write_audio(utterance.audio, (np.pad(speech, (0, len(noise) - len(speech))) + noise).astype(np.float32), RATE)
+        write_crops(utterance.video, np.zeros((frames, 96, 96), np.uint8), 25)
+        utterances.append(replace(utterance, text=text, frames=frames))
+    write_manifest(tmp_path / "train", utterances, read_settings(tmp_path / "train"))
+    assert main(["data", "splice", str(tmp_path / "train"), "--copies", "3"]) == 0
+    spliced = [u for u in read_manifest(tmp_path / "train_spliced") if "+" in u.id]
+    assert len(spliced) >= 6
+    aligner = ForcedAligner()
+    for u in spliced:
+        audio = read_audio(u.audio, RATE)
+        assert u.frames * SAMPLES == len(audio) and len(read_crops(u.video)) == u.frames
+        words = aligner.words(audio, RATE, u.text)  # they are said in this order
+        assert words[-1].end > 0.8 * len(audio) / RATE
 
 
 def test_utterances_without_usable_times_are_kept_but_not_spliced(tmp_path, capsys):
     whole = numbered(tmp_path / "train", 8)
     file = times(tmp_path / "words.ctm", [key for key in whole if key != "u0"])
     content = file.read_text().replace("u1 1 0.60 0.2 1w3", "u1 1 0.60 0.2 other").replace("u2 1 0.60", "u2 1 1.60")
+    content = content.replace("u3 1 0.20 0.2", "u3 1 0.00 0.01").replace("u3 1 0.00 0.2", "u3 1 0.00 0.01")
     file.write_text(content)
     assert main(["data", "splice", str(tmp_path / "train"), "--copies", "1", "--words", str(file)]) == 0
     text = capsys.readouterr().out
     assert (
-        f"3 utterances are not spliced, as their word times are not known, e.g. u0: {file} has no words of it" in text
+        f"4 utterances are not spliced, as their word times are not known, e.g. u0: {file} has no words of it" in text
     )
     found = read_manifest(tmp_path / "train_spliced")
-    assert {u.id for u in found} == {*whole, "u3+1", "u4+1", "u5+1", "u6+1", "u7+1"}
-    assert not {word for u in found if "+" in u.id for word in u.text.split() if word[0] in "012"}
+    assert {u.id for u in found} == {*whole, "u4+1", "u5+1", "u6+1", "u7+1"}
+    assert not {word for u in found if "+" in u.id for word in u.text.split() if word[0] in "0123"}
 
 
 @pytest.mark.parametrize(
@@ -184,11 +198,69 @@ def test_data_that_can_not_be_spliced_is_refused_and_nothing_is_written(tmp_path
     times(tmp_path / "words.ctm", [f"u{n}" for n in range(6)])
     assert main(command) == 0
     capsys.readouterr()
-    assert main(["data", "splice", str(tmp_path / "train_spliced"), *command[3:]]) == 1
-    assert "train_spliced has spliced utterances, as 'u0+1'; give the data" in capsys.readouterr().err
     (tmp_path / "train/video.scp").unlink()
     assert main([*command, "--out", str(tmp_path / "other")]) == 1
     assert "train has no video of 'u0'; give a data directory whose utterances all have" in capsys.readouterr().err
+
+
+def test_nothing_is_derived_from_them_and_they_are_no_test_data(tmp_path, capsys):
+    whole = numbered(tmp_path / "train")
+    command = ["data", "splice", str(tmp_path / "train"), "--words", str(times(tmp_path / "words.ctm", whole))]
+    assert main(command) == 0
+    spliced = str(tmp_path / "train_spliced")
+    for words in (["splice", spliced, *command[3:]], ["subset", spliced, "--share", "0.5"]):
+        assert main(["data", *words]) == 1
+        message = capsys.readouterr().err
+        assert "train_spliced has spliced utterances, which have words of several others; " in message
+        assert f"derive the data directory from {tmp_path}/train, and splice that one" in message
+    with pytest.raises(UserError, match="has spliced utterances, and can't be test data; give .*train"):
+        check_test_data(tmp_path / "train_spliced")
+    check_test_data(tmp_path / "train")
+
+
+def test_an_id_that_a_spliced_utterance_would_have_is_named(tmp_path, capsys):
+    numbered(tmp_path / "train")
+    utterances = [replace(u, id="u0+1") if u.id == "u2" else u for u in read_manifest(tmp_path / "train")]
+    write_manifest(tmp_path / "train", utterances, read_settings(tmp_path / "train"))
+    file = times(tmp_path / "words.ctm", ["u0", "u1", "u3", "u4", "u5"])
+    assert main(["data", "splice", str(tmp_path / "train"), "--words", str(file)]) == 1
+    assert "'u0+1' is the id of a spliced utterance; rename it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+def test_files_of_another_length_than_the_tables_say_are_named(tmp_path, capsys, kind):
+    whole = numbered(tmp_path / "train")
+    write_audio(whole["u0"].audio, np.zeros(SAMPLES * 8, np.float32), RATE)
+    if kind == "video":
+        numbered(tmp_path / "train")
+        for u in whole.values():
+            write_crops(u.video, np.zeros((8, 96, 96), np.uint8), 25)
+    command = ["data", "splice", str(tmp_path / "train"), "--words", str(times(tmp_path / "words.ctm", whole))]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert f"train/{kind}/" in error and "is not as long as its data directory says; run stage 1 with --force" in error
+
+
+def test_d_vectors_are_of_clips_that_an_utterance_has_no_words_of(tmp_path, monkeypatch):
+    whole = numbered(tmp_path / "train", 8)
+    command = ["data", "splice", str(tmp_path / "train"), "--words", str(times(tmp_path / "words.ctm", whole))]
+    assert main(command) == 0
+    out = tmp_path / "train_spliced"
+    numbers = {key: n for n, key in enumerate(whole)}  # each clip's vector has a place of its own
+
+    def embed(utterances, rate):
+        for u in utterances:
+            yield u.id, np.eye(256)[numbers[u.id]]
+
+    monkeypatch.setattr(d_vector, "_embed", embed)
+    speaker = d_vector.DVector()
+    speaker.prepare(out)
+    read = speaker.reader(out)
+    for u in read_manifest(out):
+        own = {numbers[f"u{word[0]}"] for word in u.text.split()}
+        assert set(np.flatnonzero(read(u.id, u.speaker))) == {n for n in range(8) if f"s{n % 2}" == u.speaker} - own
+        drawn = [read.draw(u.id, u.speaker, np.random.default_rng(seed)) for seed in range(20)]
+        assert not own & {int(n) for vector in drawn for n in np.flatnonzero(vector)}
 
 
 def test_training_reads_them(recipe_folder, tiny):

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from v2skit.recipes import data, v2s, vocoder
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.score import score
-from v2skit.recipes.subsets import check_unshifted
+from v2skit.recipes.subsets import check_test_data
 from v2skit.recipes.synth import ResultsRow, synth
 from v2skit.recipes.targets import check_tempos
 from v2skit.registry import plugins
@@ -70,7 +70,7 @@ def run(name: str, recipe: Recipe) -> None:
     number = names.index(name) + 1
     with plugins.using(recipe.config.plugins):
         check_tempos(recipe.config)
-        check_unshifted(recipe.test)  # now, not after all the training
+        check_test_data(recipe.test)  # now, not after all the training
         follows = STAGES[name].run(recipe)
     if number < len(names):
         print(f"next: stage {follows or f'{number} ({STAGES[names[number]].title})'}")

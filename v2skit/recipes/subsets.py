@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,13 @@ HASHES = 2**32
 """The utterances of a share are those whose hash is below this part of it."""
 RECORD = "subset_of"
 """Key of the settings with the source: ``directory``, relative, ``content``, its digest, and the command's options."""
+SPLICED = "copies"
+"""Key of that record in directories with spliced utterances."""
 REPLACED = ("align", "splice", "voices")
 """Commands of ``v2skit data`` with ``--replace``."""
+
+MADE_FROM = {"align": "speech", "splice": "word times"}
+"""Commands whose options do not tell what the directory is made from -> what that is."""
 
 
 def write_share(source: Path, share: float, out: Path) -> str:
@@ -103,12 +108,13 @@ def write_derived(
             ``words``, likewise relative, of ``splice``; none where a stage writes it.
 
     Raises:
-        UserError: ``source`` is not prepared, or made from what has other content since; or the folder contains
-            something else.
+        UserError: ``source`` is not prepared, made from what has other content since, or has spliced utterances; or the
+            folder contains something else.
     """
     # Of links to data directories, the links: they move with the recipe.
     source, directory = (place.parent.resolve() / place.name for place in (source, directory))
     check_source(source)
+    _check_unspliced(source)
     content = content_digest(source)
     digest = state_digest([content, *made_by])
     with waiting_lock(directory):
@@ -121,8 +127,10 @@ def write_derived(
             if made and made[0] == made_by[0] and made[0] in REPLACED:
                 remedy = "--replace deletes it and writes it again, or name another folder"
             is_made = f"made by v2skit data {shlex.join(made)}" if made else f"not made from {source} as that is now"
-            if made[:1] == made_by[:1] == ["align"]:
-                is_made = f"made from other speech, or by another version, with v2skit data {shlex.join(made)}"
+            if made[:1] == made_by[:1] and made[0] in MADE_FROM:
+                is_made = (
+                    f"made from other {MADE_FROM[made[0]]}, or by another version, with v2skit data {shlex.join(made)}"
+                )
             raise UserError(f"{directory} exists, and is {is_made}; {remedy}", path=directory)
         part = unfinished(directory)
         mark = part / "made_by"
@@ -182,24 +190,55 @@ def is_made_with(directory: Path, option: str) -> bool:
     return isinstance(record, dict) and option in record
 
 
-def check_unshifted(directory: Path) -> None:
+def check_test_data(directory: Path) -> None:
     """Raises UserError where a test set, or a directory that it is made from, is written by ``v2skit data align``: its
-    scores would not include the lags of the clips. A directory that is missing or damaged is not checked."""
+    scores would not include the lags of the clips; or by ``v2skit data splice``. A directory that is missing or damaged
+    is not checked."""
     try:
-        record = read_settings(directory).get(RECORD) if is_prepared(directory) else None
-    except UserError:  # whatever reads it names it
+        for folder, record in _records(directory):
+            source = _source_of(folder, record)
+            if "speech" in record:
+                raise UserError(
+                    f"{folder} has audio that v2skit data align shifted, and can't be test data: scores must include "
+                    f"the lags of the clips; give {source}, whose time-aligned scores leave them out",
+                    path=folder,
+                )
+            if SPLICED in record:
+                raise UserError(f"{folder} has spliced utterances, and can't be test data; give {source}", path=folder)
+    except _DamagedError:  # whatever reads it names it
         return
-    if not isinstance(record, dict) or "directory" not in record:
-        return
-    folder = (directory / SETTINGS).resolve().parent
-    source = Path(os.path.normpath(folder / str(record["directory"])))
-    if "speech" in record:
-        raise UserError(
-            f"{directory} has audio that v2skit data align shifted, and can't be test data: scores must include the "
-            f"lags of the clips; give {source}, whose time-aligned scores leave them out",
-            path=directory,
-        )
-    check_unshifted(source)
+
+
+class _DamagedError(Exception):
+    """Of settings with a record."""
+
+
+def _records(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A derived data directory with its record, the one that it is made from with its own, and so on. Raises
+    _DamagedError."""
+    while is_prepared(directory):
+        try:
+            record = read_settings(directory).get(RECORD)
+        except UserError as error:
+            raise _DamagedError from error
+        if not isinstance(record, dict) or "directory" not in record:
+            return
+        yield directory, record
+        directory = _source_of(directory, record)
+
+
+def _source_of(directory: Path, record: Mapping[str, Any]) -> Path:
+    # The settings of a copy of a data folder are a link.
+    return Path(os.path.normpath((directory / SETTINGS).resolve().parent / str(record["directory"])))
+
+
+def _check_unspliced(source: Path) -> None:
+    """Raises UserError where a data directory has spliced utterances. One that is made from it would have words of
+    utterances that it has not, so that it would be no share of them, and a fold no fold."""
+    if is_made_with(source, SPLICED):
+        origin = _source_of(source, read_settings(source)[RECORD])
+        remedy = f"derive the data directory from {origin}, and splice that one"
+        raise UserError(f"{source} has spliced utterances, which have words of several others; {remedy}", path=source)
 
 
 def _made_with(directory: Path, content: str) -> list[str]:
@@ -218,9 +257,9 @@ def _command(record: Mapping[str, Any], folder: Path) -> list[str]:
     if "pitch" in record:
         pitches = [f"{pitch:g}" for pitch in record["pitch"]]
         return ["voices", "--pitch", *pitches, "--each", str(record["each"])]
-    if "copies" in record:
+    if SPLICED in record:
         words = ["--words", os.path.normpath(folder / str(record["words"]))] if "words" in record else []
-        return ["splice", "--copies", str(record["copies"]), *words]
+        return ["splice", "--copies", str(record[SPLICED]), *words]
     return []
 
 

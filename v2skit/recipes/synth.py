@@ -10,7 +10,7 @@ from v2skit.config.load import to_tree
 from v2skit.models.places import digest_in
 from v2skit.recipes.data import digest
 from v2skit.recipes.recipe import Recipe
-from v2skit.recipes.subsets import check_source, check_unshifted
+from v2skit.recipes.subsets import check_source, check_test_data
 from v2skit.synthesis.directory import speech_folder
 
 
@@ -51,7 +51,7 @@ def made_from(recipe: Recipe, row: ResultsRow) -> dict:
     """What a row's speech is made from. Raises UserError where a part of that is missing, or the test set is a share of
     what has other content since, or its audio is shifted."""
     check_source(recipe.test)
-    check_unshifted(recipe.test)
+    check_test_data(recipe.test)
     tree = to_tree(recipe.config)
     return {**row.made_from(), "clock": tree["clock"], "mel": tree["mel"], "data": digest(recipe.test)}
 

@@ -136,9 +136,10 @@ def read_ctm(path: Path) -> dict[str, list[Timed]]:
     words: dict[str, list[Timed]] = {}
     try:
         for number, line in enumerate(read_lines(path), 1):
-            if line.strip() and not line.startswith(";;"):
+            fields = line.removeprefix("\ufeff").split()
+            if fields and not fields[0].startswith(";;"):
                 try:
-                    recording, _, start, duration, word, *_ = line.split()
+                    recording, _, start, duration, word, *_ = fields
                     begin, end = float(start), float(start) + float(duration)
                 except ValueError as error:
                     form = "'recording channel start duration word', times in seconds"

@@ -71,7 +71,7 @@ class DVector(nn.Module):
         Raises:
             UserError: resemblyzer is not installed, or the audio can't be read.
         """
-        utterances = read_manifest(directory)
+        utterances = stored_vectors.unspliced(directory, read_manifest(directory))
         clips = stored_vectors.clips_of_speakers(utterances, self.pool)
         used = {name for names in clips.values() for name in names}
         chosen = [u for u in sorted(utterances, key=lambda u: u.id) if u.id in used]

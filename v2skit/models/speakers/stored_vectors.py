@@ -24,6 +24,8 @@ FORMER = "d_vector_sources"
 """A file of earlier versions: their vectors were means over other clips, nearly the same for all of a speaker."""
 TRAINING = "d_vector_training"
 """Where speakers have a single clip in a directory: path, from it, of the training data with others of theirs."""
+ORIGINS = "spliced_from"
+"""Of directories with spliced utterances: each of these -> the utterances that it has words of."""
 MAX_DRAWN = 2
 """Clips whose mean is a training example's d-vector; one as often as two."""
 VOICE_CLIPS = 20
@@ -38,6 +40,18 @@ def clips_of_speakers(utterances: Iterable[Utterance], most: int) -> dict[str, l
     for names in speakers.values():
         names.sort(key=lambda name: hashlib.sha256(name.encode()).digest())
     return {speaker: names[:most] for speaker, names in speakers.items()}
+
+
+def write_origins(directory: Path, origins: Mapping[str, list[str]]) -> None:
+    """Write the utterances that each spliced one has words of."""
+    write_text(directory / ORIGINS, "".join(sorted(f"{name} {' '.join(of)}\n" for name, of in origins.items())))
+
+
+def unspliced(directory: Path, utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Those of a data directory's utterances that are not spliced."""
+    path = directory / ORIGINS
+    spliced = {line.split()[0] for line in path.read_text(encoding="utf-8").splitlines()} if path.exists() else set()
+    return [u for u in utterances if u.id not in spliced]
 
 
 def table_of(clips: Mapping[str, list[str]]) -> str:
@@ -101,8 +115,9 @@ def mean(vectors: list[np.ndarray]) -> np.ndarray:
 
 
 class OtherClips:
-    """(utterance id, speaker) -> the mean d-vector of other clips of the speaker: of the directory or, where it has no
-    other, of the training data that it is linked to; zeros where there is none at all.
+    """(utterance id, speaker) -> the mean d-vector of other clips of the speaker, for a spliced one of clips that it
+    has no words of: of the directory or, where it has no other, of the training data that it is linked to; zeros where
+    there is none at all.
 
     Args:
         directory: a data directory.
@@ -123,6 +138,7 @@ class OtherClips:
         if not (directory / CLIPS).exists():
             raise UserError(f"{directory} has no d-vectors; stage 1 of its recipe computes them")
         self._places, self._speakers = Lookup(directory / f"{TABLE}.scp"), Lookup(directory / CLIPS)
+        self._origins = Lookup(directory / ORIGINS) if (directory / ORIGINS).exists() else None
         self._training = None
         if linked and (link := directory / TRAINING).exists():
             self._training = OtherClips(directory / link.read_text(encoding="utf-8").strip(), clips, linked=False)
@@ -149,7 +165,7 @@ class OtherClips:
     def digest(self) -> str:
         """Of what it reads, and of how many clips are in a mean."""
         content = hashlib.sha256(f"{self.clips}\n".encode())
-        for name in (CLIPS, f"{TABLE}.ark"):
+        for name in (CLIPS, f"{TABLE}.ark", *([ORIGINS] if self._origins else [])):
             content.update((self.directory / name).read_bytes())
         if self._training is not None:
             content.update(self._training.digest.encode())
@@ -164,7 +180,8 @@ class OtherClips:
         if names is None:
             missing = f"has no d-vectors of speaker '{speaker}'; stage 1 of its recipe computes them"
             raise UserError(f"{self.directory} {missing}")
-        return [name for name in names.split() if name != utterance]
+        own = (self._get(self._origins, utterance) if self._origins else None) or utterance
+        return [name for name in names.split() if name not in own.split()]
 
     def _mean(self, utterances: list[str]) -> np.ndarray:
         return mean([self._vector(utterance) for utterance in utterances])
