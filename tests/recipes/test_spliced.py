@@ -117,6 +117,8 @@ def test_an_interrupted_call_resumes_and_a_finished_one_is_kept(tmp_path, capsys
     assert main(command) == 1
     made = f"made from other word times, or by another version, with v2skit data splice --copies 2 --words {tmp_path}/"
     assert made in capsys.readouterr().err
+    assert main([*command, "--copies", "3"]) == 1
+    assert f"exists, and is made by v2skit data splice --copies 2 --words {tmp_path}/" in capsys.readouterr().err
     assert main([*command, "--replace"]) == 0
     assert {u.id: u.text for u in read_manifest(tmp_path / "train_spliced")} == once
 

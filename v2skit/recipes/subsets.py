@@ -31,9 +31,8 @@ SPLICED = "copies"
 """Key of that record in directories with spliced utterances."""
 REPLACED = ("align", "splice", "voices")
 """Commands of ``v2skit data`` with ``--replace``."""
-
 MADE_FROM = {"align": "speech", "splice": "word times"}
-"""Commands whose options do not tell what the directory is made from -> what that is."""
+"""Commands whose options name files -> what these contain, which may be other than when the directory was made."""
 
 
 def write_share(source: Path, share: float, out: Path) -> str:
@@ -127,7 +126,7 @@ def write_derived(
             if made and made[0] == made_by[0] and made[0] in REPLACED:
                 remedy = "--replace deletes it and writes it again, or name another folder"
             is_made = f"made by v2skit data {shlex.join(made)}" if made else f"not made from {source} as that is now"
-            if made[:1] == made_by[:1] and made[0] in MADE_FROM:
+            if made and made[0] in MADE_FROM and made == _command(options, directory):
                 is_made = (
                     f"made from other {MADE_FROM[made[0]]}, or by another version, with v2skit data {shlex.join(made)}"
                 )
