@@ -63,7 +63,7 @@ def test_praat_reads_the_textgrid(tmp_path):
 
 def test_a_ctm_is_read_as_it_was_written(tmp_path):
     lines = "b 1 0.7 0.1 two 0.93\n\nb 1 0.2 0.5 one\n"  # a confidence, and not in order
-    (tmp_path / "words.ctm").write_text(ctm(WORDS[::2], "a", "a comment") + lines)
+    (tmp_path / "words.ctm").write_text("\ufeff" + ctm(WORDS[::2], "a", "a comment") + lines, encoding="utf-8")
     found = read_ctm(tmp_path / "words.ctm")
     assert list(found) == ["a", "b"] and [word.text for word in found["b"]] == ["one", "two"]
     for word, expected in zip([*found["a"], *found["b"]], [*WORDS[::2], ("", 0.2, 0.7), ("", 0.7, 0.8)], strict=True):

@@ -194,32 +194,26 @@ def check_test_data(directory: Path) -> None:
     scores would not include the lags of the clips; or by ``v2skit data splice``. A directory that is missing or damaged
     is not checked."""
     try:
-        for folder, record in _records(directory):
-            source = _source_of(folder, record)
-            if "speech" in record:
-                raise UserError(
-                    f"{folder} has audio that v2skit data align shifted, and can't be test data: scores must include "
-                    f"the lags of the clips; give {source}, whose time-aligned scores leave them out",
-                    path=folder,
-                )
-            if SPLICED in record:
-                raise UserError(f"{folder} has spliced utterances, and can't be test data; give {source}", path=folder)
-    except _DamagedError:  # whatever reads it names it
+        records = list(_records(directory))
+    except UserError:  # whatever reads it names it
         return
-
-
-class _DamagedError(Exception):
-    """Of settings with a record."""
+    for folder, record in records:
+        source = _source_of(folder, record)
+        if "speech" in record:
+            raise UserError(
+                f"{folder} has audio that v2skit data align shifted, and can't be test data: scores must include the "
+                f"lags of the clips; give {source}, whose time-aligned scores leave them out",
+                path=folder,
+            )
+        if SPLICED in record:
+            raise UserError(f"{folder} has spliced utterances, and can't be test data; give {source}", path=folder)
 
 
 def _records(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """A derived data directory with its record, the one that it is made from with its own, and so on. Raises
-    _DamagedError."""
+    UserError where settings are damaged."""
     while is_prepared(directory):
-        try:
-            record = read_settings(directory).get(RECORD)
-        except UserError as error:
-            raise _DamagedError from error
+        record = read_settings(directory).get(RECORD)
         if not isinstance(record, dict) or "directory" not in record:
             return
         yield directory, record
