@@ -69,15 +69,18 @@ def test_a_clip_without_a_valid_frame_brings_no_nan():
 @pytest.mark.parametrize(
     "blocks, look_ahead_frames, attention_frames", [(1, 0, 0), (1, 3, 2), (3, 0, 4), (3, 2, 6), (3, 7, 5), (2, 9, 0)]
 )
-def test_receptive_field_is_exactly_as_declared(blocks, look_ahead_frames, attention_frames):
+@pytest.mark.parametrize("look_ahead_in", ["attention", "convolution"])
+def test_receptive_field_is_exactly_as_declared(blocks, look_ahead_frames, attention_frames, look_ahead_in):
     torch.manual_seed(0)
     context = {"look_ahead_frames": look_ahead_frames, "attention_frames": attention_frames}
-    encoder = Conformer(4, **{**TINY, "blocks": blocks}, **context).double().eval()
+    tiny = {**TINY, "blocks": blocks, "conv_kernel": 11}  # 5 frames after the current one at most
+    encoder = Conformer(4, **tiny, **context, look_ahead_in=look_ahead_in).double().eval()
+    of_kernels = 10 * blocks - (look_ahead_frames if look_ahead_in == "convolution" else 0)
     assert (encoder.left_context_frames, encoder.look_ahead_frames) == (
-        blocks * (attention_frames + 4),
+        blocks * attention_frames + of_kernels,
         look_ahead_frames,
     )
-    x = torch.randn(1, 60, 4, dtype=torch.double)
+    x = torch.randn(1, 100, 4, dtype=torch.double)
     assert measured_receptive_field(encoder, x) == (encoder.left_context_frames, encoder.look_ahead_frames)
 
 
@@ -91,6 +94,10 @@ def test_receptive_field_is_the_whole_clip_by_default():
 def test_look_ahead_is_distributed_over_the_blocks():
     encoder = Conformer(4, **{**TINY, "blocks": 4}, look_ahead_frames=6, attention_frames=9)
     assert [block.attention.context for block in encoder.blocks] == [(9, 2), (9, 2), (9, 1), (9, 1)]
+    context = {"look_ahead_frames": 6, "attention_frames": 9, "look_ahead_in": "convolution"}
+    encoder = Conformer(4, **{**TINY, "blocks": 4}, **context)
+    assert [block.attention.context for block in encoder.blocks] == [(9, 0)] * 4
+    assert [block.convolution.depthwise.ahead for block in encoder.blocks] == [2, 2, 1, 1]
 
 
 def test_a_limit_changes_no_weight():
@@ -122,6 +129,11 @@ def test_padding_outside_the_context_of_every_frame_brings_no_nan():
         ({"blocks": 0}, "blocks 0 must be at least 1"),
         ({"look_ahead_frames": 2}, "look_ahead_frames has no effect without attention_frames; give both"),
         ({"attention_frames": 9}, "attention_frames has no effect without look_ahead_frames; give both"),
+        ({"look_ahead_in": "convolution"}, "look_ahead_in: convolution has no effect without look_ahead_frames"),
+        (
+            {"look_ahead_frames": 5, "attention_frames": 9, "look_ahead_in": "convolution", "blocks": 2, "conv_kernel": 5},
+            "look_ahead_frames 5 is more than the convolutions of 2 blocks have, 4; give less, a larger conv_kernel, or",
+        ),
         ({"look_ahead_frames": -1, "attention_frames": 9}, "look_ahead_frames -1 .* must not be negative"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +21,19 @@ SIZES = {
 }
 
 
+class BlockContext(NamedTuple):
+    """How far a block's attention reaches back, and how far its attention and its convolution look ahead, in frames."""
+
+    attention_left: int
+    attention_ahead: int
+    convolution_ahead: int
+
+    def of_block(self, conv_kernel: int) -> tuple[int, int]:
+        """Left and right context of the whole block, frames."""
+        left = self.attention_left + conv_kernel - 1 - self.convolution_ahead
+        return left, self.attention_ahead + self.convolution_ahead
+
+
 class FeedForward(nn.Sequential):
     """Two linear layers with SiLU between: (..., dim) -> (..., dim)."""
 
@@ -36,13 +49,16 @@ class FeedForward(nn.Sequential):
 
 
 class Convolution(nn.Module):
-    """Gated depthwise convolution over time, batch-normalised over the valid frames: (B, T, dim) -> (B, T, dim)."""
+    """Gated depthwise convolution over time, batch-normalised over the valid frames: (B, T, dim) -> (B, T, dim).
 
-    def __init__(self, dim: int, kernel: int, dropout: float, causal: bool) -> None:
+    ``ahead``: frames after the current one in its kernel; None: half of it.
+    """
+
+    def __init__(self, dim: int, kernel: int, dropout: float, ahead: int | None) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.gated = nn.Linear(dim, 2 * dim)
-        self.depthwise = LookAheadConv1d(dim, dim, kernel, ahead=0 if causal else None, groups=dim)
+        self.depthwise = LookAheadConv1d(dim, dim, kernel, ahead, groups=dim)
         self.batch_norm = nn.BatchNorm1d(dim)
         self.out = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(dropout)
@@ -57,8 +73,7 @@ class Convolution(nn.Module):
 class Block(nn.Module):
     """Half-step feed-forward, attention, convolution, half-step feed-forward: (B, T, dim) -> (B, T, dim).
 
-    With an ``attention_context``, the left and right context of the attention in frames, the convolution is causal.
-    ``context`` is that of the whole block.
+    ``limit`` is that of its context; None: the whole clip. ``context``: left and right context of the whole block, frames.
     """
 
     def __init__(
@@ -68,15 +83,15 @@ class Block(nn.Module):
         ff_dim: int,
         conv_kernel: int,
         dropout: float,
-        attention_context: tuple[int, int] | None,
+        limit: BlockContext | None,
     ) -> None:
         super().__init__()
-        self.context = attention_context and (attention_context[0] + conv_kernel - 1, attention_context[1])
+        self.context = limit and limit.of_block(conv_kernel)
         self.first = FeedForward(dim, ff_dim, dropout)
         self.attention_norm = nn.LayerNorm(dim)
-        self.attention = RelativeAttention(dim, heads, dropout, attention_context)
+        self.attention = RelativeAttention(dim, heads, dropout, limit and (limit.attention_left, limit.attention_ahead))
         self.attention_dropout = nn.Dropout(dropout)
-        self.convolution = Convolution(dim, conv_kernel, dropout, causal=attention_context is not None)
+        self.convolution = Convolution(dim, conv_kernel, dropout, limit and limit.convolution_ahead)
         self.second = FeedForward(dim, ff_dim, dropout)
         self.norm = nn.LayerNorm(dim)
 
@@ -100,9 +115,10 @@ class Conformer(nn.Module):
         ff_dim: hidden features of a feed-forward layer.
         conv_kernel: kernel size of the depthwise convolution, frames; odd.
         dropout: dropout probability of all layers.
-        look_ahead_frames: look-ahead of the encoder in frames, distributed over the attention of the blocks; the
-            convolutions are then causal. Null: the whole clip.
+        look_ahead_frames: look-ahead of the encoder in frames, distributed over the blocks. Null: the whole clip.
         attention_frames: left context of each block's attention in frames, to be given with ``look_ahead_frames``.
+        look_ahead_in: what looks ahead in each block, the other is causal then: its ``attention``, or its
+            ``convolution``, which keeps more of the weights of a model that sees the whole clip.
 
     Raises:
         UserError: the size is unknown, or another argument contradicts it, is out of range or does not fit the others.
@@ -120,6 +136,7 @@ class Conformer(nn.Module):
         dropout: Dropout = 0.1,
         look_ahead_frames: Context | None = None,
         attention_frames: Context | None = None,
+        look_ahead_in: Literal["attention", "convolution"] = "attention",
     ) -> None:
         super().__init__()
         shape = _resolve(size, {"blocks": blocks, "dim": dim, "heads": heads})
@@ -129,11 +146,15 @@ class Conformer(nn.Module):
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
-        contexts = _contexts(shape["blocks"], look_ahead_frames, attention_frames)
-        self.blocks = nn.ModuleList(Block(dim, heads, ff_dim, conv_kernel, dropout, context) for context in contexts)
+        if look_ahead_in == "convolution" and look_ahead_frames is None:
+            raise UserError("look_ahead_in: convolution has no effect without look_ahead_frames; give both, or neither")
+        most = conv_kernel // 2 if look_ahead_in == "convolution" else None
+        limits = _limits(shape["blocks"], look_ahead_frames, attention_frames, most)
+        built = [Block(dim, heads, ff_dim, conv_kernel, dropout, limit) for limit in limits]
+        self.blocks = nn.ModuleList(built)
         self.look_ahead_frames, self.left_context_frames = look_ahead_frames, None
         if attention_frames is not None:
-            self.left_context_frames = len(self.blocks) * (attention_frames + conv_kernel - 1)
+            self.left_context_frames = sum(block.context[0] for block in built if block.context)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Features with temporal context.
@@ -169,8 +190,11 @@ class Conformer(nn.Module):
         return [Link(lambda x, mask: self.dropout(self.project(x))), *steps]
 
 
-def _contexts(blocks: int, look_ahead: int | None, left: int | None) -> list[tuple[int, int] | None]:
-    """Left and right context in frames of the attention of each block; None: the whole clip."""
+def _limits(
+    blocks: int, look_ahead: int | None, left: int | None, most: int | None
+) -> list[BlockContext] | list[None]:
+    """The context of each block, None: the whole clip; ``most``: look-ahead of a convolution at most, None: its
+    attention looks ahead."""
     if look_ahead is None and left is None:
         return [None] * blocks
     if look_ahead is None or left is None:
@@ -180,7 +204,15 @@ def _contexts(blocks: int, look_ahead: int | None, left: int | None) -> list[tup
         )
     if look_ahead < 0 or left < 0:
         raise UserError(f"look_ahead_frames {look_ahead} and attention_frames {left} must not be negative")
-    return [(left, look_ahead // blocks + (block < look_ahead % blocks)) for block in range(blocks)]
+    shares = [look_ahead // blocks + (block < look_ahead % blocks) for block in range(blocks)]
+    if most is None:
+        return [BlockContext(left, share, 0) for share in shares]
+    if look_ahead > blocks * most:
+        raise UserError(
+            f"look_ahead_frames {look_ahead} is more than the convolutions of {blocks} blocks have, {blocks * most}; "
+            "give less, a larger conv_kernel, or look_ahead_in: attention"
+        )
+    return [BlockContext(left, 0, share) for share in shares]
 
 
 def _resolve(size: str | None, given: dict[str, int | None]) -> dict[str, int]:
