@@ -131,8 +131,14 @@ def test_padding_outside_the_context_of_every_frame_brings_no_nan():
         ({"attention_frames": 9}, "attention_frames has no effect without look_ahead_frames; give both"),
         ({"look_ahead_in": "convolution"}, "look_ahead_in: convolution has no effect without look_ahead_frames"),
         (
-            {"look_ahead_frames": 5, "attention_frames": 9, "look_ahead_in": "convolution", "blocks": 2, "conv_kernel": 5},
-            "look_ahead_frames 5 is more than the convolutions of 2 blocks have, 4; give less, a larger conv_kernel, or",
+            {
+                "look_ahead_frames": 5,
+                "attention_frames": 9,
+                "look_ahead_in": "convolution",
+                "blocks": 2,
+                "conv_kernel": 5,
+            },
+            r"look_ahead_frames 5 is more than the convolutions have, 4 \(blocks x half a conv_kernel\); give less",
         ),
         ({"look_ahead_frames": -1, "attention_frames": 9}, "look_ahead_frames -1 .* must not be negative"),
     ],

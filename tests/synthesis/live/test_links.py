@@ -22,13 +22,14 @@ LIMITED = [
     "networks.visual_frontend.look_ahead_frames=1",
     "networks.encoder.look_ahead_frames=2",
     "networks.encoder.attention_frames=5",
+    "networks.encoder.conv_kernel=5",
     "networks.speaker={type: d_vector}",
     "networks.decoder_speaker=true",
 ]
 
 
-def model_of(tiny, decoder: str):
-    config = load_config(tiny, [*LIMITED, decoder])
+def model_of(tiny, *changes: str):
+    config = load_config(tiny, [*LIMITED, *changes])
     model = build_model(config, "v2a", []).eval()
     torch.manual_seed(0)
     torch.nn.init.normal_(model.decoder.out.weight)  # otherwise the stack has no effect
@@ -36,12 +37,16 @@ def model_of(tiny, decoder: str):
 
 
 @pytest.mark.parametrize("chunk", [1, 7])
+@pytest.mark.parametrize("look_ahead_in", ["attention", "convolution"])
 @pytest.mark.parametrize(
     ("steps", "ahead", "noise"), [(4, 1, 1.0), (2, 1, 0.0), (3, 2, 0.5), (5, 1, 1.0), (2, 0, 1.0), (2, "null", 1.0)]
 )
-def test_a_flow_that_is_sampled_block_by_block_is_that_of_the_whole_clip(tiny, chunk, steps, ahead, noise):
+def test_a_flow_that_is_sampled_block_by_block_is_that_of_the_whole_clip(
+    tiny, chunk, look_ahead_in, steps, ahead, noise
+):
     """Beyond 50 frames the noise repeats itself."""
-    config, model = model_of(tiny, DECODER.format(steps=steps, ahead=ahead, noise=noise))
+    encoder = f"networks.encoder.look_ahead_in={look_ahead_in}"
+    config, model = model_of(tiny, DECODER.format(steps=steps, ahead=ahead, noise=noise), encoder)
     voice = np.random.default_rng(0).random(model.speaker.voice(None).shape, np.float32)
     crops = np.random.default_rng(1).integers(0, 255, (FRAMES, 88, 88), np.uint8)
     inputs = {"video": torch.from_numpy(normalise(centre_crop(crops, 88)))[None]}

@@ -73,7 +73,7 @@ class Convolution(nn.Module):
 class Block(nn.Module):
     """Half-step feed-forward, attention, convolution, half-step feed-forward: (B, T, dim) -> (B, T, dim).
 
-    ``limit`` is that of its context; None: the whole clip. ``context``: left and right context of the whole block, frames.
+    ``limit`` is that of its context; None: the whole clip. ``context``: left and right one of the whole block, frames.
     """
 
     def __init__(
@@ -190,9 +190,7 @@ class Conformer(nn.Module):
         return [Link(lambda x, mask: self.dropout(self.project(x))), *steps]
 
 
-def _limits(
-    blocks: int, look_ahead: int | None, left: int | None, most: int | None
-) -> list[BlockContext] | list[None]:
+def _limits(blocks: int, look_ahead: int | None, left: int | None, most: int | None) -> list[BlockContext] | list[None]:
     """The context of each block, None: the whole clip; ``most``: look-ahead of a convolution at most, None: its
     attention looks ahead."""
     if look_ahead is None and left is None:
@@ -209,8 +207,8 @@ def _limits(
         return [BlockContext(left, share, 0) for share in shares]
     if look_ahead > blocks * most:
         raise UserError(
-            f"look_ahead_frames {look_ahead} is more than the convolutions of {blocks} blocks have, {blocks * most}; "
-            "give less, a larger conv_kernel, or look_ahead_in: attention"
+            f"look_ahead_frames {look_ahead} is more than the convolutions have, {blocks * most} (blocks x half a "
+            "conv_kernel); give less, a larger conv_kernel, or look_ahead_in: attention"
         )
     return [BlockContext(left, 0, share) for share in shares]
 
