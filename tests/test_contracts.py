@@ -28,13 +28,15 @@ AUDIOVISUAL = {
 }
 WITH_PARTS = {("vocoder", "units"): UNITS_VOCODER, ("visual_frontend", "audiovisual"): AUDIOVISUAL}
 NEEDS_A_CHECKPOINT = ("trained",)
-STREAMING = {
-    ("visual_frontend", "resnet3d_small"): {"look_ahead_frames": 1},
-    ("encoder", "conformer"): {"look_ahead_frames": 2, "attention_frames": 5, "blocks": 3, "conv_kernel": 7},
-    ("decoder", "flow_mel"): {"look_ahead_frames": 0, "dim": 16, "blocks": 2, "steps": 2},
-    ("decoder", "istft"): {"look_ahead_frames": 1, "dim": 32, "blocks": 2},
-    ("vocoder", "istft"): {"look_ahead_frames": 3, "dim": 32, "blocks": 2},
-}
+LIMITED_CONFORMER = {"look_ahead_frames": 2, "attention_frames": 5, "blocks": 3, "conv_kernel": 7}
+STREAMING = [
+    ("visual_frontend", "resnet3d_small", {"look_ahead_frames": 1}),
+    ("encoder", "conformer", LIMITED_CONFORMER),
+    ("encoder", "conformer", {**LIMITED_CONFORMER, "look_ahead_in": "convolution"}),
+    ("decoder", "flow_mel", {"look_ahead_frames": 0, "dim": 16, "blocks": 2, "steps": 2}),
+    ("decoder", "istft", {"look_ahead_frames": 1, "dim": 32, "blocks": 2}),
+    ("vocoder", "istft", {"look_ahead_frames": 3, "dim": 32, "blocks": 2}),
+]
 ENTRIES = [(e.kind, e.name) for kind in KINDS for e in registry().entries(kind) if e.name not in NEEDS_A_CHECKPOINT]
 
 
@@ -52,10 +54,10 @@ def test_network_keeps_its_contract(kind, name, tmp_path):
     check_contract(kind, lambda: network(kind, name, small(kind, name), tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("kind, name", STREAMING)
-def test_network_with_limited_look_ahead_keeps_its_contract(kind, name, tmp_path):
-    module = network(kind, name, STREAMING[kind, name], tmp_path)
-    assert module.look_ahead_frames == STREAMING[kind, name]["look_ahead_frames"]
+@pytest.mark.parametrize("kind, name, args", STREAMING)
+def test_network_with_limited_look_ahead_keeps_its_contract(kind, name, args, tmp_path):
+    module = network(kind, name, args, tmp_path)
+    assert module.look_ahead_frames == args["look_ahead_frames"]
     check_contract(kind, lambda: module, tmp_path)
 
 

@@ -113,6 +113,18 @@ def test_parts_that_are_transferred_are_shifted_too(models, tmp_path):
     assert torch.equal(limited.encoder.blocks[0].convolution.depthwise.weight, before)
 
 
+def test_a_convolution_that_looks_ahead_less_keeps_the_weights_within(models, tmp_path):
+    _, whole, _ = models
+    ahead = ["networks.encoder.look_ahead_in=convolution", "networks.encoder.look_ahead_frames=1"]
+    config = load_config(tmp_path / "tiny.yaml", [*SHARED, *LIMITED, *ahead])
+    model = build_model(config, "v2a", [])
+    ledger = initialise(model, {"encoder": Part(init=str(tmp_path / "whole"))}, "v2a", config, [])
+    name = "encoder.blocks.0.convolution.depthwise.weight"
+    assert {entry.tensor: entry.change for entry in ledger.entries if entry.change} == {name: "look-ahead 2 -> 1"}
+    ours, theirs = model.get_parameter(name), whole.get_parameter(name)
+    assert torch.equal(ours[..., 1:], theirs[..., :-1]) and not ours[..., 0].any() and theirs[..., :-1].any()
+
+
 def test_the_random_numbers_of_the_training_do_not_depend_on_it(models, tmp_path):
     config, _, limited = models
     torch.manual_seed(3)

@@ -5,10 +5,11 @@ import pytest
 
 from tests.conftest import make_data, stages
 from v2skit.cli.main import main
-from v2skit.data.data_dir import read_manifest, read_settings, write_manifest
+from v2skit.data.data_dir import SETTINGS, read_manifest, read_settings, write_manifest
+from v2skit.errors import UserError
 from v2skit.media.audio import read_audio, write_audio
 from v2skit.recipes.aligned import LAGS, earlier
-from v2skit.recipes.subsets import check_source
+from v2skit.recipes.subsets import check_source, check_test_data
 from v2skit.signal.delay import delayed
 from v2skit.system.provenance import Provenance
 
@@ -263,6 +264,15 @@ def test_it_is_no_test_data(recipe_folder, tiny, name, capsys):
         message = f"{data}/test_aligned has audio that v2skit data align shifted, and can't be test data"
         error = capsys.readouterr().err
         assert message in error and f"give {data}/test, whose time-aligned scores" in error
+
+
+def test_it_is_no_test_data_whatever_its_source_is_now(recipe_folder):
+    data = recipe_folder / "data"
+    speech_of(read_manifest(data / "test"), recipe_folder / "speech", [0, 0, 0])
+    assert main(["data", "align", str(data / "test"), "--speech", str(recipe_folder / "speech")]) == 0
+    (data / "test" / SETTINGS).write_text("{")
+    with pytest.raises(UserError, match="test_aligned has audio that v2skit data align shifted"):
+        check_test_data(data / "test_aligned")
 
 
 def test_a_model_is_not_evaluated_on_it(mel_run, recipe_folder, capsys):

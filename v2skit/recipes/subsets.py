@@ -193,11 +193,7 @@ def check_test_data(directory: Path) -> None:
     """Raises UserError where a test set, or a directory that it is made from, is written by ``v2skit data align``: its
     scores would not include the lags of the clips; or by ``v2skit data splice``. A directory that is missing or damaged
     is not checked."""
-    try:
-        records = list(_records(directory))
-    except UserError:  # whatever reads it names it
-        return
-    for folder, record in records:
+    for folder, record in _records(directory):
         source = _source_of(folder, record)
         if "speech" in record:
             raise UserError(
@@ -210,10 +206,13 @@ def check_test_data(directory: Path) -> None:
 
 
 def _records(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """A derived data directory with its record, the one that it is made from with its own, and so on. Raises
-    UserError where settings are damaged."""
+    """A derived data directory with its record, the one that it is made from with its own, and so on, up to one whose
+    settings are damaged: whatever reads that names it."""
     while is_prepared(directory):
-        record = read_settings(directory).get(RECORD)
+        try:
+            record = read_settings(directory).get(RECORD)
+        except UserError:
+            return
         if not isinstance(record, dict) or "directory" not in record:
             return
         yield directory, record

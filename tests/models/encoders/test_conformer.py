@@ -129,7 +129,11 @@ def test_padding_outside_the_context_of_every_frame_brings_no_nan():
         ({"blocks": 0}, "blocks 0 must be at least 1"),
         ({"look_ahead_frames": 2}, "look_ahead_frames has no effect without attention_frames; give both"),
         ({"attention_frames": 9}, "attention_frames has no effect without look_ahead_frames; give both"),
-        ({"look_ahead_in": "convolution"}, "look_ahead_in: convolution has no effect without look_ahead_frames"),
+        ({"look_ahead_in": "convolutions"}, "look_ahead_in 'convolutions' must be one of attention, convolution"),
+        (
+            {"look_ahead_in": "convolution"},
+            "look_ahead_in: convolution has no effect without look_ahead_frames and attention_frames; give them",
+        ),
         (
             {
                 "look_ahead_frames": 5,

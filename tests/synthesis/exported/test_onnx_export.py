@@ -132,10 +132,12 @@ def test_a_pack_in_int8_is_exported(onnx, tmp_path):
     assert_same_speech(same.synthesise_crops(crops, same.voice(None)), model.synthesise_crops(crops, model.voice(None)))
 
 
-def test_a_streaming_encoder_is_exported_layer_by_layer(onnx, tmp_path):
+@pytest.mark.parametrize("look_ahead_in", ["attention", "convolution"])
+def test_a_streaming_encoder_is_exported_layer_by_layer(look_ahead_in, onnx, tmp_path):
+    context = {"look_ahead_frames": 3, "attention_frames": 5, "look_ahead_in": look_ahead_in}
     networks = {
         "visual_frontend": {**TINY["networks"]["visual_frontend"], "look_ahead_frames": 1},
-        "encoder": {**TINY["networks"]["encoder"], "blocks": 2, "look_ahead_frames": 3, "attention_frames": 5},
+        "encoder": {**TINY["networks"]["encoder"], "blocks": 2, "conv_kernel": 5, **context},
         "decoder": {**ISTFT, "look_ahead_frames": 1},
         "speaker": {"type": "none"},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ SIZES = {
     "m": {"blocks": 12, "dim": 256, "heads": 4},
     "l": {"blocks": 12, "dim": 512, "heads": 8},
 }
+LookAheadIn = Literal["attention", "convolution"]
 
 
 class BlockContext(NamedTuple):
@@ -73,7 +74,8 @@ class Convolution(nn.Module):
 class Block(nn.Module):
     """Half-step feed-forward, attention, convolution, half-step feed-forward: (B, T, dim) -> (B, T, dim).
 
-    ``limit`` is that of its context; None: the whole clip. ``context``: left and right one of the whole block, frames.
+    ``limit``: the context of its two layers; None: the whole clip. ``context``: that of the block, left and right, in
+    frames.
     """
 
     def __init__(
@@ -117,8 +119,9 @@ class Conformer(nn.Module):
         dropout: dropout probability of all layers.
         look_ahead_frames: look-ahead of the encoder in frames, distributed over the blocks. Null: the whole clip.
         attention_frames: left context of each block's attention in frames, to be given with ``look_ahead_frames``.
-        look_ahead_in: what looks ahead in each block, the other is causal then: its ``attention``, or its
-            ``convolution``, which keeps more of the weights of a model that sees the whole clip.
+        look_ahead_in: what looks ahead in each block where ``look_ahead_frames`` are given, the other is causal then:
+            its ``attention``, or its ``convolution``, by at most half a kernel a block. With the latter less of a model
+            that sees the whole clip is lost.
 
     Raises:
         UserError: the size is unknown, or another argument contradicts it, is out of range or does not fit the others.
@@ -136,7 +139,7 @@ class Conformer(nn.Module):
         dropout: Dropout = 0.1,
         look_ahead_frames: Context | None = None,
         attention_frames: Context | None = None,
-        look_ahead_in: Literal["attention", "convolution"] = "attention",
+        look_ahead_in: LookAheadIn = "attention",
     ) -> None:
         super().__init__()
         shape = _resolve(size, {"blocks": blocks, "dim": dim, "heads": heads})
@@ -146,8 +149,11 @@ class Conformer(nn.Module):
         self.in_dim, self.out_dim = in_dim, dim
         self.project = nn.Linear(in_dim, dim)
         self.dropout = nn.Dropout(dropout)
+        if look_ahead_in not in get_args(LookAheadIn):
+            raise UserError(f"look_ahead_in '{look_ahead_in}' must be one of {', '.join(get_args(LookAheadIn))}")
         if look_ahead_in == "convolution" and look_ahead_frames is None:
-            raise UserError("look_ahead_in: convolution has no effect without look_ahead_frames; give both, or neither")
+            missing = "look_ahead_frames and attention_frames"
+            raise UserError(f"look_ahead_in: convolution has no effect without {missing}; give them, or leave it out")
         most = conv_kernel // 2 if look_ahead_in == "convolution" else None
         limits = _limits(shape["blocks"], look_ahead_frames, attention_frames, most)
         built = [Block(dim, heads, ff_dim, conv_kernel, dropout, limit) for limit in limits]
@@ -191,8 +197,8 @@ class Conformer(nn.Module):
 
 
 def _limits(blocks: int, look_ahead: int | None, left: int | None, most: int | None) -> list[BlockContext] | list[None]:
-    """The context of each block, None: the whole clip; ``most``: look-ahead of a convolution at most, None: its
-    attention looks ahead."""
+    """The context of each block, None: the whole clip. ``most``: frames that a convolution can look ahead, None: the
+    attention does. Raises UserError where one of look-ahead and left context is missing, or is out of range."""
     if look_ahead is None and left is None:
         return [None] * blocks
     if look_ahead is None or left is None:
@@ -203,14 +209,12 @@ def _limits(blocks: int, look_ahead: int | None, left: int | None, most: int | N
     if look_ahead < 0 or left < 0:
         raise UserError(f"look_ahead_frames {look_ahead} and attention_frames {left} must not be negative")
     shares = [look_ahead // blocks + (block < look_ahead % blocks) for block in range(blocks)]
-    if most is None:
-        return [BlockContext(left, share, 0) for share in shares]
-    if look_ahead > blocks * most:
+    if most is not None and look_ahead > blocks * most:
         raise UserError(
             f"look_ahead_frames {look_ahead} is more than the convolutions have, {blocks * most} (blocks x half a "
             "conv_kernel); give less, a larger conv_kernel, or look_ahead_in: attention"
         )
-    return [BlockContext(left, 0, share) for share in shares]
+    return [BlockContext(left, *((share, 0) if most is None else (0, share))) for share in shares]
 
 
 def _resolve(size: str | None, given: dict[str, int | None]) -> dict[str, int]:

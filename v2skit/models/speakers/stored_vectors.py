@@ -50,9 +50,7 @@ def write_origins(directory: Path, origins: Mapping[str, list[str]]) -> None:
 def unspliced(directory: Path, utterances: Iterable[Utterance]) -> list[Utterance]:
     """Those of a data directory's utterances that are not spliced."""
     path = directory / ORIGINS
-    spliced = (
-        {line.partition(" ")[0] for line in path.read_text(encoding="utf-8").splitlines()} if path.exists() else set()
-    )
+    spliced = {line.split()[0] for line in path.read_text(encoding="utf-8").splitlines()} if path.exists() else set()
     return [u for u in utterances if u.id not in spliced]
 
 
