@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes models such as those that are installed with v2skit, grid.v2s and grid_streaming.v2s next to this file:
-# ./installed_model.sh --corpus_dir DIR. About 12 hours on two CPU cores, 3 GB of disk. Beyond what the other recipes
+# ./installed_model.sh --corpus_dir DIR. About 13 hours on two CPU cores, 3 GB of disk. Beyond what the other recipes
 # need: the extras neural-voices and f0 (pip install 'v2skit[neural-voices,f0]', with v2skit's Python), and npm or, with
 # --set audio_corpus.kokoro_js_dir=DIR, what it would fetch (egs/neural_voices/README.md). These are checked
 # first. Finished stages are skipped and an interrupted one resumes; the data directories that it derives
