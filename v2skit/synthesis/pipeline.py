@@ -23,6 +23,9 @@ FEW_FRAMES, MANY_FRAMES = 100, 500
 """Frames that are computed together: few by the frontend and the vocoder, which need much memory per frame and are
 fastest while it fits into the cache; many by the encoder and the decoder."""
 
+CATCH_UP_FRAMES = 10
+"""Frames of live video that are computed together at most where they came faster than they were computed: 0.4 s."""
+
 CONTEXT_FRAMES, CROSSFADE_FRAMES = 100, 10
 """Left and right context of a window where the receptive field of a network is the whole clip, and the frames over
 which two such windows are crossfaded."""
@@ -91,13 +94,20 @@ class Pipeline:
         """Later video frames that the waveform of a frame depends on."""
         return self._cascade.right_context
 
-    def run(self, crops: Iterable[MouthCrop]) -> Iterator[np.ndarray]:
+    def run(self, crops: Iterable[MouthCrop], waiting: Callable[[], bool] = lambda: False) -> Iterator[np.ndarray]:
         """Mouth crops -> waveforms, float32 (N,), whole frames of them as soon as they are final; muted where there is
-        no face."""
+        no face.
+
+        Args:
+            crops: of the video, in order.
+            waiting: whether further frames are there already. Up to CATCH_UP_FRAMES are then computed together, which
+                takes less time a frame: a machine that is a little too slow does not fall ever further behind.
+        """
         gate = Gate(self.samples_per_frame)
-        for crop in crops:
-            gate.push(crop.box.silent)
-            waveform = self.push(crop.picture[None])
+        for together in _together(crops, waiting):
+            for crop in together:
+                gate.push(crop.box.silent)
+            waveform = self.push(np.stack([crop.picture for crop in together]))
             if len(waveform):
                 yield gate.apply(waveform)
         rest = self.finish()
@@ -117,6 +127,23 @@ class Pipeline:
     def finish(self) -> np.ndarray:
         """The end of the clip -> the rest of the waveform, float32 (N,)."""
         return _to_numpy([self._cascade.finish()])
+
+
+def _together(crops: Iterable[MouthCrop], waiting: Callable[[], bool]) -> Iterator[list[MouthCrop]]:
+    """Each crop with those that wait after it; also those before an error or Ctrl-C, whose speech is kept."""
+    group: list[MouthCrop] = []
+    try:
+        for crop in crops:
+            group.append(crop)
+            if len(group) == CATCH_UP_FRAMES or not waiting():
+                yield group
+                group = []
+    except (Exception, KeyboardInterrupt, SystemExit):
+        if group:
+            yield group
+        raise
+    if group:
+        yield group
 
 
 def frontend_stages(model: Model, speaker: Tensor, chunk: int | None = None) -> list[WindowedFunction]:

@@ -139,7 +139,7 @@ def test_frames_that_arrive_too_fast_are_dropped_and_their_time_is_kept(synthesi
     frames, pieces = 60, []
 
     def slow(piece):
-        time.sleep(0.01)
+        time.sleep(0.01 * len(piece) / SAMPLES)
         pieces.append(piece)
 
     def paced():  # many times as fast as the sink

@@ -72,7 +72,8 @@ class LiveSynthesis:
         synthesiser: a loaded model, all networks of which have a limited look-ahead.
         tracker: of the mouth.
         speaker: the input of the speaker component.
-        chunk: frames that are computed together; fewer reduce the latency, more the computation.
+        chunk: frames that are computed together, at least; fewer reduce the latency, more the computation. Those of a
+            live source that wait already are computed together as well.
 
     Raises:
         UserError: the model, or its crop, must see the whole clip, or ``chunk`` is not positive.
@@ -126,8 +127,9 @@ class LiveSynthesis:
         begin = time.perf_counter()
         pictures = arriving(until_failure(on_live_clock(source, self.clock.fps)))
         crops = counted(mouth_crops(pictures, self.tracker, self.crop, self.clock.fps, source.path))
+        waveforms = self.synthesiser.pipeline(self.speaker, self.chunk).run(crops, source.waiting)
         try:
-            for waveform in until_failure(self.synthesiser.pipeline(self.speaker, self.chunk).run(crops)):
+            for waveform in until_failure(waveforms):
                 start = time.perf_counter()
                 sink(waveform)
                 compute_latencies.append(start - arrivals[-1])

@@ -68,31 +68,35 @@ class Source:
         self.timeout = timeout
         self.frames, self.fps, self.live, self.path, self.dropped = frames, fps, live, path, 0
         self._closed = threading.Event()
+        self._queue: queue.Queue = queue.Queue()
 
     def __iter__(self) -> Iterator[TimedFrame]:
         if not self.live:
             for moment, frame in self.frames:
                 yield TimedFrame(moment, time.perf_counter(), frame)
             return
-        waiting: queue.Queue = queue.Queue()
-        threading.Thread(target=self._capture, args=(waiting,), daemon=True).start()
-        while (item := self._next(waiting)) is not None:
+        threading.Thread(target=self._capture, daemon=True).start()
+        while (item := self._next()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
+
+    def waiting(self) -> bool:
+        """Whether frames of a live source have arrived that were not taken yet."""
+        return not self._queue.empty()
 
     def close(self) -> None:
         """Stop capturing."""
         self._closed.set()
 
-    def _next(self, waiting: queue.Queue) -> TimedFrame | BaseException | None:
+    def _next(self) -> TimedFrame | BaseException | None:
         try:
-            return waiting.get(timeout=self.timeout)
+            return self._queue.get(timeout=self.timeout)
         except queue.Empty:
             raise UserError(f"no frame arrived for {self.timeout:g} s; is the camera still connected?") from None
 
-    def _capture(self, waiting: queue.Queue) -> None:
-        late = None
+    def _capture(self) -> None:
+        waiting, late = self._queue, None
         try:
             for moment, frame in self.frames:
                 if self._closed.is_set():
