@@ -1,7 +1,6 @@
 """Frames that came faster than they were computed are computed together."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -41,11 +40,16 @@ def test_frames_that_wait_are_computed_together(synthesiser, video, monkeypatch,
 
 
 def test_a_live_source_tells_whether_frames_wait():
-    source = Source(iter(frames_of(5)), 25, live=True)
+    captured = threading.Event()
+
+    def five():
+        yield from frames_of(5)
+        captured.set()
+
+    source = Source(five(), 25, live=True)
     frames = iter(source)
     assert not source.waiting() and next(frames).time == 0
-    time.sleep(0.2)  # all have been captured
-    assert source.waiting() and len(list(frames)) == 4 and not source.waiting()
+    assert captured.wait(10) and source.waiting() and len(list(frames)) == 4 and not source.waiting()
     behind = Source(iter(frames_of(5)), 25, live=False)
     next(iter(behind))
     assert not behind.waiting()  # it waits for who takes its frames
