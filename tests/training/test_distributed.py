@@ -47,7 +47,7 @@ CORRUPTED = [
 FLOW = [
     "finetune.accumulate=4", "finetune.batch_frames=24", "losses.l1.weight=0", "losses.spectral_convergence=null",
     "networks.decoder={type: flow_mel, dim: 8, blocks: 1, steps: 2}",
-    "networks.speaker={type: d_vector, dropout: 0.5}",
+    "networks.speaker={type: d_vector, dropout: 0.5}", "finetune.best_checkpoint_metric=decoder/flow",
 ]  # fmt: skip
 FAMILIES = {
     "mel": ["finetune.accumulate=4", "finetune.batch_frames=24", FROZEN],

@@ -23,7 +23,7 @@ DISCRIMINATORS = (
 OBJECTIVE = "objective: wasserstein, gradient_penalty: 10, discriminator_steps: 2"
 ADVERSARIAL = f"{{type: adversarial, weight: 1, {OBJECTIVE}, discriminators: {DISCRIMINATORS}}}"
 FAMILIES = {
-    "mel": [],
+    "mel": ["pretrain.best_checkpoint_metric=l1", "finetune.best_checkpoint_metric=l1"],
     "raw": [
         "networks.decoder={type: wavegan, channels: 16}", "losses.l1=null", "losses.spectral_convergence=null",
         "losses.power={type: power, weight: 1}", f"losses.adversarial={ADVERSARIAL}",

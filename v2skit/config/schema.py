@@ -108,6 +108,8 @@ class Training:
         log_every: steps between log entries.
         checkpoint_every: steps between checkpoints.
         validate_every: steps between validations; each is followed by a checkpoint.
+        best_checkpoint_metric: name of the validation loss, as in the log, whose lowest value selects the best
+            checkpoint, e.g. ``l1``; null: ``total``, the weighted sum.
         rank_timeout_seconds: timeout of the communication between processes, s.
         corruption: corruption of the input, for A2A pre-training only; null: none.
 
@@ -131,6 +133,7 @@ class Training:
     log_every: int = 20
     checkpoint_every: int = 200
     validate_every: int = 200
+    best_checkpoint_metric: str | None = None
     rank_timeout_seconds: float = 300.0
     corruption: Corruption | None = None
 

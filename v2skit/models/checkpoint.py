@@ -57,6 +57,7 @@ class Meta:
         plugins: the plug-ins and packages whose components the model is made of, and their versions.
         targets: states of the fitted targets, by name of the stream.
         valid: validation losses at this step, by name; None where there was no validation.
+        best_metric: name of the one that selects the best checkpoint.
         digest: of the weights that inference uses; empty in the files of earlier versions.
         files: digests of the files that resuming reads, by name; empty in the files of earlier versions.
         sources: digests of the sources of its plug-ins and those of its losses, see :mod:`v2skit.registry.sources`.
@@ -74,6 +75,7 @@ class Meta:
     position: tuple[_COUNT, _COUNT] = (0, 0)
     targets: dict[str, dict] = field(default_factory=dict)
     valid: dict | None = None
+    best_metric: str = "total"
     digest: str = ""
     files: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
@@ -294,9 +296,10 @@ def latest(run: Path) -> Path | None:
 
 
 def best(run: Path) -> Path | None:
-    """The checkpoint with the lowest validated total; the newest where none was validated."""
-    validated = [((read_meta(p).valid or {}).get("total"), p) for p in all_checkpoints(run)]
-    finite = [(total, p) for total, p in validated if isinstance(total, float) and math.isfinite(total)]
+    """The checkpoint with the lowest validation loss of those that select; the newest where none was validated."""
+    metas = [(read_meta(path), path) for path in all_checkpoints(run)]
+    validated = [((meta.valid or {}).get(meta.best_metric), path) for meta, path in metas]
+    finite = [(loss, path) for loss, path in validated if isinstance(loss, float) and math.isfinite(loss)]
     return min(finite)[1] if finite else latest(run)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from v2skit.config.load import to_tree
 from v2skit.config.parts import PartTransfer
 from v2skit.config.schema import Config, Training
+from v2skit.data.batch import Batch
 from v2skit.data.dataset import SpeechDataset
 from v2skit.data.sampler import BatchSampler, EpochBatches, Key
 from v2skit.data.targets import Targets
@@ -123,8 +125,8 @@ class Trainer:
             started: called after the first step of this call, which all processes and loggers have reached.
 
         Raises:
-            UserError: the data are damaged, a process is missing, a total loss is not finite, a logger can't start, or
-                a hook of a plug-in fails.
+            UserError: the data are damaged, a process is missing, a total loss is not finite, the validation has no
+                ``best_checkpoint_metric``, a logger can't start, or a hook of a plug-in fails.
             Interrupted: after a signal, once a checkpoint has been written.
         """
         keep_memory()
@@ -133,6 +135,7 @@ class Trainer:
         loaders, status = (self.batches, self.validation), "failed"
         try:
             self.hooks.call("training_started")
+            self._check_metric()
             self.processes.gather(None, "at the start", SLOW)
             self._loop(log, started)
             status = "finished"
@@ -190,24 +193,40 @@ class Trainer:
                 raise Interrupted(f"interrupted after step {self.step}; the same command resumes from there")
         roll_call.gather(None, "after the last checkpoint")
 
+    def _check_metric(self) -> None:
+        """Raises UserError where the validation has no loss of the name that is to select the best checkpoint, before
+        hours of training."""
+        metric = self.settings.best_checkpoint_metric
+        batch = next(iter(self.validation), None) if metric else None  # None: another process has all of them
+        if batch is not None and metric not in (values := self._validation_losses(0, batch)):
+            raise UserError(
+                f"best_checkpoint_metric: the validation has no loss '{metric}'; it has {', '.join(values)}",
+                key="best_checkpoint_metric",
+            )
+
+    @torch.no_grad()
+    def _validation_losses(self, number: int, batch: Batch) -> dict[str, Tensor]:
+        """Losses () of the averaged weights on a batch of validation clips, by name."""
+        # Of a decoder's own losses: the same at each validation, for any number of processes.
+        torch.manual_seed(self.config.seed + number)
+        total, values = self.losses(forward(self.average.model, batch, self.precision), batch, validate=True)
+        return {"total": total, **values}
+
     @torch.no_grad()
     def _validate(self, log: RunLog | NoLog) -> dict[str, float]:
         """Losses of the averaged weights on whole validation clips, shared by the processes, means weighted by valid
         frames; one clip is synthesised."""
         self.roll_call.timeout_factor = SLOW  # one process may have a batch more than another, and one writes
-        start, model = time.perf_counter(), self.average.model
+        start = time.perf_counter()
         sums: dict[str, float] = {}
         frames = 0
         for number, batch in zip(self.validation_numbers, self.validation, strict=True):
-            # Of a decoder's own losses: the same at each validation, for any number of processes.
-            torch.manual_seed(self.config.seed + number)
-            total, values = self.losses(forward(model, batch, self.precision), batch, validate=True)
             count = int(batch.mask.sum())
             frames += count
-            for name, value in {"total": total, **values}.items():
+            for name, value in self._validation_losses(number, batch).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * count
             if number == 0 and self.sampler:
-                log.sample(self.step, self.sampler.write(model, batch, self.step))
+                log.sample(self.step, self.sampler.write(self.average.model, batch, self.step))
         reports = self.roll_call.gather({"frames": frames, "sums": sums}, "in validation")
         frames = sum(report["frames"] for report in reports)
         valid = {name: sum(r["sums"].get(name, 0.0) for r in reports) / frames for name in reports[0]["sums"]}
@@ -222,7 +241,8 @@ class Trainer:
             return
         meta = checkpoint.new_meta(
             self.config, self.task, self.speakers, step=self.step, position=position, valid=valid,
-            targets=dict(self.targets.states), predictor=self.predictor,
+            best_metric=self.settings.best_checkpoint_metric or "total", targets=dict(self.targets.states),
+            predictor=self.predictor,
         )  # fmt: skip
         state = {"model": self.optimiser.adamw.state_dict(), "losses": self.losses.state()}
         saved = checkpoint.Checkpoint(meta, self.model.state_dict(), self.average.state, state)
