@@ -152,11 +152,12 @@ def test_a_run_is_initialised_recorded_and_not_resumed_with_another_file(recipe_
     file = tmp_path / "decoder.safetensors"
     save_file(decoder, file)
     init = f'parts.decoder={{init: {file}, init_prefix: {{"": ""}}, frozen: all}}'
-    sets = (init, "scratch=false", f"parts.visual_frontend.init={file}")
+    sets = (init, "scratch=false", f"parts.visual_frontend.init={tmp_path / 'later.pt'}")
     other = tmp_path / "other.yaml"
     other.write_text(tiny.read_text())
     half = (*sets, "pretrain.checkpoint_every=2")
     assert stages(recipe_folder, other, "pretrain", sets=half) == 0
+    assert "note: parts.visual_frontend.init does not exist yet; stage 4 starts from it" in capsys.readouterr().out
     run = recipe_folder / "exp/other/pretrain"
     assert json.loads((run / "ledger.json").read_text())["shares"] == {"decoder": 1.0}
     trained = checkpoint.load(checkpoint.latest(run))
@@ -174,6 +175,13 @@ def test_a_run_is_initialised_recorded_and_not_resumed_with_another_file(recipe_
     assert "pretrain.steps: 4 there, 5 now" in capsys.readouterr().err
     assert stages(recipe_folder, other, "finetune", sets=sets) == 1
     assert "parts.visual_frontend.init: " in (message := capsys.readouterr().err) and "does not exist" in message
+
+
+def test_a_file_without_weights_for_stage_4_is_refused_before_the_pre_training(recipe_folder, tiny, tmp_path, capsys):
+    (tmp_path / "notes.pt").write_text("no weights")
+    assert stages(recipe_folder, tiny, "pretrain", sets=(f"parts.visual_frontend.init={tmp_path / 'notes.pt'}",)) == 1
+    assert "notes.pt can't be read as weights" in capsys.readouterr().err
+    assert not (recipe_folder / "exp/tiny/pretrain").exists()
 
 
 def test_a_run_resumes_without_its_initial_weights(recipe_folder, tiny, tmp_path, capsys):

@@ -34,6 +34,7 @@ from v2skit.registry import plugins
 from v2skit.registry.build import build
 from v2skit.synthesis.directory import copy_synthesis, resynthesise, synthesise_directory, vocoder_source
 from v2skit.synthesis.synthesiser import Synthesiser
+from v2skit.training.initialise import missing_files
 
 NOTHING_TRANSFERRED = "no part is transferred: no audio-to-audio model, and stage 4 starts from the init of parts"
 
@@ -63,6 +64,8 @@ def pretrain(recipe: Recipe) -> str | None:
         if config.pretrain.corruption:
             print("note: pretrain.corruption has no effect with pretrained; leave one of the two out")
         return None
+    for key in missing_files(parts_of("v2a", config.parts, {} if config.scratch else config.transfer), "v2a"):
+        print(f"note: {key} does not exist yet; stage 4 starts from it")
     train(recipe, _run(recipe, "pretrain"), _random_weights(recipe, "a2a"))
     if is_prepared(recipe.data(config.data.train)):
         return None

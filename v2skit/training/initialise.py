@@ -89,6 +89,17 @@ def initial_digests(parts: Mapping[str, Part], task: str, existing: bool = False
     return {f"parts.{name}": digest_of(part, name, task) for name, part in named.items()}
 
 
+def missing_files(parts: Mapping[str, Part], task: str) -> list[str]:
+    """The keys of the files that a later run starts from and that do not exist yet: ``parts.NAME.init``.
+
+    Raises:
+        UserError: a file that exists has no weights.
+    """
+    initial_digests(parts, task, existing=True)
+    named = {name: part for name, part in parts.items() if part.init}
+    return [f"parts.{name}.init" for name, part in named.items() if not place_of(name, part, task).exists()]
+
+
 def _copy(model: nn.Module, name: str, part: Part, weights: PartWeights, shifts: Mapping[str, Shift]) -> list[Entry]:
     """Copy a part's tensors from a file, kernels of another look-ahead shifted. Returns the outcome for all tensors of
     the part and of the file."""
