@@ -65,6 +65,14 @@ def test_the_target_itself_has_its_features_and_other_speech_has_others(run):
     assert same["ctc"] > 0
 
 
+def test_mels_in_half_precision_are_read_as_well(run):
+    loss, truth = Recognition(CLOCK, MEL, str(run)), batch()
+    half, whole = loss(Output(mel=batch(seed=1).mel.bfloat16()), truth), loss(Output(mel=batch(seed=1).mel), truth)
+    assert half["features"].dtype == torch.float32 and float(half["features"]) == pytest.approx(
+        float(whole["features"]), rel=0.05
+    )
+
+
 @pytest.mark.parametrize("term", ["ctc", "features"])
 def test_gradients_reach_the_mel_alone_and_lower_the_loss(term, run):
     loss, truth = Recognition(CLOCK, MEL, str(run)).train(), batch()

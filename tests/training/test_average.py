@@ -4,6 +4,8 @@ import torch
 from torch import nn
 
 from v2skit.config.schema import Training
+from v2skit.training.accumulation import Statistics
+from v2skit.training.distributed import Processes
 from v2skit.training.optimiser import Average
 
 
@@ -29,6 +31,23 @@ def test_average_of_weights_and_statistics():
     assert torch.allclose(average.model.weight, torch.full((2,), 1 - 1 / 11))
     assert average.model.norm.num_batches_tracked == 7 and not average.model.training
     assert average.model.mask.isneginf().all() and average.state.keys() == model.state_dict().keys()
+
+
+def test_a_constant_that_is_saved_stays_as_it_is():
+    model = Small()
+    model.register_buffer("causal", torch.tensor([0.5, -torch.inf]))
+    model.register_buffer("used", torch.tensor([True, False]))
+    average, statistics = Average(model, decay=0.5), Statistics(model, Processes(), 2)
+    statistics.begin()
+    for shift in (0.0, 2.0):
+        with statistics.batch():
+            model.norm(torch.randn(4, 2) + shift)
+    statistics.finish()
+    average.update(model, step=1000)
+    for state in (model.state_dict(), average.state):
+        assert torch.equal(state["causal"], torch.tensor([0.5, -torch.inf]))
+        assert torch.equal(state["used"], torch.tensor([True, False]))
+    assert model.norm.num_batches_tracked == 2 and model.norm.running_mean.abs().sum() > 0
 
 
 def test_by_default_the_memory_grows_with_the_run():

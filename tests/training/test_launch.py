@@ -69,7 +69,7 @@ def test_interrupted_killed_stuck_and_finished(recipe_folder, tiny):
     process = start(recipe_folder, tiny)
     wait_for_step(process, recipe_folder, 2)
     process.send_signal(signal.SIGINT)
-    assert "the same command resumes from there" in message(process, 130, recipe_folder)
+    assert "the same command, without --force, resumes from there" in message(process, 130, recipe_folder)
     stopped = checkpoint.read_meta(checkpoint.latest(run)).step
     assert f'"step": {stopped},' in (run / "log.jsonl").read_text().splitlines()[-1]
 
@@ -77,7 +77,10 @@ def test_interrupted_killed_stuck_and_finished(recipe_folder, tiny):
     wait_for_step(process, recipe_folder, stopped + 4)
     os.kill(ranks(process)[1], signal.SIGKILL)
     printed = message(process, 1, recipe_folder)
-    assert "rank 1 was ended by SIGKILL" in printed and "the same command resumes from the last checkpoint" in printed
+    assert (
+        "rank 1 was ended by SIGKILL" in printed
+        and "the same command, without --force, resumes from the last checkpoint" in printed
+    )
 
     killed = checkpoint.read_meta(checkpoint.latest(run)).step
     assert killed > stopped

@@ -7,6 +7,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from v2skit.config.load import load_config
 from v2skit.config.schema import Training
+from v2skit.errors import UserError
 from v2skit.models.build import build_model
 from v2skit.training.optimiser import Optimiser, decayed_parameters
 
@@ -44,6 +45,13 @@ class Attention(nn.Module):
 )
 def test_matrices_and_kernels_alone_decay(part, decayed):
     assert names_of(part) == decayed
+
+
+def test_weights_with_two_names_are_refused():
+    model = nn.ModuleDict({"first": nn.Linear(2, 2), "second": nn.Linear(2, 2)})
+    model["second"].weight = model["first"].weight
+    with pytest.raises(UserError, match=r"^the weights first\.weight and second\.weight are one parameter"):
+        Optimiser(model, Training(), {})
 
 
 def test_neither_the_speaker_table_nor_the_biases_of_the_attention_decay(tiny):

@@ -76,7 +76,7 @@ def test_resume_is_exact(recipe_folder, tiny, number, family):
     cut.send_signal(number)
     _, message = cut.communicate(timeout=60)
     if number == signal.SIGINT:
-        assert cut.returncode == 130 and "the same command resumes from there" in message
+        assert cut.returncode == 130 and "the same command, without --force, resumes from there" in message
     else:
         assert cut.returncode == -signal.SIGKILL
     stopped = checkpoint.read_meta(checkpoint.latest(run)).step

@@ -104,6 +104,28 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(recipe_folder, 
     assert error.value.fields == {"step": 1} and losses.calls == calls and checkpoint.latest(run) is None
 
 
+class Steep(Losses):
+    """Its second value is finite, its gradient is not: that of the square root at zero."""
+
+    calls = 0
+
+    def forward(self, output, batch, validate=False):
+        total, values = super().forward(output, batch, validate)
+        self.calls += 1
+        steep = (0 * output.stream("mel")).square().sum().sqrt() if self.calls == 2 else 0
+        return total + steep, values
+
+
+@pytest.mark.parametrize("saved", [2, 1000], ids=["before a checkpoint", "in the end"])
+def test_a_gradient_that_is_not_finite_ends_the_run_and_is_not_saved(recipe_folder, tiny, saved):
+    settings = ["steps=4", "log_every=1" if saved == 2 else "log_every=1000", f"checkpoint_every={saved}"]
+    config = load_config(tiny, [*SETS, *(f"finetune.{text}" for text in settings)])
+    trainer = trainer_of(config, recipe_folder / "data", recipe_folder / "run", losses=Steep(config))
+    with pytest.raises(UserError, match=r"^the norm of the gradient is nan at step 1; lower learning_rate"):
+        trainer.train()
+    assert trainer.step == min(saved, 3) and checkpoint.latest(recipe_folder / "run") is None
+
+
 def test_old_discriminators_are_refused_when_a_run_resumes(recipe_folder, tiny):
     config, run = load_config(tiny, [*SETS, *RAW]), recipe_folder / "run"
     trainer_of(config, recipe_folder / "data", run).train()

@@ -79,7 +79,7 @@ class Recognition(FrozenNetwork):
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Mel (B,F,M), tokens (B,L) -> ``{"ctc": scalar, "features": scalar}``, each with its weight."""
-        predicted = self._encoded(output.stream("mel"), batch.mask)
+        predicted = self._encoded(output.stream("mel").float(), batch.mask)
         with torch.no_grad():
             target = self._encoded(batch.stream("mel"), batch.mask)
         size = target[batch.mask].abs().sum().clamp(min=1e-8)

@@ -68,14 +68,15 @@ class Statistics:
     they become the mean over all batches of all processes (counts of batches: the sum).
 
     Args:
-        model: its persistent buffers are meant.
+        model: its persistent buffers are meant, but those of truth values.
         processes: that share the batches.
         batches: of all processes together.
     """
 
     def __init__(self, model: nn.Module, processes: Processes, batches: int) -> None:
         persistent = model.state_dict().keys()
-        self._buffers = [b for name, b in model.named_buffers() if name in persistent] if batches > 1 else []
+        buffers = [b for name, b in model.named_buffers() if name in persistent and b.dtype != torch.bool]
+        self._buffers = buffers if batches > 1 else []
         self._processes, self._batches = processes, batches
         self._start: list[Tensor] = []
         self._changes: list[Tensor] = []
@@ -91,7 +92,7 @@ class Statistics:
         self._set(self._start)
         yield
         for buffer, start, change in zip(self._buffers, self._start, self._changes, strict=True):
-            change.add_(buffer - start)
+            change.add_((buffer - start).where(buffer != start, 0))  # a constant may be -inf
 
     def finish(self) -> None:
         """After the last batch."""

@@ -27,7 +27,7 @@ from v2skit.training.distributed import Processes, check_shares
 from v2skit.training.group import Group
 from v2skit.training.worker import LAUNCHER, REPORTS, Report, read_reports, work
 
-RESUMES = "the same command resumes from the last checkpoint"
+RESUMES = "the same command, without --force, resumes from the last checkpoint"
 POLL_SECONDS = 0.1
 DAY_SECONDS = 86400.0
 

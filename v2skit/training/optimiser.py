@@ -38,10 +38,11 @@ class Optimiser:
         parts: by the names of the model's parts: when they are frozen, and factors of their learning rates.
 
     Raises:
-        UserError: a part does not exist, can't be frozen, or all are frozen.
+        UserError: a part does not exist, can't be frozen, or all are frozen; or two weights are one parameter.
     """
 
     def __init__(self, model: nn.Module, settings: Training, parts: Mapping[str, PartTransfer]) -> None:
+        _check_own_weights(model)
         self.settings, self.model = settings, model
         self.modules = _parts(model, parts)
         for name in parts.keys() - self.modules.keys() - {name.partition(".")[0] for name in self.modules}:
@@ -133,6 +134,17 @@ def _check_can_evaluate(part: nn.Module, name: str) -> None:
         raise UserError(f"{message}; set its dropout to 0, or frozen: weights", part=name)
 
 
+def _check_own_weights(model: nn.Module) -> None:
+    """Raises UserError where a parameter has two names: checkpoints, averages and transfer have one weight a name."""
+    names: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if names.setdefault(id(parameter), name) != name:
+            raise UserError(
+                f"the weights {names[id(parameter)]} and {name} are one parameter, which can't be saved; register it "
+                "once, and use it in both places with torch.nn.functional"
+            )
+
+
 def load_adamw(optimiser: torch.optim.AdamW, state: dict[str, Any]) -> None:
     """Load the moments of a saved state; the settings stay those of the config.
 
@@ -166,7 +178,7 @@ class Average:
     length, and the initial weights are forgotten.
 
     Not ``torch.optim.swa_utils.AveragedModel``: that one starts from the weights after the first step, not before it,
-    and averages constant buffers too, where the -inf of an attention mask would become NaN.
+    and averages constants too, where the -inf of an attention mask would become NaN.
 
     Args:
         model: with its initial weights.
@@ -180,16 +192,20 @@ class Average:
     def __init__(self, model: Model | Vocoder, decay: float) -> None:
         self.decay, self.model = decay, copy.deepcopy(model).eval()
         self.state = self.model.state_dict()
+        self._parameters = dict(self.model.named_parameters()).keys()
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model's weights after ``step`` steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in model.state_dict().items():
-            if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
+            ours = self.state[name]
+            if name in self._parameters:
+                ours.lerp_(value, 1 - decay)
+            elif value.is_floating_point():  # a buffer, where what does not change may be -inf
+                ours.copy_(torch.where(ours == value, value, ours.lerp(value, 1 - decay)))
             else:
-                self.state[name].copy_(value)
+                ours.copy_(value)
 
 
 def precision_of(settings: Training, device: torch.device) -> torch.dtype | None:

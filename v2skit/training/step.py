@@ -20,6 +20,8 @@ from v2skit.training.accumulation import Gradients, Statistics
 from v2skit.training.distributed import RollCall
 from v2skit.training.optimiser import Average, Optimiser, schedule
 
+LOSS, GRADIENT = 0, 1
+
 
 class Pending(NamedTuple):
     """A batch on which the discriminators were trained and the model is still to be: its output with a graph, the
@@ -80,7 +82,7 @@ class TrainingStep:
         self.discriminator_gradients = Gradients(of_discriminators, processes, self.accumulate)
         self.position = (0, 0)
         device = next(model.parameters()).device
-        self._last_total = torch.zeros(2, dtype=torch.float64, device=device)  # and its step; sticks if not finite
+        self._last = torch.zeros(3, dtype=torch.float64, device=device)  # see _record; sticks if not finite
 
     def run(self, step: int, logged: bool) -> dict[str, float]:
         """One step.
@@ -100,18 +102,19 @@ class TrainingStep:
         self.optimiser.start(step)
         values = self._adversarial(step) if self.losses.discriminator_terms else self._accumulate(step)
         for value in values:
-            self._record_total(value["total"], step)
+            self._record(value["total"], step, LOSS)
         payload: dict = {"gradients": self.gradients.present()}
         if logged:
-            payload["last_total"] = self._last_total.tolist()
+            payload["last"] = self._last.tolist()
             payload["sums"] = {name: sum(float(value[name]) for value in values) for name in values[0]}
         reports = self.roll_call.gather(payload, f"in step {step + 1}")
         if logged:
-            _check_finite([report["last_total"] for report in reports])
+            _check_finite([report["last"] for report in reports])
         self.gradients.average([report["gradients"] for report in reports])
         if not self.losses.discriminator_terms:
             self.statistics.finish()
         gradient_norm = self.optimiser.finish()
+        self._record(gradient_norm, step, GRADIENT)  # of a finite loss it can be infinite, and the weights are NaN then
         self.average.update(self.model, step + 1)
         if not logged:
             return {}
@@ -119,8 +122,8 @@ class TrainingStep:
         return {**means, "gradient_norm": float(gradient_norm), "learning_rate": self.optimiser.learning_rate(step)}
 
     def check_finite(self, when: str) -> None:
-        """Raises UserError if a total loss of the steps so far, on any process, was not finite."""
-        _check_finite(self.roll_call.gather(self._last_total.tolist(), when))
+        """Raises UserError if a total loss of the steps so far, on any process, or its gradient was not finite."""
+        _check_finite(self.roll_call.gather(self._last.tolist(), when))
 
     def _accumulate(self, step: int) -> list[dict[str, Tensor]]:
         """Gradients of the model without discriminators. Returns the losses of each batch of this process."""
@@ -185,10 +188,12 @@ class TrainingStep:
         self.gradients.add()
         return {"total": total.detach(), **values}
 
-    def _record_total(self, total: Tensor, step: int) -> None:
-        """Keep the total and its step on the device, unless one that is not finite is kept already."""
-        current = torch.stack([total.double(), torch.full_like(total, step, dtype=torch.float64)])
-        self._last_total = torch.where(self._last_total[:1].isfinite(), current, self._last_total)
+    def _record(self, value: Tensor, step: int, of: int) -> None:
+        """Keep a value () on the device, with its step and what it is, unless one that is not finite is kept
+        already."""
+        value = value.to(self._last)
+        current = torch.stack([value, torch.full_like(value, step), torch.full_like(value, of)])
+        self._last = torch.where(self._last[:1].isfinite(), current, self._last)
 
 
 def forward(
@@ -207,12 +212,13 @@ def _forward_on_device(
     return forward(model, batch, precision, corruption)
 
 
-def _check_finite(totals: list[list[float]]) -> None:
-    """Raises UserError for the earliest of the (total, step) of each process whose total is not finite."""
-    found = [(total, step) for total, step in totals if not math.isfinite(total)]
+def _check_finite(records: list[list[float]]) -> None:
+    """Raises UserError for the earliest of the (value, step, what it is) of each process that is not finite."""
+    found = [record for record in records if not math.isfinite(record[0])]
     if found:
-        total, step = min(found, key=itemgetter(1))
-        raise UserError(f"the loss is {total} at step {step:.0f}; lower learning_rate or clip_norm", step=int(step))
+        value, step, of = min(found, key=itemgetter(1, 2))
+        what = {LOSS: "loss", GRADIENT: "norm of the gradient"}[int(of)]
+        raise UserError(f"the {what} is {value} at step {step:.0f}; lower learning_rate or clip_norm", step=int(step))
 
 
 def _generator_states(device: torch.device) -> list[Tensor]:

@@ -180,7 +180,7 @@ class Trainer:
                 log.write(self.step, "train", values)
             validate = last or self.step % settings.validate_every == 0
             save = validate or roll_call.stop or self.step % settings.checkpoint_every == 0
-            if save and not logged:
+            if save:
                 training_step.check_finite(f"after step {self.step}")
             valid = self._validate(log) if validate else None
             if save:
@@ -190,7 +190,9 @@ class Trainer:
                 self.hooks.call("validated", step=self.step, values=valid)
             if roll_call.stop and not last:
                 roll_call.gather(None, "after a checkpoint")  # no process ends before it is written
-                raise Interrupted(f"interrupted after step {self.step}; the same command resumes from there")
+                raise Interrupted(
+                    f"interrupted after step {self.step}; the same command, without --force, resumes from there"
+                )
         roll_call.gather(None, "after the last checkpoint")
 
     def _check_metric(self) -> None:
