@@ -167,6 +167,17 @@ def test_a_protocol_may_compare_time_aligned_scores(tmp_path):
     assert found["systems"]["a"]["metrics"]["wer"]["n"] == 40
 
 
+def test_time_aligned_scores_are_not_ranked_against_plain_ones(tmp_path):
+    protocol = named("1" * 12, alignment="lag")
+    groups = [
+        group("a", experiment(tmp_path / "a", 0.4)),
+        group("b", experiment(tmp_path / "b", 0.4, protocol=protocol)),
+    ]
+    found = compare(groups, 100)
+    assert [(d.key, d.before, d.now) for d in found["refused"]["b"]] == [("alignment", "none", "lag")]
+    assert not found["differences"]
+
+
 def test_clips_that_fail_are_counted_and_left_out_of_both(tmp_path):
     a, b = experiment(tmp_path / "a", 0.4), experiment(tmp_path / "b", 0.6)
     path = tmp_path / "b/synth/pretrained/scores.jsonl"

@@ -6,6 +6,7 @@ import pytest
 from v2skit.evaluation.mcd import Mcd
 from v2skit.evaluation.score_cache import ScoreCache, lines_of, read_cache
 from v2skit.evaluation.stoi import Estoi, Stoi
+from v2skit.registry import sources
 
 
 class Scaled:
@@ -29,6 +30,7 @@ def computed(cache, component, *inputs):
     "component, inputs",
     [
         (Scaled(2.0), [SOUND, 24000]),
+        (Scaled([1.0, 2.0]), [SOUND, 24000]),
         (Mcd(), [SOUND, 24000]),
         (Scaled(), [SOUND, 16000]),
         (Scaled(), [SOUND + 1e-9, 24000]),
@@ -50,6 +52,14 @@ def test_the_version_of_a_package_and_the_class_are_part_of_the_key(monkeypatch)
     assert computed(cache, one, SOUND) and computed(cache, other, SOUND) and not computed(cache, Stoi(), SOUND)
     one.protocol = one.protocol.replace("pystoi ", "pystoi 9.")
     assert computed(cache, one, SOUND)
+
+
+def test_the_sources_of_what_a_component_calls_are_part_of_the_key(monkeypatch):
+    cache = ScoreCache()
+    assert computed(cache, Scaled(), SOUND) and not computed(cache, Scaled(), SOUND)
+    packages = []
+    monkeypatch.setattr(sources, "digest_of", lambda found: packages.append(found) or "edited")
+    assert computed(cache, Scaled(), SOUND) and packages[0] == {"v2skit", __name__.partition(".")[0]}
 
 
 def test_results_are_the_same_from_the_file_and_what_is_no_result_is_not_stored(tmp_path):

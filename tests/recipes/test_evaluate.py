@@ -129,9 +129,21 @@ def test_clips_and_talkers_of_the_training_are_noted(tmp_path, capsys):
     note = f"{directory}; talkers that the model was trained on: s0, s1"
     assert f"note: {note}\n" in capsys.readouterr().out
     assert note in results(tmp_path / "out")["notes"]["model"] and note in (tmp_path / "out/results.md").read_text()
+    assert results(tmp_path / "out")["conditions"]["split"]["unseen_talkers"] is False
     clip(tmp_path / "videos/other/a.mp4", "bin blue", frames=20)
     assert evaluate(run, tmp_path / "videos", tmp_path / "others", "--voice", "s1") == 0
     assert "note: " not in capsys.readouterr().out
+    # The audio of its training is not here.
+    assert results(tmp_path / "others")["conditions"]["split"]["unseen_talkers"] is None
+
+
+def test_training_data_next_to_the_test_clips_are_not_those_of_the_model(tmp_path):
+    (tmp_path / "a").mkdir()
+    run = untrained_run(tmp_path / "a")
+    for name in ("train", "test"):
+        make_data(tmp_path / "b/data" / name, count=2)
+    assert evaluate(run, tmp_path / "b/data/test", tmp_path / "out", "--voice", "s1") == 0
+    assert results(tmp_path / "out")["conditions"]["split"]["unseen_talkers"] is None
 
 
 @pytest.mark.parametrize("training", ["finetune", "pretrain"])

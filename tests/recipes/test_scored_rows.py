@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from tests.conftest import stages
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.evaluation import score
 from v2skit.recipes.score import videos_of
 
 
@@ -40,3 +41,33 @@ def test_a_row_without_speech_is_named_and_the_others_are_scored(mel_run, recipe
     shutil.rmtree(exp / "synth")
     assert stages(recipe_folder, tiny, "score", sets=sets) == 1
     assert "stage 5 makes it" in capsys.readouterr().err
+
+
+def test_scores_that_were_interrupted_have_no_results(mel_run, recipe_folder, tiny, monkeypatch):
+    exp, sets = recipe_folder / "exp/tiny", ("scratch=false", "scoring.asr=null")
+    assert stages(recipe_folder, tiny, "synth", "score", sets=sets) == 0
+    scored, rows = score.score, []
+
+    def interrupted(utterances, folder, *arguments):
+        rows.append(folder)
+        if len(rows) == 3:
+            raise KeyboardInterrupt
+        return scored(utterances, folder, *arguments)
+
+    monkeypatch.setattr(score, "score", interrupted)
+    other = (*sets, "scoring.metrics.pesq_wb=null")
+    assert stages(recipe_folder, tiny, "score", sets=other) == 130 and len(rows) == 3
+    assert not (exp / "results.json").exists() and (exp / "synth/pretrained/scores.jsonl").exists()
+    monkeypatch.undo()
+    assert stages(recipe_folder, tiny, "score", sets=other) == 0
+    assert "pesq_wb" not in json.loads((exp / "results.json").read_text())["rows"]["pretrained"]
+
+
+def test_a_clip_without_video_is_no_lacking_speech(mel_run, recipe_folder, tiny):
+    table = recipe_folder / "data/test/video.scp"
+    first, *rest = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(rest))
+    assert stages(recipe_folder, tiny, "synth", "score", sets=("scratch=false", "scoring.asr=null")) == 0
+    lines = (recipe_folder / "exp/tiny/synth/pretrained/scores.jsonl").read_text().splitlines()
+    scores = {found["id"]: found["values"] for found in map(json.loads, lines)}
+    assert [key for key, values in scores.items() if not values] == [first.split()[0]] and len(scores) == len(rest) + 1

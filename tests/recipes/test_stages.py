@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
+import yaml
 
 from tests.conftest import make_data
 from v2skit.cli.main import main
@@ -179,6 +180,22 @@ def test_a_model_is_not_scored_where_its_training_clips_may_have_become_test_cli
     assert stage("synth", recipe_folder, tiny) == 1, "what is here is compared"
     shutil.rmtree(recipe_folder / "data/train")  # as where a model is used without its training data
     assert stage("synth", recipe_folder, tiny) == 0
+
+
+def test_a_clip_that_is_taken_from_the_tables_is_noticed(trained, tiny, capsys):
+    """It may be a test clip now."""
+    train = trained / "data/train"
+    for name in ("wav.scp", "video.scp", "text", "utt2spk", "utt2num_frames"):
+        (train / name).write_text("".join((train / name).read_text().splitlines(keepends=True)[1:]))
+    for name in ("finetune", "synth"):
+        assert stage(name, trained, tiny) == 1
+        assert "(train has other utterances or files now)" in capsys.readouterr().err
+    for name in ("finetune", "scratch"):
+        record = trained / "exp/tiny" / name / "config.yaml"
+        tree = yaml.safe_load(record.read_text())
+        assert tree["made_from"].pop("clips").keys() == {"train", "valid"}
+        record.write_text(yaml.safe_dump(tree))  # as that of an earlier version
+    assert stage("finetune", trained, tiny) == 0
 
 
 def test_a_model_pretrained_in_another_recipe_is_transferred(tmp_path, tiny, capsys):

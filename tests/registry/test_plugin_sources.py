@@ -27,7 +27,7 @@ def installed(tmp_path, monkeypatch) -> Path:
 
 
 def digest(name: str) -> str:
-    sources._digest.cache_clear()  # as in another process
+    sources.digest_of.cache_clear()  # as in another process
     return sources.digests([name, "v2skit", "not_here"])[name]
 
 

@@ -84,11 +84,12 @@ def _may_differ(key: str) -> bool:
 def differing_fields(a: System, b: System) -> list[Difference]:
     """The fields of protocol or conditions in which two systems differ, so that they can't be ranked; as far as they
     are recorded for both. Other columns may still differ, see :func:`columns`."""
+    used = [Provenance({"alignment": "lag" if _are_aligned(s) else "none"}) for s in (a, b)]
     if a.fingerprint and a.fingerprint == b.fingerprint:
-        return []
+        return used[0].diff(used[1])
     if a.protocol and b.protocol:
         return Provenance(a.protocol["fields"]).diff(Provenance(b.protocol["fields"]))
-    before, now = (Provenance({k: v for k, v in s.conditions.items() if k != "alignment"}) for s in (a, b))
+    before, now = (Provenance({**s.conditions, **u.values}) for s, u in zip((a, b), used, strict=True))
     both = {key for key in before.values.keys() & now.values.keys() if _known(before, key) and _known(now, key)}
     found = before.diff(now, only=both - {"recogniser"})
     if a.fingerprint and b.fingerprint and not found:
@@ -233,10 +234,15 @@ def _with(name: str, system: System) -> dict[str, FileScores]:
     """Id -> scores of the clips that have a metric: as they are, or time-aligned where the protocol says so. (There are
     no error rates of time-aligned clips.)"""
     found = dict(system.files)
-    if (system.protocol or {}).get("fields", {}).get("alignment") == "lag":
+    if _are_aligned(system):
         aligned = {i: file.aligned for i, file in found.items() if file.aligned}
         found |= {i: file for i, file in aligned.items() if name in (*file.values, *file.failures)}
     return {i: file for i, file in found.items() if name in file.values}
+
+
+def _are_aligned(system: System) -> bool:
+    """Whether the time-aligned scores of a system are compared."""
+    return (system.protocol or {}).get("fields", {}).get("alignment") == "lag"
 
 
 def _by_talker(values: np.ndarray, talkers: list[str]) -> np.ndarray:

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from v2skit.registry import sources
 from v2skit.system.text_file import read_lines
-from v2skit.version import __version__
 
 
 class ScoreCache:
     """Key -> result. What has not changed is not computed again, whatever the name, time or place of its files.
 
     The key is a digest of the component and of all that it is called with. That of a component has its class, the
-    source of its module, its ``protocol``, in which versions of packages are, its attributes that are numbers or texts,
-    and the version of v2skit.
+    sources of its module, of the package that this is in and of v2skit, its ``protocol``, in which versions of other
+    packages are, and its attributes that are JSON.
 
     Args:
         known: results of before.
@@ -98,9 +98,18 @@ def _key(component: Any, inputs: list[np.ndarray | str | int]) -> str:
 
 def _identity(component: Any) -> str:
     kind: Any = component if inspect.isfunction(component) else type(component)
-    settings = {name: value for name, value in sorted(vars(component).items()) if isinstance(value, (str, int, float))}
+    settings = {name: value for name, value in sorted(vars(component).items()) if _is_json(value)}
+    packages = sources.digest_of(frozenset({"v2skit", kind.__module__.partition(".")[0]}))
     protocol = getattr(component, "protocol", "")
-    return json.dumps([__version__, kind.__module__, kind.__qualname__, _source(kind), protocol, settings])
+    return json.dumps([packages, kind.__module__, kind.__qualname__, _source(kind), protocol, settings])
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 @functools.cache

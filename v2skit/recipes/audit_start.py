@@ -11,7 +11,7 @@ from v2skit.data.data_dir import is_prepared, read_manifest
 from v2skit.recipes.findings import Audit
 from v2skit.recipes.recipe import Recipe
 from v2skit.recipes.shared_clips import shared_clips
-from v2skit.recipes.trained_on import TrainedOn, data_directories, place_near, start_of, trained_on
+from v2skit.recipes.trained_on import known_directories, place_near, start_of, trained_on
 
 
 def audit_start(recipe: Recipe, found: Audit) -> None:
@@ -28,7 +28,7 @@ def audit_start(recipe: Recipe, found: Audit) -> None:
         keys[place].append(key)
     for place, names in keys.items():
         known, what = trained_on(place), f"{place} ({', '.join(sorted(set(names)))})"
-        directories, unknown = _directories(known)
+        directories, unknown = known_directories(known)
         leaks = [directory for directory in directories if shared_clips(clips, read_manifest(directory))]
         if leaks:
             text = f"{what} was trained on {leaks[0]}, which has clips of {test}, by name or by file"
@@ -55,15 +55,3 @@ def _starts(recipe: Recipe) -> Iterator[tuple[str, Path]]:
     for key, (path, run) in {**named, "vocoder.run": (vocoder, "finetune")}.items():
         if path is not None:
             yield key, place_near(path, run, near)
-
-
-def _directories(known: TrainedOn) -> tuple[list[Path], list[str]]:
-    """The data directories of a training that are here, and what is not."""
-    directories: set[Path] = set()
-    unknown = known.unknown | known.foreign
-    for model, (folder, names) in known.models.items():
-        here = data_directories(sorted(names), folder, model.resolve().parents)
-        directories |= set(here.values())
-        # What lies near a pack may have the names of what it was trained on elsewhere.
-        unknown |= {f"{name}, of {model}" for name in names if name not in here or model.is_file()}
-    return sorted(directories), sorted(unknown)

@@ -10,7 +10,7 @@ from typing import Any
 
 from v2skit.config.load import identity, to_tree
 from v2skit.corpora.corpus import Corpus
-from v2skit.data.data_dir import PREPARED_WITH, is_prepared, read_settings
+from v2skit.data.data_dir import PREPARED_WITH, is_prepared, read_settings, read_table
 from v2skit.errors import UserError
 from v2skit.recipes import targets
 from v2skit.recipes.conditions import conditions, protocol_of
@@ -20,6 +20,7 @@ from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.synthesis.directory import check_prepared
 from v2skit.system.atomic import exclusive_lock, waiting_lock
+from v2skit.system.checksum import short_digest
 from v2skit.system.provenance import Provenance, worded
 
 NOT_CONTENT = ("corpus_dir", "download", "jobs", "kokoro_js_dir", "closed_grammar")
@@ -154,6 +155,13 @@ def existing_digests(recipe: Recipe, names: Iterable[str]) -> dict[str, str | No
     """The same of those data directories that exist, without checks: a model may be used without its training data."""
     existing = [directory for directory in map(recipe.data, names) if is_prepared(directory)]
     return {_key(recipe, directory): digest(directory) for directory in existing}
+
+
+def clips(recipe: Recipe, names: Iterable[str]) -> dict[str, str]:
+    """Path below the data folder -> digest of the utterance ids, of those data directories that exist: tables may have
+    been edited after the preparation."""
+    existing = [directory for directory in map(recipe.data, names) if is_prepared(directory)]
+    return {_key(recipe, d): short_digest(sorted(read_table(d / "utt2num_frames"))) for d in existing}
 
 
 def _key(recipe: Recipe, directory: Path) -> str:

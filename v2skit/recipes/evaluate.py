@@ -108,7 +108,7 @@ def evaluate(
             print(f"note: {overlap}")
         rows = dict(_rows(recipe, model, source, speaker, audio_model, overlap))
         synth(recipe, rows)
-        score(recipe, rows, ())
+        score(recipe, rows, (), source)
 
 
 def _config(config: Config, corpus: Component | None) -> Config:

@@ -126,7 +126,9 @@ def check(folder: Path, config: Config, depends: Iterable[str], made_from: Mappi
     now = Provenance({**to_tree(config), "made_from": made_from})
     found = before.diff(now, only=[*depends, *(f"made_from.{key}" for key in made_from)])
     ignored = _NOT_COMPARED | {f"networks.decoder.{name}" for name in inference_arguments(config)}
-    differences = [difference for difference in found if difference.key not in ignored]
+    # Records of earlier versions have no clips.
+    unknown = {d.key for d in found if d.before is None and d.key.startswith("made_from.clips.")}
+    differences = [difference for difference in found if difference.key not in ignored | unknown]
     if differences:
         raise UserError(
             f"{folder} was made with another config or data ({'; '.join(map(_worded, differences))}); "
@@ -177,7 +179,7 @@ def _worded(difference: Difference) -> str:
     if plugin != difference.key:
         before, now = (f"version {value}" if value else "not used" for value in (difference.before, difference.now))
         return f"plug-in {plugin} changes the batches: {before} there, {now} now"
-    data = difference.key.removeprefix("made_from.data.")
+    data = difference.key.removeprefix("made_from.data.").removeprefix("made_from.clips.")
     if data != difference.key and difference.before and difference.now:
         return f"{data} has other utterances or files now"
     return str(difference)

@@ -32,13 +32,16 @@ CACHE = "score_cache"
 """Folder of an experiment with results by content, see :mod:`v2skit.evaluation.score_cache`."""
 
 
-def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[str, str], ...]) -> None:
+def score(
+    recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[str, str], ...], model: Path | None = None
+) -> None:
     """Score every row, and the paired differences between some.
 
     Args:
         recipe: whose test set it is.
         rows: by name.
         pairs: of rows whose difference is reported.
+        model: that is evaluated; None: that of the recipe.
 
     Raises:
         UserError: a row's speech was made from other inputs than now, or fields of the protocol do not hold; or, after
@@ -81,10 +84,11 @@ def score(recipe: Recipe, rows: dict[str, synth.ResultsRow], pairs: tuple[tuple[
             print(f"note: {reason}")
         has_text = any(utterance.text for utterance in utterances)
         recogniser = asr if has_text else None
-        found = conditions(recipe, metrics, recogniser, utterances)
+        found = conditions(recipe, metrics, recogniser, utterances, model)
         if protocol:
             protocol.check(found)
-        record.unlink(missing_ok=True)  # it must never stand for other results
+        for former in (record, exp / "results.json"):  # neither may stand for other scores
+            former.unlink(missing_ok=True)
         folders = {"ground_truth": None, **{name: synth.folder(recipe, name) for name in rows}}
         if recipe.force:
             shutil.rmtree(exp / CACHE, ignore_errors=True)
@@ -149,7 +153,7 @@ def _check_speech(recipe: Recipe, name: str, row: synth.ResultsRow, utterances: 
     than now."""
     folder = synth.folder(recipe, name)
     made = Provenance.read(folder / SPEECH_RECORD)
-    wanted = [u.id for u in utterances if u.audio or not row.uses_reference_audio]
+    wanted = [u.id for u in utterances if (u.audio if row.uses_reference_audio else u.video)]
     if made is None or any(not (folder / f"{id_}.wav").exists() for id_ in wanted):
         return None
     differences = made.diff(Provenance(synth.made_from(recipe, row)))

@@ -83,6 +83,18 @@ def trained_on(place: Path) -> TrainedOn:
     return found
 
 
+def known_directories(known: TrainedOn) -> tuple[list[Path], list[str]]:
+    """The data directories of a training that are here, and what is not."""
+    directories: set[Path] = set()
+    unknown = known.unknown | known.foreign
+    for model, (folder, names) in known.models.items():
+        here = data_directories(sorted(names), folder, model.resolve().parents)
+        directories |= set(here.values())
+        # What lies near a pack may have the names of what it was trained on elsewhere.
+        unknown |= {f"{name}, of {model}" for name in names if name not in here or model.is_file()}
+    return sorted(directories), sorted(unknown)
+
+
 def data_directories(names: Iterable[str], folder: str, near: Iterable[Path]) -> dict[str, Path]:
     """The prepared data directories of a training that are there, by name.
 

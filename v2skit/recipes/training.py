@@ -87,7 +87,9 @@ def _train_locked(recipe: Recipe, run: TrainingRun, build: NewModel) -> None:
     losses = Losses(config)
     digests = data.digests(recipe, [*run.train, run.valid], run.with_video)
     fitted = targets.fit(recipe)
-    made_from = {**run.made_from, "data": digests, "losses": losses.digests(), **targets.identities(fitted)}
+    clip_ids = data.clips(recipe, [*run.train, run.valid])
+    made_from = {**run.made_from, "data": digests, "clips": clip_ids, "losses": losses.digests()}
+    made_from |= targets.identities(fitted)
     made_from |= {"process_batch": batch_processors(config) or None}
     made_from |= initial_digests(run.parts, run.task, existing=True)
     newest = _newest(recipe, folder)
@@ -202,8 +204,9 @@ def best_checkpoint(recipe: Recipe, run: TrainingRun) -> Path:
             with other clips: what is a test clip now may have been among them.
     """
     folder = recipe.exp / run.name
-    digests = data.existing_digests(recipe, [*run.train, run.valid])
-    made_from = {**run.made_from, **{f"data.{name}": digest for name, digest in digests.items()}}
+    names = [*run.train, run.valid]
+    made_from = {**run.made_from, **{f"data.{n}": d for n, d in data.existing_digests(recipe, names).items()}}
+    made_from |= {f"clips.{n}": d for n, d in data.clips(recipe, names).items()}
     made_from |= initial_digests(run.parts, run.task, existing=True)
     run_record.check(folder, recipe.config, run.depends, made_from)
     newest = checkpoint.latest(folder)

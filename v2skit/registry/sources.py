@@ -28,7 +28,7 @@ def digests(origins: Iterable[str]) -> dict[str, str]:
             targets = [entry.target for entry in plugins.registry().entries() if entry.origin == origin]
             modules = {path.partition(":")[0].partition(".")[0] for path in (known[origin].module, *targets)}
             modules = modules if known[origin].module else set()
-        if digest := _digest(frozenset(modules)):
+        if digest := digest_of(frozenset(modules)):
             found[origin] = digest
     return found
 
@@ -74,14 +74,17 @@ def check_alike(found: Sequence[Mapping[str, str]]) -> None:
 
 
 @functools.cache
-def _digest(modules: frozenset[str]) -> str:
+def digest_of(modules: frozenset[str]) -> str:
     """Of all Python files of top-level modules; empty where they have none."""
     found, count = hashlib.sha256(), 0
     for module in sorted(modules):
-        spec = importlib.util.find_spec(module)
+        try:
+            spec = importlib.util.find_spec(module)
+        except ValueError:  # a module that was not imported from a file
+            continue
         folders = [Path(folder) for folder in spec.submodule_search_locations or ()] if spec else []
         files = [(str(path.relative_to(folder)), path) for folder in folders for path in folder.rglob("*.py")]
-        if spec and not folders and spec.origin:
+        if spec and not folders and spec.origin and spec.has_location:
             files = [(Path(spec.origin).name, Path(spec.origin))]
         for name, path in sorted(files):
             found.update(f"{module}/{name}\0".encode() + path.read_bytes() + b"\0")
