@@ -63,7 +63,7 @@ def messages() -> list[str]:
 @pytest.mark.parametrize("quote", QUOTES)
 def test_a_quoted_message_is_in_the_code(messages, quote):
     """One text of the code is all of it, or what is left of it is the text of another name in an f-string."""
-    known = r"; the same command resumes from the last checkpoint$"  # RESUMES of v2skit/training/launch.py
+    known = r"; the same command, without --force, resumes from the last checkpoint$"  # RESUMES of launch.py
     quote = re.sub(known, f"; {ANYTHING}", quote)
     bare = quote.removeprefix(f"{ANYTHING} ").removesuffix(f" {ANYTHING}").removesuffix(";")  # a subject, a remedy
     assert any(bare in message for message in messages), quote

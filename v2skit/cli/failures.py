@@ -41,7 +41,7 @@ def status_of(action: Callable[[], None], program: str = "v2skit", resumes: Call
     except BrokenPipeError:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written
-        remedy = "; finished work is kept, the same command resumes" if resumes() else ""
+        remedy = "; finished work is kept, the same command, without --force, resumes" if resumes() else ""
         print(f"{program}: error: {reason_of(error)}{remedy}", file=sys.stderr)
         return 1
     return 0

@@ -148,8 +148,8 @@ def save(checkpoint: Checkpoint, folder: Path) -> None:
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise UserError(
-            f"checkpoint {folder} can't be written: {error}; free some disk space and run the same command again, "
-            "it resumes from the last checkpoint",
+            f"checkpoint {folder} can't be written: {error}; free some disk space and run the same command again: "
+            "without --force it resumes from the last checkpoint",
             path=folder,
         ) from error
 
