@@ -5,9 +5,13 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
 from tests.conftest import stages
 from v2skit.corpora.corpus import CorpusUtterance
+from v2skit.errors import UserError
 from v2skit.evaluation import score
+from v2skit.evaluation.systems import read_system
 from v2skit.recipes.score import videos_of
 
 
@@ -35,9 +39,17 @@ def test_a_row_without_speech_is_named_and_the_others_are_scored(mel_run, recipe
         assert "synth/copy_synthesis has no speech to score, or not all of it; stage 5 makes it" in error
     rows = json.loads((exp / "results.json").read_text())["rows"]
     assert "pretrained" in rows and "copy_synthesis" not in rows
+    assert read_system(str(exp)).folder.name == "pretrained"
     assert "* copy synthesis, left out: " in (exp / "results.md").read_text()
     assert stages(recipe_folder, tiny, "synth", "score", sets=sets) == 0
     assert "copy_synthesis" in json.loads((exp / "results.json").read_text())["rows"]
+    shutil.rmtree(exp / "synth/pretrained")
+    assert stages(recipe_folder, tiny, "score", sets=sets) == 1
+    with pytest.raises(
+        UserError, match=r"tiny has no scores of its main row, pretrained; repeat stages 5 and 6, or name"
+    ):
+        read_system(str(exp))
+    assert read_system(f"{exp}:copy_synthesis").folder.name == "copy_synthesis"
     shutil.rmtree(exp / "synth")
     assert stages(recipe_folder, tiny, "score", sets=sets) == 1
     assert "stage 5 makes it" in capsys.readouterr().err

@@ -43,7 +43,8 @@ def write_results(
         seed: of the bootstrap and of the chance level.
         notes: heading -> text at the end of the report.
         readings: hypotheses of heads that read lips, if any.
-        stated: the evaluation protocol and the conditions, see :func:`v2skit.evaluation.protocol.stated`.
+        stated: what else ``results.json`` says: the row that the experiment is about, the evaluation protocol and the
+            conditions, see :func:`v2skit.evaluation.protocol.stated`.
 
     Raises:
         UserError: there are no rows or no resamples, or the rows were scored by different protocols.

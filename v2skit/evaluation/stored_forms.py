@@ -119,6 +119,7 @@ class _Results:
     higher_is_better: dict[str, bool] = _ABSENT
     bootstrap: _Bootstrap = _ABSENT
     notes: dict[str, Any] | None = None
+    main_row: str | None = None
     protocol: _Protocol | None = None
     conditions: _Conditions | None = None
 

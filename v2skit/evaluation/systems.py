@@ -72,8 +72,8 @@ class System:
 
 
 def read_system(name: str) -> System:
-    """A system by the path of an experiment or its ``results.json``, whose last row it is, by ``EXP:ROW``, or by the
-    path of a folder of scores.
+    """A system by the path of an experiment or its ``results.json``, whose main row it is, the last one, by
+    ``EXP:ROW``, or by the path of a folder of scores.
 
     Raises:
         UserError: there are no such scores, or they are damaged.
@@ -86,13 +86,19 @@ def read_system(name: str) -> System:
     if not row and (exp / SCORES).is_file():
         folder, exp = exp, exp.resolve().parent.parent
     else:
-        rows = [r for r in read_results(exp).get("rows", {}) if (exp / "synth" / r / SCORES).is_file()]
+        results = read_results(exp)
+        rows = [r for r in results.get("rows", {}) if (exp / "synth" / r / SCORES).is_file()]
         if not rows:
             remedy = f"name an experiment after stage 6, EXP:ROW, or a folder with {SCORES}"
             raise UserError(f"{name} has no scores of clips; {remedy}")
         if row and row not in rows:
             raise UserError(f"{exp} has no scores of row '{row}'{suggestion(row, rows)}")
-        folder = exp / "synth" / (row or rows[-1])
+        main = results.get("main_row") or rows[-1]
+        if not row and main not in rows:
+            raise UserError(
+                f"{name} has no scores of its main row, {main}; repeat stages 5 and 6, or name {exp}:{rows[-1]}"
+            )
+        folder = exp / "synth" / (row or main)
     results = read_results(exp) if folder.parent.name == "synth" else {}
     files, fingerprint = read_scores(folder, results)
     return System(name, folder.resolve(), files, fingerprint, results, exp.resolve() if results else None)

@@ -64,6 +64,7 @@ def score(
     lacking = {name: f"{synth.folder(recipe, name)} has {LACKING}" for name, found in made.items() if found is None}
     if lacking and len(lacking) == len(rows):
         raise UserError("; ".join(lacking.values()))
+    main_row = list(rows)[-1]
     rows = {name: row for name, row in rows.items() if name not in lacking}
     now = Provenance({
         "speech": {name: dict(found.values) for name, found in made.items() if found is not None},
@@ -105,7 +106,8 @@ def score(
         notes |= {f"{name}, left out": reason for name, reason in (left_out | lacking).items()}
         if not has_text and (asr or any(row.reads_lips for row in rows.values())):
             notes["error rates of words, left out"] = f"no clip of {recipe.test} has a transcript"
-        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, stated(protocol, found))
+        of_all = {"main_row": main_row, **stated(protocol, found)}
+        write_results(scores, exp, pairs, settings.bootstrap, config.seed, notes, readings, of_all)
         waveforms = _waveforms(recipe, next((u for u in utterances if u.audio), None), scores)
         if waveforms:
             spectrogram_picture(exp / "spectrograms.png", waveforms, config.clock, config.mel)
