@@ -11,7 +11,7 @@ from v2skit.errors import UserError
 def add(commands: Commands) -> None:
     """Add the command."""
     command = add_command(commands, "compare", "compare scored systems, with paired intervals, under equal conditions")
-    text = "an experiment, whose last row it is, EXP:ROW, or a folder with scores.jsonl; the first one is the reference"
+    text = "an experiment, whose main row it is, EXP:ROW, or a folder with scores.jsonl; the first one is the reference"
     command.add_argument("systems", nargs="*", metavar="SYSTEM", help=text)
     text = "a system with several seeds: its name, and one experiment for each seed; may be given again"
     command.add_argument("--group", nargs="+", action="append", default=[], metavar=("NAME", "SYSTEM"), help=text)
