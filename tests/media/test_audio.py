@@ -1,5 +1,8 @@
 """Prepared audio files."""
 
+import errno
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -27,3 +30,15 @@ def test_errors(tmp_path):
         read_audio(tmp_path / "slow.wav", 24000)
     with pytest.raises(UserError, match="can't be read"):
         read_audio(tmp_path / "none.wav", 24000)
+
+
+@pytest.mark.parametrize("free, number", [(0, errno.ENOSPC), (10**9, None)])
+def test_a_full_disk_is_named(tmp_path, monkeypatch, free, number):
+    def fails(file, samples):
+        raise soundfile.LibsndfileError(2)  # "System error.", whatever it was
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", fails)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(free, 0, free))
+    with pytest.raises(OSError, match="No space left" if number else "can't be written: .*System error") as error:
+        write_audio(tmp_path / "a.wav", np.zeros(10), 24000)
+    assert error.value.errno == number and not list(tmp_path.iterdir())

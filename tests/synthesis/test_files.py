@@ -11,6 +11,7 @@ import soundfile
 from tests.cases.model import untrained_run
 from tests.media_files import make_video
 from v2skit.cli.main import main
+from v2skit.errors import UserError
 from v2skit.media.synthesised import write_speech
 
 TIMES = [n / 25 for n in range(12)]
@@ -81,3 +82,27 @@ def test_a_folder_that_can_not_be_written_is_named(run, tmp_path, capsys):
         assert synth(video, "--model", run, "-o", out) == 1
         error = capsys.readouterr().err
         assert f"{out} can't be written (Not a directory); -o gives another folder" in error and ".part" not in error
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), UserError("no disk")])
+def test_what_lacks_of_a_video_is_written_when_the_command_is_given_again(run, tmp_path, capsys, monkeypatch, error):
+    folder, out = tmp_path / "videos", tmp_path / "out"
+    folder.mkdir()
+    for name in "ab":
+        make_video(folder / f"{name}.mkv", TIMES, (96, 96))
+    wanted = (folder, "--model", run, "-o", out, "--report")
+
+    def fails(*arguments):
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("v2skit.evaluation.video_report.write_report", fails)
+        assert synth(*wanted) in (1, 130)
+    assert (out / "a.wav").exists() and not list(out.glob("*.html"))
+    assert synth(*wanted) == 0
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{name}{end}" for name in "ab" for end in (".wav", ".mp4", ".html")
+    )
+    capsys.readouterr()
+    assert synth(*wanted) == 0
+    assert "2 of 2 videos already processed" in capsys.readouterr().out

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from v2skit.errors import UserError
-from v2skit.media.synthesised import write_speech
-from v2skit.synthesis.paths import find_videos, outputs
+from v2skit.media.synthesised import MARK, write_speech
+from v2skit.synthesis.paths import Extras, find_videos, outputs
 
 
 def test_videos_are_found_in_folders_and_by_name(tmp_path):
@@ -24,10 +24,18 @@ def test_videos_are_found_in_folders_and_by_name(tmp_path):
         find_videos([tmp_path, tmp_path / "none"])
     for path in found:
         path.unlink()
+    (tmp_path / "._a.MP4").touch()  # of another system, on a stick
+    (tmp_path / "g.mp4").mkdir()
     with pytest.raises(UserError, match=r"has no video in it .*; name its subfolders, .*, which are not searched"):
         find_videos([tmp_path])
     with pytest.raises(UserError, match=r"three.mp4 does not exist"):
         find_videos([tmp_path / "three.mp4"])
+
+
+def test_only_what_v2skit_wrote_is_no_recording(tmp_path):
+    (tmp_path / "farewell_speech.mp4").touch()
+    (tmp_path / "clip_speech.mp4").write_bytes(MARK.encode())
+    assert find_videos([tmp_path]) == [tmp_path / "farewell_speech.mp4"]
 
 
 def test_where_the_speech_is_written(tmp_path, monkeypatch):
@@ -36,27 +44,29 @@ def test_where_the_speech_is_written(tmp_path, monkeypatch):
     one, two = tmp_path / "one.mp4", tmp_path / "two.mkv"
     for video in (one, two, tmp_path / "one.mkv"):
         video.touch()
-    assert outputs([one, two], None, False) == {one: speech / "one.wav", two: speech / "two.wav"}
-    assert outputs([one, two], Path("out"), False) == {one: Path("out/one.wav"), two: Path("out/two.wav")}
+    assert outputs([one, two], None, Extras()) == {one: speech / "one.wav", two: speech / "two.wav"}
+    assert outputs([one, two], Path("out"), Extras()) == {one: Path("out/one.wav"), two: Path("out/two.wav")}
     for name in ("x.flac", "X.WAV"):
-        assert outputs([one], tmp_path / name, False) == {one: tmp_path / name}
+        assert outputs([one], tmp_path / name, Extras()) == {one: tmp_path / name}
     (tmp_path / "folder.mp4").mkdir()
-    assert outputs([one], tmp_path / "folder.mp4", False) == {one: tmp_path / "folder.mp4/one.wav"}
+    assert outputs([one], tmp_path / "folder.mp4", Extras()) == {one: tmp_path / "folder.mp4/one.wav"}
     write_speech(speech / "two.wav", [], 24000)
     (tmp_path / "two.wav").touch()
-    assert outputs([two], None, True) == {two: speech / "two.wav"}
-    assert outputs([one, two], None, False) == {one: speech / "one.wav"}
-    assert list(outputs([one, two], tmp_path, False)) == [one, two]  # what others wrote is not taken for speech
-    assert list(outputs([one, two], None, True)) == [one, two]
+    assert outputs([two], None, Extras(force=True)) == {two: speech / "two.wav"}
+    assert outputs([one, two], None, Extras()) == {one: speech / "one.wav"}
+    assert list(outputs([one, two], tmp_path, Extras())) == [one, two]  # what others wrote is not taken for speech
+    assert list(outputs([one, two], None, Extras(force=True))) == [one, two]
+    (tmp_path / "link").symlink_to(tmp_path)
     for videos, out, message in (
         ([one, two], tmp_path / "x.wav", "2 videos can't be written to one file"),
         ([one], tmp_path / "x.mp3", "speech is written as .wav or .flac"),
         ([one], tmp_path / "out.txt", "speech is written as .wav or .flac, give such a file or a folder"),
         ([one], tmp_path / "x.mp4", "--mux writes the video with its speech"),
         ([one, tmp_path / "one.mkv"], None, "two of the videos would be written to"),
+        ([one, tmp_path / "link/one.mkv"], None, "two of the videos would be written to"),
         ([two], None, "exists already; --force overwrites it"),
         ([one], tmp_path / "two.wav", "exists already and was not written by this version of v2skit; move it away"),
         ([tmp_path / "two.wav"], tmp_path, "is the video itself"),
     ):
         with pytest.raises(UserError, match=message):
-            outputs(videos, out, False)
+            outputs(videos, out, Extras())

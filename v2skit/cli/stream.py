@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from v2skit.cli.options import (
@@ -39,7 +42,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Synthesise until the source ends or Ctrl-C, then print the measurements."""
+    """Synthesise until the source ends, Ctrl-C or a signal to end, then print the measurements."""
     from v2skit.synthesis.files import write_picture
     from v2skit.synthesis.live.live import LiveSynthesis
     from v2skit.synthesis.live.sinks import check_target, open_sink
@@ -54,9 +57,21 @@ def run(options: argparse.Namespace) -> None:
     with open_sink(options.out, model.sample_rate) as sink:
         latency = f"algorithmic latency {live.algorithmic_latency * 1000:.0f} ms"
         print(f"synthesising speech for {options.source}, {latency}; Ctrl-C ends", file=sys.stderr)
-        report = live.run(source, sink)
+        with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
+            report = live.run(source, sink)
     print(report, file=sys.stderr)
     if isinstance(report.error, FacesError):
         raise UserError(f"{report.error}{write_picture(Path('faces.png'), report.error.picture)}")
     if report.error:
         raise report.error
+
+
+@contextmanager
+def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Signals act as Ctrl-C does: what is written so far is kept."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

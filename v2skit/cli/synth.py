@@ -50,11 +50,11 @@ def run(options: argparse.Namespace) -> None:
     videos = find_videos(options.videos)
     model, tracker = load_model(options)
     chosen_voice(options, model)
-    targets = outputs(videos, options.out, options.force)
+    extras = Extras(options.mux, options.report, options.force, options.text, tuple(options.align))
+    targets = outputs(videos, options.out, extras)
     voice = options.voice or model.default_voice
     chosen = {"vocoder": options.vocoder, "voice": voice, "tracker": options.tracker, "face": options.face}
     facts = {"model": str(chosen_model(options)), "made for": model.card.headline or "not stated"}
     facts |= {**{name: str(value or "the model's") for name, value in chosen.items()}, "v2skit": __version__}
     print_headline(model)
-    extras = Extras(options.mux, options.report, options.force, options.text, tuple(options.align))
     synthesise_files(model, targets, tracker, options.voice, extras, facts)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,9 @@ from v2skit.errors import UserError
 from v2skit.media.ark import missing_file_hint, open_location, split_location
 from v2skit.system.atomic import atomic_write
 from v2skit.system.state_file import check_permission
+
+FULL_BYTES = 1_000_000
+"""A disk with less free space is full."""
 
 
 def read_audio(
@@ -90,17 +96,40 @@ def write_audio_chunks(path: Path, chunks: Iterable[np.ndarray], sample_rate: in
     Returns:
         the number of samples written.
     """
-    file_format, samples = path.suffix[1:].upper(), 0
-    try:
-        with (
-            atomic_write(path) as part,
-            soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file,
-        ):
-            if comment:
-                file.comment = comment
-            for chunk in chunks:
-                file.write(np.clip(chunk, -1.0, 1.0))
-                samples += len(chunk)
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{path} can't be written: {error}") from error
+    samples = 0
+    with open_sound(path, sample_rate, comment) as write:
+        for chunk in chunks:
+            write(chunk)
+            samples += len(chunk)
     return samples
+
+
+@contextmanager
+def open_sound(path: Path, sample_rate: int, comment: str = "") -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that appends a waveform (N,) to a new sound file, which is there when the block has succeeded.
+
+    Arguments and errors are as of :func:`write_audio_chunks`.
+    """
+
+    def write(chunk: np.ndarray) -> None:
+        try:
+            file.write(np.clip(chunk, -1.0, 1.0))
+        except soundfile.LibsndfileError as error:
+            raise _write_error(path, error) from error
+
+    file_format = path.suffix[1:].upper()
+    with atomic_write(path) as part:
+        try:
+            with soundfile.SoundFile(os.fsencode(part), "w", sample_rate, 1, "PCM_16", format=file_format) as file:
+                if comment:
+                    file.comment = comment
+                yield write
+        except soundfile.LibsndfileError as error:
+            raise _write_error(path, error) from error
+
+
+def _write_error(path: Path, error: soundfile.LibsndfileError) -> OSError:
+    """Of a full disk libsndfile says nothing but "System error"."""
+    if shutil.disk_usage(path.parent).free < FULL_BYTES:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    return OSError(f"{path} can't be written: {error}")

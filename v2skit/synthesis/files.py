@@ -60,7 +60,7 @@ def synthesise_files(
         label = video.name if len(targets) == 1 else f"{number}/{len(targets)} {video.name}"
         with ProgressBar(desc=label, unit="frame", leave=False, disable=None) as bar:
             try:
-                if not extras.force and is_synthesised(target):
+                if not extras.force and extras.exist(video, target):
                     print(f"{target}: another process has written it, skipped")
                     continue
                 check_replaceable(target, force=True)

@@ -24,28 +24,32 @@ SPEECH_FOLDER = "speech"
 
 
 def find_videos(paths: list[Path]) -> list[Path]:
-    """The files, and those with a video's suffix in the folders among them. Raises UserError where there are none."""
+    """The files, and those with a video's suffix in the folders among them, but for hidden ones and what v2skit wrote.
+    Raises UserError where there are none."""
     found = []
     for path in paths:
         inside = [path]
         if path.is_dir():
-            videos = (
-                p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.stem.endswith(SPEECH_SUFFIX)
-            )
-            inside = sorted(videos)
+            inside = sorted(p for p in path.iterdir() if _is_video(p))
         elif not path.exists():
             raise UserError.about(path, "does not exist; check the path")
         if not inside:
-            deeper = any(p.suffix.lower() in VIDEO_SUFFIXES for p in path.glob("*/*"))
+            deeper = any(_is_video(p) for p in path.glob("*/*"))
             remedy = f"; name its subfolders, {path / '*'}, which are not searched" if deeper else ""
             raise UserError.about(path, f"has no video in it ({', '.join(VIDEO_SUFFIXES)}){remedy}")
         found += inside
     return found
 
 
-def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Path]:
+def _is_video(path: Path) -> bool:
+    if path.suffix.lower() not in VIDEO_SUFFIXES or path.name.startswith(".") or not path.is_file():
+        return False
+    return not (path.stem.endswith(SPEECH_SUFFIX) and is_synthesised(path))
+
+
+def outputs(videos: list[Path], out: Path | None, extras: Extras) -> dict[Path, Path]:
     """The sound file of each video: one file, one in a folder, or one in SPEECH_FOLDER next to the video. Of several
-    videos, those whose speech exists are skipped, so that the same command resumes.
+    videos, those whose speech and further files exist are skipped, so that the same command resumes.
 
     Returns:
         video -> sound file, of those to process.
@@ -65,21 +69,24 @@ def outputs(videos: list[Path], out: Path | None, force: bool) -> dict[Path, Pat
         raise UserError(f"{len(videos)} videos can't be written to one file {out}; give a folder")
     else:
         targets = [out]
-    duplicate = next((target for target in targets if targets.count(target) > 1), None)
-    if duplicate:
-        raise UserError(f"two of the videos would be written to {duplicate}; process them separately")
+    seen: set[str] = set()
+    for target in targets:
+        if (real := os.path.realpath(target)) in seen:
+            raise UserError(f"two of the videos would be written to {target}; process them separately")
+        seen.add(real)
     for target, video in zip(targets, videos, strict=True):
         if os.path.realpath(target) == os.path.realpath(video):  # which knows links in a circle
             raise UserError.about(target, "is the video itself; -o gives the speech another path")
     for folder in {target.parent for target in targets}:
         check_writable(folder)
     if len(videos) == 1:
-        check_replaceable(targets[0], force)
-    processed = [] if force else [target for target in targets if is_synthesised(target)]
+        check_replaceable(targets[0], extras.force)
+    pairs = dict(zip(videos, targets, strict=True))
+    processed = [] if extras.force else [target for video, target in pairs.items() if extras.exist(video, target)]
     if processed:
         count = f"{len(processed)} of {len(videos)} videos"
         print(f"{count} already processed, skipped, e.g. {processed[0]} (--force processes them again)")
-    return {video: target for video, target in zip(videos, targets, strict=True) if target not in processed}
+    return {video: target for video, target in pairs.items() if target not in processed}
 
 
 def check_replaceable(path: Path, force: bool) -> None:
@@ -128,10 +135,23 @@ class Extras:
 
     def paths(self, video: Path, speech: Path) -> dict[str, Path]:
         """Kind -> file. Raises UserError where the video can't be copied, or as :func:`check_replaceable`."""
+        paths = self._paths(video, speech)
+        interrupted = is_synthesised(speech)  # some files of this video are there, and not all
+        for path in paths.values():
+            check_replaceable(path, self.force or interrupted)
+        return paths
+
+    def exist(self, video: Path, speech: Path) -> bool:
+        """Whether a video's speech and all further files are there, written by v2skit."""
+        if not is_synthesised(speech):
+            return False
+        try:
+            return all(map(is_synthesised, self._paths(video, speech).values()))
+        except UserError:
+            return False
+
+    def _paths(self, video: Path, speech: Path) -> dict[str, Path]:
         paths = {"video": mux_path(video, speech)} if self.video or self.report else {}
         if self.report:
             paths["report"] = speech.with_suffix(".html")
-        paths |= {kind: speech.with_suffix(ALIGNMENTS[kind]) for kind in self.align}
-        for path in paths.values():
-            check_replaceable(path, self.force)
-        return paths
+        return paths | {kind: speech.with_suffix(ALIGNMENTS[kind]) for kind in self.align}

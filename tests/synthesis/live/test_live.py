@@ -283,7 +283,8 @@ def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthes
     )
 
 
-def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_the_command_with_a_whole_file(packed, tmp_path, number):
     out = tmp_path / "speech.wav"
     kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits it if it is ignored, as in the
     running = subprocess.Popen(  # background of a shell
@@ -299,7 +300,7 @@ def test_ctrl_c_ends_the_command_with_a_whole_file(packed, tmp_path):
         while part.stat().st_size < 44 and time.monotonic() < end:
             time.sleep(0.01)
         time.sleep(0.3)
-        running.send_signal(signal.SIGINT)
+        running.send_signal(number)
         printed = running.stderr.read().decode()
         assert running.wait(20) == 0, printed
     finally:

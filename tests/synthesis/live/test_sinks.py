@@ -36,6 +36,24 @@ def test_an_error_leaves_no_half_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["speech.wav", "speech.flac"])
+def test_what_was_written_is_kept_where_writing_fails(tmp_path, monkeypatch, name):
+    write, pieces = soundfile.SoundFile.write, []
+
+    def fails(file, samples):
+        pieces.append(samples)
+        if len(pieces) == 2:
+            raise soundfile.LibsndfileError(2)
+        write(file, samples)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", fails)
+    with open_sink(str(tmp_path / name), RATE) as sink:
+        sink(SOUND)
+        with pytest.raises(UserError, match=r"can't be written: .*; the speech so far is kept$"):
+            sink(SOUND)
+    assert soundfile.read(tmp_path / name)[0] == pytest.approx(HEARD, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["speech.mp3", "speech", "folder/"])
 def test_other_files_are_refused(name):
     with pytest.raises(UserError, match="a .wav or .flac file, to device, or to -"), open_sink(name, RATE):
@@ -75,8 +93,11 @@ class Sounddevice:
         assert samples.dtype == np.float32 and samples.shape[1] == 1 and samples.flags.c_contiguous
         self.played.append(samples[:, 0].copy())
 
-    def __enter__(self):
+    def start(self):
         self.state = "open"
+
+    def __enter__(self):
+        assert self.state == "open"
 
     def __exit__(self, *error):
         self.state = "closed"
@@ -91,6 +112,17 @@ def test_a_device_plays_what_it_is_given(monkeypatch, name, device):
         for piece in np.array_split(HEARD, 3):
             sink(piece)
     assert package.state == "closed" and np.array_equal(np.concatenate(package.played), HEARD)
+
+
+def test_a_device_that_is_unplugged_is_a_sentence(monkeypatch):
+    package = Sounddevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", package)
+    with open_sink("device", RATE) as sink:
+        sink(HEARD)
+        monkeypatch.setattr(package, "write", lambda samples: (_ for _ in ()).throw(package.PortAudioError("gone")))
+        with pytest.raises(UserError, match=r"^the sound device fails \(gone\); is it still connected\?$"):
+            sink(HEARD)
+    assert package.state == "closed"
 
 
 def test_devices_that_are_not_there_are_refused(monkeypatch):

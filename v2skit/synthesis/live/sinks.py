@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from v2skit.errors import UserError
+from v2skit.errors import UserError, reason_of
+from v2skit.media.audio import open_sound
 from v2skit.media.synthesised import MARK
 from v2skit.synthesis.paths import check_replaceable
-from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
 
 
@@ -48,16 +47,15 @@ def open_sink(name: str, sample_rate: int) -> Iterator[Callable[[np.ndarray], No
         path = Path(name)
         if path.suffix not in (".wav", ".flac"):
             raise UserError(f"{path}: speech goes to a .wav or .flac file, to device, or to - (raw samples)")
-        kind = path.suffix[1:].upper()
-        try:
-            with (
-                atomic_write(path) as part,
-                soundfile.SoundFile(part, "w", sample_rate, 1, "PCM_16", format=kind) as file,
-            ):
-                file.comment = MARK
-                yield lambda samples: file.write(np.clip(samples, -1.0, 1.0))
-        except soundfile.LibsndfileError as error:
-            raise OSError(f"{path} can't be written: {error}") from error
+        with open_sound(path, sample_rate, MARK) as append:
+
+            def write(samples: np.ndarray) -> None:
+                try:
+                    append(samples)
+                except OSError as error:  # an error of the user's ends the run, which keeps what is written
+                    raise UserError(f"{reason_of(error)}; the speech so far is kept") from error
+
+            yield write
 
 
 def _raw(samples: np.ndarray) -> None:
@@ -75,8 +73,16 @@ def _device(name: str | None, sample_rate: int) -> Iterator[Callable[[np.ndarray
     try:
         device = int(name) if name and name.isdecimal() else name
         stream = sounddevice.OutputStream(sample_rate, device=device, channels=1, dtype="float32", latency="low")
+        stream.start()
     except (sounddevice.PortAudioError, ValueError) as error:
         known = [d["name"] for d in sounddevice.query_devices() if d["max_output_channels"]]
         raise UserError(f"sound device can't be opened ({error}); available: {', '.join(known) or 'none'}") from error
+
+    def play(samples: np.ndarray) -> None:
+        try:
+            stream.write(np.ascontiguousarray(samples[:, None]))
+        except sounddevice.PortAudioError as error:
+            raise UserError(f"the sound device fails ({error}); is it still connected?") from error
+
     with stream:
-        yield lambda samples: stream.write(np.ascontiguousarray(samples[:, None]))
+        yield play
