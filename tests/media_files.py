@@ -41,6 +41,7 @@ def make_video(
     loudness: float = 0.3,
     fps: int = 25,
     corner: bool = False,
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Path:
     """Write a video with a 440 Hz tone in stereo at 44.1 kHz.
 
@@ -53,6 +54,7 @@ def make_video(
         loudness: amplitude of the tone, 0..1.
         fps: frame rate that the file states.
         corner: whether the upper left quarter is white.
+        pixel_aspect: width of a pixel over its height.
     """
     clock = Fraction(1, 12800)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ def make_video(
             options = {"preset": "ultrafast", "qp": "4", "threads": "1"}
             video = container.add_stream("libx264", rate=fps, options=options)
             video.width, video.height, video.pix_fmt = *size, "yuv420p"
-            video.codec_context.time_base = clock
+            video.codec_context.time_base, video.codec_context.sample_aspect_ratio = clock, pixel_aspect
         if audio_seconds is not None:
             audio = container.add_stream("aac", rate=44100, layout="stereo")
         for time in times:

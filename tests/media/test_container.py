@@ -38,6 +38,15 @@ def test_half_a_file_is_truncated_though_a_shorter_stream_is_whole(tmp_path, con
             list(read_video(path, 25))
 
 
+@pytest.mark.parametrize("kind", ["mkv", "webm", "mp4", "ts", "flv"])
+def test_the_length_of_a_clip_does_not_depend_on_when_it_starts(tmp_path, kind):
+    if kind == "webm":
+        video = make_video(tmp_path / "clip.mkv", 1.5 + every(25, 1.0)).rename(tmp_path / "clip.webm")
+    else:
+        video = make_video(tmp_path / f"clip.{kind}", 1.5 + every(25, 1.0))
+    assert probe(video).seconds == pytest.approx(1.0, abs=0.1)
+
+
 def test_real_grid_clips():
     for path in sorted(real_data("grid_others").glob("*.mpg"))[:2]:
         info = probe(path)

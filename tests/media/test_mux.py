@@ -62,6 +62,7 @@ def check(video, out, speech):
         ("variable.mp4", VARIABLE, 25),
         ("late.mp4", 0.5 + every(25, 1.0), 25),
         ("one.mp4", [0.0], 25),
+        ("variable.ts", VARIABLE, 25),
     ],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

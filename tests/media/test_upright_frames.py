@@ -1,13 +1,14 @@
 """Frames of any container, upright and from the first key frame on."""
 
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from tests.media_files import every, make_video, real_data
 from v2skit.media.container import probe
-from v2skit.media.video import read_video
+from v2skit.media.video import read_timed_frames, read_video
 
 
 def test_a_cut_recording_starts_with_its_first_key_frame(tmp_path):
@@ -35,3 +36,11 @@ def test_a_rotated_recording_is_upright(tmp_path):
 def test_a_tiny_frame_is_read(tmp_path):
     frames = list(read_video(make_video(tmp_path / "clip.mp4", every(25, 0.2), size=(16, 16)), 25))
     assert len(frames) == 5 and frames[0].shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(("pixels", "width"), [(Fraction(4, 3), 85), (Fraction(1, 2), 32), (Fraction(100), 64)])
+def test_pixels_become_square_unless_the_file_states_nonsense(tmp_path, pixels, width):
+    video = make_video(tmp_path / "clip.mp4", every(25, 0.2), corner=True, pixel_aspect=pixels)
+    for frame in (next(read_video(video, 25)), next(read_timed_frames(video))[1]):
+        assert frame.shape == (48, width, 3)
+        assert frame[:24, : width // 2 - 1].mean() > 200 and frame[:24, width // 2 + 2 :].mean() < 60

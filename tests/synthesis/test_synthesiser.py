@@ -207,3 +207,14 @@ def test_voices_are_not_packed_with_a_model_that_accepts_no_recording(run, voice
     ):
         assert main(["pack", str(run), "-o", str(tmp_path / "model.v2s"), "--voice", voice]) == 1
         assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_no_two_videos_share_a_tracker_at_a_time(model, frames):
+    first, second = (model.synthesise_pieces(frames, 25) for _ in range(2))
+    assert first.tracker is not second.tracker
+    for _ in zip(first, second, strict=True):
+        pass
+    both = {id(first.tracker), id(second.tracker)}
+    assert {id(model.synthesise_pieces(frames, 25).tracker) for _ in range(2)} <= both  # some take long to build
+    third = model.synthesise_pieces(frames, 25)
+    assert id(third.tracker) not in both

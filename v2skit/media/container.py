@@ -64,6 +64,8 @@ def probe(path: Path) -> MediaInfo:
     with open_container(path) as container:
         video = find_video_stream(container)
         seconds = container.duration / av.time_base if container.duration else None
+        if seconds and container.format.name == "matroska,webm":  # the time of the end
+            seconds = max(0.0, seconds - (container.start_time or 0) / av.time_base)
         if video is None:
             return MediaInfo(None, 0.0, bool(container.streams.audio), seconds)
         # The header states the time of the first packet, which may lack the key frame that decoding it needs.

@@ -13,7 +13,7 @@ import av
 import soundfile
 
 from v2skit.errors import UserError
-from v2skit.media.container import open_container, require_video_stream
+from v2skit.media.container import frame_rate, open_container, require_video_stream, time_base
 from v2skit.media.faults import readable
 from v2skit.media.formats import local_name
 from v2skit.media.packet_times import CONVERT_REMEDY, packet_times
@@ -112,6 +112,8 @@ def _copy(
         for index, packet in enumerate(source.demux(stream)):
             if index in times:
                 packet.pts, packet.dts = times[index]
+                # A last packet without one would be hidden.
+                packet.duration = packet.duration or round(1 / (frame_rate(stream) * time_base(stream)))
                 packet.stream = video_out
                 yield packet
 

@@ -18,6 +18,9 @@ from v2skit.media.container import decode_stream, open_container, require_video_
 from v2skit.media.faults import readable
 from v2skit.media.timestamps import presentation_times, resample_frames
 
+MAX_PIXEL_ASPECT = 2
+"""Of anamorphic lenses; DV and HDV have 64:45 and less."""
+
 _SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor
 
 
@@ -40,7 +43,7 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
         duration: is set to the duration of the video.
 
     Yields:
-        Upright frames, RGB uint8 (H,W,3), ``round(seconds * fps)`` of them.
+        Upright frames of square pixels, RGB uint8 (H,W,3), ``round(seconds * fps)`` of them.
 
     Raises:
         UserError: no media file, no video stream or no frames in it, damaged or cut off.
@@ -49,7 +52,7 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
     with open_container(path) as container, readable(path):
         stream = require_video_stream(container, path)
         timed = presentation_times(decode_stream(container, stream, path), stream)
-        upright = UprightFrames()
+        upright = UprightFrames(_pixel_aspect(stream))
         count = 0
         for frame in resample_frames(_measure(timed, duration), fps, path):
             count += 1
@@ -69,7 +72,7 @@ def read_timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
     """
     with open_container(path) as container, readable(path):
         stream = require_video_stream(container, path)
-        upright = UprightFrames()
+        upright = UprightFrames(_pixel_aspect(stream))
         for time, _, frame in presentation_times(decode_stream(container, stream, path), stream):
             yield float(time), upright(frame)
 
@@ -85,19 +88,29 @@ def _measure(
         yield time, duration, frame
 
 
+def _pixel_aspect(stream: av.VideoStream) -> Fraction:
+    """Width of a pixel over its height; 1 where the file states none, or none that a camera has."""
+    stated = stream.sample_aspect_ratio
+    return stated if stated and 1 / MAX_PIXEL_ASPECT <= stated <= MAX_PIXEL_ASPECT else Fraction(1)
+
+
 class UprightFrames:
     """Converts the decoded frames of a video, with one scaler for all of them.
+
+    Args:
+        pixel_aspect: width of a pixel over its height; frames are scaled in width to square ones.
 
     Neither a scaler nor a cycle of references stays with a frame: ``frame.reformat`` makes a scaler with threads of its
     own per frame, and ``frame.side_data`` a cycle, which would keep both until the garbage collector runs.
     """
 
-    def __init__(self) -> None:
-        self._scaler = VideoReformatter()
+    def __init__(self, pixel_aspect: Fraction = Fraction(1)) -> None:
+        self._scaler, self._pixel_aspect = VideoReformatter(), pixel_aspect
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """RGB uint8 (H,W,3), rotated and mirrored as the file's display matrix says."""
-        rgb = self._scaler.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        width = max(1, round(frame.width * self._pixel_aspect))
+        rgb = self._scaler.reformat(frame, width=width, format="rgb24", threads=1).to_ndarray()
         matrix = _SIDE_DATA(frame).get("DISPLAYMATRIX")
         if matrix is not None:
             a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,7 +70,8 @@ class Synthesiser:
         self.speakers = speakers
         only = next(iter(self.packed_voices)) if len(self.packed_voices) == 1 else None
         self._default = packed_default or only
-        self._tracker: tuple[Component, Tracker] | None = None
+        self._lock = threading.Lock()
+        self._unused: list[tuple[Component, Tracker]] = []
 
     @classmethod
     def load(cls, path: Path, device: torch.device, vocoder: Config | Path | nn.Module | None = None) -> Synthesiser:
@@ -169,9 +171,15 @@ class Synthesiser:
         """As :meth:`synthesise`, for videos of any length: iterate over the result to get waveforms. ``read``: heads
         that decode text also read the lips; after the last waveform, ``readings`` of the result has what they read."""
         source = Video.open(video, fps, self.config.clock)
-        mouth_tracker, speaker = self.tracker(tracker), self.voice(voice)
+        choice, speaker = self._tracker_choice(tracker), self.voice(voice)
+        mouth_tracker = self._unused_tracker(choice) if isinstance(choice, Component) else choice
         readers = {head: self.lip_reader(head, speaker) for head in self.reading_heads} if read else {}
-        return SpeechPieces(source, mouth_tracker, self.pipeline(speaker), self.config, progress, readers)
+
+        def finished() -> None:
+            if isinstance(choice, Component):
+                self._unused.append((choice, mouth_tracker))
+
+        return SpeechPieces(source, mouth_tracker, self.pipeline(speaker), self.config, progress, readers, finished)
 
     def synthesise_crops(self, crops: np.ndarray, speaker: np.ndarray) -> np.ndarray:
         """Synthesise speech for the mouth crops of a whole clip.
@@ -212,16 +220,24 @@ class Synthesiser:
         return Pipeline(self.config, self.model, self.vocoder, speaker, chunk)
 
     def tracker(self, choice: str | Component | Tracker | None = None) -> Tracker:
-        """A tracker: by name, as in a config, built, or that of the model's training. Raises UserError."""
+        """A tracker: by name, as in a config, built, or that of the model's training; it is for one video at a time.
+        Raises UserError."""
+        choice = self._tracker_choice(choice)
+        return self._unused_tracker(choice) if isinstance(choice, Component) else choice
+
+    def _tracker_choice(self, choice: str | Component | Tracker | None) -> Component | Tracker:
         choice = choice or self.config.tracker
-        if isinstance(choice, str):
-            choice = parse_component("tracker", choice, "tracker")
-        if not isinstance(choice, Component):
-            return choice
+        return parse_component("tracker", choice, "tracker") if isinstance(choice, str) else choice
+
+    def _unused_tracker(self, choice: Component) -> Tracker:
+        """One that has processed a video before, as some take long to build; a new one where all are in use."""
         check_available(choice)
-        if self._tracker is None or self._tracker[0] != choice:
-            self._tracker = choice, build("tracker", choice)  # some take long to build
-        return self._tracker[1]
+        with self._lock:
+            for entry in self._unused:
+                if entry[0] == choice:
+                    self._unused.remove(entry)
+                    return entry[1]
+        return build("tracker", choice)
 
     def voice(self, name: str | Path | None) -> np.ndarray:
         """The input of the speaker component for a voice. Raises UserError where the model needs one, or lacks this."""

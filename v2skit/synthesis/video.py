@@ -105,6 +105,7 @@ class SpeechPieces:
         config: of the model.
         progress: called for each frame.
         readers: heads that read the lips, by name.
+        finished: called after the last waveform.
 
     Raises:
         UserError: while iterating, where there is no video, it is damaged, or no face is in it.
@@ -118,7 +119,9 @@ class SpeechPieces:
         config: Config,
         progress: Progress | None = None,
         readers: Mapping[str, LipReader] | None = None,
+        finished: Callable[[], None] = lambda: None,
     ) -> None:
+        self._finished = finished
         self.video, self.tracker, self.pipeline, self.progress = video, tracker, pipeline, progress
         self.clock, self.crop, self._readers = config.clock, config.crop, readers or {}
         self.readings: dict[str, Reading] = {}
@@ -153,6 +156,7 @@ class SpeechPieces:
             pending = pending[ready:]
         if all(place.silent for place in self._places):
             raise UserError(NO_FACE)
+        self._finished()
         missing = round(self.video.span.seconds * self.clock.sample_rate) - samples
         self.readings = {head: reader.finish() for head, reader in self._readers.items()}
         yield np.pad(pending, (0, max(0, missing - len(pending))))[:missing]

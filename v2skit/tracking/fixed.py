@@ -15,7 +15,7 @@ class Fixed:
     """The same square in every frame.
 
     Args:
-        x: of the square's centre, pixels from the left of the upright frame.
+        x: of the square's centre, pixels from the left of the upright frame, whose pixels are square.
         y: of the square's centre, pixels from the top.
         side: of the square, pixels.
 
