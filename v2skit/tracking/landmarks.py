@@ -28,7 +28,8 @@ corners of the mouth move less in speech than the lips between them."""
 class Landmarks:
     """Reads ``<stem of the video>.npy``: float (T, P, 2), pixels of the upright frame, NaN without a face.
 
-    The pixels are square. P is 5 (eyes, nose, mouth corners), 68 (iBUG), 468 or 478 (MediaPipe); T is the number of frames in the file.
+    The pixels are square. P is 5 (eyes, nose, mouth corners), 68 (iBUG), 468 or 478 (MediaPipe); T is the number of
+    frames in the file.
 
     Args:
         folder: of the .npy files; empty: the folder of the video.
