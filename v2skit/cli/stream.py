@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from v2skit.cli.options import (
     Commands,
@@ -54,11 +56,10 @@ def run(options: argparse.Namespace) -> None:
     source = open_source(options.source, options.size, options.fps, options.realtime)
     check_target(options.out, source.path, options.force)
     print_headline(model, sys.stderr)
-    with open_sink(options.out, model.sample_rate) as sink:
+    with _interrupted_by(signal.SIGTERM, signal.SIGHUP), open_sink(options.out, model.sample_rate) as sink:
         latency = f"algorithmic latency {live.algorithmic_latency * 1000:.0f} ms"
         print(f"synthesising speech for {options.source}, {latency}; Ctrl-C ends", file=sys.stderr)
-        with _interrupted_by(signal.SIGTERM, signal.SIGHUP):
-            report = live.run(source, sink)
+        report = live.run(source, sink)
     print(report, file=sys.stderr)
     if isinstance(report.error, FacesError):
         raise UserError(f"{report.error}{write_picture(Path('faces.png'), report.error.picture)}")
@@ -68,8 +69,19 @@ def run(options: argparse.Namespace) -> None:
 
 @contextmanager
 def _interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
-    """Signals act as Ctrl-C does: what is written so far is kept."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    """The first of these signals acts as Ctrl-C does: what is written so far is kept. Later ones do nothing, since a
+    terminal that closes may send two; those that are ignored, as under nohup, stay so."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    in_main = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    handlers = {number: signal.getsignal(number) for number in numbers if in_main}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:

@@ -172,7 +172,7 @@ class Synthesiser:
         that decode text also read the lips; after the last waveform, ``readings`` of the result has what they read."""
         source = Video.open(video, fps, self.config.clock)
         choice, speaker = self._tracker_choice(tracker), self.voice(voice)
-        mouth_tracker = self._unused_tracker(choice) if isinstance(choice, Component) else choice
+        mouth_tracker = self.tracker(choice)
         readers = {head: self.lip_reader(head, speaker) for head in self.reading_heads} if read else {}
 
         def finished() -> None:
@@ -223,21 +223,19 @@ class Synthesiser:
         """A tracker: by name, as in a config, built, or that of the model's training; it is for one video at a time.
         Raises UserError."""
         choice = self._tracker_choice(choice)
-        return self._unused_tracker(choice) if isinstance(choice, Component) else choice
-
-    def _tracker_choice(self, choice: str | Component | Tracker | None) -> Component | Tracker:
-        choice = choice or self.config.tracker
-        return parse_component("tracker", choice, "tracker") if isinstance(choice, str) else choice
-
-    def _unused_tracker(self, choice: Component) -> Tracker:
-        """One that has processed a video before, as some take long to build; a new one where all are in use."""
+        if not isinstance(choice, Component):
+            return choice
         check_available(choice)
         with self._lock:
-            for entry in self._unused:
+            for entry in self._unused:  # some take long to build
                 if entry[0] == choice:
                     self._unused.remove(entry)
                     return entry[1]
         return build("tracker", choice)
+
+    def _tracker_choice(self, choice: str | Component | Tracker | None) -> Component | Tracker:
+        choice = choice or self.config.tracker
+        return parse_component("tracker", choice, "tracker") if isinstance(choice, str) else choice
 
     def voice(self, name: str | Path | None) -> np.ndarray:
         """The input of the speaker component for a voice. Raises UserError where the model needs one, or lacks this."""

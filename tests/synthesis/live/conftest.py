@@ -11,7 +11,9 @@ from tests.conftest import ROOT
 from v2skit.config.load import load_config
 from v2skit.config.schema import Config
 from v2skit.media.crops import write_crops
+from v2skit.models import checkpoint
 from v2skit.models.build import build_model, build_vocoder, for_inference
+from v2skit.models.package import Card, pack
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import SpeechPieces, Video
 from v2skit.tracking.none import NoTracker
@@ -65,3 +67,14 @@ def video(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("video") / "clip.mp4"
     write_crops(path, moving(41), 25)
     return path
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory) -> Path:
+    """An untrained model in a file."""
+    folder, config = tmp_path_factory.mktemp("model"), tiny_config()
+    model = build_model(config, "v2a", [])
+    meta = checkpoint.new_meta(config, "v2a", [])
+    checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), folder / "exp/run/step_0")
+    pack(folder / "exp/run/step_0", folder / "tiny.v2s", None, Card("tiny", made_for="moving squares"))
+    return folder / "tiny.v2s"

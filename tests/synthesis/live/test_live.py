@@ -14,16 +14,13 @@ import pytest
 import soundfile
 import torch
 
-from tests.synthesis.live.conftest import MEL, NOBODY, WHOLE_CLIP, moving, offline, tiny_config, tiny_synthesiser
+from tests.synthesis.live.conftest import MEL, NOBODY, WHOLE_CLIP, moving, offline, tiny_synthesiser
 from v2skit.cli.main import main
 from v2skit.data.augment import centre_crop, normalise
 from v2skit.data.batch import Inputs
 from v2skit.errors import UserError
 from v2skit.hub import installed
 from v2skit.media.video import read_timed_frames
-from v2skit.models import checkpoint
-from v2skit.models.build import build_model
-from v2skit.models.package import Card, pack
 from v2skit.synthesis.live.live import LiveSynthesis
 from v2skit.synthesis.live.sinks import open_sink
 from v2skit.synthesis.live.sources import WAITING_FRAMES, Source, open_source
@@ -244,17 +241,6 @@ def test_latencies_are_measured_from_the_arrival_of_frames(synthesiser):
     assert len(report.latencies) >= 14 - later
     assert (report.latencies[: 14 - later] >= later * 0.02).all() and (report.latencies < 2).all()
     assert 0 < report.compute_latency < 0.5 and report.busy < report.latencies.sum()
-
-
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory):
-    """An untrained model in a file."""
-    folder, config = tmp_path_factory.mktemp("model"), tiny_config()
-    model = build_model(config, "v2a", [])
-    meta = checkpoint.new_meta(config, "v2a", [])
-    checkpoint.save(checkpoint.Checkpoint(meta, model.state_dict()), folder / "exp/run/step_0")
-    pack(folder / "exp/run/step_0", folder / "tiny.v2s", None, Card("tiny", made_for="moving squares"))
-    return folder / "tiny.v2s"
 
 
 def raw(video) -> bytes:
