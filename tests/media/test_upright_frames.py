@@ -38,7 +38,17 @@ def test_a_tiny_frame_is_read(tmp_path):
     assert len(frames) == 5 and frames[0].shape == (16, 16, 3)
 
 
-@pytest.mark.parametrize(("pixels", "width"), [(Fraction(4, 3), 85), (Fraction(1, 2), 32), (Fraction(100), 64)])
+@pytest.mark.parametrize(
+    ("pixels", "width"),
+    [
+        (Fraction(4, 3), 85),
+        (Fraction(1, 2), 32),
+        (Fraction(32, 11), 186),
+        (Fraction(100), 64),
+        (Fraction(1, 100), 64),
+        (Fraction(126, 125), 64),
+    ],
+)
 def test_pixels_become_square_unless_the_file_states_nonsense(tmp_path, pixels, width):
     video = make_video(tmp_path / "clip.mp4", every(25, 0.2), corner=True, pixel_aspect=pixels)
     for frame in (next(read_video(video, 25)), next(read_timed_frames(video))[1]):

@@ -18,8 +18,11 @@ from v2skit.media.container import decode_stream, open_container, require_video_
 from v2skit.media.faults import readable
 from v2skit.media.timestamps import presentation_times, resample_frames
 
-MAX_PIXEL_ASPECT = 2
-"""Of anamorphic lenses; DV and HDV have 64:45 and less."""
+MAX_PIXEL_ASPECT = 4
+"""Digital television at half width has 32:11, DV and HDV have 64:45 and less."""
+
+MIN_PIXEL_STRETCH = 0.01
+"""What is nearer to square was rounded to whole pixels, as 854x480 for 16:9, and would only lose sharpness."""
 
 _SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor
 
@@ -89,9 +92,10 @@ def _measure(
 
 
 def _pixel_aspect(stream: av.VideoStream) -> Fraction:
-    """Width of a pixel over its height; 1 where the file states none, or none that a camera has."""
+    """Width of a pixel over its height; 1 where the file states none, nonsense or nearly 1."""
     stated = stream.sample_aspect_ratio
-    return stated if stated and 1 / MAX_PIXEL_ASPECT <= stated <= MAX_PIXEL_ASPECT else Fraction(1)
+    usual = stated and 1 / MAX_PIXEL_ASPECT <= stated <= MAX_PIXEL_ASPECT and abs(stated - 1) > MIN_PIXEL_STRETCH
+    return stated if stated and usual else Fraction(1)
 
 
 class UprightFrames:
