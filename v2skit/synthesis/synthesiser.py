@@ -39,6 +39,9 @@ from v2skit.tracking.tracker import Tracker
 ONNX = ".onnx"
 """Suffix of the files of ``v2skit export``."""
 
+MAX_UNUSED = 8
+"""Trackers that are kept for the next videos."""
+
 
 class Synthesiser:
     """A V2A model and its vocoder, loaded: from :func:`v2skit.load`.
@@ -177,7 +180,8 @@ class Synthesiser:
 
         def finished() -> None:
             if isinstance(choice, Component):
-                self._unused.append((choice, mouth_tracker))
+                with self._lock:
+                    self._unused = [*self._unused, (choice, mouth_tracker)][-MAX_UNUSED:]
 
         return SpeechPieces(source, mouth_tracker, self.pipeline(speaker), self.config, progress, readers, finished)
 
