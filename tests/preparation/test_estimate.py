@@ -269,6 +269,8 @@ def test_lengths_from_headers(tmp_path):
     assert header_seconds(dataclasses.replace(cut, end=2.5)) == pytest.approx(1.5)
     later = make_video(tmp_path / "longer_sound.mkv", every(25, 1.0), audio_seconds=1.0)
     assert header_seconds(CorpusUtterance("a", "a", later, later)) == pytest.approx(1.0, abs=0.1)
+    late = make_video(tmp_path / "late.mkv", 1.5 + every(25, 1.0))
+    assert header_seconds(CorpusUtterance("a", "a", None, late)) == pytest.approx(1.0, abs=0.1)
     with pytest.raises(UserError, match="no video stream"):
         header_seconds(dataclasses.replace(cut, video=cut.audio))
 

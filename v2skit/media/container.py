@@ -63,9 +63,7 @@ def probe(path: Path) -> MediaInfo:
     """
     with open_container(path) as container:
         video = find_video_stream(container)
-        seconds = container.duration / av.time_base if container.duration else None
-        if seconds and container.format.name == "matroska,webm":  # the time of the end
-            seconds = max(0.0, seconds - (container.start_time or 0) / av.time_base)
+        seconds = stated_seconds(container)
         if video is None:
             return MediaInfo(None, 0.0, bool(container.streams.audio), seconds)
         # The header states the time of the first packet, which may lack the key frame that decoding it needs.
@@ -74,6 +72,14 @@ def probe(path: Path) -> MediaInfo:
         _require_decoder(video, path)
         pixels = video.codec_context.width * video.codec_context.height
         return MediaInfo(float(frame_rate(video)), start, bool(container.streams.audio), seconds, pixels)
+
+
+def stated_seconds(container: av.container.InputContainer) -> float | None:
+    """The approximate duration of a file; None where its header does not state it."""
+    if not container.duration:
+        return None
+    start = (container.start_time or 0) if container.format.name == "matroska,webm" else 0  # it states the end
+    return max(0, container.duration - start) / av.time_base
 
 
 @contextmanager

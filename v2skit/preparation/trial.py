@@ -13,7 +13,7 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.errors import UserError
-from v2skit.media.container import find_video_stream, open_container, time_base
+from v2skit.media.container import find_video_stream, open_container, stated_seconds, time_base
 from v2skit.preparation.amount import Amount, ratio
 from v2skit.preparation.quality import rejects
 from v2skit.preparation.records import SHARDS
@@ -95,8 +95,8 @@ def header_seconds(utterance: CorpusUtterance) -> float:
             raise UserError(f"{path} has no {'video' if utterance.video else 'audio'} stream")
         if stream.duration:
             return float(stream.duration * time_base(stream)) - utterance.start
-        if container.duration:
-            return container.duration / av.time_base - utterance.start
+        if seconds := stated_seconds(container):
+            return seconds - utterance.start
         try:
             ends = [packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None]
         except av.FFmpegError as error:
