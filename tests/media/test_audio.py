@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch, free, number):
         raise soundfile.LibsndfileError(2)  # "System error.", whatever it was
 
     monkeypatch.setattr(soundfile.SoundFile, "write", fails)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(free, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     with pytest.raises(OSError, match="No space left" if number else "can't be written: .*System error") as error:
         write_audio(tmp_path / "a.wav", np.zeros(10), 24000)
     assert error.value.errno == number and not list(tmp_path.iterdir())

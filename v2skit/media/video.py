@@ -101,11 +101,11 @@ def _pixel_aspect(stream: av.VideoStream) -> Fraction:
 class UprightFrames:
     """Converts the decoded frames of a video, with one scaler for all of them.
 
-    Args:
-        pixel_aspect: width of a pixel over its height; frames are scaled in width to square ones.
-
     Neither a scaler nor a cycle of references stays with a frame: ``frame.reformat`` makes a scaler with threads of its
     own per frame, and ``frame.side_data`` a cycle, which would keep both until the garbage collector runs.
+
+    Args:
+        pixel_aspect: width of a pixel over its height; frames are scaled in width to square ones.
     """
 
     def __init__(self, pixel_aspect: Fraction = Fraction(1)) -> None:

@@ -125,8 +125,8 @@ class Trainer:
             started: called after the first step of this call, which all processes and loggers have reached.
 
         Raises:
-            UserError: the data are damaged, a process is missing, a total loss is not finite, the validation has no
-                ``best_checkpoint_metric``, a logger can't start, or a hook of a plug-in fails.
+            UserError: the data are damaged, a process is missing, a total loss or its gradient is not finite, the
+                validation has no ``best_checkpoint_metric``, a logger can't start, or a hook of a plug-in fails.
             Interrupted: after a signal, once a checkpoint has been written.
         """
         keep_memory()
