@@ -56,6 +56,7 @@ def test_where_the_speech_is_written(tmp_path, monkeypatch):
     assert outputs([one, two], None, Extras()) == {one: speech / "one.wav"}
     assert list(outputs([one, two], tmp_path, Extras())) == [one, two]  # what others wrote is not taken for speech
     assert list(outputs([one, two], None, Extras(force=True))) == [one, two]
+    assert outputs([two], None, Extras(align=("ctm",))) == {two: speech / "two.wav"}  # interrupted: a file is missing
     (tmp_path / "link").symlink_to(tmp_path)
     for videos, out, message in (
         ([one, two], tmp_path / "x.wav", "2 videos can't be written to one file"),

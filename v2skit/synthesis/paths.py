@@ -49,14 +49,15 @@ def _is_video(path: Path) -> bool:
 
 def outputs(videos: list[Path], out: Path | None, extras: Extras) -> dict[Path, Path]:
     """The sound file of each video: one file, one in a folder, or one in SPEECH_FOLDER next to the video. Of several
-    videos, those whose speech and further files exist are skipped, so that the same command resumes.
+    videos, those whose speech and further files exist are skipped, so that the same command resumes; a single one is
+    refused.
 
     Returns:
         video -> sound file, of those to process.
 
     Raises:
         UserError: several videos for one file, two of one name, another suffix, a folder that can't be written, or a
-            sound file that exists.
+            single video whose files exist, or a sound file that v2skit did not write.
     """
     if out is None or out.is_dir() or not out.suffix:
         targets = [(out or video.parent / SPEECH_FOLDER) / f"{video.stem}.wav" for video in videos]
@@ -79,9 +80,9 @@ def outputs(videos: list[Path], out: Path | None, extras: Extras) -> dict[Path, 
             raise UserError.about(target, "is the video itself; -o gives the speech another path")
     for folder in {target.parent for target in targets}:
         check_writable(folder)
-    if len(videos) == 1:
-        check_replaceable(targets[0], extras.force)
     pairs = dict(zip(videos, targets, strict=True))
+    if len(videos) == 1:
+        check_replaceable(targets[0], extras.force or not extras.exist(videos[0], targets[0]))
     processed = [] if extras.force else [target for video, target in pairs.items() if extras.exist(video, target)]
     if processed:
         count = f"{len(processed)} of {len(videos)} videos"

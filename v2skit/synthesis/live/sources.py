@@ -122,8 +122,9 @@ def on_live_clock(source: Source, fps: int) -> Iterator[TimedFrame]:
     """The frames at ``fps``: for each time the nearest one among the frames that have arrived.
 
     Unlike :func:`v2skit.media.timestamps.resample_frames` it never waits for a later frame. A dropped
-    frame is replaced by the next one, so that sound and picture stay synchronous. Where the clock of a camera was set,
-    backwards or forwards by more than CLOCK_TOLERANCE, its next frame follows the previous one.
+    frame is replaced by the next one, so that sound and picture stay synchronous; the last one is held to its end.
+    Where the clock of a camera was set, backwards or forwards by more than CLOCK_TOLERANCE, its next frame follows the
+    previous one.
 
     Raises:
         UserError: a file's frame is shown for more than MAX_STEP_SECONDS.
@@ -141,6 +142,9 @@ def on_live_clock(source: Source, fps: int) -> Iterator[TimedFrame]:
         while ticks / fps <= timed.time - first + 0.5 / source.fps:
             yield timed
             ticks += 1
+    if first is not None:
+        length = round((timed.time - first + 1 / source.fps) * fps)
+        yield from [timed] * (length - ticks)
 
 
 def open_source(name: str, size: str | None, fps: float | None, realtime: bool) -> Source:
