@@ -48,6 +48,46 @@ def test_errors_of_audio_files(tmp_path):
         decode_audio(tmp_path / "half.flac", 24000)
 
 
+def chirp_with_a_gap(path, rate: int = 24000) -> np.ndarray:
+    """An AAC file of 10 s that lacks the packets from 1.0 to 1.3 s; returns what was encoded."""
+    time = np.arange(10 * rate) / rate
+    chirp = (0.4 * np.sin(2 * np.pi * (200 * time + 40 * time**2))).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(chirp[None], "fltp", "mono")
+        frame.sample_rate, frame.pts = rate, 0
+        packets = [*stream.encode(frame), *stream.encode(None)]
+        container.mux([packet for packet in packets if not 1.0 <= packet.pts * packet.time_base < 1.3])
+    return chirp
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_a_gap_is_filled_so_that_what_follows_is_in_time(tmp_path, suffix):
+    path, rate, notes = tmp_path / f"gap{suffix}", 24000, []
+    chirp = chirp_with_a_gap(path)
+    whole = decode_audio(path, rate, notes=notes)
+    assert len(notes) == 1 and 0.25 < float(notes[0].split()[2]) < 0.35 and "filled with zeros" in notes[0]
+    assert abs(len(whole) - len(chirp)) < 2048
+    assert np.abs(whole[round(1.1 * rate) : round(1.25 * rate)]).max() < 0.01
+    priming = 1024 if suffix == ".ts" else 0  # of the encoder, which this container does not state
+    part = slice(3 * rate, 4 * rate)
+    segment = decode_audio_segment(path, rate, 0.5, 4.0)
+    for later in (whole, np.pad(segment, (rate // 2, 0))):
+        lag = np.correlate(later[part], chirp[part], "full").argmax() - (rate - 1)
+        assert abs(lag - priming) < 0.003 * rate
+
+
+def test_a_gap_of_minutes_is_refused(tmp_path):
+    with av.open(str(tmp_path / "jump.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for start in (0, 8000 * 200):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 8000), 1000, np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts = 8000, start
+            container.mux(stream.encode(frame))
+    with pytest.raises(UserError, match=r"jump.mkv has audio times that jump by 199 s at 1.00 s, more than 120 s"):
+        decode_audio(tmp_path / "jump.mkv", 24000)
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".m4a"])
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (0.5, 2.25), (7.3, 8.0), (9.0, None)])
 def test_a_segment_is_that_of_the_whole(tmp_path, suffix, start, end):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -11,6 +10,7 @@ import numpy as np
 from v2skit.errors import UserError
 from v2skit.media.container import decode_stream, open_container, require_audio_stream, time_base
 from v2skit.media.faults import readable
+from v2skit.media.timestamps import MAX_STEP_SECONDS
 
 PREROLL_SECONDS = 1.0
 """Decoding begins so long before a segment, since the decoders of compressed audio need a pre-roll."""
@@ -21,37 +21,45 @@ MAX_SECONDS = 6 * 3600
 
 TOO_LONG = f"is longer than {MAX_SECONDS // 3600} h; cut it into parts"
 
+GAP_SECONDS = 0.02
+"""Audio that begins later than its predecessor ends, by more than this, was lost in recording or transmission. Less is
+the precision of some containers' times."""
 
-def decode_audio(path: Path, sample_rate: int, start_seconds: float | None = None) -> np.ndarray:
-    """The whole audio of a video or audio file.
+
+def decode_audio(
+    path: Path, sample_rate: int, start_seconds: float | None = None, notes: list[str] | None = None
+) -> np.ndarray:
+    """The whole audio of a video or audio file, with zeros where there is none, so that what follows is in time.
 
     Args:
         path: any container.
         sample_rate: of the result, Hz.
         start_seconds: presentation time of sample 0: audio before it is cut off, and zeros fill the time from it to
             the first audio. None: that of the first audio.
+        notes: to which is added what was changed.
 
     Returns:
         float32 (N,), the mean of the channels.
 
     Raises:
-        UserError: no media file, no audio in it, damaged or cut off, or longer than MAX_SECONDS.
+        UserError: no media file, no audio in it, damaged or cut off, longer than MAX_SECONDS, or with a gap of more
+            than MAX_STEP_SECONDS.
     """
     with open_container(path) as container, readable(path):
         stream = require_audio_stream(container, path)
-        resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
+        decoded = _Waveform(sample_rate, path)
         try:
-            for frame in _up_to_limit(decode_stream(container, stream, path), path):
-                first = frame.time if first is None else first
-                chunks += _mono(resampler, frame)
-            chunks += _mono(resampler, None) if chunks else []
+            for frame in decode_stream(container, stream, path):
+                decoded.add(frame)
+            waveform, first = decoded.finish(), decoded.first
         except ValueError as error:
             raise UserError.about(
                 path, f"changes its audio format midway ({error}); convert it to WAV or FLAC"
             ) from error
-    if not chunks:
+    if not len(waveform):
         raise UserError.about(path, "has an audio stream without samples; fetch or record it again")
-    waveform = np.concatenate(chunks).astype(np.float32, copy=False)
+    if notes is not None and decoded.gaps:
+        notes.append(f"gaps of {decoded.gaps:.2f} s in the audio, filled with zeros")
     if first is not None and start_seconds is not None and first - start_seconds > MAX_SECONDS:
         raise UserError.about(path, f"has audio that begins {first - start_seconds:.0f} s after its video; convert it")
     skipped = 0 if start_seconds is None or first is None else round((start_seconds - first) * sample_rate)
@@ -78,22 +86,20 @@ def decode_audio_segment(path: Path, sample_rate: int, start_seconds: float, end
         begin = float((stream.start_time or 0) * time_base(stream))
         if start_seconds > PREROLL_SECONDS:
             container.seek(round((begin + start_seconds - PREROLL_SECONDS) / time_base(stream)), stream=stream)
-        resampler, first, chunks = av.AudioResampler(format="fltp", rate=sample_rate), None, []
+        decoded = _Waveform(sample_rate, path)
         try:
-            for frame in _up_to_limit(container.decode(stream), path):
+            for frame in container.decode(stream):
                 if frame.time is None:
                     continue
-                first = frame.time - begin if first is None else first
-                chunks += _mono(resampler, frame)
+                decoded.add(frame)
                 if end_seconds is not None and frame.time - begin > end_seconds:
                     break
-            chunks += _mono(resampler, None) if chunks else []
+            waveform = decoded.finish()
         except (av.FFmpegError, ValueError) as error:
             raise UserError.about(
                 path, f"can't be read around {start_seconds:.1f} s ({error}); fetch it again"
             ) from error
-    waveform = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
-    first = 0.0 if first is None else first
+    first = 0.0 if decoded.first is None else decoded.first - begin
     last = None if end_seconds is None else round((end_seconds - first) * sample_rate)
     segment = waveform[max(0, round((start_seconds - first) * sample_rate)) : last].astype(np.float32, copy=False)
     if not len(segment):
@@ -114,16 +120,57 @@ def exceeds(path: Path, seconds: float) -> bool:
     return False
 
 
-def _up_to_limit(frames: Iterable[av.AudioFrame], path: Path) -> Iterator[av.AudioFrame]:
-    """The same frames. Raises UserError where they are longer than MAX_SECONDS, before memory is filled."""
-    seconds = 0.0
-    for frame in frames:
-        seconds += frame.samples / frame.sample_rate
-        if seconds > MAX_SECONDS:
-            raise UserError.about(path, TOO_LONG)
-        yield frame
+class _Waveform:
+    """Mono audio at one rate, made of decoded frames.
 
+    Args:
+        sample_rate: Hz.
+        path: of the file, for messages.
+    """
 
-def _mono(resampler: av.AudioResampler, frame: av.AudioFrame | None) -> list[np.ndarray]:
-    """What the resampler makes of a frame, or (None) of what it still buffers: waveforms (N,)."""
-    return [resampled.to_ndarray().mean(0) for resampled in resampler.resample(frame)]
+    def __init__(self, sample_rate: int, path: Path) -> None:
+        self.sample_rate, self.path = sample_rate, path
+        self.first: float | None = None
+        """Presentation time of sample 0, seconds; None where the file states no time."""
+        self.gaps = 0.0
+        """Seconds that are filled with zeros."""
+        self._seconds = 0.0  # of the frames and gaps so far
+        self._chunks: list[np.ndarray] = []
+        self._start()
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """Append a frame, or put it at its time where there is a gap before it; an earlier time is taken for a wrong
+        one. Raises UserError for a gap of more than MAX_STEP_SECONDS, and beyond MAX_SECONDS, before memory is
+        filled."""
+        if frame.time is not None:
+            self.first = frame.time - self._seconds if self.first is None else self.first
+            gap = frame.time - self.first - self._seconds
+            if gap > MAX_STEP_SECONDS:
+                at = f"{gap:.0f} s at {self._seconds:.2f} s, more than {MAX_STEP_SECONDS} s"
+                raise UserError.about(self.path, f"has audio times that jump by {at}; record it again, or convert it")
+            if gap > GAP_SECONDS:
+                self._fill(gap)
+        self._seconds += frame.samples / frame.sample_rate
+        if self._seconds > MAX_SECONDS:
+            raise UserError.about(self.path, TOO_LONG)
+        self._resample(frame)
+
+    def finish(self) -> np.ndarray:
+        """float32 (N,), the mean of the channels."""
+        if self._chunks:
+            self._resample(None)
+        return np.concatenate([*self._chunks, np.zeros(0, np.float32)]).astype(np.float32, copy=False)
+
+    def _start(self) -> None:
+        self._resampler = av.AudioResampler(format="fltp", rate=self.sample_rate)
+
+    def _fill(self, gap: float) -> None:
+        self._resample(None)  # it buffers samples, and takes none after that
+        self._start()
+        self.gaps += gap
+        self._seconds += gap
+        zeros = round(self._seconds * self.sample_rate) - sum(map(len, self._chunks))
+        self._chunks.append(np.zeros(max(0, zeros), np.float32))
+
+    def _resample(self, frame: av.AudioFrame | None) -> None:
+        self._chunks += [resampled.to_ndarray().mean(0) for resampled in self._resampler.resample(frame)]

@@ -209,13 +209,14 @@ def decode_stream(
                 damaged += frame.is_corrupt
                 cut_off = cut_off or frame.is_corrupt
                 if stream.type == "audio":
-                    counted += frame.samples / frame.sample_rate
+                    step = frame.samples / frame.sample_rate
+                    counted += step
                 else:
                     step = float(1 / frame_rate(stream))
                     counted += step if stream.average_rate else 0.0  # Matroska need not state a rate
-                    if frame.time is not None:
-                        first = frame.time if first is None else first
-                        shown = frame.time - first + step
+                if frame.time is not None:
+                    first = frame.time if first is None else first
+                    shown = frame.time - first + step
                 yield frame
     # Either may be too short: the frame rate may be variable, and frames may lack timestamps.
     seconds = max(counted, shown)

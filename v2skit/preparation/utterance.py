@@ -72,14 +72,14 @@ def prepare_utterance(
 
 
 def _audio_only(utterance: CorpusUtterance, path: Path, clock: Clock) -> Prepared:
+    notes: list[str] = []
     if utterance.start or utterance.end is not None:
         audio = decode_audio_segment(path, clock.sample_rate, utterance.start, utterance.end)
     else:
-        audio = decode_audio(path, clock.sample_rate)
+        audio = decode_audio(path, clock.sample_rate, notes=notes)
     frames = len(audio) // clock.samples_per_frame
     if not frames:
         raise UserError(f"{path} is shorter than a video frame")
-    notes: list[str] = []
     _check_level(audio, path)
     audio = _within_full_scale(audio[: frames * clock.samples_per_frame], notes)
     return Prepared(frames, audio, None, notes, measure_audio(audio, clock.sample_rate))
@@ -126,7 +126,7 @@ def _audio_of_video(
     if utterance.audio is None:
         raise UserError(f"{utterance.video} has no audio")
     same_file = utterance.audio == utterance.video
-    audio = decode_audio(utterance.audio, clock.sample_rate, start if same_file else None)
+    audio = decode_audio(utterance.audio, clock.sample_rate, start if same_file else None, notes)
     _check_level(audio, utterance.audio)
     samples = frames * clock.samples_per_frame
     difference = (len(audio) - samples) / clock.sample_rate
