@@ -115,3 +115,11 @@ def test_keeps_the_newest_and_the_best(saved, tiny):
         checkpoint.prune(run)
     assert [p.name[-2:] for p in checkpoint.all_checkpoints(run)] == ["09", "12"]
     assert checkpoint.best(run).name.endswith("09") and checkpoint.latest(run).name.endswith("12")
+
+
+def test_speakers_of_the_largest_corpora(tiny, tmp_path):
+    speakers = [f"common_voice-{number}" for number in range(90_000)]
+    meta = checkpoint.new_meta(load_config(tiny), "a2a", speakers, step=1)
+    folder = checkpoint.folder_of(tmp_path / "run", 1)
+    checkpoint.save(checkpoint.Checkpoint(meta, {"x": torch.zeros(1)}), folder)
+    assert checkpoint.load(folder).meta.speakers == speakers

@@ -8,20 +8,16 @@ from typing import Any
 
 MAX_DEPTH = 50
 """Levels of keys and lists."""
-MAX_VALUES = 50_000
-"""Keys, values and entries of lists, with those that an alias repeats counted again."""
 MAX_KEY = 200
 """Characters of a key."""
 
 
 def fault(tree: Any) -> tuple[str, str]:
     """The dotted key of the first value that no config has, and what is wrong with it; both are empty for none."""
-    for count, (value, place) in enumerate(_walk(tree)):
+    for value, place in _walk(tree):
         key = ".".join(place)
         if len(place) > MAX_DEPTH:
             return ".".join(place[:3]), f"nests deeper than {MAX_DEPTH} levels; flatten it"
-        if count > MAX_VALUES:
-            return place[0] if place else "", f"more than {MAX_VALUES} values; shorten it"
         if isinstance(value, str) and _has_controls(value, but="\t\n\r"):
             return key, "text with control characters, such as NUL, can't be used; delete them"
         for name in value if isinstance(value, dict) else ():

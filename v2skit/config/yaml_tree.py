@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
-from v2skit.config.plain import MAX_DEPTH, MAX_VALUES
+from v2skit.config.plain import MAX_DEPTH
 from v2skit.errors import UserError
 
 MAX_BYTES = 2_000_000
 MAX_INTEGER = 2**63
+MAX_VALUES = 50_000
+"""Keys, values and entries of lists, with those that an alias repeats counted again."""
 
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 """The kinds of values that a config has; plain dates and times are text."""
