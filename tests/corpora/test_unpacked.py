@@ -15,6 +15,7 @@ from tests.conftest import make_data, stages
 from tests.media_files import every, make_video
 from v2skit.cli.main import main
 from v2skit.corpora.lhotse import Lhotse
+from v2skit.corpora.unpacked import TABLE
 from v2skit.corpora.webdataset import WebDataset
 from v2skit.data.data_dir import read_manifest, read_settings, write_manifest
 from v2skit.errors import UserError
@@ -164,9 +165,37 @@ def test_files_of_other_sources_are_not_taken_for_those_of_the_table(tmp_path):
     assert corpus.splits()["audio"][0].audio.read_bytes() == tone()
 
 
+def test_files_of_others_are_not_overwritten(tmp_path):
+    (tmp_path / "shards/audio").mkdir(parents=True)
+    (tmp_path / "shards/audio/s-1.flac").write_bytes(b"precious")
+    tar_file(tmp_path / "shards/audio.tar", {"s-1.flac": tone()})
+    corpus = WebDataset(tmp_path, {"audio": "shards/audio.tar"}, corpus_dir="shards")
+    with pytest.raises(UserError, match="shards/audio has files that stage 0 did not write; set corpus_dir"):
+        corpus.obtain()
+    assert (tmp_path / "shards/audio/s-1.flac").read_bytes() == b"precious"
+
+
+def test_what_an_interruption_leaves_is_replaced_and_not_read(tmp_path, monkeypatch):
+    tar_file(tmp_path / "a.tar", {"s-1.flac": tone(), "s-2.flac": tone()})
+    corpus, read = WebDataset(tmp_path, {"audio": "a.tar"}), WebDataset.read
+
+    def interrupted(self, source, files, folder):
+        yield next(read(self, source, files, folder))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WebDataset, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        corpus.obtain()
+    with pytest.raises(UserError, match="does not exist or is incomplete; stage 0 writes it"):
+        corpus.splits()
+    monkeypatch.undo()
+    assert "audio 2 (audio only)" in corpus.obtain()
+
+
 def test_a_folder_that_cannot_be_written_is_no_damaged_shard(tmp_path):
     tar_file(tmp_path / "a.tar", {"s-1.flac": tone()})
     (tmp_path / "unpacked/audio/s-1.flac").mkdir(parents=True)
+    (tmp_path / "unpacked/audio" / TABLE).touch()
     with pytest.raises(OSError, match="s-1.flac"):
         WebDataset(tmp_path, {"audio": "a.tar"}).obtain()
 

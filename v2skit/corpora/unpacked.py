@@ -13,7 +13,7 @@ from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.corpora.names import fit
 from v2skit.corpora.transcript import words
 from v2skit.errors import UserError
-from v2skit.system.atomic import atomic_write, exclusive_lock
+from v2skit.system.atomic import atomic_write, exclusive_lock, write_text
 from v2skit.system.progress import ProgressBar
 
 TABLE = "utterances.jsonl"
@@ -93,8 +93,11 @@ class UnpackedCorpus(ABC):
 
     def _write(self, name: str, files: list[Path], digest: str) -> None:
         folder, ids = self.directory / name, set[str]()
+        if folder.is_dir() and not (folder / TABLE).exists() and any(folder.iterdir()):
+            remedy = f"set corpus_dir, which stage 0 unpacks the {self.title} into, to a new folder"
+            raise UserError(f"{folder} has files that stage 0 did not write; {remedy}", path=folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TABLE).unlink(missing_ok=True)  # from here on its files may be those of other sources
+        write_text(folder / TABLE, json.dumps({"sources": None}) + "\n")  # its files may soon be those of others
         with atomic_write(folder / TABLE) as part, part.open("w", encoding="utf-8") as table:
             table.write(json.dumps({"sources": digest}) + "\n")
             read = self.read(self.work_dir / self.sources[name], files, folder)
@@ -108,7 +111,7 @@ class UnpackedCorpus(ABC):
                 raise UserError(f"{self.sources[name]} has no utterances")
 
     def _digest(self, name: str) -> str | None:
-        """Of the sources that a split was read from; None where it was not."""
+        """Of the sources that a split was read from; None where it was not, or not to the end."""
         path = self.directory / name / TABLE
         if not path.is_file():
             return None
@@ -120,8 +123,8 @@ class UnpackedCorpus(ABC):
 
     def _utterances(self, name: str) -> Iterator[CorpusUtterance]:
         path = self.directory / name / TABLE
-        if not path.is_file():
-            raise UserError(f"{path} does not exist; stage 0 writes it")
+        if self._digest(name) is None:
+            raise UserError(f"{path} does not exist or is incomplete; stage 0 writes it")
         with path.open(encoding="utf-8") as table:
             next(table, None)
             for number, line in enumerate(table, 2):

@@ -55,6 +55,28 @@ def test_few_files_still_have_one_held_out(folder):
     assert list(AudioFolder(folder, ["a", "b"], valid_share=0).splits()) == ["audio"]
 
 
+def test_a_file_that_no_training_is_left_for_is_an_error(folder):
+    (folder / "one").mkdir()
+    (folder / "one/a-1.wav").touch()
+    with pytest.raises(UserError, match="1 audio file in .*one: none is left for training; give more"):
+        AudioFolder(folder, ["one"]).obtain()
+    assert list(AudioFolder(folder, ["one"], valid_share=0).splits()) == ["audio"]
+
+
+def test_a_folder_in_another_one_is_not_read_twice(tmp_path):
+    (tmp_path / "all/part").mkdir(parents=True)
+    for number in range(60):
+        (tmp_path / f"all/part/s{number % 7}-{number}.wav").touch()
+    found = utterances(AudioFolder(tmp_path, ["all", "all/part"], valid_share=0.1))
+    assert len({s.audio.name for s in found}) == len(found) == 60
+
+
+def test_names_without_a_beginning_have_a_speaker(folder):
+    for name in ("_take1.wav", "-x.wav"):
+        (folder / "a" / name).touch()
+    assert all(s.speaker and s.id.startswith(s.speaker) for s in utterances(AudioFolder(folder, ["a"])))
+
+
 def test_missing_and_empty_folders_are_named(folder):
     (folder / "empty").mkdir()
     for name in ("nowhere", "empty"):

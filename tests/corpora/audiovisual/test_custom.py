@@ -66,10 +66,19 @@ def test_names_that_come_twice(tmp_path):
 def test_audio_file_of_a_video(tmp_path):
     make(tmp_path, PEOPLE[:1], 3)
     (tmp_path / "anna/anna_take 0.wav").touch()
-    touch(tmp_path / "anna/.hidden.mp4")
+    for place in ("anna/.hidden.mp4", ".Trash-1000/files/anna.mp4", "anna/.cache/1.mp4", "$RECYCLE.BIN/1.mp4"):
+        touch(tmp_path / place)
     utterances = {s.id: s for s in check_utterances(Custom(tmp_path, str(tmp_path)).splits())}
     assert len(utterances) == 3 and utterances["anna-anna_take_0"].audio.suffix == ".wav"
     assert utterances["anna-anna_take_1"].audio == utterances["anna-anna_take_1"].video
+
+
+def test_files_of_a_video_in_upper_case(tmp_path):
+    make(tmp_path, PEOPLE[:1], 3)
+    for name in ("CLIP.MP4", "CLIP.WAV", "CLIP.TXT"):
+        (tmp_path / name).write_text("so it is")
+    found = {s.video.name: s for part in Custom(tmp_path, str(tmp_path)).splits().values() for s in part}
+    assert found["CLIP.MP4"].audio.name == "CLIP.WAV" and found["CLIP.MP4"].text == "SO IT IS"
 
 
 def test_held_out_videos_are_a_hashs_choice(tmp_path):

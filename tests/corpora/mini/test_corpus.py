@@ -74,6 +74,16 @@ def test_obtain_keeps_a_corpus_with_the_same_settings_and_replaces_any_other(tmp
     assert len(list((second.folder / "audio").iterdir())) == 2
 
 
+def test_a_folder_that_is_a_link_to_another_disk(tmp_path):
+    (tmp_path / "disk/corpus").mkdir(parents=True)
+    (tmp_path / "corpus").symlink_to(tmp_path / "disk/corpus")
+    for count in (1, 2):
+        corpus = Mini(tmp_path, utterances=3, audio_utterances=count, jobs=1)
+        corpus.obtain()
+        assert len(corpus.splits()["audio"]) == count and (tmp_path / "corpus").is_symlink()
+    assert [path.name for path in (tmp_path / "disk").iterdir() if path.is_dir()] == ["corpus"]
+
+
 def test_who_is_at_work_in_its_folder_is_named(tmp_path):
     folder = tmp_path / "corpus"
     with exclusive_lock(folder / "train"):

@@ -38,15 +38,16 @@ class AudioFolder:
         self.speaker, self.valid_share = speaker, valid_share
 
     def obtain(self) -> str:
-        """Find the files. Raises UserError where a folder is missing or has none."""
-        return f"audio in {', '.join(map(str, self.directories))}: {len(self._files())} files"
+        """Find the files. Raises UserError where a folder is missing or has none, or none is left for training."""
+        count = sum(map(len, self.splits().values()))
+        return f"audio in {', '.join(map(str, self.directories))}: {count} files"
 
     def splits(self) -> dict[str, list[CorpusUtterance]]:
         """``audio``, and ``audio_valid``, with at least one file, where ``valid_share`` is not 0."""
         found: list[tuple[str, CorpusUtterance]] = []
         for number, path in self._files():
             stem = fit(path.stem)
-            speaker = re.split("[-_]", stem)[0] if self.speaker == "prefix" else fit(path.parent.name)
+            speaker = fit(re.split("[-_]", stem)[0] if self.speaker == "prefix" else path.parent.name)
             # The folder's number and a hash of the path distinguish files of the same name.
             key = path_hash(path.relative_to(self.directories[number]))
             found.append((key, CorpusUtterance(f"{fit(f'{speaker}-{stem}')}-{number}{key[:6]}", speaker, path)))
@@ -54,6 +55,9 @@ class AudioFolder:
             return {"audio": [utterance for _, utterance in found]}
         first = min(key for key, _ in found)
         held_out = [key == first or int(key[:8], 16) / 16**8 < self.valid_share for key, _ in found]
+        if all(held_out):
+            few = f"{len(found)} audio file{'s' * (len(found) > 1)} in {', '.join(map(str, self.directories))}"
+            raise UserError(f"{few}: none is left for training; give more, or set audio_corpus.valid_share to 0")
         return {
             name: [utterance for (_, utterance), held in zip(found, held_out, strict=True) if held == is_valid]
             for name, is_valid in (("audio", False), ("audio_valid", True))
@@ -63,12 +67,14 @@ class AudioFolder:
         """Open vocabulary."""
 
     def _files(self) -> list[tuple[int, Path]]:
-        files = []
+        """(number of the folder, file); a file that several folders lead to is there once."""
+        files: dict[Path, tuple[int, Path]] = {}
         for number, directory in enumerate(self.directories):
             if not directory.is_dir():
                 raise UserError(f"audio folder {directory} is missing; see audio_corpus.directories")
             here = sorted(p for p in visible_files(directory) if p.suffix.lower() in SUFFIXES)
             if not here:
                 raise UserError(f"no audio files ({' '.join(SUFFIXES)}) under {directory}")
-            files += [(number, path) for path in here]
-        return files
+            for path in here:
+                files.setdefault(path.resolve(), (number, path))
+        return list(files.values())

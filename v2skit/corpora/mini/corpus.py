@@ -158,7 +158,8 @@ class Mini:
                 self._write(plan)
 
     def _write(self, plan: list[tuple[str, str, str]]) -> None:
-        partial = self.folder.with_name("corpus.partial")
+        target = self.folder.resolve()  # it may be a link to another disk
+        partial = target.with_name(f"{target.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         for name in ("audio", "av"):
             (partial / name).mkdir(parents=True)
@@ -172,8 +173,8 @@ class Mini:
                 rows = list(progress(pool.map(make, *zip(*plan, strict=True), chunksize=8)))
         index = {"settings": self.settings, "utterances": rows}
         (partial / INDEX).write_text(json.dumps(index, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        partial.rename(self.folder)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
 
     def _plan(self) -> list[tuple[str, str, str]]:
         """(split, voice, sentence code) of each utterance; the slow audio-visual ones first, voices alternate."""
