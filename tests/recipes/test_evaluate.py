@@ -10,6 +10,7 @@ import soundfile
 
 from tests.cases.model import untrained_run
 from tests.conftest import make_data
+from tests.media_files import every, make_video
 from tests.miniatures import clip
 from v2skit.cli.main import main
 from v2skit.config.load import load_config
@@ -98,6 +99,10 @@ def test_a_pack_in_int8_is_evaluated(run, tmp_path):
     "corpus, message",
     [
         ("mini", "--corpus: 'mini' is no corpus in a folder; prepare it, and give its data directory"),
+        (
+            "{type: webdataset, splits: {test: a.tar}}",
+            "'webdataset' is no corpus in a folder; prepare it, and give its",
+        ),
         ("{type: custom, split: tests}", "none of 'seen', 'unseen' and 'test'"),
         ("{type: grid, split: test}", "has no clips"),
     ],
@@ -108,6 +113,34 @@ def test_a_corpus_without_test_clips_is_named(run, tmp_path, capsys, corpus, mes
     assert message in capsys.readouterr().err
 
 
+def test_clips_that_cannot_be_used_are_left_out(run, tmp_path, capsys):
+    clip(tmp_path / "videos/good.mp4", frames=20)
+    make_video(tmp_path / "videos/silent.mp4", every(25, 0.8))
+    assert evaluate(run, tmp_path / "videos", tmp_path / "out") == 0
+    assert "1 utterances, 1 excluded" in capsys.readouterr().out
+    assert [u.id for u in read_manifest(tmp_path / "out/data/test")] == ["videos-good"]
+    (tmp_path / "videos/good.mp4").unlink()
+    assert evaluate(run, tmp_path / "videos", tmp_path / "none") == 1
+    assert "none of the 1 test clips can be used; " in (message := capsys.readouterr().err) and "--set" not in message
+
+
+def test_clips_that_were_prepared_for_another_clock(run, tmp_path, capsys):
+    make_data(tmp_path / "clips", count=2)
+    settings = json.loads((tmp_path / "clips/settings.json").read_text())
+    (tmp_path / "clips/settings.json").write_text(json.dumps({**settings, "clock": {"fps": 20, "sample_rate": 16000}}))
+    assert evaluate(run, tmp_path / "clips", tmp_path / "out") == 1
+    message = capsys.readouterr().err
+    assert "clock.fps: 20 there, 25 now" in message and "give the folder of its videos instead" in message
+    assert not (tmp_path / "out/synth").exists()
+    clip(tmp_path / "videos/a.mp4", frames=20)
+    assert evaluate(run, tmp_path / "videos", tmp_path / "other") == 0
+    record = tmp_path / "other/data/test/prepared_with.json"
+    record.write_text(record.read_text().replace('"clock.fps": 25', '"clock.fps": 20'))
+    assert evaluate(run, tmp_path / "videos", tmp_path / "other") == 1
+    assert "is of another model; give another folder with -o, or --force" in capsys.readouterr().err
+    assert evaluate(run, tmp_path / "videos", tmp_path / "other", "--force") == 0
+
+
 def test_what_is_no_folder_is_named_before_the_model_is_loaded(tmp_path, capsys):
     assert evaluate(tmp_path / "no_model", tmp_path / "nowhere", tmp_path / "out") == 1
     assert "nowhere is no folder; give a folder of videos, a corpus or a data directory" in capsys.readouterr().err
@@ -116,7 +149,7 @@ def test_what_is_no_folder_is_named_before_the_model_is_loaded(tmp_path, capsys)
 def test_clips_are_prepared_with_the_offset_and_filters_of_the_model(run):
     given = Prepare(jobs=4, cluster="slurm", slurm={"time": 5}, offset="measure", filters=Filters(min_seconds=0.5))
     config = _config(replace(load_config(run.parent / "tiny.yaml"), prepare=given), None)
-    assert config.prepare == Prepare(offset="measure", filters=Filters(min_seconds=0.5))
+    assert config.prepare == Prepare(offset="measure", filters=Filters(min_seconds=0.5), max_failed_share=1.0)
 
 
 def test_clips_and_talkers_of_the_training_are_noted(tmp_path, capsys):

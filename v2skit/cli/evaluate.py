@@ -61,8 +61,12 @@ def run(options: argparse.Namespace) -> None:
 def _corpus(text: str, folder: Path) -> Component:
     """The corpus that an option names, in a folder. Raises UserError where it is none of files in a folder."""
     from v2skit.config.load import parse_component
+    from v2skit.corpora.unpacked import UnpackedCorpus
+    from v2skit.registry import plugins
 
     corpus = parse_component("corpus", text, "--corpus")
-    if "corpus_dir" not in corpus.args:
+    made = plugins.registry().entry("corpus", corpus.type).load()
+    unpacked = isinstance(made, type) and issubclass(made, UnpackedCorpus)  # its corpus_dir is to be written to
+    if "corpus_dir" not in corpus.args or unpacked:
         raise UserError(f"--corpus: '{corpus.type}' is no corpus in a folder; prepare it, and give its data directory")
     return replace(corpus, args={**corpus.args, "corpus_dir": str(folder.resolve())})

@@ -16,7 +16,15 @@ from v2skit.config.features import Clock, Crop
 from v2skit.config.load import identity
 from v2skit.config.prepare import Prepare
 from v2skit.corpora.corpus import Corpus, CorpusUtterance
-from v2skit.data.data_dir import PREPARED_WITH, SETTINGS, TABLES, Utterance, check_id, write_manifest
+from v2skit.data.data_dir import (
+    PREPARED_WITH,
+    SETTINGS,
+    TABLES,
+    Utterance,
+    check_id,
+    is_prepared,
+    write_manifest,
+)
 from v2skit.errors import UserError
 from v2skit.preparation.jobs import run_jobs
 from v2skit.preparation.offsets import Clip, Offsets, measure_speakers
@@ -26,15 +34,18 @@ from v2skit.preparation.shards import Task, prepare_utterances
 from v2skit.preparation.shifted_audio import delete_others, shift_audio
 from v2skit.registry.build import build
 from v2skit.registry.component import Component
-from v2skit.system.atomic import delete_folder, finish_deletion, is_unused
-from v2skit.system.checksum import short_digest
+from v2skit.system.atomic import delete_folder, finish_deletion, is_unused, write_text
+from v2skit.system.checksum import sha256_of, short_digest
 from v2skit.system.devices import cores
 from v2skit.system.progress import ProgressBar
 from v2skit.system.provenance import Provenance, worded
+from v2skit.system.text_file import read_text
 
 OFFSETS = "offsets.jsonl"
 """Measured audio-video offsets of all corpora of a data folder."""
 CONTENT = ("audio", "video", SHARDS, SETTINGS)
+WRITTEN = "tables.digest"
+"""Of the tables as preparation wrote them, so that they are not overwritten once they are edited."""
 STORAGE = 1
 """Version of the storage format."""
 
@@ -64,7 +75,8 @@ def prepare(
     """Prepare every split of a corpus into ``output/<split>``.
 
     Resumes an interrupted run, and prepares utterances again whose files have changed. Excluded utterances are tried
-    again when their files change, or where the previous run did not complete the data directory.
+    again when their files change, or where the previous run did not complete the data directory. Tables that were
+    edited since are kept.
 
     Args:
         corpus: obtained.
@@ -79,8 +91,8 @@ def prepare(
 
     Raises:
         UserError: the tracker can't be used, ids are invalid, a split's folder contains other files or was prepared
-            with other settings, jobs are still writing to it, a job failed, or more utterances are excluded than
-            ``max_failed_share`` allows.
+            with other settings, jobs are still writing to it, a job failed, more utterances are excluded than
+            ``max_failed_share`` allows, or the utterances have changed as well as the tables by hand.
     """
     made_with = settings_of(tracker, clock, crop)
     build("tracker", tracker)  # a missing package is an error before the work starts
@@ -252,5 +264,33 @@ def _complete(summary: Summary, offsets: Offsets | None, made_with: dict) -> Non
     ]
     content = sorted((o.id, o.frames, o.fingerprint, *([shifts[o.id]] if o.id in shifts else [])) for o in summary.kept)
     digest = short_digest(content)
-    write_manifest(folder, prepared, {**made_with, "digest": digest})
+    settings = {**made_with, "digest": digest}
+    if _edited(folder, settings):
+        print(f"{folder}: its tables were edited by hand and are kept; --force prepares it again, without the edits")
+    else:
+        (folder / WRITTEN).unlink(missing_ok=True)  # an interruption from here on is no edit
+        write_manifest(folder, prepared, settings)
+        write_text(folder / WRITTEN, _digest_of_tables(folder) + "\n")
     delete_others(folder, shifted)
+
+
+def _edited(folder: Path, settings: dict) -> bool:
+    """Whether the tables of a data directory were changed after they had been written from the same utterances. Raises
+    UserError where the utterances have changed, too."""
+    written, before = folder / WRITTEN, Provenance.read(folder / SETTINGS)
+    if before is None or not (is_prepared(folder) and written.is_file()):
+        return False
+    if read_text(written).strip() == _digest_of_tables(folder):
+        return False
+    differences = before.diff(Provenance(settings))
+    if differences:
+        raise UserError(
+            f"the tables of {folder} were edited by hand, and what they are written from has changed "
+            f"({worded(differences)}); delete {folder / 'utt2num_frames'} to write them without the edits",
+            differences=differences,
+        )
+    return True
+
+
+def _digest_of_tables(folder: Path) -> str:
+    return short_digest([(name, sha256_of(folder / name)) for name in TABLES if (folder / name).exists()])

@@ -149,8 +149,8 @@ def check_idle(folder: Path) -> None:
 
 
 def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_needed: bool) -> set[str]:
-    """Bring the records up to date: delete the outcomes of changed files and incomplete archives and, unless the
-    directory is prepared, of excluded utterances; of files that are only copies, which are read, store their states.
+    """Bring the records up to date: delete the outcomes of changed files and incomplete archives, of videos that were
+    kept without audio where it is needed now, and, unless the directory is prepared, of excluded utterances; of files that are only copies, which are read, store their states.
     Interrupted, it resumes.
 
     Args:
@@ -164,10 +164,13 @@ def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_nee
     retry, by_id = not is_prepared(folder), {u.id: u for u in utterances}
     archives, kept = _Archives(folder), set[str]()
     found = [(path, outcome) for path in records(folder) for outcome in read_record(path)]
-    good: list[Outcome | None] = [
-        o if (not o.reason or (not retry and o.audio_needed == audio_needed)) and archives.contain(o) else None
-        for _, o in found
-    ]
+
+    def stands(o: Outcome) -> bool:
+        if o.reason:
+            return not retry and o.audio_needed == audio_needed
+        return bool(o.audio) or not audio_needed
+
+    good: list[Outcome | None] = [o if stands(o) and archives.contain(o) else None for _, o in found]
     order = sorted(range(len(found)), key=lambda n: _file(by_id.get(found[n][1].id)))  # each file is read once
     try:
         for n in ProgressBar(order, f"comparing files of {folder.name}", unit=" clips", delay=BAR_AFTER_SECONDS):

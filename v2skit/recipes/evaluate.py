@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from v2skit.recipes.synth import ResultsRow, checkpoint_source, synth
 from v2skit.recipes.trained_on import data_directories
 from v2skit.registry import plugins
 from v2skit.registry.component import Component
-from v2skit.synthesis.directory import copy_synthesis, resynthesise, source_of, synthesise_directory
+from v2skit.synthesis.directory import check_prepared, copy_synthesis, resynthesise, source_of, synthesise_directory
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.system.atomic import exclusive_lock
+from v2skit.system.provenance import worded
 
 TEST = "test"
 MOST_NAMES = 10
@@ -98,6 +100,8 @@ def evaluate(
     with plugins.using(config.plugins):
         if is_prepared(clips):
             folder, name = clips.resolve().parent, clips.resolve().name
+            with _explained(f"{clips} fits no model of other settings; give the folder of its videos instead"):
+                check_prepared(config, clips, with_video=True)
         else:
             folder = out.resolve() / "data"
             name = _prepare(recipe, folder, model, speaker is None)
@@ -112,8 +116,9 @@ def evaluate(
 
 
 def _config(config: Config, corpus: Component | None) -> Config:
-    """That of the training, with another corpus, and neither its cluster nor its protocol."""
-    here = replace(config.prepare, jobs=0, cluster="local", slurm={})
+    """That of the training, with another corpus, and neither its cluster nor its protocol; clips that can't be used
+    are left out, and counted."""
+    here = replace(config.prepare, jobs=0, cluster="local", slurm={}, max_failed_share=1.0)
     config = replace(config, corpus=corpus or config.corpus, audio_corpus=None, prepare=here)
     return replace(config, scoring=replace(config.scoring, protocol=None))
 
@@ -127,11 +132,26 @@ def _prepare(recipe: Recipe, folder: Path, model: Synthesiser, with_voices: bool
     with exclusive_lock(folder):
         made_of = {"corpus": corpus_settings(config.corpus)}
         settings = config.tracker, config.clock, config.crop
-        prepare(corpus, *settings, folder, config.prepare, force=recipe.force, made_of=made_of)
+        with _explained(f"{folder} is of another model; give another folder with -o, or --force to prepare it again"):
+            prepare(corpus, *settings, folder, config.prepare, force=recipe.force, made_of=made_of)
+        if not read_table(folder / corpus.name / "utt2num_frames"):
+            reasons = folder / corpus.name / "report.md"
+            raise UserError(f"none of the {len(corpus.clips)} test clips can be used; {reasons} has the reasons")
         if with_voices:
             speaker: Any = model.model.speaker
             speaker.prepare(folder / corpus.name)
     return corpus.name
+
+
+@contextmanager
+def _explained(text: str) -> Iterator[None]:
+    """Where data were prepared with other settings, a UserError with the remedy that this command has."""
+    try:
+        yield
+    except UserError as error:
+        if differences := error.fields.get("differences"):
+            raise UserError(f"prepared with other settings ({worded(differences)}): {text}", **error.fields) from error
+        raise
 
 
 def training_overlap(model: Synthesiser, source: Path, directory: Path) -> str:
