@@ -150,8 +150,8 @@ def check_idle(folder: Path) -> None:
 
 def keep_outcomes(folder: Path, utterances: Iterable[CorpusUtterance], audio_needed: bool) -> set[str]:
     """Bring the records up to date: delete the outcomes of changed files and incomplete archives, of videos that were
-    kept without audio where it is needed now, and, unless the directory is prepared, of excluded utterances; of files that are only copies, which are read, store their states.
-    Interrupted, it resumes.
+    kept without audio where it is needed now, and, unless the directory is prepared, of excluded utterances; of files
+    that are only copies, which are read, store their states. Interrupted, it resumes.
 
     Args:
         folder: the data directory; no job may be writing to it.
