@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -147,6 +152,67 @@ def test_small_uploads_that_decode_to_much_are_refused(tmp_path, video):
         assert not started
     with page_server(Humming(), limits=Limits(seconds=10**9)) as address:
         assert "jump.mkv has frame times that jump" in ask(address, form(jump, "jump.mkv"))[-1]["error"]
+
+
+def within_an_instant(path: Path, count: int) -> bytes:
+    """A video with so many frames, of which a model sees one or two."""
+    return make_video(path, np.arange(count) / 12800).read_bytes()
+
+
+def test_frames_that_are_never_shown_are_limited(tmp_path, video, temporary):
+    with page_server(Humming(), limits=Limits(seconds=1)) as address:
+        answer = ask(address, form(within_an_instant(tmp_path / "many.mp4", 600)))[-1]
+        assert answer == {"error": "The video has too many frames: the limit is 500; give it a lower frame rate."}
+        assert "text" in ask(address, form(within_an_instant(tmp_path / "most.mp4", 500)))[-1]
+        assert "text" in ask(address, form(video))[-1]
+    assert not list(temporary.iterdir())
+
+
+class LeavesAfter(threading.Event):
+    """Set when it has been asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize("times", [1, 40, 200])
+def test_frames_that_are_never_shown_are_decoded_for_nobody(tmp_path, times):
+    disconnected, events = LeavesAfter(times), queue.Queue()
+    within_an_instant(tmp_path / "many.mp4", 400)
+    served = worker.Worker(Humming(), Limits())
+    with (tmp_path / "many.mp4").open("rb") as file:
+        served.submit({"video": worker.Upload(file, "many.mp4")}, None, disconnected, events.put)
+        while "done" in (last := events.get(timeout=20)):
+            pass
+    assert last == {"error": "The page was stopped before the speech was finished."} and disconnected.left == -1
+
+
+def test_a_full_disk_is_one_sentence(video, monkeypatch, temporary, capfd):
+    class Full(tempfile.SpooledTemporaryFile):
+        def rollover(self) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", Full)
+    with page_server(Humming()) as address:
+        response = connect(address, form(bytes(20_000_000))).getresponse()
+        assert response.status == 507
+        said = json.load(response)["error"]
+        assert said.startswith("The server can't store the upload (No space left on device); free some disk space")
+        assert "text" in ask(address, form(video))[-1]
+    assert "No space left" in capfd.readouterr().err
+
+
+def test_an_upload_that_would_wait_too_long_is_refused_before_it_is_read(video, monkeypatch):
+    monkeypatch.setattr(worker, "MAX_WAITING", 0)
+    monkeypatch.setattr(app, "_form", lambda *_: pytest.fail("it is read"))
+    with page_server(Humming()) as address:
+        response = connect(address, form(video + bytes(5_000_000))).getresponse()
+        assert response.status == 503 and "Too many videos" in json.load(response)["error"]
 
 
 def test_the_next_start_removes_what_a_killed_server_left(video, temporary, tmp_path):

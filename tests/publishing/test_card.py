@@ -123,13 +123,13 @@ def test_addresses_are_checked_however_they_are_made(fields):
 def test_a_dry_run_keeps_other_files(tmp_path, capsys):
     command = ["push", str(GRID), "hf://me/grid/models/grid.v2s", "--dry-run", str(tmp_path)]
     assert main(command) == 0 and main(command) == 0
-    (tmp_path / "README.md").write_text("mine")
+    card = (tmp_path / "README.md").read_text()
     for name in ("thesis.txt", "models/thesis.txt"):
         (tmp_path / name).write_text("mine")
         assert main(command) == 1
         assert f"{tmp_path} has other files ({name}); name a new folder" in capsys.readouterr().err
         (tmp_path / name).unlink()
-    assert (tmp_path / "README.md").read_text() == "mine"
+    assert (tmp_path / "README.md").read_text() == card
 
 
 def test_bars_of_a_protocol_are_escaped(tmp_path):

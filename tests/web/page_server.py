@@ -26,10 +26,10 @@ class Humming:
         self.default_voice = self.voices[0] if self.voices else None
         self.requests: list[tuple] = []
 
-    def synthesise(self, video, voice=None, tracker=None, progress=None) -> Speech:
+    def synthesise(self, video, voice=None, tracker=None, progress=None, decoded=None) -> Speech:
         self.before(video)
         frames = 0
-        for frames, _ in enumerate(read_video(video, 25), 1):
+        for frames, _ in enumerate(read_video(video, 25, decoded=decoded), 1):
             progress(frames / 25, None)
         self.requests.append((voice, tracker))
         tone = 0.3 * np.sin(np.arange(frames * 960) * 2 * np.pi * 220 / 24000)

@@ -237,7 +237,7 @@ from tests.web.page_server import Humming
 from v2skit.web.serve import serve
 
 class Slow(Humming):
-    def synthesise(self, video, voice=None, tracker=None, progress=None):
+    def synthesise(self, video, voice=None, tracker=None, progress=None, decoded=None):
         print("working", flush=True)
         for second in range(100):
             progress(second, 100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +24,9 @@ MAX_PIXEL_ASPECT = 4
 MIN_PIXEL_STRETCH = 0.01
 """What is nearer to square was rounded to whole pixels, as 854x480 for 16:9, and would only lose sharpness."""
 
+Decoded = Callable[[int], None]
+"""Called with the number of frames decoded so far; what it raises ends the decoding."""
+
 _SIDE_DATA: Any = SideDataContainer  # its type lacks the constructor
 
 
@@ -37,13 +40,16 @@ class Duration:
     seconds: Fraction = Fraction(0)
 
 
-def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterator[np.ndarray]:
+def read_video(
+    path: Path, fps: int, duration: Duration | None = None, decoded: Decoded | None = None
+) -> Iterator[np.ndarray]:
     """Decode a video at a constant frame rate.
 
     Args:
         path: any container; its audio is not decoded.
         fps: frames a second of the output, see :func:`v2skit.media.timestamps.resample_frames`.
         duration: is set to the duration of the video.
+        decoded: is called for each frame of the file, also for those that no frame of the output shows.
 
     Yields:
         Upright frames of square pixels, RGB uint8 (H,W,3), ``round(seconds * fps)`` of them.
@@ -57,7 +63,7 @@ def read_video(path: Path, fps: int, duration: Duration | None = None) -> Iterat
         timed = presentation_times(decode_stream(container, stream, path), stream)
         upright = UprightFrames(_pixel_aspect(stream))
         count = 0
-        for frame in resample_frames(_measure(timed, duration), fps, path):
+        for frame in resample_frames(_measure(timed, duration, decoded), fps, path):
             count += 1
             yield upright(frame)
         if not count:
@@ -81,11 +87,13 @@ def read_timed_frames(path: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def _measure(
-    frames: Iterable[tuple[Fraction, Fraction, av.VideoFrame]], total: Duration
+    frames: Iterable[tuple[Fraction, Fraction, av.VideoFrame]], total: Duration, decoded: Decoded | None
 ) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
     """The same frames; ``total`` follows them."""
     first = None
-    for time, duration, frame in frames:
+    for count, (time, duration, frame) in enumerate(frames, 1):
+        if decoded is not None:
+            decoded(count)
         first = time if first is None else first
         total.seconds = time + duration - first
         yield time, duration, frame

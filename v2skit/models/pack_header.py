@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from v2skit.config.check import check
+from v2skit.config.messages import shortened
 from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError, nearest
 from v2skit.models.checkpoint import Meta
@@ -25,6 +28,9 @@ VOICE = "voice"
 ADDED = ("data", "limits", "notes", "credits")
 """Fields of a card to which those of further files are added; the others are replaced."""
 REMEDY = "fetch or pack it again"
+MAX_VERSION = 40
+"""Characters of a version that an error shows."""
+BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 PLUGIN = "make a plug-in package of it (docs/plugins.md), train with that and pack again"
 
 
@@ -124,8 +130,7 @@ def read_header(path: Path) -> Header:
             text = (file.metadata() or {})[KEY]
         tree = parse_state(text, path, REMEDY)
         if isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
-            version = f"was packed by v2skit {tree.get('v2skit')}, this is {__version__}; install that one or newer"
-            raise UserError.about(path, version)
+            raise newer_file(path, "packed", tree)
         header = check(tree, Header, "its header")
     except UserError as error:
         if error.fields.get("path") == path:
@@ -135,6 +140,28 @@ def read_header(path: Path) -> Header:
         raise _no_model(path, error) from error
     check_runs_no_code(path, *(meta.config for meta in header.meta.values()), {"vocoder": header.vocoder})
     return header
+
+
+def newer_file(path: Path, made: str, tree: Mapping[str, Any]) -> UserError:
+    """The error of a file in a later format, which states its version: ``packed`` or ``exported``."""
+    stated = tree.get("v2skit")
+    version = (
+        " ".join(printable_lines(stated[:MAX_VERSION]).split()) if isinstance(stated, str) else "of a later format"
+    )
+    return UserError.about(path, f"was {made} by v2skit {version}, this is {__version__}; install that one or newer")
+
+
+def check_writable(header: dict[str, Any], path: Path) -> None:
+    """Raises UserError where a header, as it is to be packed in a file, would not be read again."""
+    try:
+        check(header, Header, f"{path} is not written, since it could not be read")
+    except UserError as error:
+        shown: Any = header
+        for key in error.fields.get("key", "").split("."):
+            with suppress(KeyError, TypeError, ValueError, IndexError):
+                shown = shown[int(key) if isinstance(shown, list) else key]
+        text = f": {shortened(shown)}" if isinstance(shown, str) else ""
+        raise UserError(f"{error}{text}", **error.fields) from error
 
 
 def check_runs_no_code(path: Path, *configs: dict) -> None:
@@ -178,8 +205,17 @@ def _card_of(path: Path) -> Card:
 
 
 def printable_lines(text: str) -> str:
-    """The text of a header without control characters, which a terminal would interpret."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    """The text of a header without what a terminal would interpret, control characters and those that reverse text;
+    every kind of space is a plain one."""
+    return "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    kind = unicodedata.category(character)
+    if kind.startswith("Z") or character == "\t":
+        return " "
+    controls = (kind in ("Cc", "Cs") and character != "\n") or character in BIDI_CONTROLS
+    return "?" if controls else character
 
 
 def own_code(config: dict) -> list[str]:

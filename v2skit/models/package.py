@@ -30,6 +30,7 @@ from v2skit.models.pack_header import (
     VOICE,
     Card,
     Header,
+    check_writable,
     own_code,
     printable_lines,
     read_header,
@@ -127,15 +128,17 @@ def pack(
         "default_voice": voices.default,
         "scores": _scores(folder.resolve().parent.parent, identities, choice),
     }
+    text = json.dumps(header)
     try:
         json.dumps(header, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise UserError("the text of the model card or the name of a voice is not UTF-8; give it in UTF-8") from error
+    check_writable(json.loads(text), out)
     flat = {f"{name}.{key}": value.contiguous() for name, part in tensors.items() for key, value in part.items()}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(out) as folder:  # safetensors writes a temporary file of its own
-            save_file(flat, folder / "pack", {KEY: json.dumps(header)})
+            save_file(flat, folder / "pack", {KEY: text})
             (folder / "pack").chmod(0o644)  # for others to read; safetensors makes it readable for its owner only
             flush(folder / "pack")
             (folder / "pack").replace(out)

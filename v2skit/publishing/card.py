@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,8 +17,10 @@ from v2skit.evaluation.text_table import in_cell
 from v2skit.hub.address import Address
 from v2skit.models.pack_header import Card, Header, printable_lines, read_header
 from v2skit.models.package import named_voices
+from v2skit.publishing.folder import GENERATED
 from v2skit.registry import plugins
 from v2skit.system.extras import COMPONENTS, remedy
+from v2skit.system.provenance import Provenance
 
 TAGS = ["video-to-speech", "v2skit", "lip-to-speech", "speech-synthesis"]
 TASK = {"type": "video-to-speech", "name": "Video-to-speech synthesis"}
@@ -26,6 +29,8 @@ LICENCES = {
     "cc-by-nd-4.0", "cc-by-sa-4.0", "cc0-1.0", "gpl-3.0", "lgpl-3.0", "mit", "mpl-2.0", "openrail", "unlicense",
 }  # fmt: skip
 """Identifiers of licences on the hub, of those that a model may have; the hub names others in words."""
+NUMBERS = ("mean", "low", "high", "n", "failed")
+"""Of an entry of the scores."""
 
 
 def readme(pack: Path, address: Address, languages: Iterable[str] = ()) -> str:
@@ -49,7 +54,7 @@ def readme(pack: Path, address: Address, languages: Iterable[str] = ()) -> str:
         "Voices": _voices(header),
         "Notes": [header.card.notes] if header.card.notes else [],
     }
-    paragraphs = [f"# {header.card.name or pack.stem}", _summary(header)]
+    paragraphs = [f"<!-- {GENERATED} -->", f"# {header.card.name or pack.stem}", _summary(header)]
     for title, texts in sections.items():
         paragraphs += [f"## {title}", *filter(None, texts)] if texts else []
     text = printable_lines("\n\n".join(paragraphs))
@@ -78,7 +83,7 @@ def extras_of(config: dict) -> list[str]:
     Args:
         config: of the model.
     """
-    extra = COMPONENTS.get((config.get("tracker") or {}).get("type", ""))
+    extra = COMPONENTS.get(_type_of(config, "tracker"))
     return ["hub", extra] if extra else ["hub"]
 
 
@@ -94,7 +99,8 @@ def _metadata(header: Header, languages: Iterable[str]) -> dict[str, Any]:
     if not entries:
         return found
     metrics = [{"type": name, "name": title_of(name), "value": entry["mean"]} for name, entry in entries.items()]
-    dataset = {"type": header.meta["model"].config["corpus"]["type"], "name": "its own test set"}
+    corpus = _type_of(header.meta["model"].config, "corpus") or "unknown"
+    dataset = {"type": corpus, "name": "its own test set"}
     results = [{"task": TASK, "dataset": dataset, "metrics": metrics}]
     return {
         **found,
@@ -106,16 +112,30 @@ def _metadata(header: Header, languages: Iterable[str]) -> dict[str, Any]:
 def _corpora(header: Header) -> list[str]:
     """The published corpora that the config of the training names."""
     config, found = header.meta["model"].config, []
-    for name in ((config.get(key) or {}).get("type") for key in ("corpus", "audio_corpus")):
+    for name in (_type_of(config, key) for key in ("corpus", "audio_corpus")):
         with suppress(UserError):  # one of a plug-in that is not installed
             found += [name] if name and hasattr(plugins.registry().entry("corpus", name).load(), "info") else []
     return found
 
 
+def _type_of(config: dict, key: str) -> str:
+    """The type of a component in a stored config, which no reader checks; empty where there is none."""
+    choice = config.get(key)
+    name = choice.get("type") if isinstance(choice, dict) else None
+    return name if isinstance(name, str) else ""
+
+
 def _entries(header: Header) -> dict[str, dict[str, Any]]:
-    """The entries of the row of scores, by metric; of those that could be computed."""
-    row = (header.scores or {}).get("row", {})
-    return {name: {"failed": 0, **entry} for name, entry in row.items() if entry.get("mean") is not None}
+    """The entries of the row of scores, by metric; of those that could be computed and are whole: no reader checks
+    them."""
+    row = (header.scores or {}).get("row")
+    found = row.items() if isinstance(row, dict) else ()
+    entries = {name: {"failed": 0, **entry} for name, entry in found if isinstance(entry, dict)}
+    return {name: entry for name, entry in entries.items() if all(_is_number(entry.get(key)) for key in NUMBERS)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _summary(header: Header) -> str:
@@ -127,10 +147,11 @@ def _summary(header: Header) -> str:
 def _usage(header: Header, address: Address) -> list[str]:
     code = ["import v2skit", "", f'model = v2skit.load("{address}")', 'speech = model.synthesise("clip.mp4")']
     meta = header.meta["model"]
+    rate = meta.features.get("sample_rate", "unknown")
     needed = ", ".join(f"{name} {version}" for name, version in meta.plugins.items() if name != "v2skit")
     return [
         "\n".join(["```python", *code, "```"]),
-        f"`speech.waveform` is float32 at {meta.features['sample_rate']} Hz, as long as the video. Without Python:",
+        f"`speech.waveform` is float32 at {rate} Hz, as long as the video. Without Python:",
         f"    v2skit synth clip.mp4 --model {address}",
         f"What it takes: `{remedy(*extras_of(meta.config))}`. Nothing in the file is run as code.",
         f"It needs these plug-ins as well: {needed}." if needed else "",
@@ -141,12 +162,12 @@ def _scores(header: Header) -> list[str]:
     entries = _entries(header)
     if not entries:
         return ["None are packed with the model."]
-    protocols = (header.scores or {}).get("protocols", {})
+    protocols = Provenance(header.scores or {}).part("protocols").values
     lines = ["| metric | mean, 95 % interval | how it is computed |", "| --- | --- | --- |"]
     for name, entry in entries.items():
         score = cell_of(entry, decimals_of({"model": entries}, name))
-        lines.append(f"| {title_of(name)} | {score} | {in_cell(protocols.get(name, 'not recorded'))} |")
-    clips = max(entry.get("n", 0) for entry in entries.values())
+        lines.append(f"| {title_of(name)} | {score} | {in_cell(str(protocols.get(name, 'not recorded')))} |")
+    clips = max(entry["n"] for entry in entries.values())
     return ["\n".join(lines), f"Of the {clips} clips of its own test set."]
 
 

@@ -10,7 +10,7 @@ import yaml
 from v2skit.hub.address import Address
 from v2skit.models.pack_header import printable_lines, read_header
 from v2skit.publishing.card import extras_of, licence_id
-from v2skit.publishing.folder import check_generated
+from v2skit.publishing.folder import GENERATED, README, check_generated
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import APART
 from v2skit.version import __version__
@@ -19,7 +19,10 @@ GRADIO = "6.31.0"
 """The version that the demo was tested with."""
 
 _APP = Template('''\
-"""Demo of $address: speech for a silent video of a talking face."""
+"""Demo of $address: speech for a silent video of a talking face.
+
+$generated
+"""
 
 from pathlib import Path
 
@@ -69,7 +72,7 @@ def write_demo(pack: Path, address: Address, folder: Path) -> list[Path]:
     Args:
         pack: the file that is, or will be, pushed.
         address: from where the demo loads it.
-        folder: new, or with files of a demo only, which are replaced.
+        folder: new, or with generated files of a demo only, which are replaced.
 
     Returns:
         the files.
@@ -89,9 +92,9 @@ def write_demo(pack: Path, address: Address, folder: Path) -> list[Path]:
         f"Speech for silent videos of a talking face, by [{title}](https://huggingface.co/{address.repo}) and v2skit."
     )
     contents = {
-        "app.py": _APP.substitute(address=address),
-        "requirements.txt": "\n".join(_requirements(config)) + "\n",
-        "README.md": f"---\n{header}---\n\n{text}\n",
+        "app.py": _APP.substitute(address=address, generated=GENERATED),
+        "requirements.txt": "\n".join([f"# {GENERATED}", *_requirements(config)]) + "\n",
+        README: f"---\n{header}---\n\n<!-- {GENERATED} -->\n\n{text}\n",
     }
     check_generated(folder, contents)
     for name, content in contents.items():

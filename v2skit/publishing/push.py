@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from v2skit.errors import UserError
-from v2skit.hub.address import Address
+from v2skit.hub.address import SUFFIX, Address
 from v2skit.hub.failure import explained
 from v2skit.hub.fetch import client
 from v2skit.models.pack_header import read_header
 from v2skit.publishing.card import readme
-from v2skit.publishing.folder import check_generated
+from v2skit.publishing.folder import README, check_generated
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
-
-README = "README.md"
 
 
 def dry_run(pack: Path, address: Address, folder: Path, languages: Iterable[str] = ()) -> list[Path]:
@@ -25,19 +24,19 @@ def dry_run(pack: Path, address: Address, folder: Path, languages: Iterable[str]
     Args:
         pack: the file.
         address: as that of :func:`push`.
-        folder: new, or with these files only, which are replaced.
+        folder: new, or with these files of an earlier run only, which are replaced.
         languages: as those of :func:`push`.
 
     Raises:
-        UserError: the file is no pack, or the folder has other files.
+        UserError: the file is no pack, its name can't be loaded from a hub, or the folder has other files.
     """
     text, names = readme(pack, address, languages), (name_in_repo(pack, address), README)
     check_generated(folder, names)
     files = [folder / name for name in names]
+    with atomic_write(files[1]) as part:  # first, since a pack without it counts as another file
+        part.write_text(text, encoding="utf-8")
     with atomic_write(files[0]) as part:
         shutil.copyfile(pack, part)
-    with atomic_write(files[1]) as part:
-        part.write_text(text, encoding="utf-8")
     return files
 
 
@@ -55,10 +54,10 @@ def push(pack: Path, address: Address, private: bool = False, languages: Iterabl
         The URL of the commit.
 
     Raises:
-        UserError: it is no pack, huggingface_hub is not installed, the hub refuses the request, or the repository is
-            public and ``private`` is set.
+        UserError: it is no pack, its name can't be loaded from a hub, huggingface_hub is not installed, the hub refuses
+            the request, or the repository is public and ``private`` is set.
     """
-    text = readme(pack, address, languages)
+    text, name = readme(pack, address, languages), name_in_repo(pack, address)
     with needs("hub", "v2skit push"):
         from huggingface_hub import CommitOperationAdd
     api = client()
@@ -66,13 +65,21 @@ def push(pack: Path, address: Address, private: bool = False, languages: Iterabl
         api.create_repo(address.repo, private=private or None, exist_ok=True)
         if private and not api.model_info(address.repo).private:
             raise UserError(f"{address.repo} is public already; make it private on its page, or leave --private out")
-        files: dict[str, str | bytes] = {name_in_repo(pack, address): str(pack), README: text.encode()}
-        operations = [CommitOperationAdd(name, content) for name, content in files.items()]
+        files: dict[str, str | bytes] = {name: str(pack), README: text.encode()}
+        operations = [CommitOperationAdd(path, content) for path, content in files.items()]
         message = f"{read_header(pack).card.name or pack.stem}, packed by v2skit"
         commit = api.create_commit(address.repo, operations, commit_message=message, revision=address.revision)
     return str(commit.commit_url)
 
 
 def name_in_repo(pack: Path, address: Address) -> str:
-    """The path of the pack in the repository."""
-    return address.file or pack.name
+    """The path of the pack in the repository. Raises UserError where no address can have it."""
+    if address.file:
+        return address.file
+    try:
+        return str(replace(address, file=pack.name).file)
+    except UserError as error:
+        named = replace(address, file=f"model{SUFFIX}")
+        raise UserError(
+            f"{pack}: a pack of this name can't be loaded from a hub; rename it, or name it in the address: {named}"
+        ) from error

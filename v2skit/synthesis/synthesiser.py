@@ -32,7 +32,7 @@ from v2skit.registry.component import Component
 from v2skit.registry.trust import trusting
 from v2skit.synthesis.lip_reading import LipReader, reading_heads
 from v2skit.synthesis.pipeline import Pipeline, networks_of
-from v2skit.synthesis.video import Progress, Speech, SpeechPieces, Video
+from v2skit.synthesis.video import Decoded, Progress, Speech, SpeechPieces, Video
 from v2skit.system.devices import choose_device
 from v2skit.tracking.tracker import Tracker
 
@@ -146,6 +146,7 @@ class Synthesiser:
         voice: str | Path | None = None,
         tracker: str | Component | Tracker | None = None,
         progress: Progress | None = None,
+        decoded: Decoded | None = None,
     ) -> Speech:
         """Synthesise speech for a video; its own audio is never read.
 
@@ -155,11 +156,12 @@ class Synthesiser:
             voice: one of :attr:`voices`, or a recording for a model with d-vectors; None: :attr:`default_voice`.
             tracker: of the mouth; None: the one of the model's training.
             progress: called with the seconds processed and the total, which is None where it is unknown.
+            decoded: called by another thread with the number of frames decoded; what it raises ends the synthesis.
 
         Raises:
             UserError: no video, damaged, without a face, or no such voice.
         """
-        pieces = self.synthesise_pieces(video, fps, voice, tracker, progress)
+        pieces = self.synthesise_pieces(video, fps, voice, tracker, progress, decoded=decoded)
         return Speech(np.concatenate(list(pieces)), self.sample_rate, pieces.track)
 
     def synthesise_pieces(
@@ -170,10 +172,11 @@ class Synthesiser:
         tracker: str | Component | Tracker | None = None,
         progress: Progress | None = None,
         read: bool = False,
+        decoded: Decoded | None = None,
     ) -> SpeechPieces:
         """As :meth:`synthesise`, for videos of any length: iterate over the result to get waveforms. ``read``: heads
         that decode text also read the lips; after the last waveform, ``readings`` of the result has what they read."""
-        source = Video.open(video, fps, self.config.clock)
+        source = Video.open(video, fps, self.config.clock, decoded)
         choice, speaker = self._tracker_choice(tracker), self.voice(voice)
         mouth_tracker = self.tracker(choice)
         readers = {head: self.lip_reader(head, speaker) for head in self.reading_heads} if read else {}

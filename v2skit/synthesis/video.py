@@ -15,7 +15,7 @@ from v2skit.config.schema import Config
 from v2skit.errors import UserError
 from v2skit.media.container import probe
 from v2skit.media.timestamps import resample_frames
-from v2skit.media.video import Duration, read_video
+from v2skit.media.video import Decoded, Duration, read_video
 from v2skit.synthesis.lip_reading import LipReader
 from v2skit.synthesis.pipeline import Pipeline
 from v2skit.system.prefetch import in_background
@@ -48,12 +48,19 @@ class Video:
         self.frames, self.span, self.path, self.seconds = frames, span, path, seconds
 
     @classmethod
-    def open(cls, source: str | Path | np.ndarray | torch.Tensor, fps: float | None, clock: Clock) -> Video:
-        """From a file, or from frames at ``fps``. Raises UserError as :meth:`of_file` and :meth:`of_frames`."""
+    def open(
+        cls,
+        source: str | Path | np.ndarray | torch.Tensor,
+        fps: float | None,
+        clock: Clock,
+        decoded: Decoded | None = None,
+    ) -> Video:
+        """From a file, of which ``decoded`` counts the frames, or from frames at ``fps``. Raises UserError as
+        :meth:`of_file` and :meth:`of_frames`."""
         if isinstance(source, (str, Path)):
             if fps is not None:
                 raise UserError("fps is for frames; a file states its own")
-            return cls.of_file(Path(source), clock)
+            return cls.of_file(Path(source), clock, decoded)
         if fps is None:
             raise UserError("frames need their fps: synthesise(frames, fps=25)")
         return cls.of_frames(
@@ -61,10 +68,10 @@ class Video:
         )
 
     @classmethod
-    def of_file(cls, path: Path, clock: Clock) -> Video:
+    def of_file(cls, path: Path, clock: Clock, decoded: Decoded | None = None) -> Video:
         """Any container that PyAV reads, at any frame rate; its audio is never read. Raises UserError."""
         span = Duration()
-        return cls(read_video(path, clock.fps, span), span, path, probe(path).seconds)
+        return cls(read_video(path, clock.fps, span, decoded), span, path, probe(path).seconds)
 
     @classmethod
     def of_frames(cls, frames: np.ndarray, fps: float, clock: Clock) -> Video:

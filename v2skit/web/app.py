@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -71,6 +72,9 @@ def build_app(
     async def synthesise(request: Request) -> Response:
         if _from_other_site(request):
             return JSONResponse({"error": "Other sites' pages may not use this one."}, 403)
+        full = JSONResponse({"error": "Too many videos are waiting; send it again later."}, 503)
+        if worker.is_full:
+            return full
         try:
             form = await _form(request, limits)
         except UserError as error:
@@ -79,13 +83,19 @@ def build_app(
             return Response(status_code=400)
         except TimeoutError:
             return JSONResponse({"error": "The upload is too slow; send it again, or give a smaller one."}, 408)
+        except OSError as error:
+            traceback.print_exc()
+            remedy = "free some disk space there, or start v2skit serve with TMPDIR=FOLDER on another disk"
+            return JSONResponse(
+                {"error": f"The server can't store the upload ({error.strerror or error}); {remedy}."}, 507
+            )
         uploads = {k: Upload(v.file, v.filename or k) for k, v in form.items() if isinstance(v, UploadFile)}
         if "video" not in uploads or not uploads.keys() <= {"video", "recording"}:
             await form.close()
             return JSONResponse({"error": "Give a video, and at most one recording of a voice."}, 400)
-        if worker.is_full:
+        if worker.is_full:  # since the upload began
             await form.close()
-            return JSONResponse({"error": "Too many videos are waiting; send it again later."}, 503)
+            return full
         voice = form.get("voice")
         return _Events(worker, uploads, voice if isinstance(voice, str) and voice else None)
 
@@ -121,6 +131,7 @@ async def _form(request: Request, limits: Limits) -> FormData:
     Raises:
         UserError: more bytes than the limits allow, or no form.
         TimeoutError: it arrives too slowly.
+        OSError: it can't be stored.
     """
     limits.check_bytes(int(request.headers.get("content-length", 0)))
     count, begin = 0, time.monotonic()

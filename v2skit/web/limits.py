@@ -8,6 +8,7 @@ from pathlib import Path
 
 from v2skit.errors import UserError
 from v2skit.media.audio_stream import exceeds
+from v2skit.media.container import MAX_FRAME_RATE
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Limits:
         """Raises UserError where a video is too long."""
         if seconds > self.seconds:
             raise UserError(f"The video is too long: the limit is {self.seconds} s; give a shorter one.")
+
+    def check_frames(self, count: int) -> None:
+        """Raises UserError where more frames have been decoded than a video of the longest length has; any number of
+        them may be shown within an instant."""
+        most = self.seconds * MAX_FRAME_RATE
+        if count > most:
+            raise UserError(f"The video has too many frames: the limit is {most}; give it a lower frame rate.")
 
     def check_recording(self, recording: Path) -> None:
         """Raises UserError where a recording is too long; one that can't be decoded is the model's to refuse."""

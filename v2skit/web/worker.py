@@ -21,6 +21,7 @@ from v2skit.evaluation.plots import spectrogram_picture
 from v2skit.evaluation.track_picture import track_picture
 from v2skit.media.container import probe
 from v2skit.media.synthesised import write_speech
+from v2skit.media.video import Decoded
 from v2skit.registry.component import Component
 from v2skit.synthesis.synthesiser import Synthesiser
 from v2skit.synthesis.video import Progress, Speech
@@ -114,11 +115,18 @@ class Worker:
     def _process(
         self, uploads: dict[str, Upload], voice: str | None, disconnected: threading.Event, report: Report
     ) -> dict:
-        def progress(done: float, total: float | None) -> None:
+        def check_wanted() -> None:
             if disconnected.is_set() or self._stopped.is_set():
                 raise Stopped
+
+        def progress(done: float, total: float | None) -> None:
+            check_wanted()
             self.limits.check_seconds(done)  # not every file states its length
             report({"done": done, "total": total})
+
+        def decoded(count: int) -> None:
+            check_wanted()  # any number of frames may be decoded before there is progress
+            self.limits.check_frames(count)
 
         with private_folder("serve") as folder:
             paths = {kind: folder / f"{kind}{_suffix(upload.name)}" for kind, upload in uploads.items()}
@@ -128,7 +136,7 @@ class Worker:
                 for kind, upload in uploads.items():
                     with paths[kind].open("wb") as file:
                         shutil.copyfileobj(upload.file, file)
-                return self._synthesise(paths["video"], paths.get("recording"), voice, progress)
+                return self._synthesise(paths["video"], paths.get("recording"), voice, progress, decoded)
             except Stopped:
                 return {"error": "The page was stopped before the speech was finished."}
             except UserError as error:
@@ -138,7 +146,9 @@ class Worker:
                 for upload in uploads.values():
                     upload.file.close()
 
-    def _synthesise(self, video: Path, recording: Path | None, voice: str | None, progress: Progress) -> dict:
+    def _synthesise(
+        self, video: Path, recording: Path | None, voice: str | None, progress: Progress, decoded: Decoded
+    ) -> dict:
         # A name that is no voice of the model could be the path of a file on this machine.
         if voice is not None and voice not in self.model.voices:
             raise UserError(f"This model has no voice '{voice}'; choose one of the list.")
@@ -149,7 +159,9 @@ class Worker:
         self.limits.check_pixels(info.pixels)
         if recording is not None:
             self.limits.check_recording(recording)
-        speech = self.model.synthesise(video, voice=recording or voice, tracker=self.tracker, progress=progress)
+        speech = self.model.synthesise(
+            video, voice=recording or voice, tracker=self.tracker, progress=progress, decoded=decoded
+        )
         sound, spectrogram, track = (video.parent / name for name in ("speech.wav", "spectrogram.png", "track.png"))
         write_speech(sound, [speech.waveform], speech.sample_rate)
         clock = Clock(speech.sample_rate, speech.track.fps)

@@ -66,6 +66,32 @@ def test_the_same_seed_makes_the_same_test_and_another_one_does_not(exp):
     assert first == again and first["test"] != other["test"]
 
 
+def test_other_speech_makes_another_test_and_keeps_the_page_and_the_key_of_the_first(exp):
+    first = made(exp)[1]
+    page, key = (exp / f"listen{suffix}" for suffix in (".html", ".key.json"))
+    before = page.read_bytes(), key.read_bytes()
+    for path in (exp / "synth/pretrained").glob("*.wav"):  # as after training and synthesis with the same names
+        waveform, rate = soundfile.read(path, dtype="float32")
+        soundfile.write(path, waveform[::-1], rate)
+    with pytest.raises(UserError, match="listen.key.json is the key of another test, whose answers need it"):
+        made(exp)
+    assert (page.read_bytes(), key.read_bytes()) == before
+    second = made(exp, "again.html")[1]
+    assert first["test"] != second["test"] and first["trials"] == second["trials"]
+
+
+def test_a_report_and_a_test_do_not_replace_each_other(exp, capsys):
+    for made_first, made_second, kind in [("listen", "report", "report"), ("report", "listen", "listening test")]:
+        page = exp / f"{made_first}-page.html"
+        few = {"listen": ["--clips", "2"], "report": []}
+        assert main([made_first, str(exp), "-o", str(page), *few[made_first]]) == 0
+        content = page.read_bytes()
+        assert main([made_second, str(exp), "-o", str(page), *few[made_second]]) == 1
+        assert f"{page} is no {kind} of v2skit; move it away" in capsys.readouterr().err
+        assert page.read_bytes() == content
+        assert main([made_first, str(exp), "-o", str(page), *few[made_first]]) == 0
+
+
 def test_all_sounds_have_one_level(exp):
     page, key = made(exp, kind="mushra")
     for trial in key["trials"]:

@@ -204,6 +204,7 @@ def unknown_operator(model) -> None:
         (text_tensor, "a tensor can't be read"),
         (unknown_operator, "Sing"),
         (header(format=FORMAT + 1, v2skit="9.0"), "exported by v2skit 9.0, this is .*install that one or newer"),
+        (header(format=FORMAT + 1, v2skit="\x1b[2J" + "9" * 500), r"v2skit \?\[2J9{36}, this is"),
         (header(format="new"), "format"),
         (header(networks={}), "frontend"),
         (header(voices={"anna": ["loud"]}), "voices"),

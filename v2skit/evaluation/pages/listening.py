@@ -181,14 +181,19 @@ def write_test(path: Path, folders: Sequence[Path], plan: Plan) -> Path:
         trials += [kind.check(clip, truth, levelled(modulated_noise(truth, random))) for clip, truth in clips]
     order = random.permutation(len(trials))
     shown, key = zip(*(_blind(f"t{n}", trials[place], rate, random) for n, place in enumerate(order, 1)), strict=True)
-    content = {"kind": plan.kind, "unit": kind.unit, "factor": kind.factor, "seed": plan.seed, "trials": key}
+    sounds = {f"sounds-{trial['id']}": json_for_script(rendered) for trial, rendered in shown}
+    content = {
+        "kind": plan.kind, "unit": kind.unit, "factor": kind.factor, "seed": plan.seed, "trials": key,
+        # Answers are pooled by the test: a model that is trained again, with the same names, makes another one.
+        "sounds": hashlib.sha256("".join(sounds.values()).encode()).hexdigest(),
+    }  # fmt: skip
     test = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
     settings = {"test": test, "seed": plan.seed, "scale": kind.scale, "question": kind.question}
     page = render(
         "listen.html",
         question=kind.question,
         settings=json_for_script({**settings, "trials": [trial for trial, _ in shown]}),
-        sounds={f"sounds-{trial['id']}": json_for_script(sounds) for trial, sounds in shown},
+        sounds=sounds,
         count=len(trials),
     )
     beside = path.with_suffix(".key.json")

@@ -21,7 +21,8 @@ STYLE = TEMPLATES / "style.css"
 
 HEAD = 4000
 """Characters that a page's title is in."""
-_TITLES = ("v2skit report</title>", "<title>Listening test</title>")
+_TITLES = {"v2skit report</title>": "report", "<title>Listening test</title>": "listening test"}
+"""Of the pages that replace an earlier one of their kind -> the kind."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -43,12 +44,12 @@ def render(template: str, **values: Any) -> str:
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a report or a listening test. Raises UserError where there is a file that is neither."""
+    """Write a report or a listening test. Raises UserError where there is a file that is no page of the same kind."""
     if os.path.lexists(path):
+        title, kind = next(item for item in _TITLES.items() if item[0] in page)
         with open_text(path, errors="replace") as file:
-            head = file.read(HEAD)
-            if not any(title in head for title in _TITLES):
-                raise UserError.about(path, "is no page of v2skit; move it away, or give another name with -o")
+            if title not in file.read(HEAD):
+                raise UserError.about(path, f"is no {kind} of v2skit; move it away, or give another name with -o")
     write_text(path, page)
 
 

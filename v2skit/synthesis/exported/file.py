@@ -18,7 +18,7 @@ import torch
 from v2skit.config.check import check
 from v2skit.errors import UserError, reason_of
 from v2skit.models.checkpoint import Meta, weights_digest
-from v2skit.models.pack_header import Card, check_runs_no_code, printable_lines
+from v2skit.models.pack_header import Card, check_runs_no_code, newer_file, printable_lines
 from v2skit.models.package import described_signals
 from v2skit.system.atomic import atomic_write
 from v2skit.system.extras import needs
@@ -196,8 +196,7 @@ def tensors_digest(graph: GraphProto) -> str:
 def _checked(text: str, path: Path) -> Header:
     tree = parse_state(text, path, REMEDY)
     if isinstance(tree.get("format"), int) and tree["format"] > FORMAT:
-        version = f"was exported by v2skit {tree.get('v2skit')}, this is {__version__}; install that one or newer"
-        raise UserError.about(path, version)
+        raise newer_file(path, "exported", tree)
     try:
         header = check(tree, Header, "its description")
     except UserError as error:

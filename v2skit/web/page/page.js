@@ -89,6 +89,10 @@ async function synthesise() {
   $("status").textContent = "Waiting for other videos";
   try {
     const response = await fetch("synthesise", { method: "POST", body: form, signal: working.signal });
+    if (!response.ok && !response.headers.get("content-type")?.startsWith("application/json")) {
+      fail(`The server failed (status ${response.status}); the terminal of v2skit serve shows the reason.`);
+      return;
+    }
     let answer = {};
     for await (const line of lines(response)) {
       answer = JSON.parse(line);
