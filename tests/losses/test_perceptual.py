@@ -157,6 +157,45 @@ def test_audio_frontend_on_the_waveform(tiny, tmp_path):
     assert torch.equal(features[0], model.frontend.eval()(batch.waveform, batch.mask))
 
 
+class Listed(nn.Module):
+    """A frontend with a tuple of inputs: the mean of each in a video frame."""
+
+    out_dim = 2
+
+    def __init__(self, inputs: tuple[str, ...] = ("mel",)) -> None:
+        super().__init__()
+        self.input, self.layer = inputs, nn.Linear(len(inputs), 2)
+
+    def forward(self, *given):
+        *signals, mask = given
+        rows = [signal.reshape(*mask.shape, -1).mean(-1) for signal in signals]
+        return self.layer(torch.stack(rows, -1))
+
+
+def saved_frontend(tiny, folder, inputs):
+    choice = f"networks.audio_frontend={{type: '{__name__}:Listed', inputs: {list(inputs)}}}"
+    config = load_config(tiny, [choice])
+    model = build_model(config, "a2a", ["a"])
+    saved = checkpoint.Checkpoint(checkpoint.new_meta(config, "a2a", ["a"]), model.state_dict())
+    checkpoint.save(saved, folder / "checkpoint-00000001")
+    return model.frontend.eval()
+
+
+@pytest.mark.parametrize("inputs", [("mel",), ("waveform",), ("waveform", "mel")])
+def test_audio_frontend_with_a_tuple_of_inputs(tiny, tmp_path, inputs):
+    frontend = saved_frontend(tiny, tmp_path / "run", inputs)
+    _, batch = example((5, 5))
+    signals = {"mel": MelSpectrogram(CLOCK, MEL)(batch.waveform), "waveform": batch.waveform}
+    features = AudioFrontend(CLOCK, MEL, str(tmp_path / "run")).eval()(batch.waveform)
+    assert torch.equal(features[0], frontend(*(signals[name] for name in inputs), batch.mask))
+
+
+def test_audio_frontend_with_inputs_that_no_waveform_gives_is_refused(tiny, tmp_path):
+    saved_frontend(tiny, tmp_path / "run", ("mel", "f0"))
+    with pytest.raises(UserError, match=r"the input 'f0' of its audio frontend .* is not computed from a waveform"):
+        AudioFrontend(CLOCK, MEL, str(tmp_path / "run"))
+
+
 def test_audio_frontend_of_an_unfit_run_is_refused(pretrained, tiny, tmp_path):
     run, _ = pretrained
     with pytest.raises(UserError, match="nowhere does not exist; stage 2"):

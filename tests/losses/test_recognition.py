@@ -108,6 +108,13 @@ def test_weights(run):
         Recognition(CLOCK, MEL, str(run), ctc_weight=-1)
 
 
+def test_a_recogniser_without_a_voice_for_unknown_speakers_is_refused(tmp_path, with_text):
+    speaker = "networks.speaker={type: d_vector, dropout: 0.0}"
+    saved(load_config(tmp_path / "text.yaml", [speaker]), tmp_path / "needs_a_voice")
+    with pytest.raises(UserError, match=r"'d_vector' has no voice for unknown .* {type: d_vector, dropout: 0.1} or"):
+        Recognition(CLOCK, MEL, str(tmp_path / "needs_a_voice"))
+
+
 def test_another_voice_does_not_change_what_is_recognised(run, with_text):
     loss, truth, other = Recognition(CLOCK, MEL, str(run)), batch(), batch(seed=1)
     moved = replace(truth, speaker=truth.speaker + 1)

@@ -10,8 +10,9 @@ import v2skit
 from tests.cases.model import untrained_run
 from tests.conftest import ISTFT, TINY
 from tests.synthesis.live.conftest import moving
-from v2skit.config.load import load_config
+from v2skit.config.load import check_config, load_config, to_tree
 from v2skit.data.batch import Inputs
+from v2skit.errors import UserError
 from v2skit.models.build import build_model
 from v2skit.synthesis.exported.export import export_model
 from v2skit.synthesis.exported.load import synthesiser_of
@@ -61,8 +62,11 @@ def test_encoder_and_decoder_get_the_same_embedding_also_where_it_is_dropped_out
     assert dropped == {True, False}
 
 
-def test_a_model_without_embedding_has_the_same_decoder(tiny):
-    model = build_model(load_config(tiny, [ON, "networks.speaker={type: none}"]), "v2a", [])
+def test_without_embedding_it_is_an_error_but_not_of_a_stored_model_that_ignored_it(tiny):
+    config = load_config(tiny, [ON, "networks.speaker={type: none}"])
+    with pytest.raises(UserError, match=r"networks.decoder_speaker: the speaker component 'none' .* leave the key out"):
+        build_model(config, "v2a", [])
+    model = build_model(check_config(to_tree(config)), "v2a", [])
     assert not model.decoder_speaker and model.decoder.in_dim == model.encoder.out_dim
 
 

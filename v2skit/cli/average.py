@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from v2skit.cli.options import Commands, add_command, add_output, check_output
+from v2skit.cli.options import Commands, add_command, add_output, add_trust, check_output
 
 
 def add(commands: Commands) -> None:
@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     command.add_argument("other", metavar="OTHER", help="likewise, of the same networks")
     command.add_argument("--share", type=float, default=0.5, help="of MODEL in the mean; default: 0.5")
     add_output(command, ".safetensors")
+    add_trust(command)
     command.set_defaults(run=run)
 
 

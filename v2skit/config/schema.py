@@ -69,7 +69,7 @@ class Networks:
         visual_frontend: mouth crops -> features at the video frame rate, for V2A.
         audio_frontend: mel or waveform -> features at the video frame rate, for A2A.
         speaker: speaker embedding, concatenated to the features of the frontend.
-        decoder_speaker: the decoder's input has it as well.
+        decoder_speaker: the decoder's input has it as well; needs a speaker component with an embedding.
         encoder: temporal context.
         decoder: features -> mel, waveform or another stream, which the vocoder then needs as its input.
         heads: by name, predictions of further streams from the features of frontend or encoder, in training.

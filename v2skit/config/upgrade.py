@@ -52,7 +52,10 @@ def _losses(losses: dict) -> dict:
 def _networks(networks: dict) -> dict:
     if "speaker" not in networks:
         return networks
-    return {**networks, "speaker": _with_former(networks["speaker"], FORMER_SPEAKER)}
+    speaker = _with_former(networks["speaker"], FORMER_SPEAKER)
+    # Without an embedding, earlier versions ignored this key.
+    ignored = isinstance(speaker, dict) and speaker.get("type") == "none" and "decoder_speaker" in networks
+    return {**networks, "speaker": speaker, **({"decoder_speaker": False} if ignored else {})}
 
 
 def _corpus(corpus: dict) -> dict:

@@ -3,7 +3,7 @@
 A component of kind ``target`` is of one of two sorts.
 
 * On the device: an ``nn.Module`` with ``rate``, (batch) -> (B,L,...) with L by its rate, computed for each batch.
-  ``needs`` may name other targets that it is computed from.
+  ``needs`` may name other targets that it is computed from; they are computed before it.
 * Stored: an object with ``rate``, ``dtype`` and ``compute(waveform (N,), text) -> (L,...)``, computed once for each
   utterance. It may be fitted to training utterances before: ``fit(utterances) -> state``, plain and JSON-able, which
   ``load_state(state)`` restores; every checkpoint has it. ``settings_digest()`` may name what else its values depend
@@ -18,6 +18,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,26 @@ class Targets:
     def digests(self) -> dict[str, str]:
         """Digests of the fitted states, by name of the stream."""
         return {name: state_digest(state) for name, state in self.states.items()}
+
+
+def in_order(targets: Mapping[str, Any]) -> dict[str, Any]:
+    """Targets by name, each after those that it ``needs``, all of which are among them; else in the given order. Raises
+    UserError where one is computed from itself."""
+    found: dict[str, Any] = {}
+
+    def add(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            circle = [*path[path.index(name) :], name]
+            why = ", ".join(f"'{one}' from '{other}'" for one, other in pairwise(circle))
+            raise UserError(f"targets are computed in a circle, {why}; leave out one of these", key=f"targets.{name}")
+        if name not in found:
+            for needed in getattr(targets[name], "needs", ()):
+                add(needed, (*path, name))
+            found[name] = targets[name]
+
+    for name in targets:
+        add(name, ())
+    return found
 
 
 def is_stored(target: Any) -> bool:

@@ -40,7 +40,7 @@ class Recognition(FrozenNetwork):
 
     Raises:
         UserError: there is no checkpoint, it is not one of pre-training, has other clock or mel settings, other input
-            than the mel, or no such head.
+            than the mel, no such head, or no voice for unknown speakers.
     """
 
     _voice: Tensor
@@ -69,13 +69,21 @@ class Recognition(FrozenNetwork):
                 f"and a head ctc on its encoder; pre-train with conf/text.yaml among the bases"
             )
         checkpoint.restore(model, saved.inference_weights, folder)
+        try:
+            voice = torch.as_tensor(model.speaker.voice(None))[None]
+        except UserError as error:
+            speaker = config.networks.speaker.type
+            raise UserError(
+                f"{folder}: its speaker component '{speaker}' has no voice for unknown speakers, which the recogniser "
+                "needs; name a run with networks.speaker {type: d_vector, dropout: 0.1} or {type: none}"
+            ) from error
         super().__init__(model)
         self.ctc_weight, self.feature_weight = ctc_weight, feature_weight
         check_range(self, ctc_weight=(0, 1e6), feature_weight=(0, 1e6))
         self.input, self.reference = "mel", ("mel", stream)
         self.digest = digest_in(folder)
         self._head, self._ctc = heads[0], Ctc(stream)
-        self.register_buffer("_voice", torch.as_tensor(model.speaker.voice(None))[None], persistent=False)
+        self.register_buffer("_voice", voice, persistent=False)
 
     def forward(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """Mel (B,F,M), tokens (B,L) -> ``{"ctc": scalar, "features": scalar}``, each with its weight."""

@@ -8,9 +8,16 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from v2skit.config.load import flatten
+from v2skit.config.parts import PARTS
 from v2skit.errors import UserError
+from v2skit.models import checkpoint
+from v2skit.models.build import build_targets
 from v2skit.models.checkpoint import Checkpoint
+from v2skit.models.look_ahead import look_aheads
 from v2skit.models.places import open_model
+from v2skit.registry import plugins
+from v2skit.registry.component import Component
 from v2skit.system.atomic import atomic_write
 
 SUFFIX = ".safetensors"
@@ -32,8 +39,9 @@ def write_average(model: str | Path, other: str | Path, share: float, out: Path)
         one line for the user: what is in it.
 
     Raises:
-        UserError: the share is out of range, ``out`` has another ending, a model can't be read, or they have different
-            networks.
+        UserError: the share is out of range, ``out`` has another ending, a model can't be read or runs code that is not
+            trusted, or they have different networks: tensors of other names or shapes, or settings with which the same
+            weights compute something else, such as another look-ahead.
     """
     if not 0 < share < 1:
         raise UserError(f"share {share:g} must be above 0 and below 1, e.g. 0.5")
@@ -41,9 +49,10 @@ def write_average(model: str | Path, other: str | Path, share: float, out: Path)
         raise UserError(f"{out}: the name of a state dict ends in {SUFFIX}")
     remedy = "give an experiment, a run, a checkpoint or a pack"
     saved, before = (open_model(place, "model", remedy) for place in (model, other))
+    settings, others = _settings(saved), _settings(before)
+    different = [key for key in {**settings, **others} if settings.get(key) != others.get(key)]
     ours, theirs = saved.inference_weights, before.inference_weights
-    different = sorted(name for name in {*ours, *theirs} if _shape(ours.get(name)) != _shape(theirs.get(name)))
-    different += [what for what, value in _settings(saved).items() if value != _settings(before)[what]]
+    different += sorted(name for name in {*ours, *theirs} if _shape(ours.get(name)) != _shape(theirs.get(name)))
     if different:
         raise UserError(f"{model} and {other} have different networks ({different[0]}); give models of one config")
     mean = {name: _mean(value, theirs[name], share).contiguous() for name, value in ours.items()}
@@ -54,12 +63,35 @@ def write_average(model: str | Path, other: str | Path, share: float, out: Path)
 
 
 def _settings(saved: Checkpoint) -> dict[str, Any]:
-    """What the weights depend on, by name; on the speakers only where they have rows of a table."""
+    """What the weights depend on, by key of the config or name; on the speakers only where they have rows of a
+    table."""
     meta, count = saved.meta, len(saved.meta.speakers)
+    config = checkpoint.config_of(meta)
+    if meta.task == "vocoder":
+        found = flatten({"vocoder": _effective(config.vocoder)})
+    else:
+        keys = (*PARTS[meta.task], "decoder_speaker", "bn")
+        found = flatten({"networks": {key: _effective(getattr(config.networks, key)) for key in keys}})
+        decoder = config.networks.decoder
+        if getattr(plugins.class_of("decoder", decoder), "inference_arguments", ()):  # they may divide its look-ahead
+            targets = build_targets(config, meta.targets)
+            found["look-ahead of networks.decoder"] = look_aheads(decoder, config, targets)
     tables = [value for name, value in saved.inference_weights.items() if name.startswith("speaker.")]
-    scale = meta.config.get("networks", {}).get("speaker", {}).get("scale")
-    found = {"mel and clock": meta.features, "targets": meta.targets, "networks.speaker.scale": scale}
+    found |= {"mel and clock": meta.features, "targets": meta.targets}
     return {**found, "speakers": meta.speakers if any(t.ndim == 2 and len(t) == count for t in tables) else None}
+
+
+def _effective(value: Any) -> Any:
+    """A part of a config as a plain tree, without the arguments of components that do not change what trained weights
+    compute, or only in synthesis."""
+    if isinstance(value, Component):
+        made = plugins.class_of(value.kind, value)
+        without = {*getattr(made, "training_arguments", ()), *getattr(made, "inference_arguments", ())}
+        kept = {name: argument for name, argument in value.args.items() if name not in without}
+        return {"type": value.type, **value.own, **_effective(kept)}
+    if isinstance(value, dict):
+        return {key: _effective(entry) for key, entry in value.items()}
+    return [_effective(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def _shape(value: Tensor | None) -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from v2skit.config.schema import Config
 from v2skit.data.batch import PREDICTED
-from v2skit.data.targets import Targets, check_same_targets
+from v2skit.data.targets import Targets, check_same_targets, in_order
 from v2skit.errors import UserError
 from v2skit.models.layers.dual_norm import with_dual_norm
 from v2skit.models.layers.feature_masks import FeatureMasks
@@ -32,7 +32,8 @@ def build_targets(config: Config, states: Mapping[str, dict] | None = None) -> T
         states: of those that were fitted.
 
     Raises:
-        UserError: one can't be built, or its state is not what it reads.
+        UserError: one can't be built, is computed from one that is not there or from itself, or its state is not what
+            it reads.
     """
     states = {name: state for name, state in (states or {}).items() if name in config.targets}
     built = {n: build("target", choice, clock=config.clock, mel=config.mel) for n, choice in config.targets.items()}
@@ -49,7 +50,7 @@ def build_targets(config: Config, states: Mapping[str, dict] | None = None) -> T
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             remedy = "give the target the settings that it was fitted with, or delete the state in data/targets/"
             raise UserError(f"target '{name}': its stored state can't be read ({error}); {remedy}") from error
-    return Targets(built, states)
+    return Targets(in_order(built), states)
 
 
 def build_model(config: Config, task: str, speakers: list[str], targets: Targets = Targets()) -> Model:
@@ -63,7 +64,8 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
         targets: that decoder and heads predict.
 
     Raises:
-        UserError: a part can't be built, or two of them give the same stream.
+        UserError: a part can't be built, two of them give the same stream, or the decoder is to get a speaker embedding
+            and there is none.
     """
     networks, given = config.networks, {"clock": config.clock, "mel": config.mel, "targets": targets.built}
 
@@ -75,8 +77,11 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     frontend = part("frontend", FRONTENDS[task], getattr(networks, FRONTENDS[task]), **given)
     encoder = part("encoder", "encoder", networks.encoder, in_dim=frontend.out_dim + speaker.out_dim)
     samples = config.clock.samples_per_frame
-    decoder_speaker = networks.decoder_speaker and speaker.out_dim > 0
-    width = encoder.out_dim + (speaker.out_dim if decoder_speaker else 0)
+    if networks.decoder_speaker and not speaker.out_dim:
+        message = f"the speaker component '{networks.speaker.type}' has no embedding that the decoder could be given"
+        remedy = "leave the key out, or choose another component, such as networks.speaker: {type: d_vector}"
+        raise UserError(f"networks.decoder_speaker: {message}; {remedy}", key="networks.decoder_speaker")
+    width = encoder.out_dim + (speaker.out_dim if networks.decoder_speaker else 0)
     decoder = part("decoder", "decoder", networks.decoder, in_dim=width, step=samples, **given)
     widths = {"frontend": frontend.out_dim, "encoder": encoder.out_dim}
     heads: dict[str, Any] = {
@@ -93,7 +98,7 @@ def build_model(config: Config, task: str, speakers: list[str], targets: Targets
     placed = {name: (head, on[name]) for name, head in heads.items()}
     bottleneck = _bottleneck(config, frontend.out_dim) if task == "a2a" else None
     feature_masks = _feature_masks(config) if task == "v2a" else None
-    return Model(frontend, speaker, encoder, decoder, placed, bottleneck, feature_masks, decoder_speaker)
+    return Model(frontend, speaker, encoder, decoder, placed, bottleneck, feature_masks, networks.decoder_speaker)
 
 
 def _check_inputs(names: tuple[str, ...], config: Config) -> None:

@@ -98,6 +98,20 @@ def shifted(weights: Mapping[str, Tensor], shifts: Mapping[str, Shift]) -> dict[
     return {name: shifts[name].apply(weight) if name in shifts else weight for name, weight in weights.items()}
 
 
+def look_aheads(choice: Component, config: Config, targets: Targets) -> dict[str, int]:
+    """The kernels over time of a component of a model, a key of KINDS: name of a tensor -> frames of right context.
+
+    Args:
+        choice: its type and arguments.
+        config: of the model.
+        targets: of the model, fitted.
+
+    Raises:
+        UserError: it can't be built.
+    """
+    return {name: kernel.ahead for name, kernel in _kernels(_built(choice, config, targets), "").items()}
+
+
 def _stored_kernels(meta: Meta, config: Config, targets: Targets, part: str) -> dict[str, TimeKernel]:
     """Those of a part of a checkpoint; none where it is as in a config, or can't be built."""
     section, _, inner = part.partition(".")

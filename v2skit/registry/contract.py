@@ -11,9 +11,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from v2skit.errors import UserError
+from v2skit.errors import UserError, suggestion
 from v2skit.registry.failure import failure
-from v2skit.registry.kinds import kinds
+from v2skit.registry.kinds import arguments, kinds
 
 STREAMS = {
     "visual_frontend": ("input", "'video', or a tuple of several streams with 'video' among them"),
@@ -35,6 +35,10 @@ NEEDED = {
     "tokenizer": ("normalise", "fit", "load_state", "encode", "decode", "size"),
 }
 """Kind -> attributes and methods of a component that is no module."""
+
+ARGUMENTS = ("inference_arguments", "training_arguments")
+"""Attributes of a component of any kind with names of arguments of its constructor: those that change only what it
+computes in synthesis, and may change after training; those without an effect on what its trained weights compute."""
 
 WITH_DIMENSION = ("visual_frontend", "audio_frontend", "speaker", "encoder")
 """Kinds of components that have the attribute ``out_dim``, a number of features."""
@@ -61,6 +65,7 @@ def checked(component: Any, kind: str, where: str, given: Mapping[str, Any]) -> 
             raise UserError(f"{where} is no {kind}: {failure(error)}") from error
     if kind == "target":
         _check_target(component, where)
+    _check_arguments(kind, component, where)
     for name in NEEDED.get(kind, ()):
         if not hasattr(component, name):
             raise UserError(f"{where} has no {name}; a component of its kind needs {', '.join(NEEDED[kind])}")
@@ -94,6 +99,24 @@ def _check_streams(kind: str, component: Any, where: str) -> None:
             raise UserError(f"{where} must have the attribute per_frame, values a video frame, not {count!r}")
 
 
+def _check_arguments(kind: str, component: Any, where: str) -> None:
+    """Raises UserError where an attribute of ARGUMENTS names what is no argument, or what can't be assigned later."""
+    for attribute in ARGUMENTS:
+        names = getattr(type(component), attribute, ())
+        if not isinstance(names, (tuple, list)):
+            raise UserError(f"{where} must have the attribute {attribute} = a tuple of names, not {names!r}")
+        known = arguments(kind, type(component)) if names else {}
+        for name in names:
+            if name not in known:
+                raise UserError(
+                    f"{where} names '{name}' in {attribute}, but its constructor has no such argument that a config "
+                    f"may set{suggestion(name, known)}"
+                )
+    for name in getattr(type(component), "inference_arguments", ()):
+        if not hasattr(component, name):
+            raise UserError(f"{where} names '{name}' in inference_arguments; let its constructor set self.{name} too")
+
+
 def _check_target(component: Any, where: str) -> None:
     """Raises UserError where a target is neither a module nor stored, see :mod:`v2skit.data.targets`."""
     if hasattr(component, "register_forward_hook") == hasattr(component, "compute"):
@@ -114,6 +137,14 @@ def check_scalars(where: str, values: Any) -> None:
     for name, value in values.items():
         if not isinstance(name, str) or not _is_tensor(value) or value.ndim != 0:
             raise UserError(f"{where} returned {name!r}: {_described(value)}, not {{name: scalar}}")
+
+
+def name_of(component: Any) -> str | None:
+    """The name of a module that :func:`checked` has returned, or of a copy of it; None of any other."""
+    for hook in component._forward_hooks.values():
+        if isinstance(hook, functools.partial) and hook.func is _check:
+            return str(hook.args[1])
+    return None
 
 
 def _check(kind: str, where: str, given: dict[str, Any], module: Any, inputs: tuple[Any, ...], output: Any) -> None:

@@ -24,6 +24,7 @@ from v2skit.errors import UserError
 from v2skit.system.devices import choose_device, cores
 from v2skit.system.temporary import private_folder
 from v2skit.training.distributed import Processes, check_shares
+from v2skit.training.failures import named_failures
 from v2skit.training.group import Group
 from v2skit.training.worker import LAUNCHER, REPORTS, Report, read_reports, work
 
@@ -56,13 +57,18 @@ def together(
         training: settings of the training; None: the first process does all work while the others wait.
 
     Raises:
-        UserError: they do not fit the machine or the batches, or what :func:`launch` raises.
+        UserError: they do not fit the machine or the batches, a component fails, or what :func:`launch` raises.
         KeyboardInterrupt: as :func:`launch`.
     """
+
+    def named(processes: Processes, device: torch.device) -> None:
+        with named_failures():
+            run(processes, device)
+
     if launched():
-        work(run, device, training.rank_timeout_seconds if training else DAY_SECONDS)
+        work(named, device, training.rank_timeout_seconds if training else DAY_SECONDS)
     if group.world == 1:
-        return run(Processes(), choose_device(device))
+        return named(Processes(), choose_device(device))
     if training:
         check_shares(training.accumulate, group.world)
     count = torch.cuda.device_count()

@@ -29,6 +29,15 @@ def test_training_starts_near_the_data():
     assert -6 < output.mean() < -4 and 0.5 < output.std() < 4
 
 
+def test_the_mel_is_float32_under_autocast_and_no_coarser_than_the_layer_before_it():
+    torch.manual_seed(0)
+    decoder, x, mask = MelLinear(8, Clock(), Mel()), torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        mel, layer = decoder(x, mask), decoder.linear(x)
+    assert layer.dtype == torch.bfloat16 and mel.dtype == torch.float32
+    assert torch.equal(mel, (layer.float() * decoder.std + decoder.mean).reshape(mel.shape))
+
+
 def test_bad_arguments_and_input_have_a_clear_error():
     with pytest.raises(UserError, match="whole number of mel frames"):
         MelLinear(4, Clock(), Mel(hop=250))

@@ -12,3 +12,5 @@ def test_the_head_gives_the_mel_of_the_decoder():
     x = torch.randn(2, 3, 6)
     assert head.outputs == ("mel",)
     assert torch.equal(head(x, mask)["mel"], decoder(x, mask)) and not head(x, mask)["mel"][1, 4:].any()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head(x, mask)["mel"].dtype == torch.float32

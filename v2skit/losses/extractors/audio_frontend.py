@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from v2skit.config.features import Clock, Mel, check_same_features, feature_settings
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
+from v2skit.models.model import stream_names
 from v2skit.models.places import digest_in, open_model, place_in
 from v2skit.registry.build import build
 from v2skit.signal.mel import MelSpectrogram
@@ -25,7 +26,8 @@ class AudioFrontend(nn.Module):
             folder that the command runs in.
 
     Raises:
-        UserError: there is no checkpoint, it is not one of pre-training, or has other clock or mel settings.
+        UserError: there is no checkpoint, it is not one of pre-training, has other clock or mel settings, or its
+            frontend has other inputs than mel and waveform.
     """
 
     def __init__(self, clock: Clock, mel: Mel, run: str) -> None:
@@ -37,6 +39,13 @@ class AudioFrontend(nn.Module):
         check_same_features(feature_settings(clock, mel), saved.meta.features, "this config", str(folder))
         choice = checkpoint.config_of(saved.meta).networks.audio_frontend
         self.frontend = build("audio_frontend", choice, clock=clock, mel=mel)
+        self.inputs = stream_names(self.frontend.input)
+        others = [name for name in self.inputs if name not in ("mel", "waveform")]
+        if others:
+            raise UserError(
+                f"{folder}: the input '{others[0]}' of its audio frontend '{choice.type}' is not computed from a "
+                "waveform; name a run whose audio frontend has the inputs mel or waveform"
+            )
         weights = saved.inference_weights
         theirs = {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
         checkpoint.restore(self.frontend, theirs, folder)
@@ -47,5 +56,5 @@ class AudioFrontend(nn.Module):
     def forward(self, waveform: Tensor) -> list[Tensor]:
         """(B, T * samples_per_frame) -> [(B,T,D)]."""
         mask = waveform.new_ones(len(waveform), waveform.shape[1] // self.samples_per_frame, dtype=torch.bool)
-        signal = self.spectrogram(waveform) if self.frontend.input == "mel" else waveform
-        return [self.frontend(signal, mask)]
+        signals = (self.spectrogram(waveform) if name == "mel" else waveform for name in self.inputs)
+        return [self.frontend(*signals, mask)]

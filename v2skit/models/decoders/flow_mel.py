@@ -65,6 +65,7 @@ class FlowMel(nn.Module):
     output = "mel"
     training_outputs = ("mel",)
     inference_arguments = ("steps", "seed", "temperature")
+    training_arguments = ("flow_weight", "prior_weight")
     period_frames = PERIOD_FRAMES
 
     def __init__(

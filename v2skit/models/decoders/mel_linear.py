@@ -41,11 +41,12 @@ class MelLinear(nn.Module):
             mask: (B, T), True for valid video frames.
 
         Returns:
-            (B, T * mels_per_frame, n_mels), zero for the video frames where the mask is False.
+            (B, T * mels_per_frame, n_mels), float32 also under autocast, zero for the video frames where the mask is
+            False.
 
         Raises:
             UserError: ``x`` has another shape.
         """
         check_features(x, mask, self.in_dim, "mel_linear")
-        mel = zero_padding(self.linear(x) * self.std + self.mean, mask)
+        mel = zero_padding(self.linear(x).float() * self.std + self.mean, mask)
         return mel.unflatten(-1, (-1, self.n_mels)).flatten(1, 2)  # (B, T, k M) -> (B, T k, M)

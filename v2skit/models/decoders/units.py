@@ -26,6 +26,7 @@ class Units(nn.Module):
 
     output = "units"
     left_context_frames = look_ahead_frames = 0
+    training_arguments = ("label_smoothing",)
 
     def __init__(self, in_dim: int, targets: dict[str, Any], label_smoothing: Dropout = 0.1) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ class BiGru(nn.Module):
     """
 
     left_context_frames = look_ahead_frames = None
+    training_arguments = ("dropout",)
 
     def __init__(self, in_dim: int, layers: Depth = 2, dim: Width = 256, dropout: Dropout = 0.0) -> None:
         super().__init__()

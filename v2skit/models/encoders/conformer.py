@@ -127,6 +127,8 @@ class Conformer(nn.Module):
         UserError: the size is unknown, or another argument contradicts it, is out of range or does not fit the others.
     """
 
+    training_arguments = ("dropout",)
+
     def __init__(
         self,
         in_dim: int,

@@ -41,6 +41,7 @@ class AudioVisual(nn.Module):
     """
 
     left_context_frames = look_ahead_frames = None  # the speech is predicted from the whole clip
+    training_arguments = ("p_drop_video", "p_drop_audio")
 
     def __init__(
         self,

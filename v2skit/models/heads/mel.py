@@ -29,5 +29,6 @@ class MelHead(nn.Module):
         self.decoder = MelLinear(in_dim, clock, mel, mean, std)
 
     def forward(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Features (B,T,in_dim), mask (B,T) -> ``{"mel": (B, T * mels_per_frame, n_mels)}``, zero for padding."""
+        """Features (B,T,in_dim), mask (B,T) -> ``{"mel": (B, T * mels_per_frame, n_mels)}``, float32 also under
+        autocast, zero for padding."""
         return {"mel": self.decoder(x, mask)}

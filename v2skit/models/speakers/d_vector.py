@@ -51,6 +51,7 @@ class DVector(nn.Module):
     accepts_recording = True
     reference = "other clips of the talker"
     output_arguments = ("scale",)
+    training_arguments = ("clips", "pool", "dropout")
 
     def __init__(self, clips: Width = 10, pool: Width = 100, dropout: Dropout = 0.1, scale: float = 16.0) -> None:
         super().__init__()
