@@ -28,6 +28,7 @@ class StandIn:
 
     def __init__(self, folder, **options):
         assert options == {"device": "cpu", "compute_type": "float32", "cpu_threads": 1, "local_files_only": True}
+        self.model = SimpleNamespace(is_multilingual="english" not in folder)
 
     def transcribe(self, audio, **options):
         self.asked.append((audio, options))
@@ -55,9 +56,23 @@ def test_words_are_in_the_form_of_transcripts_and_decoding_is_deterministic(fold
     audio, options = StandIn.asked[-1]
     assert len(audio) == 16000 and audio.dtype == np.float32 and options["temperature"] == 0.0
     assert asr(np.zeros(RATE), RATE) == []
-    assert "faster-whisper 1.2.1" in asr.protocol and "numbers as words" in again.protocol == asr.protocol
+    assert "faster-whisper 1.2.1" in asr.protocol and again.protocol == asr.protocol
+    assert asr.normaliser == "upper case, NFKC, no punctuation, numbers as words"
+    assert asr.words("Room 12, please!") == ["ROOM", "TWELVE", "PLEASE"]  # as for hypotheses
     with pytest.raises(UserError, match="not finite"):
         asr(np.full(RATE, np.nan), RATE)
+
+
+def test_other_languages_keep_their_digits_and_need_a_multilingual_model(folder):
+    asr = Whisper(str(folder), language="de")
+    assert asr(babble(1.0), RATE) == "BIN BLUE AT F2 NOW".split() and asr.normaliser.endswith("no punctuation")
+    with pytest.raises(UserError, match="'base.en' knows English alone, and language is 'cy'; give a multilingual"):
+        Whisper(language="cy")
+    (folder / "english").mkdir()
+    for name in FILES:
+        (folder / "english" / name).write_bytes(b"weights")
+    with pytest.raises(UserError, match="english' knows English alone, and language is 'de'"):
+        Whisper(str(folder / "english"), language="de")(babble(1.0), RATE)
 
 
 def test_the_weights_are_part_of_the_protocol(folder):

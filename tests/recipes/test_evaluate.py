@@ -124,6 +124,22 @@ def test_clips_that_cannot_be_used_are_left_out(run, tmp_path, capsys):
     assert "none of the 1 test clips can be used; " in (message := capsys.readouterr().err) and "--set" not in message
 
 
+def test_texts_in_another_language_are_no_business_of_the_models_recogniser(run, tmp_path, capsys):
+    for name in ("a", "b"):
+        clip(tmp_path / f"videos/{name}.mp4", "ddraig goch cymru hwyl", frames=20)
+    assert evaluate(run, tmp_path / "videos", tmp_path / "out") == 0
+    found = results(tmp_path / "out")
+    assert "en-us n-gram" in found["conditions"]["recogniser"]  # and not the grammar of the model's corpus
+    note = "the recogniser's dictionary lacks 4 of 4 words of the transcripts, such as CYMRU, DDRAIG, GOCH; is it of"
+    assert note in capsys.readouterr().out and note in found["notes"]["error rates of words"]
+    assert evaluate(run, tmp_path / "out/data/test", tmp_path / "again") == 0  # as it is prepared
+    assert "en-us n-gram" in results(tmp_path / "again")["conditions"]["recogniser"]
+    assert evaluate(run, tmp_path / "out/data/test", tmp_path / "again", "--asr", "null") == 0
+    assert results(tmp_path / "again")["conditions"]["recogniser"] is None
+    assert evaluate(run, tmp_path / "out/data/test", tmp_path / "again", "--asr", "sphinx") == 1
+    assert "--asr" in (message := capsys.readouterr().err) and "pocketsphinx" in message
+
+
 def test_clips_that_were_prepared_for_another_clock(run, tmp_path, capsys):
     make_data(tmp_path / "clips", count=2)
     settings = json.loads((tmp_path / "clips/settings.json").read_text())
@@ -148,7 +164,8 @@ def test_what_is_no_folder_is_named_before_the_model_is_loaded(tmp_path, capsys)
 
 def test_clips_are_prepared_with_the_offset_and_filters_of_the_model(run):
     given = Prepare(jobs=4, cluster="slurm", slurm={"time": 5}, offset="measure", filters=Filters(min_seconds=0.5))
-    config = _config(replace(load_config(run.parent / "tiny.yaml"), prepare=given), None)
+    trained = load_config(run.parent / "tiny.yaml")
+    config = _config(replace(trained, prepare=given), trained.corpus)
     assert config.prepare == Prepare(offset="measure", filters=Filters(min_seconds=0.5), max_failed_share=1.0)
 
 

@@ -71,6 +71,8 @@ def test_mistakes_leave_nothing(checkout, tmp_path):
         new_recipe("custom", None, checkout)
     with pytest.raises(UserError, match="is not a folder"):
         new_recipe("mine", tmp_path / "nowhere", checkout)
+    with pytest.raises(UserError, match=r"lat.udce9 can't be written into a config: it is not UTF-8; rename it"):
+        new_recipe("mine", tmp_path / "lat\udce9", checkout)
     with pytest.raises(UserError, match="grid/conf.* can't be written|grid can't be written"):
         new_recipe("grid", None, Path("/proc"))
     assert sorted(p.name for p in (checkout / "egs").iterdir()) == ["conf", "custom", "stages.sh"]

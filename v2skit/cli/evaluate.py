@@ -29,6 +29,8 @@ def add(commands: Commands) -> None:
     command.add_argument("--voice", help=text)
     text = "an A2A run, whose row is the upper bound of a decoder: its input is the ground-truth audio"
     command.add_argument("--audio_model", type=Path, metavar="RUN", help=text)
+    text = "the speech recogniser, a name or {type: NAME, ...}, or null; default: that of the model's training"
+    command.add_argument("--asr", default="model", help=text)
     command.add_argument("-o", "--out", type=Path, required=True, help="folder for prepared clips, speech and scores")
     command.add_argument("--force", action="store_true", help="repeat what is finished")
     command.set_defaults(run=run, resumes=True)
@@ -50,12 +52,18 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f"{trained} is a training, whose results would be replaced; give another folder with -o")
     prepared = is_prepared(options.clips)
     corpus = _corpus(options.corpus or ALL_VIDEOS, options.clips) if options.corpus or not prepared else None
+    asr = options.asr if options.asr == "model" else _asr(options.asr)
     path = chosen_model(options)
     model = load(path, options.device, options.vocoder)
     print_headline(model)
-    evaluate(
-        model, path, options.clips, corpus, options.out, options.voice, options.audio_model, options.force
-    )  # fmt: skip
+    evaluate(model, path, options.clips, corpus, options.out, options.voice, options.audio_model, options.force, asr)
+
+
+def _asr(text: str) -> Component | None:
+    """The recogniser that an option names; None for null. Raises UserError."""
+    from v2skit.config.load import parse_component
+
+    return None if text in ("null", "none") else parse_component("asr", text, "--asr")
 
 
 def _corpus(text: str, folder: Path) -> Component:

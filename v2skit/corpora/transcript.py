@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from v2skit.system.text_file import read_lines
+from v2skit.text.normalise import capitals
 
 
 def words(text: str) -> str | None:
-    """Words in upper case, without punctuation; None where there are none."""
-    return " ".join(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.upper())).replace("’", "'") or None
+    """Words in upper case, without punctuation, of any script; None where there are none."""
+    return capitals(text) or None
 
 
 def table(path: Path, separator: str = "\t") -> Iterator[list[str]]:

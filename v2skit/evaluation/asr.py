@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Protocol
 
@@ -15,6 +16,10 @@ from v2skit.system.extras import needs
 
 class Asr(Protocol):
     """A speech recogniser component. Scoring copies it to other processes: it must be picklable.
+
+    A recogniser may have ``words(text) -> list[str]``, by which the transcripts are split into words as its own are,
+    and then ``normaliser``, which describes that. It may have ``unknown(words) -> list[str]``, those that it can't
+    recognise.
 
     Attributes:
         protocol: recogniser, version and language model; word error rates are comparable only within one protocol.
@@ -84,6 +89,10 @@ class PocketSphinx:
 
     def __reduce__(self) -> tuple:
         return type(self), (self.grammar, self.pronunciations)
+
+    def unknown(self, words: Iterable[str]) -> list[str]:
+        """The words that the dictionary lacks."""
+        return [word for word in words if self._decoder.lookup_word(word.lower()) is None]
 
     def _pronounce(self, word: str, phones: str) -> None:
         """Add a pronunciation of a word, to those that it has. Raises UserError where it is none."""

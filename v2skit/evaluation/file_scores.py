@@ -90,7 +90,8 @@ class Scorer:
         Raises:
             UserError: a metric returns other names than its ``higher_is_better`` states.
         """
-        scores = FileScores(utterance.id, reference=(utterance.text or "").upper().split(), speaker=utterance.speaker)
+        words = getattr(self.asr, "words", lambda text: text.upper().split())
+        scores = FileScores(utterance.id, reference=words(utterance.text or ""), speaker=utterance.speaker)
         names = [n for metric in self.metrics.values() for n in metric.higher_is_better]
         try:
             hypothesis = self._hypothesis(utterance)

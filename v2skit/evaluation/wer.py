@@ -12,7 +12,7 @@ from v2skit.evaluation.stored_forms import Count
 PERCENT = 100.0
 """Error rates of results are in %."""
 NORMALISER = "upper case, split at white space"
-"""Of the transcripts whose words are counted, for evaluation protocols."""
+"""Of the transcripts whose words are counted, for evaluation protocols; a recogniser may have another one."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from v2skit.evaluation.asr import is_silent
 from v2skit.evaluation.metrics import DROP_REMEDY, resample
 from v2skit.system.checksum import sha256_of
 from v2skit.system.extras import needs
+from v2skit.text.normalise import capitals
 from v2skit.text.spoken import spoken_words
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -24,8 +25,8 @@ _HOW = "give the folder of a model in CTranslate2's format as model, with model.
 
 class Whisper:
     """Whisper, with open vocabulary. Each file is decoded by itself, at temperature 0, so that its words are the same
-    every time; they are compared without punctuation, with numbers as words. A silent file has no words, though Whisper
-    makes some up for noise.
+    every time; they and the transcripts are compared without punctuation, in English with numbers as words. A silent
+    file has no words, though Whisper makes some up for noise.
 
     Args:
         model: a name that faster-whisper knows, such as ``base.en`` or ``large-v3``, which it downloads on first use;
@@ -35,7 +36,8 @@ class Whisper:
         compute_type: of CTranslate2, such as ``float32`` or ``int8``, which is faster; words may differ by it.
 
     Raises:
-        UserError: faster-whisper is not installed, or there is no such model.
+        UserError: faster-whisper is not installed, there is no such model, or it knows English alone and the language
+            is another one.
     """
 
     rate = 16_000
@@ -45,15 +47,17 @@ class Whisper:
     ) -> None:
         self.model, self.language, self.beam, self.compute_type = model, language, beam, compute_type
         check_range(self, beam=(1, 100))
+        if Path(model).name.endswith(".en"):
+            self._check_multilingual(False)
         with needs("whisper", "Whisper", f"{DROP_REMEDY}: --set scoring.asr=null"):
             self._package: Any = import_module("faster_whisper")
         self._folder = self._found()
         self.digest = sha256_of(self._folder / "model.bin")[:12]
         self.protocol = (
             f"WER over all words of the set, Whisper {Path(model).name} (weights {self.digest}), faster-whisper "
-            f"{version('faster-whisper')}, {language}, {compute_type}, beam {beam}, temperature 0; no punctuation, "
-            "numbers as words"
+            f"{version('faster-whisper')}, {language}, {compute_type}, beam {beam}, temperature 0"
         )
+        self.normaliser = "upper case, NFKC, no punctuation" + (", numbers as words" if language == "en" else "")
 
     def __reduce__(self) -> tuple:
         return type(self), (self.model, self.language, self.beam, self.compute_type)
@@ -77,11 +81,26 @@ class Whisper:
             raise UserError(f"whisper: {folder} has no {', '.join(missing)}; {_HOW}", key="scoring.asr.model")
         return folder
 
+    def _check_multilingual(self, multilingual: bool) -> None:
+        """Raises UserError where the language is not that of an English model, which would be used all the same."""
+        if not multilingual and self.language != "en":
+            raise UserError(
+                f"whisper: model '{self.model}' knows English alone, and language is '{self.language}'; give a "
+                "multilingual model, such as base or large-v3",
+                key="scoring.asr.model",
+            )
+
     @cached_property
     def _recogniser(self) -> Any:
-        return self._package.WhisperModel(
+        made = self._package.WhisperModel(
             str(self._folder), device="cpu", compute_type=self.compute_type, cpu_threads=1, local_files_only=True
         )
+        self._check_multilingual(made.model.is_multilingual)
+        return made
+
+    def words(self, text: str) -> list[str]:
+        """The words of a transcript or a hypothesis, in the form that :attr:`normaliser` describes."""
+        return spoken_words(text) if self.language == "en" else capitals(text).split()
 
     def __call__(self, waveform: np.ndarray, rate: int) -> list[str]:
         """See :class:`v2skit.evaluation.asr.Asr`.
@@ -99,4 +118,4 @@ class Whisper:
             condition_on_previous_text=False,
             without_timestamps=True,
         )
-        return spoken_words(" ".join(segment.text for segment in segments))
+        return self.words(" ".join(segment.text for segment in segments))

@@ -43,7 +43,7 @@ def conditions(
         sample_rate=config.clock.sample_rate,
         metrics={column: metric.protocol for metric in metrics.values() for column in metric.higher_is_better},
         recogniser=asr.protocol if asr else None,
-        normaliser=NORMALISER,
+        normaliser=getattr(asr, "normaliser", NORMALISER),
         speaker_reference=getattr(class_of("speaker", config.networks.speaker), "reference", NO_REFERENCE),
         alignments=["none", "lag"] if config.scoring.aligned else ["none"],
     )

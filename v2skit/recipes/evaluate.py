@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from v2skit.config.features import check_same_features, feature_settings
+from v2skit.config.load import check_component
 from v2skit.config.schema import Config
 from v2skit.corpora.corpus import CorpusUtterance
-from v2skit.data.data_dir import is_prepared, read_manifest, read_silent, read_table
+from v2skit.data.data_dir import is_prepared, read_manifest, read_settings, read_silent, read_table
 from v2skit.errors import UserError
 from v2skit.models import checkpoint
 from v2skit.models.build import vocoder_input
@@ -75,6 +76,7 @@ def evaluate(
     voice: str | None = None,
     audio_model: Path | None = None,
     force: bool = False,
+    asr: Component | Literal["model"] | None = "model",
 ) -> None:
     """Prepare test clips with the settings of a model, synthesise their speech and score it as in the model's recipe:
     an experiment's folder without training. What is finished is skipped. The rows before the model's are the upper
@@ -85,17 +87,20 @@ def evaluate(
         model: loaded.
         source: where it was loaded from.
         clips: the corpus's folder, or a prepared data directory.
-        corpus: the corpus; for a data directory its grammar alone is used, None: that of the model's training.
+        corpus: the corpus; for a data directory its grammar alone is used, None: that of its preparation.
         out: folder of the data directory, the speech and the results.
         voice: of the model, for all clips; None: each talker's own, from other clips.
         audio_model: an A2A model that is given the ground-truth audio, with the vocoder of the other; None: none.
         force: repeat what is finished.
+        asr: the speech recogniser; ``model``: that of the model's training, None: none.
 
     Raises:
         UserError: there are no test clips, they can't be prepared, synthesised or scored, or there is no such voice.
     """
     speaker = None if voice is None else model.voice(voice)
-    config = _config(model.config, corpus)
+    config = _config(model.config, corpus or _corpus_of(clips, model.config.corpus))
+    if asr != "model":
+        config = replace(config, scoring=replace(config.scoring, asr=asr))
     recipe = Recipe(config, out, out, force, model.model.device)
     with plugins.using(config.plugins):
         if is_prepared(clips):
@@ -115,11 +120,23 @@ def evaluate(
         score(recipe, rows, (), source)
 
 
-def _config(config: Config, corpus: Component | None) -> Config:
+def _corpus_of(directory: Path, trained: Component) -> Component:
+    """The corpus of a data directory, whose grammar the recogniser uses: the one of a training where it is the same, or
+    where none is known."""
+    tree = read_settings(directory).get("corpus")
+    if not isinstance(tree, dict) or tree.get("type") == trained.type:
+        return trained
+    try:
+        return check_component("corpus", tree, str(directory))
+    except UserError:  # of a plug-in that is not here, or of another version
+        return Component("custom", {})
+
+
+def _config(config: Config, corpus: Component) -> Config:
     """That of the training, with another corpus, and neither its cluster nor its protocol; clips that can't be used
     are left out, and counted."""
     here = replace(config.prepare, jobs=0, cluster="local", slurm={}, max_failed_share=1.0)
-    config = replace(config, corpus=corpus or config.corpus, audio_corpus=None, prepare=here)
+    config = replace(config, corpus=corpus, audio_corpus=None, prepare=here)
     return replace(config, scoring=replace(config.scoring, protocol=None))
 
 

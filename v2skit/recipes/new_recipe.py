@@ -12,7 +12,7 @@ from pathlib import Path
 from v2skit.config.load import load_config, to_tree
 from v2skit.config.schema import Config
 from v2skit.corpora.audiovisual.custom import Custom
-from v2skit.errors import UserError
+from v2skit.errors import UserError, printable
 from v2skit.recipes.shipped import SHARED, copy_recipe, is_checkout, names, new_folder, recipes_folder, shipped
 from v2skit.system.extras import COMPONENTS, absent, remedy
 
@@ -66,6 +66,8 @@ def new_recipe(name: str, corpus_dir: Path | None = None, folder: Path = Path())
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or name in SHARED:
         raise UserError(f"'{name}' is no name for a recipe; use letters, digits, '_' and '-'")
+    if corpus_dir is not None and printable(str(corpus_dir)) != str(corpus_dir):
+        raise UserError(f"{printable(str(corpus_dir))} can't be written into a config: it is not UTF-8; rename it")
     egs = recipes_folder(folder)
     recipe, checkout = egs / name, is_checkout(egs)
     if os.path.lexists(recipe):

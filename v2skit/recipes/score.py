@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from v2skit.system.provenance import Provenance, worded
 from v2skit.system.text_file import read_text
 
 LACKING = "no speech to score, or not all of it; stage 5 makes it"
+MOST_UNKNOWN = 0.5
+"""Share of the transcripts' words that a recogniser may lack without a note."""
 CACHE = "score_cache"
 """Folder of an experiment with results by content, see :mod:`v2skit.evaluation.score_cache`."""
 
@@ -104,6 +107,9 @@ def score(
         readings = lip_readings(recipe, rows, utterances) if has_text else {}
         notes = {name: row.note for name, row in rows.items() if row.note}
         notes |= {f"{name}, left out": reason for name, reason in (left_out | lacking).items()}
+        if recogniser and (unknown := _unknown_words(recogniser, utterances)):
+            print(f"note: {unknown}")
+            notes["error rates of words"] = unknown
         if not has_text and (asr or any(row.reads_lips for row in rows.values())):
             notes["error rates of words, left out"] = f"no clip of {recipe.test} has a transcript"
         of_all = {"main_row": main_row, **stated(protocol, found)}
@@ -127,6 +133,17 @@ def score(
     print(f"report: {page}")
     if lacking:
         raise UserError("; ".join(lacking.values()))
+
+
+def _unknown_words(asr: Any, utterances: list[Utterance]) -> str:
+    """What to note of a recogniser that lacks most words of the transcripts, as for another language; "" for others."""
+    words = {word for u in utterances for word in (u.text or "").upper().split()}
+    lacking: list[str] = asr.unknown(sorted(words)) if hasattr(asr, "unknown") else []
+    if len(lacking) <= MOST_UNKNOWN * len(words):
+        return ""
+    share = f"{len(lacking)} of {len(words)} words of the transcripts, such as {', '.join(lacking[:3])}"
+    remedy = "choose another one, or null: scoring.asr, --asr of v2skit evaluate"
+    return f"the recogniser's dictionary lacks {share}; is it of another language? {remedy}"
 
 
 def videos_of(recipe: Recipe) -> dict[str, Path]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from v2skit.text.normalise import normalise
+from v2skit.text.normalise import capitals
 
 _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
 ).split()
 _TENS = ("", "", *"twenty thirty forty fifty sixty seventy eighty ninety".split())
-_PARTS = re.compile(r"\d+|[^\W\d]+(?:'[^\W\d]+)*")
+_PARTS = re.compile(r"\d+|\D+")
 
 
 def spoken_words(text: str) -> list[str]:
@@ -22,9 +22,9 @@ def spoken_words(text: str) -> list[str]:
     """
     without_separators = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     words: list[str] = []
-    for part in _PARTS.findall(normalise(without_separators)):
-        words += _number(part) if part.isdecimal() else [part]
-    return [word.upper() for word in words]
+    for part in (part for word in capitals(without_separators).split() for part in _PARTS.findall(word)):
+        words += map(str.upper, _number(part)) if part.isdecimal() else [part.strip("'")]
+    return [word for word in words if word]
 
 
 def _number(digits: str) -> list[str]:
