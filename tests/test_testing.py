@@ -88,7 +88,43 @@ class HasVeryLongContext(Good):
     left_context_frames, look_ahead_frames = 10**15, 0
 
 
-@pytest.mark.parametrize("good", [Good, DeclaresItsContext])
+class ScaledBranch(Good):
+    """A residual branch that has no effect at initialisation."""
+
+    left_context_frames = look_ahead_frames = 1
+    scale, branch_mask = 1e-6, True
+
+    def __init__(self):
+        super().__init__()
+        self.scales = nn.Parameter(torch.full((DIM,), self.scale))
+
+    def forward(self, x, mask):
+        check_features(x, mask, DIM, "scaled")
+        branch = self.conv(x, mask if self.branch_mask else torch.ones_like(mask))
+        return zero_padding(x + self.scales * on_valid(self.norm, branch, mask), mask)
+
+
+class ScaledBranchLooksAhead(ScaledBranch):
+    look_ahead_frames = 0
+
+
+class ZeroBranchMixesPadding(ScaledBranch):
+    scale, branch_mask = 0.0, False
+
+
+class DetachedInput(Good):
+    def forward(self, x, mask):
+        return super().forward(x.detach() + 0 * x, mask)
+
+
+class NotFiniteAtFirst(ScaledBranch):
+    scale = 0.0
+
+    def forward(self, x, mask):
+        return super().forward(x, mask) / self.scales.norm()
+
+
+@pytest.mark.parametrize("good", [Good, DeclaresItsContext, ScaledBranch])
 def test_a_good_encoder_passes(good):
     check_encoder(good(), DIM)
 
@@ -107,11 +143,22 @@ def test_a_good_encoder_passes(good):
         (SubtractsTheMean, "look_ahead_frames is 1, but the output changes with a later frame"),
         (DeclaresOneSideOnly, "left_context_frames is None; it must be a number of frames, or both None"),
         (HasVeryLongContext, "look_ahead_frames is 0, but the output changes with a later frame"),
+        (ScaledBranchLooksAhead, "look_ahead_frames is 0, but the output changes with a later frame"),
+        (ZeroBranchMixesPadding, "the output for a clip depends on its batch or padding"),
+        (DetachedInput, "no gradient reaches the input"),
+        (NotFiniteAtFirst, "output holds NaN or infinity"),
     ],
 )
 def test_a_bad_encoder_is_found(bad, message):
     with pytest.raises(AssertionError, match=message):
         check_encoder(bad(), DIM)
+
+
+def test_the_checks_leave_the_module_as_it_is():
+    module = ScaledBranch()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    check_encoder(module, DIM)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
 def test_a_decoder_must_declare_its_output():

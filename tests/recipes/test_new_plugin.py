@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -19,6 +20,7 @@ from v2skit.config.yaml_tree import parse_yaml
 from v2skit.errors import UserError
 from v2skit.models.pack_header import read_header
 from v2skit.recipes.new_plugin import new_plugin
+from v2skit.recipes.plugin_template.kinds.metric import MyComponent as MyMetric
 from v2skit.registry import plugins
 from v2skit.registry.kinds import KINDS
 from v2skit.synthesis.synthesiser import load
@@ -132,6 +134,12 @@ def test_all_stages_use_components_of_every_kind(made, tmp_path, capsys, monkeyp
         ("decodr", "mine", "unknown kind 'decodr'; did you mean 'decoder'?"),
         ("decoder", "My-Decoder", "'My-Decoder' is no name for a plug-in; use lower-case letters"),
         ("decoder", "class", "'class' is no name"),
+        (
+            "loss",
+            "my_loss_",
+            "'my_loss_' is no name for a plug-in; use lower-case letters, digits and '_' between them",
+        ),
+        *(("head", name, f"'{name}' is no name .*: choose one such as my_head") for name in ("on", "y", "null", "egs")),
         ("decoder", "istft", "the name 'istft' is taken by plug-in 'v2skit'"),
         ("decoder", "json", "the name 'json' is taken by an installed module"),
         ("decoder", "there", "there exists already; choose another name"),
@@ -142,6 +150,16 @@ def test_what_can_not_be_made_is_an_error(kind, name, message, tmp_path):
     with pytest.raises(UserError, match=message.replace("?", r"\?")):
         new_plugin(kind, name, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_the_metric_of_the_template_scores_silence_lowest():
+    random = np.random.default_rng(0)
+    speech = 0.1 * random.standard_normal(4800)
+    late = np.roll(speech, 300) + 0.05 * random.standard_normal(4800)
+    values = [
+        MyMetric()(speech, other, 24000)["my_component"] for other in (0 * speech, late, speech + late / 9, speech)
+    ]
+    assert values == sorted(values) and values[0] == -100 and values[-1] == 100
 
 
 def test_a_kind_of_a_plugin_has_no_template(tmp_path):

@@ -1,4 +1,4 @@
-"""Frontends of several streams, and speaker components: the checks accept good ones and refuse the others."""
+"""Frontends of several streams, vocoders, and speaker components: the checks accept good ones and refuse the others."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,10 @@ from torch import nn
 from v2skit import testing
 from v2skit.config.features import Clock, Mel
 from v2skit.errors import UserError
+from v2skit.media.audio import read_audio
 from v2skit.models.layers.masked import check_features, zero_padding
 from v2skit.models.speakers.table import SpeakerTable
+from v2skit.testing import examples
 
 CLOCK, MEL = Clock(), Mel()
 UTTERANCES = [("a-1", "a"), ("b-1", "b"), ("a-2", "a")]
@@ -135,3 +137,93 @@ def test_speakers(tmp_path):
         testing.check_speaker(drawing(DrawsOtherShapes), tmp_path, UTTERANCES)
     with pytest.raises(AttributeError, match="pickle"):
         testing.check_speaker(ReaderStays(["a", "b"]), tmp_path, UTTERANCES)
+
+
+class LevelReader:
+    """The mean level of the speaker's other clips; ``own``: where there are none, of the clip itself."""
+
+    def __init__(self, directory, own):
+        self.directory, self.own = directory, own
+
+    def __call__(self, utterance, speaker):
+        paths = sorted((self.directory / "audio").glob(f"{speaker}-*.flac"))
+        others = [path for path in paths if path.stem != utterance]
+        levels = [np.abs(read_audio(path, CLOCK.sample_rate)).mean() for path in others or (paths if self.own else [])]
+        return np.array([np.mean(levels) if levels else 0], np.float32)
+
+
+class Level(nn.Module):
+    out_dim, own = 1, False
+
+    def prepare(self, directory):
+        pass
+
+    def reader(self, directory):
+        return LevelReader(directory, self.own)
+
+    def voice(self, name):
+        return np.zeros(1, np.float32)
+
+    def forward(self, level):
+        return level
+
+
+class LevelOfTheClip(Level):
+    own = True
+
+
+class DrawsTheClip(Level):
+    def reader(self, directory):
+        reader = super().reader(directory)
+        reader.__class__ = DrawingReader
+        return reader
+
+
+class DrawingReader(LevelReader):
+    def draw(self, utterance, speaker, random):
+        return np.float32([np.abs(read_audio(self.directory / f"audio/{utterance}.flac", CLOCK.sample_rate)).mean()])
+
+
+def test_the_input_of_a_speaker_component_is_never_computed_from_the_clip_itself(tmp_path):
+    utterances = examples.data_directory(tmp_path / "data")
+    testing.check_speaker(Level(), tmp_path / "data", utterances)
+    with pytest.raises(AssertionError, match="the input for clip 'b-1' depends on the audio of this clip"):
+        testing.check_speaker(LevelOfTheClip(), tmp_path / "data", utterances)
+    with pytest.raises(AssertionError, match="the input for clip 'a-0' depends on the audio of this clip"):
+        testing.check_speaker(DrawsTheClip(), tmp_path / "data", utterances)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+class Samples(nn.Module):
+    """A linear vocoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(MEL.n_mels, MEL.hop)
+
+    def forward(self, mel):
+        return self.linear(mel).flatten(1)
+
+
+class UnusedWeight(Samples):
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Linear(2, 2)
+
+
+class WithoutGradient(Samples):
+    def forward(self, mel):
+        return super().forward(mel).detach()
+
+
+class TrainedElsewhere(WithoutGradient):
+    digest = "0123"
+
+
+def test_vocoders_train_all_their_weights():
+    for good in (Samples, TrainedElsewhere):
+        testing.check_vocoder(good(), MEL)
+    with pytest.raises(AssertionError, match="no gradient reaches unused.weight, unused.bias"):
+        testing.check_vocoder(UnusedWeight(), MEL)
+    with pytest.raises(AssertionError, match="no gradient reaches linear.weight"):
+        testing.check_vocoder(WithoutGradient(), MEL)

@@ -109,6 +109,43 @@ def test_each_finding_is_one_line_with_its_remedy(tmp_path, capsys):
     assert printed.err.endswith("findings; correct them and check again\n") and "forward(" not in printed.err
 
 
+EXITS = """
+import sys
+
+import v2skit
+
+
+@v2skit.hookimpl
+def register_components(register):
+    register("metric", "exits", ":Exits")
+    register("metric", "later", ":Later")
+
+
+class Exits:
+    \"\"\"Ends the process.\"\"\"
+
+    protocol, higher_is_better = "none", {"exits": True}
+
+    def __call__(self, reference, hypothesis, rate):
+        sys.exit(0)
+
+
+class Later(Exits):
+    \"\"\"Is not defined.\"\"\"
+
+    def __call__(self, reference, hypothesis, rate):
+        raise KeyError("later")
+"""
+
+
+def test_a_component_that_ends_the_process_is_a_finding_and_the_others_are_checked(tmp_path, capsys):
+    (tmp_path / "exits.py").write_text(EXITS)
+    assert main(["check-plugin", str(tmp_path / "exits.py")]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("metric exits: contract: it ends the process (SystemExit: 0), in place of an exception;")
+    assert second.startswith("metric later: contract: KeyError: 'later'")
+
+
 def test_a_missing_plugin_is_named():
     with pytest.raises(UserError, match="there is no plug-in 'nowhere'; install its package"):
         check_plugin("nowhere")

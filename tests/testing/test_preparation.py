@@ -62,9 +62,21 @@ class MissingFile(Folder):
         return {"train": [CorpusUtterance("s1-a", "s1", self.folder / "s1-a.wav")]}
 
 
+class InFolders(Folder):
+    def splits(self):
+        return {name: [replace(u, id=f"{u.speaker}/a") for u in found] for name, found in super().splits().items()}
+
+
+class LongId(Folder):
+    def splits(self):
+        return {name: [replace(u, id=u.id + "x" * 300) for u in found] for name, found in super().splits().items()}
+
+
 @pytest.mark.parametrize(
     "bad, message",
     [
+        (InFolders, r"no '/' and no control characters, 's1/a' is no such id; change it in splits\(\)"),
+        (LongId, "longer than 240 bytes"),
         (Overlapping, "'s1-a' is in train and in valid"),
         (WithoutPrefix, "does not begin with its speaker 'x'"),
         (LowerCase, "its text is not upper case"),

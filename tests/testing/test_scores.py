@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from v2skit import testing
-from v2skit.evaluation.metrics import check_pair
+from v2skit.evaluation.metrics import MetricError, check_pair
 
 SPEECH = np.random.default_rng(0).normal(0, 0.1, 16000)
 NOISY = SPEECH + np.random.default_rng(1).normal(0, 0.1, 16000)
@@ -42,9 +42,35 @@ class Remembers(Distance):
         return {"distance": super().__call__(reference, hypothesis, rate)["distance"] + self.calls}
 
 
+class SilenceIsZero(Distance):
+    """Scale-invariant signal-to-distortion ratio, dB, which for silence is that of 0 and 0."""
+
+    higher_is_better = {"distance": True}
+
+    def __call__(self, reference, hypothesis, rate):
+        first, second = check_pair(reference, hypothesis)
+        signal = first * (first @ second) / (first @ first)
+        noise = second - signal
+        return {"distance": float(10 * np.log10((signal @ signal + 1e-20) / (noise @ noise + 1e-20)))}
+
+
+class UndefinedForSilence(SilenceIsZero):
+    def __call__(self, reference, hypothesis, rate):
+        return super().__call__(reference, hypothesis, rate) if hypothesis.any() else {"distance": float("nan")}
+
+
+class RefusesSilence(SilenceIsZero):
+    def __call__(self, reference, hypothesis, rate):
+        if not hypothesis.any():
+            raise MetricError("the hypothesis is silent")
+        return super().__call__(reference, hypothesis, rate)
+
+
 @pytest.mark.parametrize(
     "bad, message",
     [
+        (SilenceIsZero, "distance: silence scores better"),
+        (UndefinedForSilence, "distance of silence is nan"),
         (WrongDirection, "the reference itself scores worse"),
         (AnyLength, "another length raises no MetricError"),
         (ChangesItsArguments, "changes its arguments"),
@@ -52,7 +78,8 @@ class Remembers(Distance):
     ],
 )
 def test_metrics(bad, message):
-    testing.check_metric(Distance(), SPEECH, NOISY.copy(), 16000)
+    for good in (Distance, RefusesSilence):
+        testing.check_metric(good(), SPEECH, NOISY.copy(), 16000)
     with pytest.raises(AssertionError, match=message):
         testing.check_metric(bad(), SPEECH, NOISY.copy(), 16000)
 

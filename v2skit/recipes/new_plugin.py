@@ -19,6 +19,9 @@ TEMPLATE = Path(__file__).parent / "plugin_template"
 RECIPE = "mini"
 """The recipe that the config of a new plug-in is based on."""
 
+RESERVED = frozenset("egs y n yes no on off true false null".split())
+"""The folder of the recipes, and words that are no text in YAML 1.1."""
+
 BASE = f"../../egs/{RECIPE}/conf/mel.yaml"
 QUICK = "quick.yaml"
 PLACES = {
@@ -86,8 +89,12 @@ def _check(kind: str, name: str) -> None:
     if kind not in KINDS or not (TEMPLATE / f"kinds/{kind}.py").is_file():
         origin = registry.kinds[kind].origin
         raise UserError(f"kind '{kind}' is of plug-in '{origin}', which new-plugin has no template of; see its README")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UserError(f"'{name}' is no name for a plug-in; use lower-case letters, digits and '_', e.g. my_{kind}")
+    formed = re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name)  # the name of a package does not end in '_'
+    if not formed or keyword.iskeyword(name) or name in RESERVED:
+        why = (
+            "Python, YAML or v2skit has that word" if formed else "use lower-case letters, digits and '_' between them"
+        )
+        raise UserError(f"'{name}' is no name for a plug-in; {why}: choose one such as my_{kind}")
     taken = [entry.origin for entry in registry.entries(kind) if entry.name == name]
     taken += [plugin.name for plugin in plugins.load()[1] if plugin.name == name]
     if taken or importlib.util.find_spec(name):

@@ -26,7 +26,8 @@ REMEDIES = {
     "gradients": "use each parameter in forward(), without detach(), or set its requires_grad to False",
     "length": "raise an error, as check_features() of v2skit.models.layers.masked does",
     "bfloat16": "compute the failing part in float32, within torch.autocast(device, enabled=False)",
-    "export": "use tensor operations in place of Python code that depends on the values of tensors",
+    "export": "use tensor operations in place of Python code that depends on the values of tensors, or say in its "
+    "attribute export_obstacle why it can't be exported",
     "docs": "describe it in the docstring of the class, each argument in a line 'name: text' below 'Args:'",
     "start": "import torch and other large packages in the modules of the components, which are named as text",
     "contract": "see the interface of its kind (docs/extending.md)",
@@ -66,12 +67,13 @@ def aspect(name: str, ends: bool = False) -> Iterator[None]:
         yield
     except Ended:
         raise
-    except Exception as error:  # a component may fail in any way
+    except (Exception, SystemExit) as error:  # a component may fail in any way, and the others are still to be checked
         noted = _COLLECTED.get()
         if noted is None:
             raise
         plain = isinstance(error, (AssertionError, UserError)) and str(error)
-        noted.append((name, " ".join(plain.split()) if plain else failure(error)))
+        text = " ".join(plain.split()) if plain else failure(error)
+        noted.append((name, f"{text}, in place of an exception" if isinstance(error, SystemExit) else text))
         if ends:
             raise Ended from error
 

@@ -12,7 +12,7 @@ import torch
 
 from v2skit.data.targets import is_fitted, is_stored
 from v2skit.testing import examples
-from v2skit.testing.examples import CLOCK, FRAMES, IN_DIM, MEL, RATE, TEXTS, babble
+from v2skit.testing.examples import CLOCK, FRAMES, IN_DIM, MEL, RATE, SCRIPTS, TEXTS, babble
 from v2skit.testing.loggers import check_logger
 from v2skit.testing.losses import check_discriminator, check_extractor, check_loss
 from v2skit.testing.parts import (
@@ -67,7 +67,7 @@ CHECKS: dict[str, Check] = {
     "vocoder": lambda module, make, folder: check_vocoder(module, MEL, UNITS.get(getattr(module, "input", "mel"))),
     "head": lambda module, make, folder: check_head(module, IN_DIM),
     "target": _target,
-    "tokenizer": lambda tokenizer, make, folder: check_tokenizer(lambda: copy.deepcopy(tokenizer), TEXTS),
+    "tokenizer": lambda tokenizer, make, folder: check_tokenizer(lambda: copy.deepcopy(tokenizer), [*TEXTS, *SCRIPTS]),
     "loss": lambda loss, make, folder: check_loss(loss, examples.output(examples.batch()), examples.batch()),
     "discriminator": lambda module, make, folder: check_discriminator(module),
     "extractor": lambda module, make, folder: check_extractor(module),

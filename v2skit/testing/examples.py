@@ -23,6 +23,8 @@ from v2skit.text.characters import Characters
 CLOCK, MEL = Clock(sample_rate=RATE), Mel()
 IN_DIM, FRAMES, CLASSES = 24, 12, 5
 TEXTS = ["BIN BLUE AT F TWO NOW", "Place red by Z, nine please!"]
+SCRIPTS = ["Où est l’été de la Co\u0301rdoba ?", "नमस्ते दुनिया"]
+"""Texts with accents, one of them a combining mark, and of a script without case."""
 SPEAKERS = ["a", "b"]
 GRAMMAR = "#JSGF V1.0; grammar example; public <s> = bin blue at f two now | place red by z nine please;"
 

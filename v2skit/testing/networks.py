@@ -16,6 +16,8 @@ LENGTHS = (7, 4, 2)
 TOLERANCE = 1e-5
 STREAMING_TOLERANCE = 1e-4
 CONTEXTS = ("left_context_frames", "look_ahead_frames")
+SMALL = 1e-2
+"""Largest absolute value of a parameter that :func:`redrawn` replaces."""
 LONGEST_CONTEXT = 400
 """Input steps; a longer left or right context is checked for this many."""
 
@@ -24,6 +26,8 @@ def check_network(
     module: nn.Module, make: Callable[[int, int], Tensor], step: int, out: tuple[int, ...], trains: bool = True
 ) -> None:
     """All checks of a network, ``(B, T * step, ...), mask (B, T) -> (B, T * out[0], *out[1:])``.
+
+    Most are of the module with the parameters of :func:`redrawn`, so that they hold after training too.
 
     Args:
         module: the network.
@@ -38,6 +42,8 @@ def check_network(
     batch, mask = padded(clips, max(LENGTHS) + 1, step)
     shape = (len(clips), mask.shape[1] * out[0], *out[1:])
     with aspect("shape", ends=True), torch.no_grad():
+        initial = module.eval()(batch, mask)
+        module = redrawn(module)
         _warm_up(module, clips, step)
         module.eval()
         output = module(batch, mask)
@@ -47,7 +53,7 @@ def check_network(
             "eval mode: two calls with the same input have different outputs"
         )
     with aspect("finite"):
-        assert output.isfinite().all(), "output holds NaN or infinity"
+        assert initial.isfinite().all() and output.isfinite().all(), "output holds NaN or infinity"
     with aspect("padding"), torch.no_grad():
         out_mask = mask.repeat_interleave(out[0], dim=1)
         assert (output[~out_mask] == 0).all(), "output is not zero where the mask is False"
@@ -117,7 +123,7 @@ def _check_training(module: nn.Module, clips: list[Tensor], step: int, out_step:
         torch.stack([stream.square().sum() for stream in streams]).sum().backward()
         with aspect("gradients"):
             check_reached(trained)
-            assert batch.grad is not None, "no gradient reaches the input"
+            assert batch.grad is not None and batch.grad.any(), "no gradient reaches the input"
         with aspect("padding"):
             leak = 0 if batch.grad is None else batch.grad[~mask.repeat_interleave(step, dim=1)].abs().sum()
             assert leak == 0, "gradients reach the padding of the input"
@@ -156,6 +162,20 @@ def without_dropout(module: nn.Module) -> nn.Module:
             part.p = 0.0
         elif isinstance(getattr(part, "dropout", None), float):
             part.dropout = 0.0
+    return module
+
+
+@torch.no_grad()
+def redrawn(module: nn.Module) -> nn.Module:
+    """A copy with random values in each trained parameter that is close to zero throughout, such as a layer scale of
+    1e-6 or the last layer of a residual branch: what they scale has no effect at initialisation, but after training.
+    The module itself where it has none."""
+    small = [n for n, p in module.named_parameters() if p.requires_grad and p.numel() and p.abs().max() <= SMALL]
+    if small:
+        module, generator = copy.deepcopy(module), torch.Generator().manual_seed(0)
+        for parameter in map(module.get_parameter, small):
+            deviation = 0.1 if parameter.ndim < 2 else parameter[0].numel() ** -0.5
+            parameter.copy_(deviation * torch.randn(parameter.shape, generator=generator))
     return module
 
 

@@ -19,7 +19,15 @@ from v2skit.data.batch import PREDICTED
 from v2skit.errors import UserError
 from v2skit.models.model import Part
 from v2skit.testing.aspects import aspect
-from v2skit.testing.networks import CONTEXTS, check_close, check_network, check_reached, check_receptive_field
+from v2skit.testing.networks import (
+    CONTEXTS,
+    check_close,
+    check_network,
+    check_reached,
+    check_receptive_field,
+    redrawn,
+)
+from v2skit.testing.own_audio import check_own_audio
 
 Draw = Callable[[int, int], Tensor]
 """(B, T) -> random values of a stream of floats, (B, T*k, ...)."""
@@ -163,7 +171,7 @@ class _MainStream(nn.Module):
 def check_head(module: Part, in_dim: int) -> None:
     """Raises AssertionError where a head, (B, T, in_dim) -> {stream: (B, T*k, ...)}, breaks its contract."""
     torch.manual_seed(0)
-    module, x = module.eval(), torch.randn(2, 9, in_dim)
+    module, x = redrawn(copy.deepcopy(module)).eval(), torch.randn(2, 9, in_dim)
     mask = torch.ones(2, 9, dtype=torch.bool)
     mask[1, 5:] = False
     first, other = module(x, mask), module(torch.where(mask[..., None], x, x + 100), mask)
@@ -189,7 +197,7 @@ def check_vocoder(module: nn.Module, mel: Mel, make: Callable[[int, int], Tensor
     """
     draw = make or (lambda clips, frames: 2 * torch.randn(clips, frames, mel.n_mels) - 5)
     torch.manual_seed(0)
-    module, stream = module.eval(), draw(2, 9)
+    module, stream = redrawn(module).eval(), draw(2, 9)
     log = math.log if mel.log == "natural" else math.log10
     silence = stream[:, :5] if make else torch.full((1, 5, mel.n_mels), log(mel.floor))
     with torch.no_grad():
@@ -205,6 +213,14 @@ def check_vocoder(module: nn.Module, mel: Mel, make: Callable[[int, int], Tensor
     check_close(waveform[1], single[0], "the output for a clip depends on its batch")
     with aspect("context"):
         check_receptive_field(module, module, draw, 1, step)
+    # Where it has a digest, its weights are trained already.
+    if not getattr(module, "digest", None) and any(p.requires_grad for p in module.parameters()):
+        with aspect("gradients"):
+            trained = copy.deepcopy(module).train()
+            output = trained(stream)
+            if output.requires_grad:
+                output.square().sum().backward()
+            check_reached(trained)
 
 
 def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str, str]]) -> None:
@@ -212,10 +228,13 @@ def check_speaker(module: Part, directory: Path, utterances: Sequence[tuple[str,
 
     Args:
         module: the component.
-        directory: a data directory, that it may prepare.
+        directory: a data directory, that it may prepare. Where it has tables and audio, copies of it are prepared too,
+            in the folder that it is in.
         utterances: of the directory, with their speakers: (id, speaker).
     """
     module = copy.deepcopy(module).eval()
+    with aspect("contract"):
+        check_own_audio(module, directory, utterances)
     for _ in range(2):  # stage 1 may be repeated
         module.prepare(directory)
     reader = module.reader(directory)

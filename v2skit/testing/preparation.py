@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from v2skit.config.features import Crop
+from v2skit.data.data_dir import check_id
 from v2skit.errors import UserError
 from v2skit.tracking.tracker import check_pose
 
@@ -38,7 +39,10 @@ def check_corpus(make: Callable[[], Any]) -> None:
 
 def _check_utterance(utterance: Any) -> None:
     name = utterance.id
-    assert name and not any(map(str.isspace, name)), f"the id {name!r} has white space, or is empty"
+    try:
+        check_id(name, "an utterance", "change it in splits()")
+    except UserError as error:
+        raise AssertionError(str(error)) from error
     assert name.startswith(utterance.speaker), f"'{name}' does not begin with its speaker '{utterance.speaker}'"
     assert utterance.audio or utterance.video, f"'{name}' has neither audio nor video"
     for path in (utterance.audio, utterance.video):

@@ -43,11 +43,31 @@ def check_metric(
             break  # what predicts opinions, and does not compare, may be wrong about any two sounds
         worse = values[name] > best if metric.higher_is_better[name] else values[name] < best
         assert not worse, f"{name}: the reference itself scores worse ({best:g}) than the hypothesis ({values[name]:g})"
+    _check_silence(metric, reference, rate, others)
     try:
         metric(reference, hypothesis[:-1], rate, **others)
     except MetricError:
         return
     raise AssertionError("a hypothesis of another length raises no MetricError")
+
+
+def _check_silence(metric: Any, reference: np.ndarray, rate: int, others: dict[str, Any]) -> None:
+    """Raises AssertionError where silence has no finite score, or a better one than speech with noise.
+
+    That is quiet, so that it is closer to the reference than silence is by any distance; its noise follows the level of
+    the speech, 6 dB above it (MNRU, ITU-T P.810).
+    """
+    try:
+        silent = metric(reference, np.zeros_like(reference), rate, **others)
+    except MetricError:
+        return
+    noisy = 0.1 * reference * (1 + 2 * np.random.default_rng(7).standard_normal(len(reference)))
+    values = metric(reference, noisy.astype(reference.dtype), rate, **others)
+    for name, value in silent.items():
+        assert math.isfinite(value), f"{name} of silence is {value!r}; give it the lowest score, or raise MetricError"
+        if getattr(metric, "intrusive", True):
+            better = value > values[name] if metric.higher_is_better[name] else value < values[name]
+            assert not better, f"{name}: silence scores better ({value:g}) than speech with noise ({values[name]:g})"
 
 
 def check_asr(asr: Any, waveform: np.ndarray, rate: int) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from v2skit.data.batch import PADDING, Batch
 from v2skit.data.targets import is_stored
+from v2skit.registry.failure import failure
 from v2skit.testing.losses import refilled
 from v2skit.testing.networks import check_close
 
@@ -31,9 +32,19 @@ def check_target(target: Any, waveform: np.ndarray, frames: int, text: str | Non
     np.testing.assert_array_equal(values, again, "two calls give different values")
     silence = np.asarray(target.compute(np.zeros_like(waveform), text), target.dtype)
     assert np.isfinite(silence).all(), "the values of silence hold NaN or infinity"
+    target.compute(np.clip(2 * waveform[::-1], -1, 1), text)
+    later = np.asarray(target.compute(waveform.copy(), text), target.dtype)
+    assert np.array_equal(values, later), "the values depend on what was computed before"
+    try:
+        untranscribed = np.asarray(target.compute(waveform.copy(), None), target.dtype)
+    except Exception as error:
+        raise AssertionError(f"an utterance without text, text=None, is an error ({failure(error)})") from error
     if target.rate == "sequence":
         assert values.ndim == 1 and np.issubdtype(values.dtype, np.integer) and (values >= 0).all()
+        assert untranscribed.ndim == 1, "without text, text=None, it has no sequence; give an empty one"
     else:
+        assert np.isfinite(untranscribed).all(), "the values without text, text=None, hold NaN or infinity"
+        assert len(untranscribed) == len(values), "without text, text=None, its values are not as many as with text"
         assert len(values) and len(values) % frames == 0 and len(silence) == len(values), "not k values a video frame"
 
 
@@ -87,7 +98,8 @@ def check_tokenizer(make: Callable[[], Any], texts: Sequence[str]) -> None:
     assert copied.size == tokenizer.size > 0, "size differs after load_state()"
     for text in texts:
         ids = tokenizer.encode(text)
-        assert ids and all(0 <= number < tokenizer.size for number in ids), f"ids out of 0..size-1: {ids}"
+        assert ids, f"{text!r} has no tokens; letters of every script are to be kept"
+        assert all(0 <= number < tokenizer.size for number in ids), f"ids out of 0..size-1: {ids}"
         assert copied.encode(text) == ids, "encode() differs after load_state()"
         normal = tokenizer.normalise(text)
         assert tokenizer.decode(ids) == normal == copied.decode(ids), f"decode(encode({text!r})) is not {normal!r}"

@@ -23,5 +23,5 @@ class MyComponent:
         reference, hypothesis = check_pair(reference, hypothesis)
         signal = reference * (reference @ hypothesis) / (reference @ reference)
         noise = hypothesis - signal
-        ratio = (signal @ signal + 1e-20) / (noise @ noise + 1e-20)
-        return {"my_component": float(np.clip(10 * np.log10(ratio), -self.limit_db, self.limit_db))}
+        ratio = (signal @ signal) / max(noise @ noise, 1e-20)  # 0 for silence, which has the lowest score
+        return {"my_component": float(np.clip(10 * np.log10(max(ratio, 1e-20)), -self.limit_db, self.limit_db))}
