@@ -98,7 +98,7 @@ venv=${V2SKIT_VENV:-$tools/venv}
 venv=${venv%/}
 [ "${venv#/}" != "$venv" ] || die "V2SKIT_VENV=$venv must begin with /, since recipes work in folders of their own"
 python=$venv/bin/python
-wanted="$(cat "$root/setup.py" "$tools/install.sh" | cksum) $venv of $root"  # editable: of this checkout alone
+wanted="$(cat "$root/setup.py" "$tools/install.sh" | cksum) $venv of $root"  # editable: of this checkout only
 finished() { [ "$(cat "$venv/installed" 2>/dev/null)" = "$wanted" ] && has_pip "$python"; }
 new_compiler() {  # one that was not there, or is another one, when pesq could not be built
     compiler=$(command -v cc) && [ -w "$venv/without_pesq" ] && [ "$(cat "$venv/without_pesq")" != "$compiler" ]

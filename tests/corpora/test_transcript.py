@@ -20,6 +20,8 @@ from v2skit.text.spoken import spoken_words
         ("πρωΐ, ταΐζω", "ΠΡΩΪ́ ΤΑΪ́ΖΩ"),
         ("می\u200cخواهم co\u00adop", "میخواهم COOP"),
         ("ก\u200bข", "ก ข"),
+        ("I ❤️ you ´ ¨", "I YOU"),
+        ("❤️", None),
     ],
 )
 def test_words_are_upper_case_without_punctuation(text, expected):

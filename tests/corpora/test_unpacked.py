@@ -170,7 +170,7 @@ def test_files_of_others_are_not_overwritten(tmp_path):
     (tmp_path / "shards/audio/s-1.flac").write_bytes(b"precious")
     tar_file(tmp_path / "shards/audio.tar", {"s-1.flac": tone()})
     corpus = WebDataset(tmp_path, {"audio": "shards/audio.tar"}, corpus_dir="shards")
-    with pytest.raises(UserError, match="shards/audio has files that stage 0 did not write; set corpus_dir"):
+    with pytest.raises(UserError, match="shards/audio has files that stage 0 did not write .*; set corpus_dir"):
         corpus.obtain()
     assert (tmp_path / "shards/audio/s-1.flac").read_bytes() == b"precious"
 

@@ -1,5 +1,7 @@
 """Audio of any container: mono, resampled, aligned to the video, and segments by seeking."""
 
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import soundfile
 
 from tests.media_files import every, make_video
 from v2skit.errors import UserError
-from v2skit.media.audio_stream import decode_audio, decode_audio_segment
+from v2skit.media.audio_stream import decode_audio, decode_audio_segment, exceeds
 from v2skit.media.container import probe
 
 
@@ -77,15 +79,45 @@ def test_a_gap_is_filled_so_that_what_follows_is_in_time(tmp_path, suffix):
         assert abs(lag - priming) < 0.003 * rate
 
 
-def test_a_gap_of_minutes_is_refused(tmp_path):
-    with av.open(str(tmp_path / "jump.mkv"), "w") as container:
+def stamped(path: Path, starts, late: int = -1) -> Path:
+    """A file of frames of 40 ms at 8 kHz with these times, in seconds, but for one that is stamped a minute late; the
+    samples of frame n are n + 1 thousandths."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        for start in (0, 8000 * 200):
-            frame = av.AudioFrame.from_ndarray(np.full((1, 8000), 1000, np.int16), "s16", "mono")
-            frame.sample_rate, frame.pts = 8000, start
-            container.mux(stream.encode(frame))
-    with pytest.raises(UserError, match=r"jump.mkv has audio times that jump by 199 s at 1.00 s, more than 120 s"):
-        decode_audio(tmp_path / "jump.mkv", 24000)
+        for number, start in enumerate(starts, 1):
+            samples = np.full((1, 320), round(32.768 * number), np.int16)
+            frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            frame.sample_rate, frame.pts = 8000, round(8000 * start)
+            for packet in stream.encode(frame):
+                packet.pts += 60 * 8000 if number == late else 0
+                container.mux(packet)
+    return path
+
+
+def test_a_gap_of_minutes_is_refused(tmp_path):
+    path = stamped(tmp_path / "jump.mkv", [0, *(200 + every(25, 0.4))])
+    with pytest.raises(UserError, match=r"jump.mkv has audio times that jump by 200 s at 0.04 s, more than 120 s"):
+        decode_audio(path, 24000)
+
+
+@pytest.mark.parametrize("late", [-1, 50])
+def test_wrong_times_of_single_frames_are_no_gaps(tmp_path, late):
+    times, notes = every(25, 4.0), []
+    times[1:] += np.random.default_rng(0).uniform(0, 0.035, len(times) - 1)  # jitter
+    path = stamped(tmp_path / "x.mkv", times, late)
+    with av.open(str(path)) as container:
+        assert (max(frame.time for frame in container.decode(audio=0)) > 60) == (late > 0)
+    waveform = decode_audio(path, 8000, notes=notes)
+    assert not notes and np.abs(waveform - np.repeat(np.arange(1, 101) / 1000, 320)).max() < 1e-3
+
+
+def test_gaps_count_towards_the_length(tmp_path):
+    path = stamped(tmp_path / "gaps.mkv", [0, *(100 + every(25, 0.4)), *(200 + every(25, 0.4))])
+    assert exceeds(path, 199) and not exceeds(path, 201)
+    notes: list[str] = []
+    segment = decode_audio_segment(path, 8000, 99.9, 100.1, notes)
+    assert len(segment) == 1600 and not segment[:700].any() and segment[-700:].all()
+    assert notes == ["gaps of 99.96 s in the audio, filled with zeros"]
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".m4a"])

@@ -79,6 +79,18 @@ def test_edited_tables_of_other_utterances_need_a_decision(tmp_path, recordings)
     assert texts(tmp_path / "train") == dict.fromkeys(("u0", "u1"), "SO IT IS")
 
 
+def test_too_many_exclusions_leave_edited_tables(tmp_path, recordings):
+    run(tmp_path, recordings)
+    edit(tmp_path / "train")
+    kept = recordings[2].audio.read_bytes()
+    recordings[2].audio.write_bytes(b"damaged")
+    with pytest.raises(UserError, match="max_failed_share"):
+        run(tmp_path, recordings)
+    recordings[2].audio.write_bytes(kept)
+    run(tmp_path, recordings)
+    assert texts(tmp_path / "train") == {"u1": "SO IT WAS", "u2": "SO IT IS"}
+
+
 def test_an_interruption_is_no_edit(tmp_path, recordings, monkeypatch, capsys):
     def interrupted(folder, *_):
         (folder / "text").write_text("u1 SO\n")

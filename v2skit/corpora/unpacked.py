@@ -95,7 +95,8 @@ class UnpackedCorpus(ABC):
         folder, ids = self.directory / name, set[str]()
         if folder.is_dir() and not (folder / TABLE).exists() and any(folder.iterdir()):
             remedy = f"set corpus_dir, which stage 0 unpacks the {self.title} into, to a new folder"
-            raise UserError(f"{folder} has files that stage 0 did not write; {remedy}", path=folder)
+            former = "(or an earlier version, which was interrupted: then delete it)"
+            raise UserError(f"{folder} has files that stage 0 did not write {former}; {remedy}", path=folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / TABLE, json.dumps({"sources": None}) + "\n")  # its files may soon be those of others
         with atomic_write(folder / TABLE) as part, part.open("w", encoding="utf-8") as table:

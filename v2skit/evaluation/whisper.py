@@ -36,8 +36,8 @@ class Whisper:
         compute_type: of CTranslate2, such as ``float32`` or ``int8``, which is faster; words may differ by it.
 
     Raises:
-        UserError: faster-whisper is not installed, there is no such model, or it knows English alone and the language
-            is another one.
+        UserError: faster-whisper is not installed, there is no such model, or it is English-only and the language is
+            another one.
     """
 
     rate = 16_000
@@ -47,11 +47,18 @@ class Whisper:
     ) -> None:
         self.model, self.language, self.beam, self.compute_type = model, language, beam, compute_type
         check_range(self, beam=(1, 100))
-        if Path(model).name.endswith(".en"):
-            self._check_multilingual(False)
         with needs("whisper", "Whisper", f"{DROP_REMEDY}: --set scoring.asr=null"):
             self._package: Any = import_module("faster_whisper")
+        english = UserError(
+            f"whisper: model '{model}' is English-only, and language is '{language}'; give a multilingual model, such "
+            "as base or large-v3",
+            key="scoring.asr.model",
+        )
+        if language != "en" and Path(model).name.endswith(".en"):
+            raise english
         self._folder = self._found()
+        if language != "en" and not self._recogniser.model.is_multilingual:  # it would be used for English all the same
+            raise english
         self.digest = sha256_of(self._folder / "model.bin")[:12]
         self.protocol = (
             f"WER over all words of the set, Whisper {Path(model).name} (weights {self.digest}), faster-whisper "
@@ -81,22 +88,11 @@ class Whisper:
             raise UserError(f"whisper: {folder} has no {', '.join(missing)}; {_HOW}", key="scoring.asr.model")
         return folder
 
-    def _check_multilingual(self, multilingual: bool) -> None:
-        """Raises UserError where the language is not that of an English model, which would be used all the same."""
-        if not multilingual and self.language != "en":
-            raise UserError(
-                f"whisper: model '{self.model}' knows English alone, and language is '{self.language}'; give a "
-                "multilingual model, such as base or large-v3",
-                key="scoring.asr.model",
-            )
-
     @cached_property
     def _recogniser(self) -> Any:
-        made = self._package.WhisperModel(
+        return self._package.WhisperModel(
             str(self._folder), device="cpu", compute_type=self.compute_type, cpu_threads=1, local_files_only=True
         )
-        self._check_multilingual(made.model.is_multilingual)
-        return made
 
     def words(self, text: str) -> list[str]:
         """The words of a transcript or a hypothesis, in the form that :attr:`normaliser` describes."""

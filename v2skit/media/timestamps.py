@@ -39,7 +39,7 @@ def presentation_times(
     """
     time: Fraction | None = None
     duration = Fraction(0)
-    for frame, following in _with_following(frames, REORDERED_FRAMES):
+    for frame, following in with_following(frames, REORDERED_FRAMES):
         valid = frame.pts is not None and all(frame.pts < f.pts for f in following if f.pts is not None)
         stated = frame.pts * time_base(stream) if valid and frame.pts is not None else None
         expected = Fraction(0) if time is None else time + duration
@@ -94,7 +94,7 @@ def check_step(step: float, at: float, path: Path | None = None) -> None:
         )
 
 
-def _with_following(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, deque[Frame]]]:
+def with_following(frames: Iterable[Frame], count: int) -> Iterator[tuple[Frame, deque[Frame]]]:
     """Each frame, and up to ``count`` that follow it."""
     waiting: deque[Frame] = deque()
     for frame in frames:

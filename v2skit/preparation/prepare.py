@@ -225,7 +225,8 @@ def _check_losses(summary: Summary, settings: Prepare) -> None:
         check_losses(summary, settings.max_failed_share)
     except UserError:
         write_report(summary)
-        (summary.folder / "utt2num_frames").unlink(missing_ok=True)
+        if not _differ(summary.folder):  # tables that were edited are kept
+            (summary.folder / "utt2num_frames").unlink(missing_ok=True)
         raise
 
 
@@ -277,10 +278,8 @@ def _complete(summary: Summary, offsets: Offsets | None, made_with: dict) -> Non
 def _edited(folder: Path, settings: dict) -> bool:
     """Whether the tables of a data directory were changed after they had been written from the same utterances. Raises
     UserError where the utterances have changed, too."""
-    written, before = folder / WRITTEN, Provenance.read(folder / SETTINGS)
-    if before is None or not (is_prepared(folder) and written.is_file()):
-        return False
-    if read_text(written).strip() == _digest_of_tables(folder):
+    before = Provenance.read(folder / SETTINGS)
+    if before is None or not _differ(folder):
         return False
     differences = before.diff(Provenance(settings))
     if differences:
@@ -290,6 +289,12 @@ def _edited(folder: Path, settings: dict) -> bool:
             differences=differences,
         )
     return True
+
+
+def _differ(folder: Path) -> bool:
+    """Whether the tables of a data directory are others than preparation wrote."""
+    written = folder / WRITTEN
+    return is_prepared(folder) and written.is_file() and read_text(written).strip() != _digest_of_tables(folder)
 
 
 def _digest_of_tables(folder: Path) -> str:

@@ -74,7 +74,7 @@ def prepare_utterance(
 def _audio_only(utterance: CorpusUtterance, path: Path, clock: Clock) -> Prepared:
     notes: list[str] = []
     if utterance.start or utterance.end is not None:
-        audio = decode_audio_segment(path, clock.sample_rate, utterance.start, utterance.end)
+        audio = decode_audio_segment(path, clock.sample_rate, utterance.start, utterance.end, notes)
     else:
         audio = decode_audio(path, clock.sample_rate, notes=notes)
     frames = len(audio) // clock.samples_per_frame

@@ -27,7 +27,7 @@ def check_generated(folder: Path, names: Iterable[str]) -> None:
     for path in folder.rglob("*"):
         if path.is_dir():
             continue
-        # A pack has no such line: it is of an earlier run where the README.md beside it is.
+        # A pack has no such line: it is of an earlier run where the README.md next to it is.
         if path not in paths or not _is_generated(folder / README if path.suffix == SUFFIX else path):
             raise UserError(f"{folder} has other files ({path.relative_to(folder)}); name a new folder", path=folder)
 

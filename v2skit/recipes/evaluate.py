@@ -14,6 +14,7 @@ import numpy as np
 from v2skit.config.features import check_same_features, feature_settings
 from v2skit.config.load import check_component
 from v2skit.config.schema import Config
+from v2skit.config.upgrade import upgrade
 from v2skit.corpora.corpus import CorpusUtterance
 from v2skit.data.data_dir import is_prepared, read_manifest, read_settings, read_silent, read_table
 from v2skit.errors import UserError
@@ -26,6 +27,7 @@ from v2skit.recipes.score import score
 from v2skit.recipes.synth import ResultsRow, checkpoint_source, synth
 from v2skit.recipes.trained_on import data_directories
 from v2skit.registry import plugins
+from v2skit.registry.build import build
 from v2skit.registry.component import Component
 from v2skit.synthesis.directory import check_prepared, copy_synthesis, resynthesise, source_of, synthesise_directory
 from v2skit.synthesis.synthesiser import Synthesiser
@@ -123,13 +125,16 @@ def evaluate(
 def _corpus_of(directory: Path, trained: Component) -> Component:
     """The corpus of a data directory, whose grammar the recogniser uses: the one of a training where it is the same, or
     where none is known."""
-    tree = read_settings(directory).get("corpus")
+    tree = upgrade(read_settings(directory)).get("corpus")
     if not isinstance(tree, dict) or tree.get("type") == trained.type:
         return trained
     try:
-        return check_component("corpus", tree, str(directory))
-    except UserError:  # of a plug-in that is not here, or of another version
+        corpus = check_component("corpus", tree, str(directory))
+        build("corpus", corpus, work_dir=directory).grammar()
+    except UserError as error:  # of a plug-in or of another version, or its grammar is that of files which are not here
+        print(f"note: no grammar is used for {directory}, since that of its corpus can't be made here ({error})")
         return Component("custom", {})
+    return corpus
 
 
 def _config(config: Config, corpus: Component) -> Config:
@@ -151,7 +156,9 @@ def _prepare(recipe: Recipe, folder: Path, model: Synthesiser, with_voices: bool
         settings = config.tracker, config.clock, config.crop
         with _explained(f"{folder} is of another model; give another folder with -o, or --force to prepare it again"):
             prepare(corpus, *settings, folder, config.prepare, force=recipe.force, made_of=made_of)
-        if not read_table(folder / corpus.name / "utt2num_frames"):
+        lengths = folder / corpus.name / "utt2num_frames"
+        if not read_table(lengths):
+            lengths.unlink()  # so that they are tried again
             reasons = folder / corpus.name / "report.md"
             raise UserError(f"none of the {len(corpus.clips)} test clips can be used; {reasons} has the reasons")
         if with_voices:

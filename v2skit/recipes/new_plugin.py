@@ -92,7 +92,9 @@ def _check(kind: str, name: str) -> None:
     formed = re.fullmatch(r"[a-z]([a-z0-9_]*[a-z0-9])?", name)  # the name of a package does not end in '_'
     if not formed or keyword.iskeyword(name) or name in RESERVED:
         why = (
-            "Python, YAML or v2skit has that word" if formed else "use lower-case letters, digits and '_' between them"
+            "it is a reserved word of Python, YAML or v2skit"
+            if formed
+            else "use lower-case letters, digits and '_' between them"
         )
         raise UserError(f"'{name}' is no name for a plug-in; {why}: choose one such as my_{kind}")
     taken = [entry.origin for entry in registry.entries(kind) if entry.name == name]

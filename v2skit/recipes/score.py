@@ -73,6 +73,7 @@ def score(
         "speech": {name: dict(found.values) for name, found in made.items() if found is not None},
         "scoring": identity(config.scoring),
         "closed_grammar": config.corpus.args.get("closed_grammar"),
+        "grammar": short_digest(recipe.build_corpora()[0].grammar()) if config.scoring.asr else None,
         "protocol": fingerprint,
         "seed": config.seed,
         "data": digest(recipe.test),

@@ -39,5 +39,9 @@ def _printed(text: str) -> str:
 
 
 def _words(text: str) -> str:
-    kept = "".join(c if c == "'" or unicodedata.category(c)[0] in _WORD_CATEGORIES else " " for c in text)
-    return " ".join(_OUTER_APOSTROPHES.sub(" ", kept).split())
+    kept: list[str] = []
+    for c in text:
+        kind = unicodedata.category(c)[0]
+        stray = kind == "M" and not (kept and unicodedata.category(kept[-1])[0] in _WORD_CATEGORIES)  # of a symbol
+        kept.append(c if c == "'" or (kind in _WORD_CATEGORIES and not stray) else " ")
+    return " ".join(_OUTER_APOSTROPHES.sub(" ", "".join(kept)).split())

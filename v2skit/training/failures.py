@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from torch import nn
 from v2skit.errors import UserError
 from v2skit.registry.contract import name_of
 from v2skit.registry.failure import failure
+
+_OUT_OF_MEMORY = re.compile("allocate memory|ALLOC_FAILED|out of memory", re.IGNORECASE)
+"""In the text of a RuntimeError of PyTorch's."""
 
 
 @contextmanager
@@ -24,9 +28,11 @@ def named_failures() -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, KeyboardInterrupt, GeneratorExit, torch.OutOfMemoryError):
-        raise
+    except (UserError, KeyboardInterrupt, GeneratorExit, OSError, MemoryError, torch.OutOfMemoryError):
+        raise  # of the machine, whatever component is at work
     except BaseException as error:  # a plug-in may fail in any way
+        if isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)):
+            raise
         where = failed_component(error)
         if where is None and isinstance(error, Exception):
             raise

@@ -136,19 +136,19 @@ class Custom:
 
 
 def _sound(video: Path) -> Path:
-    return _beside(video, *SOUNDS) or video
+    return _next_to(video, *SOUNDS) or video
 
 
 def _text(video: Path) -> str | None:
     """The words in a video's ``.txt`` file, upper case. Raises UserError where it is not in UTF-8."""
-    path = _beside(video, ".txt")
+    path = _next_to(video, ".txt")
     try:
         return words(read_text(path, encoding="utf-8-sig")) if path else None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not in UTF-8; save it so") from error
 
 
-def _beside(video: Path, *suffixes: str) -> Path | None:
+def _next_to(video: Path, *suffixes: str) -> Path | None:
     """The file of a video's name with the first of these suffixes that there is, which may be in upper case."""
     spelt = (name for suffix in suffixes for name in (suffix, suffix.upper()))
     return next((path for path in map(video.with_suffix, spelt) if path.is_file()), None)
