@@ -43,13 +43,23 @@ class Training(Sampler):
     training_arguments = ("dropuot",)
 
 
+class Dropped(Sampler):
+    training_arguments = ("dropout",)
+
+
+class Inherits(Dropped):
+    def __init__(self, in_dim: int, seed: int = 0) -> None:
+        super().__init__(in_dim, seed, 0.0)
+
+
 def made(name: str) -> Any:
     choice = check_component("decoder", {"type": f"{__name__}:{name}"}, "here")
     return build("decoder", choice, in_dim=3, step=960, clock=Clock(), mel=Mel())
 
 
-def test_arguments_that_may_change_are_those_of_the_constructor():
-    assert isinstance(made("Sampler"), torch.nn.Module)
+@pytest.mark.parametrize("name", ["Sampler", "Dropped", "Inherits"])
+def test_arguments_that_may_change_are_those_of_the_constructor(name):
+    assert isinstance(made(name), torch.nn.Module)
 
 
 @pytest.mark.parametrize(

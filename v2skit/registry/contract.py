@@ -107,7 +107,8 @@ def _check_arguments(kind: str, component: Any, where: str) -> None:
             raise UserError(f"{where} must have the attribute {attribute} = a tuple of names, not {names!r}")
         known = arguments(kind, type(component)) if names else {}
         for name in names:
-            if name not in known:
+            # A subclass with a constructor of its own inherits training_arguments, which are only left out, not read.
+            if name not in known and (attribute in vars(type(component)) or attribute == "inference_arguments"):
                 raise UserError(
                     f"{where} names '{name}' in {attribute}, but its constructor has no such argument that a config "
                     f"may set{suggestion(name, known)}"

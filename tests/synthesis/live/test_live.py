@@ -272,11 +272,12 @@ def test_frames_go_in_and_samples_come_out_of_the_command(packed, video, synthes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_ends_the_command_with_a_whole_file(packed, tmp_path, number):
     out = tmp_path / "speech.wav"
-    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child inherits it if it is ignored, as in the
-    running = subprocess.Popen(  # background of a shell
+    # A child inherits it if one is ignored, as in the background of a shell or under nohup.
+    kept = signal.signal(number, signal.default_int_handler)
+    running = subprocess.Popen(
         command(*RAW, "--model", str(packed), "-o", str(out)), stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    signal.signal(signal.SIGINT, kept)
+    signal.signal(number, kept)
     try:
         running.stderr.readline()  # it is ready
         running.stdin.write(b"".join(frame.tobytes() for _, frame in timed(30)))

@@ -46,34 +46,34 @@ def stream(packed, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def ignored():
-    """Ignores a signal during a test."""
+def handles():
+    """Handles a signal in another way during a test."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield lambda number: signal.signal(number, signal.SIG_IGN)
+    yield signal.signal
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_second_signal_does_not_discard_what_the_first_one_kept(stream, monkeypatch, number):
+def test_a_second_signal_does_not_discard_what_the_first_one_kept(stream, handles, monkeypatch, number):
     """A terminal that closes may send two."""
-    before = signal.getsignal(number)
+    handles(number, before := signal.default_int_handler)  # ignored under nohup
     monkeypatch.setattr(Source, "close", lambda source: signal.raise_signal(number))
     status, out = stream(number)
     assert status == 0 and 0 < soundfile.info(out).frames < FRAMES * SAMPLES
     assert signal.getsignal(number) == before
 
 
-def test_a_signal_that_is_ignored_stays_so(stream, ignored):
+def test_a_signal_that_is_ignored_stays_so(stream, handles):
     """As under nohup."""
-    ignored(signal.SIGHUP)
+    handles(signal.SIGHUP, signal.SIG_IGN)
     status, out = stream(signal.SIGHUP)
     assert status == 0 and soundfile.info(out).frames == FRAMES * SAMPLES
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
-def test_another_thread_than_the_main_one_handles_no_signals(stream, ignored):
-    ignored(signal.SIGTERM)
+def test_another_thread_than_the_main_one_handles_no_signals(stream, handles):
+    handles(signal.SIGTERM, signal.SIG_IGN)
     with ThreadPoolExecutor(1) as pool:
         status, out = pool.submit(stream, signal.SIGTERM).result()
     assert status == 0 and soundfile.info(out).frames == FRAMES * SAMPLES
